@@ -1,0 +1,18 @@
+//! The nouns of Grantry, the ports that the outside world plugs into, and the closed error type.
+//!
+//! Nothing here does I/O, knows an async runtime, or speaks HTTP status codes. Every other crate
+//! depends on this one and on few others; `crates/it/src/laws.rs` keeps the arrows.
+
+pub mod clock;
+pub mod entropy;
+pub mod error;
+pub mod http;
+pub mod limits;
+pub mod secret;
+pub mod time;
+
+pub use clock::Clock;
+pub use entropy::Entropy;
+pub use error::{Error, Problem, Result};
+pub use secret::Secret;
+pub use time::Timestamp;
