@@ -214,3 +214,15 @@ fn humanize(window: &Duration) -> String {
         secs => format!("{secs} s"),
     }
 }
+
+/// The general answer to a failed store call, for callers that have no better one.
+impl From<crate::StoreError> for Error {
+    fn from(error: crate::StoreError) -> Self {
+        match error {
+            crate::StoreError::Taken(what) => Self::conflict(format!("{what} is taken")),
+            crate::StoreError::Missing(what) => Self::NotFound(what),
+            crate::StoreError::Inconsistent { .. } => Self::Internal,
+            crate::StoreError::Unavailable => Self::Unavailable,
+        }
+    }
+}

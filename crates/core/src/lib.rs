@@ -7,12 +7,16 @@ pub mod clock;
 pub mod entropy;
 pub mod error;
 pub mod http;
+pub mod ids;
 pub mod limits;
+pub mod nouns;
 pub mod secret;
+pub mod store;
 pub mod time;
 
 pub use clock::Clock;
 pub use entropy::Entropy;
 pub use error::{Error, Problem, Result};
 pub use secret::Secret;
+pub use store::{Store, StoreError};
 pub use time::Timestamp;

@@ -1,0 +1,86 @@
+//! Pending consents.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Actor, Digest, Grant, Sealed};
+use crate::Timestamp;
+use crate::ids::{AuthorizationId, ConnectionId, TeamId};
+
+/// One consent that somebody asked for. It lives until it ends or `expires_at`; its link may be
+/// opened any number of times (design §7).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Authorization {
+    /// Id; also the link.
+    pub id: AuthorizationId,
+    /// Its team.
+    pub team: TeamId,
+    /// What will be granted, and to whom.
+    pub grant: Grant,
+    /// Who asked.
+    pub requested_by: Actor,
+    /// How the requester is called on the page: the project's or the team's name.
+    pub requester: String,
+    /// Hash of the handle under which the requester polls for the result.
+    pub verifier: Digest,
+    /// Shown to the requester and on the page, so that a person can compare them.
+    pub device_code: Option<String>,
+    /// Where the browser goes at the end; checked against the allow-list at start and at the end.
+    pub return_url: Option<String>,
+    /// `prompt` parameter for the provider.
+    pub prompt: Option<String>,
+    /// Extra parameters for the provider's authorization endpoint.
+    pub additional_params: Map<String, Value>,
+    /// How far it has come.
+    pub state: AuthorizationState,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// From when on it cannot be completed.
+    pub expires_at: Timestamp,
+}
+
+/// How far an authorization has come. Only `Pending` ever changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum AuthorizationState {
+    /// Nobody has consented yet.
+    Pending,
+    /// A connection was stored.
+    Success {
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// The provider or the exchange failed.
+    Error {
+        /// A fixed word or a registered OAuth error code.
+        code: String,
+    },
+    /// The user said no.
+    Canceled,
+}
+
+/// One press of the consent button: what the callback is checked against. Single use.
+#[derive(Clone)]
+pub struct Flow {
+    /// Hash of the `state` parameter.
+    pub state: Digest,
+    /// Its team.
+    pub team: TeamId,
+    /// The authorization that was on the page.
+    pub authorization: AuthorizationId,
+    /// Hash of the cookie that binds the flow to one browser (requirement 6).
+    pub browser: Digest,
+    /// The PKCE verifier.
+    pub verifier: Sealed,
+    /// The authorization server as it was when the button was pressed: issuer and endpoints are
+    /// frozen here, so a change of the connector cannot mix servers up (requirement 1).
+    pub server: Value,
+    /// The redirect URI that was sent.
+    pub redirect_uri: String,
+    /// When the button was pressed.
+    pub created_at: Timestamp,
+    /// 10 minutes later.
+    pub expires_at: Timestamp,
+    /// When the callback took it.
+    pub used_at: Option<Timestamp>,
+}

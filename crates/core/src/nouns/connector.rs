@@ -1,0 +1,143 @@
+//! Connectors, links and catalogue overlays.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Actor, Environment, Sealed};
+use crate::Timestamp;
+use crate::ids::{ConnectorId, ProjectId, TeamId};
+
+/// What kind of third-party application a connector is registered as. The words are the Vercel dialect's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConnectorType {
+    /// Any OAuth 2.0 client.
+    Oauth,
+    /// Stored API keys.
+    ApiKey,
+}
+
+impl ConnectorType {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Oauth, Self::ApiKey];
+
+    /// The word on the wire and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Oauth => "oauth",
+            Self::ApiKey => "api-key",
+        }
+    }
+
+    /// From the word; `None` for types this version does not serve.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// A team's registered client of a service.
+#[derive(Clone)]
+pub struct Connector {
+    /// Id, minted in the creating dialect's form.
+    pub id: ConnectorId,
+    /// Its team.
+    pub team: TeamId,
+    /// The team's own name for it, unique among the team's live connectors.
+    pub uid: String,
+    /// For people.
+    pub name: String,
+    /// What it is registered as.
+    pub kind: ConnectorType,
+    /// Catalogue id or host of the third party; never empty.
+    pub service: String,
+    /// The type's configuration without its secrets.
+    pub data: Map<String, Value>,
+    /// The type's secrets, sealed as one JSON object; `None` when there are none or they were destroyed.
+    pub secrets: Option<Sealed>,
+    /// The caller's own annotations, kept to the byte.
+    pub metadata: Map<String, Value>,
+    /// The exact redirect URI registered with the provider (design §7).
+    pub redirect_uri: String,
+    /// Used when a token request names no installation.
+    pub default_installation: Option<String>,
+    /// Whether provider events are taken in.
+    pub triggers_enabled: bool,
+    /// Events the team wants.
+    pub events: Vec<String>,
+    /// Where events go, at most 3.
+    pub trigger_destinations: Vec<TriggerDestination>,
+    /// Branding icon: SHA-1 of an uploaded image.
+    pub icon: Option<String>,
+    /// `#rrggbb`.
+    pub background_color: Option<String>,
+    /// `#rrggbb`.
+    pub accent_color: Option<String>,
+    /// Set while the provider refuses the client itself.
+    pub fault: Option<Fault>,
+    /// Who made it.
+    pub created_by: Actor,
+    /// Who changed it last.
+    pub updated_by: Actor,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
+    /// When it was deleted. The row stays so that its own team is told so (410); its secrets do not.
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// The provider refuses the connector's client (`invalid_client`): an alarm and a breaker (design §6d).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// The OAuth error code.
+    pub code: String,
+    /// Consecutive refusals.
+    pub count: u32,
+    /// The latest one.
+    pub at: Timestamp,
+    /// No request is sent before this instant.
+    pub not_before: Timestamp,
+}
+
+/// Where a provider's events are forwarded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TriggerDestination {
+    /// The project.
+    pub project_id: ProjectId,
+    /// Git branch; excludes `custom_environment_id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// A custom environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_environment_id: Option<String>,
+    /// Path at the project's base URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+/// A project's permission to use a connector, in some of its environments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// The team of both.
+    pub team: TeamId,
+    /// The connector.
+    pub connector: ConnectorId,
+    /// The project.
+    pub project: ProjectId,
+    /// Never empty, no duplicates.
+    pub environments: Vec<Environment>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
+}
+
+/// A deployment's addition to, or override of, the built-in catalogue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Catalogue id.
+    pub id: String,
+    /// Field names of the built-in catalogue.
+    pub data: Map<String, Value>,
+}

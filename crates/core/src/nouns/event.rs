@@ -1,0 +1,114 @@
+//! The append-only log of acts. The audit view is the same rows, chained.
+
+use serde_json::{Map, Value};
+
+use super::Actor;
+use crate::Timestamp;
+use crate::ids::{ConnectionId, ConnectorId, EventId, TeamId};
+
+/// One line of the log. Holds ids and fixed words, never a secret or a provider's text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Id.
+    pub id: EventId,
+    /// Whose log it is in; `None` for acts above teams.
+    pub team: Option<TeamId>,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: EventKind,
+    /// Who did it.
+    pub actor: Actor,
+    /// To which connector.
+    pub connector: Option<ConnectorId>,
+    /// To which connection.
+    pub connection: Option<ConnectionId>,
+    /// Details by kind.
+    pub data: Map<String, Value>,
+}
+
+macro_rules! event_kinds {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+        /// What happened; the words are API.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum EventKind { $($(#[$doc])* $name,)* }
+
+        impl EventKind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The stable word.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+
+            /// From the word.
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    /// A declared row was made or changed by `apply`.
+    Applied = "apply.row",
+    /// A key was made.
+    KeyCreated = "key.created",
+    /// A key was revoked.
+    KeyRevoked = "key.revoked",
+    /// A workload token was minted.
+    WorkloadTokenMinted = "workload_token.minted",
+    /// A connector was made.
+    ConnectorCreated = "connector.created",
+    /// A connector was changed.
+    ConnectorUpdated = "connector.updated",
+    /// A connector was deleted.
+    ConnectorDeleted = "connector.deleted",
+    /// The provider refuses a connector's client.
+    ConnectorFaulted = "connector.faulted",
+    /// The provider accepts the client again.
+    ConnectorRecovered = "connector.recovered",
+    /// A project may use a connector.
+    LinkPut = "link.put",
+    /// A project may no longer use a connector.
+    LinkDeleted = "link.deleted",
+    /// Somebody asked for a consent.
+    AuthorizationRequested = "authorization.requested",
+    /// A consent was completed.
+    AuthorizationCompleted = "authorization.completed",
+    /// A consent failed or was refused.
+    AuthorizationFailed = "authorization.failed",
+    /// A grant that existed already was taken in.
+    ConnectionImported = "connection.imported",
+    /// A connection was ended.
+    ConnectionRevoked = "connection.revoked",
+    /// A connection needs a new consent.
+    ConnectionNeedsReauth = "connection.needs_reauth",
+    /// A late answer made a connection whole again.
+    ConnectionRecovered = "connection.recovered",
+    /// A new pair was stored.
+    TokenRefreshed = "token.refreshed",
+    /// A pair arrived too late and was dropped: a newer one is stored.
+    TokenDropped = "token.dropped",
+    /// A token was minted by client credentials.
+    TokenMinted = "token.minted",
+    /// A token was read: the first time in a minute by this principal, or `data.count` further times.
+    TokenRead = "token.read",
+    /// The provider confirmed a revocation.
+    ProviderRevoked = "provider.revoked",
+    /// The provider never confirmed a revocation.
+    ProviderRevokeFailed = "provider.revoke_failed",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_words_are_unique_and_read_back() {
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::from_word(kind.as_str()), Some(*kind));
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The nouns of design §2, one file per family. They are rows: plain data, no behaviour beyond
+//! what keeps a row from making no sense.
+
+pub mod actor;
+pub mod authorization;
+pub mod connection;
+pub mod connector;
+pub mod event;
+pub mod grant;
+pub mod tenancy;
+
+pub use actor::Actor;
+pub use authorization::{Authorization, AuthorizationState, Flow};
+pub use connection::{Attempt, Connection, ConnectionState, Revocation, Sealed, TokenSet};
+pub use connector::{Connector, ConnectorType, Fault, Link, Service, TriggerDestination};
+pub use event::{Event, EventKind};
+pub use grant::{Environment, Grant, Scopes, Subject};
+pub use tenancy::{
+    Account, CustomEnvironment, Key, KeyLevel, Membership, Project, Role, Team, User,
+};
+
+/// SHA-256 of a handle (key, state, verifier …): what the store keeps instead of the handle itself.
+pub type Digest = [u8; 32];

@@ -1,0 +1,108 @@
+//! Connections: finding, importing, ending.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Page, Stored};
+use crate::Timestamp;
+use crate::ids::{ConnectionId, ConnectorId, TeamId, TokenSetId};
+use crate::nouns::{Connection, Event, Grant, Revocation, Subject, TokenSet};
+
+/// A connection with its current token sets.
+#[derive(Clone)]
+pub struct Live {
+    /// The connection.
+    pub connection: Connection,
+    /// Its token sets, by kind.
+    pub sets: Vec<TokenSet>,
+}
+
+/// Which connections to list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConnectionFilter {
+    /// Of this connector.
+    pub connector: Option<ConnectorId>,
+    /// Of this subject.
+    pub subject: Option<Subject>,
+    /// Revoked ones too.
+    pub include_revoked: bool,
+}
+
+/// Which live connections of a connector to end. Absent parts match all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RevocationScope {
+    /// The connector.
+    pub connector: ConnectorId,
+    /// One connection.
+    pub connection: Option<ConnectionId>,
+    /// One subject.
+    pub subject: Option<Subject>,
+    /// One environment.
+    pub environment: Option<crate::nouns::Environment>,
+    /// One installation.
+    pub installation: Option<String>,
+}
+
+/// Rows that tokens are served from.
+#[async_trait]
+pub trait ConnectionStore: Send + Sync + 'static {
+    /// The live (not revoked) connection of a grant.
+    async fn connection_by_grant(&self, team: &TeamId, grant: &Grant) -> Stored<Option<Live>>;
+
+    /// One connection by id, revoked or not (a revoked one has no sets).
+    async fn connection(&self, team: &TeamId, id: &ConnectionId) -> Stored<Option<Live>>;
+
+    /// A team's connections, newest first; the page's sort value is `created_at` in microseconds.
+    async fn connections(
+        &self,
+        team: &TeamId,
+        filter: &ConnectionFilter,
+        page: &Page,
+    ) -> Stored<Vec<Connection>>;
+
+    /// Stores a connection with its sets if neither its id nor its grant has a live one; false when
+    /// there is one, which stays as it is (an import never overwrites tokens). `Missing("connector")`.
+    async fn import_connection(
+        &self,
+        connection: &Connection,
+        sets: &[TokenSet],
+        event: &Event,
+    ) -> Stored<bool>;
+
+    /// Ends every live connection in `scope` at `at`: state `Revoked`, token sets moved to the
+    /// revocation queue with their sealed bytes untouched, attempts and leases dropped. Each ended
+    /// connection writes one event: `event` with its id filled in, further ids minted by appending
+    /// `.1`, `.2` … Returns the queued revocations, with `not_before` = `at` + `claim`: the caller
+    /// tries them first, the sweep later.
+    async fn revoke(
+        &self,
+        team: &TeamId,
+        scope: &RevocationScope,
+        at: Timestamp,
+        claim: Duration,
+        event: &Event,
+    ) -> Stored<Vec<Revocation>>;
+
+    /// How many live connections `scope` matches.
+    async fn count_connections(&self, team: &TeamId, scope: &RevocationScope) -> Stored<u64>;
+
+    /// Queues a pair that arrived for a connection that is no longer live: it is revoked too
+    /// (requirement 52).
+    async fn queue_revocation(&self, revocation: &Revocation) -> Stored<()>;
+
+    /// Revocations of all teams that are due at `now`, at most `limit`; each one's `not_before`
+    /// moves to `now` + `claim`, so that two workers do not take the same one. For the sweep.
+    async fn due_revocations(
+        &self,
+        now: Timestamp,
+        claim: Duration,
+        limit: u32,
+    ) -> Stored<Vec<Revocation>>;
+
+    /// Drops a queued revocation: the provider confirmed it, or it was given up.
+    async fn finish_revocation(&self, set: &TokenSetId, event: &Event) -> Stored<()>;
+
+    /// Notes a failed try and sets the next one.
+    async fn retry_revocation(&self, set: &TokenSetId, not_before: Timestamp) -> Stored<()>;
+}

@@ -1,0 +1,98 @@
+//! Connectors and links.
+
+use async_trait::async_trait;
+
+use super::{Page, Stored};
+use crate::Timestamp;
+use crate::ids::{ConnectorId, ProjectId, TeamId};
+use crate::nouns::{Connector, ConnectorType, Event, Fault, Link};
+
+/// Which connectors to list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConnectorFilter {
+    /// Linked to this project.
+    pub project: Option<ProjectId>,
+    /// Of one of these types; all when empty.
+    pub kinds: Vec<ConnectorType>,
+    /// Of one of these services; all when empty.
+    pub services: Vec<String>,
+    /// Text in name, uid or service, ignoring ASCII case.
+    pub search: Option<String>,
+}
+
+/// Rows that say which third-party clients exist and who may use them.
+#[async_trait]
+pub trait ConnectorStore: Send + Sync + 'static {
+    /// Makes a connector and its links. `Taken("connector.id")`, `Taken("connector.uid")` (a deleted
+    /// connector's uid is free, its id is not); `Missing("project")` when a link's project is not the team's.
+    async fn create_connector(
+        &self,
+        connector: &Connector,
+        links: &[Link],
+        event: &Event,
+    ) -> Stored<()>;
+
+    /// Replaces the row if it is live and was last changed at `expected`; else `Missing("connector")`.
+    async fn update_connector(
+        &self,
+        connector: &Connector,
+        expected: Timestamp,
+        event: &Event,
+    ) -> Stored<()>;
+
+    /// Makes a declared connector live as given, be it new, changed or deleted (`apply`). Returns whether
+    /// anything changed; the secrets count as changed when `secrets_changed`.
+    async fn put_connector(
+        &self,
+        connector: &Connector,
+        secrets_changed: bool,
+        event: &Event,
+    ) -> Stored<bool>;
+
+    /// One connector by id or, failing that, by uid among the live ones. A deleted one is found by its id.
+    async fn connector(&self, team: &TeamId, id_or_uid: &str) -> Stored<Option<Connector>>;
+
+    /// A team's live connectors, newest first; the page's sort value is `created_at` in microseconds.
+    async fn connectors(
+        &self,
+        team: &TeamId,
+        filter: &ConnectorFilter,
+        page: &Page,
+    ) -> Stored<Vec<Connector>>;
+
+    /// Marks a live connector deleted, destroys its secrets, removes its links, ends its pending
+    /// authorizations (`Canceled`) and revokes its connections as [`super::ConnectionStore::revoke`]
+    /// does, but without queueing anything for the provider. `Missing("connector")`.
+    async fn delete_connector(
+        &self,
+        team: &TeamId,
+        id: &ConnectorId,
+        at: Timestamp,
+        event: &Event,
+    ) -> Stored<()>;
+
+    /// Sets or clears the fault of a live connector; no event when `event` is absent.
+    async fn set_fault(
+        &self,
+        team: &TeamId,
+        id: &ConnectorId,
+        fault: Option<&Fault>,
+        event: Option<&Event>,
+    ) -> Stored<()>;
+
+    /// Makes the link exist as given (created or its environments replaced), keeping `created_at` of an
+    /// existing one; returns the stored link. `Missing("connector")`, `Missing("project")`.
+    async fn put_link(&self, link: &Link, event: &Event) -> Stored<Link>;
+
+    /// Removes a link. `Missing("link")`.
+    async fn delete_link(
+        &self,
+        team: &TeamId,
+        connector: &ConnectorId,
+        project: &ProjectId,
+        event: &Event,
+    ) -> Stored<()>;
+
+    /// All links of one connector, by project id.
+    async fn links(&self, team: &TeamId, connector: &ConnectorId) -> Stored<Vec<Link>>;
+}

@@ -1,0 +1,84 @@
+//! The port for storage. `store` implements it, once, over two databases.
+//!
+//! Each method is one transaction: it happens whole or not at all, and the event that records an
+//! act is written in the act's own transaction. A write that finds the world other than it was told
+//! to expect changes nothing and says which expectation failed. No method decides anything.
+//!
+//! Every method that touches a team's rows takes the team, and finds nothing of another team's.
+//! The few look-ups without one start from a hash or an id that is itself the proof of access (key
+//! hash, state hash, authorization id) or serve background work; they say so.
+
+mod connect;
+mod connections;
+mod connectors;
+mod refresh;
+mod spool;
+mod system;
+mod tenancy;
+
+use crate::Timestamp;
+
+pub use connect::ConnectStore;
+pub use connections::{ConnectionFilter, ConnectionStore, Live, RevocationScope};
+pub use connectors::{ConnectorFilter, ConnectorStore};
+pub use refresh::{Begin, Completion, RefreshStore, Rejection, Retry};
+pub use spool::{Spool, Spooled};
+pub use system::{Change, ChangeKind, DataKey, EventFilter, KeyStatus, SigningKey, SystemStore};
+pub use tenancy::TenancyStore;
+
+/// All of storage.
+pub trait Store:
+    SystemStore + TenancyStore + ConnectorStore + ConnectStore + ConnectionStore + RefreshStore
+{
+}
+
+impl<T> Store for T where
+    T: SystemStore + TenancyStore + ConnectorStore + ConnectStore + ConnectionStore + RefreshStore
+{
+}
+
+/// What a store method can fail with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// A unique value is taken; the word names it: `connector.uid`, `team.slug`, `key.hash` …
+    #[error("{0} is taken")]
+    Taken(&'static str),
+    /// The row to change is not there (any more), or not in the state the write expects.
+    #[error("{0} is not there")]
+    Missing(&'static str),
+    /// A stored row makes no sense.
+    #[error("{table} row {row} is inconsistent: {column}")]
+    Inconsistent {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The row's id.
+        row: String,
+    },
+    /// The database cannot be used now. `committed` is unknown when the failure struck a commit.
+    #[error("the database is unavailable")]
+    Unavailable,
+}
+
+/// Result of a store method.
+pub type Stored<T> = Result<T, StoreError>;
+
+/// How one page of a list is cut. Lists are ordered newest first unless their method says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Rows wanted, 1 to 1 000. Methods return up to one row more, which tells that another page exists.
+    pub limit: u32,
+    /// The last row of the page before: its sort value and its id. Legal when that row is gone.
+    pub after: Option<(String, String)>,
+}
+
+impl Page {
+    /// The first `limit` rows.
+    pub const fn first(limit: u32) -> Self {
+        Self { limit, after: None }
+    }
+}
+
+/// `now` of the database server, in which lease deadlines are written (requirement 98).
+pub type DatabaseTime = Timestamp;

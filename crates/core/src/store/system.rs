@@ -1,0 +1,133 @@
+//! Keys of the vault, the change feed, events.
+
+use async_trait::async_trait;
+
+use super::{Page, Stored};
+use crate::Timestamp;
+use crate::ids::{ConnectionId, ConnectorId, TeamId};
+use crate::nouns::{Event, EventKind, Sealed};
+
+/// A team's data key, sealed by a master key. Team `""` is the server's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataKey {
+    /// Key id, unique in the server.
+    pub id: String,
+    /// Its team.
+    pub team: TeamId,
+    /// Whether it seals, or only opens.
+    pub status: KeyStatus,
+    /// The key.
+    pub sealed: Sealed,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Whether a key is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyStatus {
+    /// Seals or signs, and opens or verifies.
+    Active,
+    /// Opens or verifies only.
+    DecryptOnly,
+    /// Not used any more.
+    Retired,
+}
+
+/// A key that signs the server's own tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SigningKey {
+    /// RFC 7638 thumbprint.
+    pub kid: String,
+    /// Whether it signs, or only verifies.
+    pub status: KeyStatus,
+    /// The public half, as a JWK.
+    pub public_jwk: serde_json::Value,
+    /// The private half.
+    pub sealed: Sealed,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A committed change that caches have to hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Position in the feed.
+    pub seq: i64,
+    /// What kind of row.
+    pub kind: ChangeKind,
+    /// Its cache key: key-hash hex, project id, connector id, connection id.
+    pub key: String,
+}
+
+/// Kinds of rows that are cached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChangeKind {
+    /// Keys, by the hex of their hash.
+    Key,
+    /// Memberships and users, by user id: every key of theirs is affected.
+    User,
+    /// Teams, by id.
+    Team,
+    /// Projects, by id.
+    Project,
+    /// Connectors and their links, by connector id.
+    Connector,
+    /// Connections and their token sets, by connector id: a grant that was absent may now exist.
+    Connection,
+}
+
+/// Which events to list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventFilter {
+    /// Of this kind.
+    pub kind: Option<EventKind>,
+    /// About this connector.
+    pub connector: Option<ConnectorId>,
+    /// About this connection.
+    pub connection: Option<ConnectionId>,
+}
+
+/// Rows that belong to the server rather than to one noun.
+#[async_trait]
+pub trait SystemStore: Send + Sync + 'static {
+    /// The database answers, and its schema is this binary's.
+    async fn ping(&self) -> Stored<()>;
+
+    /// Stores the key-check value if there is none; returns the one that stands (design §8).
+    async fn key_check(&self, sealed: &Sealed) -> Stored<Sealed>;
+
+    /// The standing key-check value.
+    async fn read_key_check(&self) -> Stored<Option<Sealed>>;
+
+    /// A team's data keys.
+    async fn data_keys(&self, team: &TeamId) -> Stored<Vec<DataKey>>;
+
+    /// Stores `key` if its team has no active key; returns the active key that stands.
+    async fn add_data_key(&self, key: &DataKey) -> Stored<DataKey>;
+
+    /// The server's signing keys that still sign or verify.
+    async fn signing_keys(&self) -> Stored<Vec<SigningKey>>;
+
+    /// Stores `key` if there is no active one; returns the one that stands.
+    async fn add_signing_key(&self, key: &SigningKey) -> Stored<SigningKey>;
+
+    /// Appends events that record no other write (token reads).
+    async fn append_events(&self, events: &[Event]) -> Stored<()>;
+
+    /// A team's events, newest first; the page's sort value is `at` in microseconds.
+    async fn events(&self, team: &TeamId, filter: &EventFilter, page: &Page) -> Stored<Vec<Event>>;
+
+    /// Changes after position `seq`, oldest first, at most 1 000.
+    async fn changes(&self, seq: i64) -> Stored<Vec<Change>>;
+
+    /// The newest position of the change feed.
+    async fn last_change(&self) -> Stored<i64>;
+
+    /// Takes or renews the lease `name` for `owner` until `ttl` from now by the database's clock;
+    /// false while somebody else holds it. Leases save work; correctness never rests on one.
+    async fn lease(&self, name: &str, owner: &str, ttl: std::time::Duration) -> Stored<bool>;
+
+    /// Drops changes, used or expired flows and authorizations that ended before `before`, and
+    /// expired leases: rows that nothing can need again. Returns how many went.
+    async fn sweep(&self, before: Timestamp) -> Stored<u64>;
+}
