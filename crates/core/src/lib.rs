@@ -12,6 +12,8 @@ pub mod limits;
 pub mod nouns;
 pub mod secret;
 pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 
 pub use clock::Clock;

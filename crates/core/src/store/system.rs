@@ -55,7 +55,7 @@ pub struct Change {
     pub seq: i64,
     /// What kind of row.
     pub kind: ChangeKind,
-    /// Its cache key: key-hash hex, project id, connector id, connection id.
+    /// Its cache key: the hex of a key's hash, else the id of the row.
     pub key: String,
 }
 
@@ -72,7 +72,8 @@ pub enum ChangeKind {
     Project,
     /// Connectors and their links, by connector id.
     Connector,
-    /// Connections and their token sets, by connector id: a grant that was absent may now exist.
+    /// Connections and their token sets, by connection id. Absence is not cached, so a new
+    /// connection needs no change row; one is harmless.
     Connection,
 }
 
