@@ -33,10 +33,11 @@ export async function freePort() {
 
 /** A running command. `output` holds what it printed, the end of which explains a failure. */
 export class Child {
-  constructor(command, args, { env = {} } = {}) {
+  constructor(command, args, { env = {}, cwd } = {}) {
     this.name = path.basename(command);
     this.output = '';
     this.process = spawn(command, args, {
+      cwd,
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -1,0 +1,120 @@
+// The built binary, run as an operator would: its own data folder, its own port.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Child, freePort, run, temporaryFolder } from './process.mjs';
+
+export const BIN = process.env.GRANTRY_BIN ?? path.join(import.meta.dirname, '../../target/release/grantry');
+
+export class Grantry {
+  /** Starts a server on an empty data folder and applies `document` (see world.mjs). */
+  static async start(document) {
+    const server = new Grantry(temporaryFolder('data'), await freePort());
+    await server.serve();
+    if (document) await server.apply(document);
+    return server;
+  }
+
+  constructor(folder, port) {
+    this.folder = folder;
+    this.dataDir = path.join(folder, 'data');
+    this.address = `127.0.0.1:${port}`;
+    this.url = `http://${this.address}`;
+    /** What every provider must know as redirect URI. */
+    this.callback = `${this.url}/callback`;
+    this.config = path.join(folder, 'grantry.toml');
+    // The providers of the tests live on loopback, which the way out refuses by default.
+    writeFileSync(this.config, '[egress]\nallow = ["127.0.0.0/8"]\n');
+    mkdirSync(this.dataDir, { mode: 0o700 });
+  }
+
+  /** Starts (again, after a kill) on the same data and port. */
+  async serve() {
+    this.child = new Child(BIN, [
+      'serve',
+      ...['--config', this.config],
+      ...['--listen', this.address],
+      ...['--data-dir', this.dataDir],
+      ...['--public-url', this.url],
+    ]);
+    await this.child.until(async () => (await fetch(`${this.url}/readyz`).catch(() => null))?.ok);
+  }
+
+  stop() {
+    return this.child.stop();
+  }
+
+  kill() {
+    return this.child.kill();
+  }
+
+  /** Runs a command of the binary with the authority of the control socket. */
+  command(...args) {
+    return run(BIN, args, { env: { GRANTRY_DATA_DIR: this.dataDir } });
+  }
+
+  async apply(document) {
+    const file = path.join(this.folder, 'apply.toml');
+    writeFileSync(file, toml(document));
+    return this.command('apply', '-f', file);
+  }
+
+  /** A token of the issuer for a workload of the project. */
+  async workloadToken(project, environment) {
+    return (await this.command('workload-token', '--project', project, '--environment', environment)).trim();
+  }
+
+  /** One HTTP call; `body` is sent as JSON. */
+  async call(method, route, { key, body } = {}) {
+    const answer = await fetch(this.url + route, {
+      method,
+      headers: {
+        ...(key && { authorization: `Bearer ${key}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await answer.text();
+    return { status: answer.status, headers: answer.headers, text, body: json(text) };
+  }
+
+  /** D1 of the Vercel dialect: a token of `connector` for `subject`. */
+  token(connector, { key, subject, ...rest }) {
+    const route = `/v1/connect/token/${encodeURIComponent(connector)}`;
+    return this.call('POST', route, { key, body: { subject, scopes: ['*'], ...rest } });
+  }
+
+  /** E1: a consent link for `subject`. */
+  authorize(connector, { key, subject, ...rest }) {
+    const route = `/v1/connect/authorize/${encodeURIComponent(connector)}`;
+    return this.call('POST', route, { key, body: { subject, scopes: ['*'], ...rest } });
+  }
+
+  /** D3: revokes what `subject` granted. */
+  revoke(connector, { key, subject }) {
+    const route = `/v1/connect/connectors/${encodeURIComponent(connector)}/tokens`;
+    return this.call('DELETE', route, { key, body: { subject } });
+  }
+}
+
+function json(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** `{ table: [row, …] }` as arrays of tables. A JSON string is a TOML string. */
+function toml(document) {
+  const inline = (value) => {
+    if (Array.isArray(value)) return `[${value.map(inline).join(', ')}]`;
+    if (typeof value !== 'object') return JSON.stringify(value);
+    const fields = Object.entries(value).map(([key, item]) => `${JSON.stringify(key)} = ${inline(item)}`);
+    return `{ ${fields.join(', ')} }`;
+  };
+  const row = (table, fields) =>
+    [`[[${table}]]`, ...Object.entries(fields).map(([key, value]) => `${key} = ${inline(value)}`)].join('\n');
+  return Object.entries(document)
+    .flatMap(([table, rows]) => rows.map((fields) => row(table, fields)))
+    .join('\n\n');
+}
