@@ -1,0 +1,164 @@
+//! Our own command line talking to its own server.
+//!
+//! The operator names the place, so nothing is filtered; otherwise the rules are those of
+//! [`crate::Egress`]: no proxy, no redirect, no retry, certificates checked.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use grantry_core::Secret;
+use grantry_core::http::Method;
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use url::Url;
+
+use crate::transport::{self, SetupError, wire_method};
+
+/// Bytes of the largest answer the command line takes.
+const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Time for one whole exchange. A token call may wait for a provider (15 s), twice.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A client of one server.
+pub struct Local {
+    client: reqwest::Client,
+    /// For messages: the URL or the socket's path.
+    place: String,
+    /// No slash at its end.
+    base: String,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status code.
+    pub status: u16,
+    /// After decompression.
+    pub body: Bytes,
+}
+
+/// Why there is no [`Reply`]. Displays no source; print the chain.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// The path does not begin with a slash, or makes no URL.
+    #[error("{0:?} is no path of a request")]
+    BadPath(String),
+    /// No connection, no answer in 60 s, or one that broke off.
+    #[error("no answer from the server at {place}")]
+    NoAnswer {
+        /// The URL or the socket's path.
+        place: String,
+        /// What happened.
+        #[source]
+        cause: reqwest::Error,
+    },
+    /// More than 16 MiB.
+    #[error("the answer of the server at {place} is too large")]
+    TooLarge {
+        /// The URL or the socket's path.
+        place: String,
+    },
+}
+
+impl LocalError {
+    /// True when nothing listens there: no request was made.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::NoAnswer { cause, .. } if cause.is_connect())
+    }
+}
+
+impl Local {
+    /// The server that listens at the control socket `socket`.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn unix(socket: &Path) -> Result<Self, SetupError> {
+        let client = transport::builder(None)?
+            .timeout(DEADLINE)
+            .unix_socket(socket)
+            .build()
+            .map_err(SetupError::Client)?;
+        Ok(Self {
+            client,
+            place: socket.display().to_string(),
+            base: "http://localhost".to_owned(),
+        })
+    }
+
+    /// The server at `base` (http or https, with or without a path), trusting `extra_ca_pem` beside
+    /// the system's authorities.
+    ///
+    /// # Errors
+    /// An extra CA that is no PEM, or when no HTTP client can be made.
+    pub fn http(base: &Url, extra_ca_pem: Option<&[u8]>) -> Result<Self, SetupError> {
+        let client = transport::builder(extra_ca_pem)?
+            .timeout(DEADLINE)
+            .build()
+            .map_err(SetupError::Client)?;
+        let base = base.as_str().trim_end_matches('/').to_owned();
+        Ok(Self {
+            client,
+            place: base.clone(),
+            base,
+        })
+    }
+
+    /// Sends one request. `path` begins with a slash and may carry a query; `key` goes into
+    /// `Authorization: Bearer`; `json` is the body.
+    ///
+    /// # Errors
+    /// When no whole answer arrived. An answer of any status is a [`Reply`].
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&Secret>,
+        json: Option<Vec<u8>>,
+    ) -> Result<Reply, LocalError> {
+        let url = path
+            .starts_with('/')
+            .then(|| Url::parse(&format!("{}{path}", self.base)).ok())
+            .flatten()
+            .ok_or_else(|| LocalError::BadPath(path.to_owned()))?;
+        let mut request = self
+            .client
+            .request(wire_method(method), url)
+            .header(ACCEPT, "application/json");
+        if let Some(key) = key {
+            request = request.bearer_auth(key.expose());
+        }
+        if let Some(json) = json {
+            request = request.header(CONTENT_TYPE, "application/json").body(json);
+        }
+        let mut answer = request
+            .send()
+            .await
+            .map_err(|error| self.no_answer(error))?;
+        let status = answer.status().as_u16();
+        let mut body = BytesMut::new();
+        while let Some(piece) = answer
+            .chunk()
+            .await
+            .map_err(|error| self.no_answer(error))?
+        {
+            if piece.len() > BODY_BYTES_MAX - body.len() {
+                return Err(LocalError::TooLarge {
+                    place: self.place.clone(),
+                });
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(Reply {
+            status,
+            body: body.freeze(),
+        })
+    }
+
+    fn no_answer(&self, cause: reqwest::Error) -> LocalError {
+        LocalError::NoAnswer {
+            place: self.place.clone(),
+            cause: cause.without_url(),
+        }
+    }
+}
