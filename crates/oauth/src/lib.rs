@@ -1,1 +1,21 @@
-//! oauth
+//! The OAuth 2.0 client engine, without I/O: builders that return a [`grantry_core::http::Request`], and tolerant
+//! parsers that take a [`grantry_core::http::Response`] and never let a stranger's bytes past their limits.
+//!
+//! No socket, no clock, no randomness of its own: time and entropy are arguments. Whoever sends a request decides by
+//! [`token::Outcome`] what became of the grant in it.
+
+pub mod authorize;
+pub mod callback;
+pub mod client;
+pub mod discovery;
+mod json;
+pub mod pkce;
+pub mod providers;
+pub mod retry_after;
+pub mod revoke;
+pub mod server;
+pub mod text;
+pub mod token;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Where services depart from the RFCs, as data: one row per service, one row per error code.
+//!
+//! To add a service: add a row to [`rows::ROWS`] with what differs from [`Quirks::STANDARD`], its own error codes to
+//! [`codes::CODES`], and one fixture per difference to `token/tests.rs`.
+
+mod codes;
+mod rows;
+
+use std::time::Duration;
+
+pub use codes::Meaning;
+pub(crate) use codes::meaning;
+
+/// How one service's token endpoint departs from the RFCs.
+///
+/// Plain data: a connector's own settings replace single fields (`Quirks { raw_basic: true, ..Quirks::of("x") }`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quirks {
+    /// Slug of the service in the catalogue.
+    pub service: &'static str,
+    /// Family of services that it shares its error codes with ([`codes`]).
+    pub codes: &'static str,
+    /// Does not form-decode Basic credentials: use [`crate::client::AuthMethod::BasicRaw`].
+    pub raw_basic: bool,
+    /// Takes its parameters as a JSON object instead of a form.
+    pub json_request: bool,
+    /// Parameters that every token request must carry.
+    pub request_extra: &'static [(&'static str, &'static str)],
+    /// Form-encoded answers are taken whatever content type they claim.
+    pub form_response: bool,
+    /// JSON pointer to the object that holds the tokens.
+    pub token_at: &'static str,
+    /// JSON pointers to the error code, tried in order.
+    pub error_at: &'static [&'static str],
+    /// JSON pointers to the error text, tried in order.
+    pub error_text_at: &'static [&'static str],
+    /// Values of `token_type`, in lower case, that mean a bearer token beside `bearer` itself.
+    pub token_types: &'static [&'static str],
+    /// What separates scopes in the authorization request.
+    pub scope_separator: char,
+    /// What separates granted scopes in the answer, beside white space.
+    pub granted_scope_separator: char,
+    /// Lifetime to assume when the answer names none and the connector sets none.
+    pub default_expires_in: Option<Duration>,
+    /// A second use of a refresh token ends the grant at once (design §6: "kills on reuse, no grace").
+    pub kills_on_reuse: bool,
+}
+
+impl Quirks {
+    /// None: the RFCs as they are.
+    pub const STANDARD: Self = Self {
+        service: "",
+        codes: "",
+        raw_basic: false,
+        json_request: false,
+        request_extra: &[],
+        form_response: false,
+        token_at: "",
+        error_at: &["/error"],
+        error_text_at: &["/error_description"],
+        token_types: &[],
+        scope_separator: ' ',
+        granted_scope_separator: ' ',
+        default_expires_in: None,
+        kills_on_reuse: false,
+    };
+
+    /// The row of `service`, or [`Quirks::STANDARD`].
+    pub fn of(service: &str) -> Self {
+        let row = rows::ROWS.iter().find(|row| row.service == service);
+        *row.unwrap_or(&Self::STANDARD)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_without_a_row_gets_the_standard() {
+        assert_eq!(Quirks::of("no-such-service"), Quirks::STANDARD);
+        assert!(Quirks::of("github").form_response);
+    }
+
+    #[test]
+    fn rows_are_unique_and_say_something() {
+        for (index, row) in rows::ROWS.iter().enumerate() {
+            let twin = rows::ROWS[..index]
+                .iter()
+                .find(|r| r.service == row.service);
+            assert_eq!(twin, None);
+            let plain = Quirks {
+                service: row.service,
+                ..Quirks::STANDARD
+            };
+            assert_ne!(*row, plain, "{} is the standard", row.service);
+            for pointer in [row.token_at]
+                .iter()
+                .chain(row.error_at)
+                .chain(row.error_text_at)
+            {
+                assert!(
+                    pointer.is_empty() || pointer.starts_with('/'),
+                    "{}",
+                    row.service
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The authorization server as we know it: what it published, under what an admin overrode.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use url::Url;
+
+/// Authorization server metadata (RFC 8414 §2, OpenID Connect Discovery §3), and equally the
+/// `serverConfig` of a connector. Names on the wire are the RFC's; members not named here are kept in [`Server::extra`].
+///
+/// Values are as received. [`Server::url`] is the only way from here to a URL that is requested.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Server {
+    /// Issuer identifier, compared character by character and never normalised (requirement 3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// Where users are sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization_endpoint: Option<String>,
+    /// Where grants become tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_endpoint: Option<String>,
+    /// RFC 7009.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation_endpoint: Option<String>,
+    /// RFC 7662.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub introspection_endpoint: Option<String>,
+    /// RFC 7591.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration_endpoint: Option<String>,
+    /// OpenID Connect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub userinfo_endpoint: Option<String>,
+    /// Keys that sign ID tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
+    /// The server promises an `iss` in every authorization response (RFC 9207).
+    #[serde(
+        rename = "authorization_response_iss_parameter_supported",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub iss_parameter_supported: Option<bool>,
+    /// The server takes a URL as client id (client id metadata documents).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id_metadata_document_supported: Option<bool>,
+    /// PKCE methods.
+    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
+    pub code_challenge_methods_supported: Option<Vec<String>>,
+    /// Client authentication methods of the token endpoint.
+    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// Grant types.
+    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
+    pub grant_types_supported: Option<Vec<String>>,
+    /// Scopes the server chose to publish.
+    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
+    pub scopes_supported: Option<Vec<String>>,
+    /// Everything else, untouched.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// The URLs of a [`Server`] that something is sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `authorization_endpoint`
+    Authorization,
+    /// `introspection_endpoint`
+    Introspection,
+    /// `jwks_uri`
+    Jwks,
+    /// `registration_endpoint`
+    Registration,
+    /// `revocation_endpoint`
+    Revocation,
+    /// `token_endpoint`
+    Token,
+    /// `userinfo_endpoint`
+    Userinfo,
+}
+
+impl Endpoint {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Authorization,
+        Self::Introspection,
+        Self::Jwks,
+        Self::Registration,
+        Self::Revocation,
+        Self::Token,
+        Self::Userinfo,
+    ];
+
+    /// Name of the metadata member.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Authorization => "authorization_endpoint",
+            Self::Introspection => "introspection_endpoint",
+            Self::Jwks => "jwks_uri",
+            Self::Registration => "registration_endpoint",
+            Self::Revocation => "revocation_endpoint",
+            Self::Token => "token_endpoint",
+            Self::Userinfo => "userinfo_endpoint",
+        }
+    }
+}
+
+/// Why a request cannot be built: what is known of the server or the client does not allow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misconfigured {
+    /// The server has no such endpoint.
+    #[error("the authorization server has no {}", .0.as_str())]
+    NoEndpoint(Endpoint),
+    /// The endpoint is not an absolute http(s) URL without user name.
+    #[error("the {} is not an absolute http(s) URL without user name", .0.as_str())]
+    BadEndpoint(Endpoint),
+    /// The client's authentication method needs a secret and there is none.
+    #[error("the client has no secret")]
+    NoSecret,
+    /// PKCE with S256 is required here and the server does not offer it.
+    #[error("the authorization server does not offer PKCE with S256")]
+    NoPkce,
+}
+
+impl Server {
+    /// The URL of `endpoint`, checked: absolute, http or https, no user name or password. A fragment is dropped.
+    pub fn url(&self, endpoint: Endpoint) -> Result<Url, Misconfigured> {
+        let text = match endpoint {
+            Endpoint::Authorization => &self.authorization_endpoint,
+            Endpoint::Introspection => &self.introspection_endpoint,
+            Endpoint::Jwks => &self.jwks_uri,
+            Endpoint::Registration => &self.registration_endpoint,
+            Endpoint::Revocation => &self.revocation_endpoint,
+            Endpoint::Token => &self.token_endpoint,
+            Endpoint::Userinfo => &self.userinfo_endpoint,
+        };
+        let text = text.as_deref().ok_or(Misconfigured::NoEndpoint(endpoint))?;
+        let mut url = web_url(text).ok_or(Misconfigured::BadEndpoint(endpoint))?;
+        url.set_fragment(None);
+        Ok(url)
+    }
+
+    /// These values under `overrides`: a member that is set there wins, and `""` or `[]` there removes it.
+    #[must_use]
+    pub fn overridden_by(&self, overrides: &Self) -> Self {
+        let mut members = members(self);
+        for (name, value) in self::members(overrides) {
+            if value == "" || value == Value::Array(Vec::new()) {
+                members.remove(&name);
+            } else {
+                members.insert(name, value);
+            }
+        }
+        serde_json::from_value(Value::Object(members)).unwrap_or_default()
+    }
+
+    /// The issuer promises `iss` in every answer, so one without it is refused (RFC 9207 §2.4, requirement 2).
+    pub fn promises_iss(&self) -> bool {
+        self.iss_parameter_supported == Some(true)
+    }
+
+    /// Whether the server says that it takes PKCE with S256.
+    ///
+    /// S256 is sent in any case and `plain` never. Where the protocol demands it (MCP), a server that does not say so
+    /// is refused: `required` (requirement 11).
+    pub fn check_pkce(&self, required: bool) -> Result<(), Misconfigured> {
+        let offered = self
+            .code_challenge_methods_supported
+            .as_ref()
+            .is_some_and(|methods| methods.iter().any(|m| m == crate::pkce::CHALLENGE_METHOD));
+        if required && !offered {
+            return Err(Misconfigured::NoPkce);
+        }
+        Ok(())
+    }
+}
+
+/// `text` as an absolute http(s) URL with a host and without user name or password (requirement 57).
+pub(crate) fn web_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let fits = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none();
+    fits.then_some(url)
+}
+
+fn members(server: &Server) -> Map<String, Value> {
+    match serde_json::to_value(server) {
+        Ok(Value::Object(members)) => members,
+        _ => Map::new(),
+    }
+}
+
+/// A list of strings. `""`, the spelling of "remove this" for any member, is the empty list.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(None),
+        Value::String(text) if text.is_empty() => Ok(Some(Vec::new())),
+        value => Vec::deserialize(value)
+            .map(Some)
+            .map_err(serde::de::Error::custom),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn server(value: Value) -> Server {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn wire_names_are_those_of_rfc_8414_and_unknown_members_survive() {
+        let value = json!({
+            "issuer": "https://as.example",
+            "token_endpoint": "https://as.example/token",
+            "authorization_response_iss_parameter_supported": true,
+            "code_challenge_methods_supported": ["S256"],
+            "mtls_endpoint_aliases": {"token_endpoint": "https://m.as.example/token"},
+        });
+        let server = server(value.clone());
+        assert!(server.promises_iss());
+        assert_eq!(serde_json::to_value(&server).unwrap(), value);
+    }
+
+    #[test]
+    fn overrides_win_and_an_empty_value_removes() {
+        let base = server(json!({
+            "issuer": "https://as.example",
+            "token_endpoint": "https://as.example/token",
+            "scopes_supported": ["a"],
+            "logo_uri": "https://as.example/logo",
+        }));
+        let overrides = server(json!({
+            "token_endpoint": "https://other.example/token",
+            "scopes_supported": "",
+            "logo_uri": "",
+            "x": 1,
+        }));
+        let expected = server(json!({
+            "issuer": "https://as.example",
+            "token_endpoint": "https://other.example/token",
+            "x": 1,
+        }));
+        assert_eq!(base.overridden_by(&overrides), expected);
+        assert_eq!(base.overridden_by(&Server::default()), base);
+    }
+
+    #[test]
+    fn only_plain_web_urls_are_endpoints() {
+        let url = |text: &str| {
+            Server {
+                token_endpoint: Some(text.into()),
+                ..Server::default()
+            }
+            .url(Endpoint::Token)
+        };
+        assert_eq!(
+            url("https://as.example/t?x=1#f").unwrap().as_str(),
+            "https://as.example/t?x=1"
+        );
+        for bad in [
+            "",
+            "/token",
+            "as.example/token",
+            "ftp://as.example/",
+            "https://user@as.example/",
+            "https://:pw@as.example/",
+            "javascript:alert(1)",
+            "https://",
+        ] {
+            assert_eq!(
+                url(bad),
+                Err(Misconfigured::BadEndpoint(Endpoint::Token)),
+                "{bad}"
+            );
+        }
+        assert_eq!(
+            Server::default().url(Endpoint::Revocation),
+            Err(Misconfigured::NoEndpoint(Endpoint::Revocation))
+        );
+    }
+
+    #[test]
+    fn requirement_11_s256_must_be_offered_where_it_is_required() {
+        for (methods, offered) in [
+            (None, false),
+            (Some(vec!["plain"]), false),
+            (Some(vec!["plain", "S256"]), true),
+        ] {
+            let server = server(json!({ "code_challenge_methods_supported": methods }));
+            assert_eq!(server.check_pkce(true).is_ok(), offered, "{methods:?}");
+            assert_eq!(server.check_pkce(false), Ok(()));
+        }
+    }
+}
