@@ -1,0 +1,461 @@
+//! Master keys and where they come from: a 0600 file, a value, or a file descriptor.
+//!
+//! A key's text is base64 of 32 random bytes (`openssl rand -base64 32`), or this form, which can
+//! hold several keys while they rotate:
+//!
+//! ```text
+//! grantry-master-keys v1
+//! active 1c5f0e9a7b3d2846 K0qV…=
+//! decrypt-only 90ab12cd34ef5678 dGhp…=
+//! retired 5566778899aabbcc -
+//! ```
+//!
+//! The second column is the key's derived id ([`KeyId`]); a retired key is a record without its key.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use grantry_core::{Entropy, Secret};
+use zeroize::Zeroizing;
+
+use crate::envelope::{KEY_LEN, KeyId};
+use crate::ring::Status;
+
+const HEADER: &str = "grantry-master-keys v1";
+
+/// Far above any sensible number of keys; keeps `/dev/zero` from filling the memory.
+const TEXT_BYTES_MAX: u64 = 64 * 1024;
+
+/// The master keys given to this node: exactly one active, any number older.
+pub struct MasterKeys(Vec<Entry>);
+
+struct Entry {
+    id: KeyId,
+    status: Status,
+    /// Empty when retired.
+    key: Zeroizing<Vec<u8>>,
+}
+
+/// Why there are no usable master keys. Names files and key ids, never keys.
+#[derive(Debug, thiserror::Error)]
+pub enum MasterKeyError {
+    /// There is no such file. On a new database the server may make one; on an old one it must not.
+    #[error("there is no master key file {}", .0.display())]
+    Missing(PathBuf),
+    /// A master key is never overwritten.
+    #[error("{} exists already, and a master key is never overwritten", .0.display())]
+    Exists(PathBuf),
+    /// The file's group or everybody may read or change it.
+    #[error("{} is open to other users (mode {mode:04o}); if none of them has read it: chmod 600 {}", path.display(), path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The operating system refused; the source says why.
+    #[error("cannot {act} the master key file {}", path.display())]
+    Io {
+        /// `read`, `create`, …
+        act: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The text that was read or given is not master keys.
+    #[error("{origin}: {problem}")]
+    Text {
+        /// The file, or the name of the setting that held the text.
+        origin: String,
+        /// What is wrong with it.
+        problem: KeyTextError,
+    },
+}
+
+/// What is wrong with the text of master keys.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyTextError {
+    /// Nothing there, as after a start that was cut short while it made the file.
+    #[error("holds no key; if nothing was ever sealed with it, delete it and start again")]
+    Empty,
+    /// More than a list of keys can be, or not UTF-8.
+    #[error("is not a list of master keys")]
+    NotText,
+    /// A line that is not `status id key`.
+    #[error("line {line} is not `status id key`")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// The key is not base64.
+    #[error("{key} is not base64 with its padding")]
+    NotBase64 {
+        /// `key` and the id it is written with, or `the key`.
+        key: String,
+    },
+    /// The key is too short or too long.
+    #[error(
+        "{key} has {bytes} bytes and needs {KEY_LEN}; make one with: openssl rand -base64 {KEY_LEN}"
+    )]
+    Length {
+        /// `key` and the id it is written with, or `the key`.
+        key: String,
+        /// Its length when decoded.
+        bytes: usize,
+    },
+    /// All bytes equal, counting up or down, or plain text: an example or a passphrase.
+    #[error(
+        "key {id} is an example or a passphrase, not {KEY_LEN} random bytes; make one with: openssl rand -base64 {KEY_LEN}"
+    )]
+    Example {
+        /// Derived from the key.
+        id: KeyId,
+    },
+    /// The id beside the key is another key's.
+    #[error("key {actual} is written as {written}")]
+    Mislabelled {
+        /// As in the text.
+        written: KeyId,
+        /// Derived from the key.
+        actual: KeyId,
+    },
+    /// A key is listed twice.
+    #[error("key {0} is listed twice")]
+    Repeated(KeyId),
+    /// There must be one key to seal with.
+    #[error("{0} keys are active and exactly one must be")]
+    NotOneActive(usize),
+}
+
+/// Only a decrypt-only key can be retired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("master key {0} is not a decrypt-only key of this list")]
+pub struct NotRetirable(pub KeyId);
+
+impl MasterKeys {
+    /// One new key.
+    pub fn generate(entropy: &dyn Entropy) -> Self {
+        Self(vec![Entry::generate(entropy)])
+    }
+
+    /// Reads the key file at `path`.
+    ///
+    /// # Errors
+    /// [`MasterKeyError`]; a file that others may read is refused.
+    pub fn from_file(path: &Path) -> Result<Self, MasterKeyError> {
+        let failed = io_error("read", path);
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(MasterKeyError::Missing(path.to_owned()));
+            }
+            opened => opened.map_err(&failed)?,
+        };
+        // The mode of the opened file, so that no other file can take its place in between.
+        let mode = file.metadata().map_err(&failed)?.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(MasterKeyError::Exposed {
+                path: path.to_owned(),
+                mode,
+            });
+        }
+        Self::read(path, file)
+    }
+
+    /// Reads keys from an inherited descriptor, `/dev/fd/3` or the like. Its mode is the business of
+    /// whoever opened it.
+    ///
+    /// # Errors
+    /// [`MasterKeyError`].
+    pub fn from_descriptor(path: &Path) -> Result<Self, MasterKeyError> {
+        let file = File::open(path).map_err(io_error("read", path))?;
+        Self::read(path, file)
+    }
+
+    /// Takes keys from the value of a setting; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// [`MasterKeyError::Text`].
+    pub fn from_value(origin: &str, value: &Secret) -> Result<Self, MasterKeyError> {
+        parse(value.expose()).map_err(|problem| MasterKeyError::Text {
+            origin: origin.to_owned(),
+            problem,
+        })
+    }
+
+    /// Makes a key and its file: mode 0600, on disk before this returns.
+    ///
+    /// # Errors
+    /// [`MasterKeyError::Exists`], [`MasterKeyError::Io`].
+    pub fn create_file(path: &Path, entropy: &dyn Entropy) -> Result<Self, MasterKeyError> {
+        let keys = Self::generate(entropy);
+        keys.write_new(path)?;
+        sync_directory(path)?;
+        Ok(keys)
+    }
+
+    /// Puts these keys in the place of those in the file, all or nothing: a crash leaves the old
+    /// file or the new one.
+    ///
+    /// # Errors
+    /// [`MasterKeyError::Exists`] when `path` + `.new` is there (another rotation, or one that was
+    /// cut short), [`MasterKeyError::Io`].
+    pub fn replace_file(&self, path: &Path) -> Result<(), MasterKeyError> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".new");
+        self.write_new(Path::new(&beside))?;
+        fs::rename(&beside, path).map_err(io_error("replace", path))?;
+        sync_directory(path)
+    }
+
+    /// These keys with a new active one; the one before it can still open.
+    #[must_use]
+    pub fn rotated(&self, entropy: &dyn Entropy) -> Self {
+        let older = self.0.iter().map(|entry| match entry.status {
+            Status::Active => entry.with_status(Status::DecryptOnly),
+            status => entry.with_status(status),
+        });
+        Self(
+            std::iter::once(Entry::generate(entropy))
+                .chain(older)
+                .collect(),
+        )
+    }
+
+    /// These keys without the bytes of decrypt-only key `id`, once nothing is sealed by it.
+    ///
+    /// # Errors
+    /// [`NotRetirable`].
+    pub fn retiring(&self, id: KeyId) -> Result<Self, NotRetirable> {
+        let wanted = |entry: &Entry| entry.id == id && entry.status == Status::DecryptOnly;
+        if !self.0.iter().any(wanted) {
+            return Err(NotRetirable(id));
+        }
+        let keys = self.0.iter().map(|entry| match wanted(entry) {
+            true => entry.with_status(Status::Retired),
+            false => entry.with_status(entry.status),
+        });
+        Ok(Self(keys.collect()))
+    }
+
+    /// Id of the active key.
+    pub fn active_id(&self) -> KeyId {
+        self.active_entry().id
+    }
+
+    /// Id and status of every key: what a person may see of them.
+    pub fn list(&self) -> impl Iterator<Item = (KeyId, Status)> {
+        self.0.iter().map(|entry| (entry.id, entry.status))
+    }
+
+    pub(crate) fn active(&self) -> &[u8] {
+        &self.active_entry().key
+    }
+
+    pub(crate) fn decrypt_only(&self) -> impl Iterator<Item = &[u8]> {
+        let older = |entry: &&Entry| entry.status == Status::DecryptOnly;
+        self.0
+            .iter()
+            .filter(older)
+            .map(|entry| entry.key.as_slice())
+    }
+
+    fn active_entry(&self) -> &Entry {
+        #[expect(
+            clippy::expect_used,
+            reason = "every constructor makes or checks one active key"
+        )]
+        self.0
+            .iter()
+            .find(|entry| entry.status == Status::Active)
+            .expect("one key is active")
+    }
+
+    fn read(path: &Path, file: File) -> Result<Self, MasterKeyError> {
+        let text_error = |problem| MasterKeyError::Text {
+            origin: path.display().to_string(),
+            problem,
+        };
+        // Room for all of it at once, so that no freed copy of a key is left behind by growing.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(TEXT_BYTES_MAX as usize + 1));
+        file.take(TEXT_BYTES_MAX + 1)
+            .read_to_end(&mut bytes)
+            .map_err(io_error("read", path))?;
+        if bytes.len() as u64 > TEXT_BYTES_MAX {
+            return Err(text_error(KeyTextError::NotText));
+        }
+        std::str::from_utf8(&bytes)
+            .map_err(|_| KeyTextError::NotText)
+            .and_then(parse)
+            .map_err(text_error)
+    }
+
+    /// Writes a file that must not exist yet.
+    fn write_new(&self, path: &Path) -> Result<(), MasterKeyError> {
+        let created = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path);
+        let mut file = match created {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(MasterKeyError::Exists(path.to_owned()));
+            }
+            created => created.map_err(io_error("create", path))?,
+        };
+        file.write_all(self.to_text().as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(io_error("write", path))
+    }
+
+    fn to_text(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(32 + 96 * self.0.len()));
+        text.push_str(HEADER);
+        for Entry { id, status, key } in &self.0 {
+            let key = Zeroizing::new(match key.is_empty() {
+                true => "-".to_owned(),
+                false => STANDARD.encode(key),
+            });
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n{status} {id} {}", *key);
+        }
+        text.push('\n');
+        text
+    }
+}
+
+impl Entry {
+    fn generate(entropy: &dyn Entropy) -> Self {
+        let mut key = Zeroizing::new(vec![0; KEY_LEN]);
+        entropy.fill(&mut key);
+        Self {
+            id: KeyId::of(&key),
+            status: Status::Active,
+            key,
+        }
+    }
+
+    fn with_status(&self, status: Status) -> Self {
+        Self {
+            id: self.id,
+            status,
+            key: match status {
+                Status::Active | Status::DecryptOnly => self.key.clone(),
+                Status::Retired => Zeroizing::default(),
+            },
+        }
+    }
+
+    fn parse(line: &str) -> Option<Result<Self, KeyTextError>> {
+        let mut words = line.split_ascii_whitespace();
+        let (status, id, key) = (words.next()?, words.next()?, words.next()?);
+        let (status, id) = (status.parse().ok()?, id.parse().ok()?);
+        if words.next().is_some() || (status == Status::Retired) != (key == "-") {
+            return None;
+        }
+        if status == Status::Retired {
+            let key = Zeroizing::default();
+            return Some(Ok(Self { id, status, key }));
+        }
+        Some(decode(key, &format!("key {id}")).and_then(|key| {
+            let actual = KeyId::of(&key);
+            match actual == id {
+                true => Ok(Self { id, status, key }),
+                false => Err(KeyTextError::Mislabelled {
+                    written: id,
+                    actual,
+                }),
+            }
+        }))
+    }
+}
+
+fn parse(text: &str) -> Result<MasterKeys, KeyTextError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(KeyTextError::Empty);
+    }
+    let Some(lines) = text.strip_prefix(HEADER) else {
+        let key = decode(text, "the key")?;
+        return Ok(MasterKeys(vec![Entry {
+            id: KeyId::of(&key),
+            status: Status::Active,
+            key,
+        }]));
+    };
+    let mut keys: Vec<Entry> = Vec::new();
+    for (index, line) in lines.lines().enumerate() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let entry = Entry::parse(line).ok_or(KeyTextError::Line { line: index + 1 })??;
+        if keys.iter().any(|other| other.id == entry.id) {
+            return Err(KeyTextError::Repeated(entry.id));
+        }
+        keys.push(entry);
+    }
+    match keys
+        .iter()
+        .filter(|entry| entry.status == Status::Active)
+        .count()
+    {
+        1 => Ok(MasterKeys(keys)),
+        active => Err(KeyTextError::NotOneActive(active)),
+    }
+}
+
+fn decode(base64: &str, name: &str) -> Result<Zeroizing<Vec<u8>>, KeyTextError> {
+    let key = || name.to_owned();
+    let bytes = STANDARD
+        .decode(base64)
+        .map(Zeroizing::new)
+        .map_err(|_| KeyTextError::NotBase64 { key: key() })?;
+    if bytes.len() != KEY_LEN {
+        return Err(KeyTextError::Length {
+            key: key(),
+            bytes: bytes.len(),
+        });
+    }
+    if looks_made_up(&bytes) {
+        return Err(KeyTextError::Example {
+            id: KeyId::of(&bytes),
+        });
+    }
+    Ok(bytes)
+}
+
+/// True for 32 equal bytes, a run such as 0, 1, 2 …, and printable text. Random keys are none of
+/// these (the likeliest, all printable, has odds of 10^-13).
+fn looks_made_up(key: &[u8]) -> bool {
+    let mut steps = key.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
+    let first = steps.next();
+    let even = steps.all(|step| Some(step) == first);
+    even || key.iter().all(|byte| (b' '..=b'~').contains(byte))
+}
+
+fn io_error(act: &'static str, path: &Path) -> impl Fn(io::Error) -> MasterKeyError {
+    move |source| MasterKeyError::Io {
+        act,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// A new name is on disk only when its directory is.
+fn sync_directory(path: &Path) -> Result<(), MasterKeyError> {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(io_error("sync the directory of", path))
+}
+
+#[cfg(test)]
+mod tests;
