@@ -58,7 +58,7 @@ struct Clients {
     listed: reqwest::Client,
 }
 
-/// A request that has been admitted, on its way to one URL.
+/// One request on its way to one URL.
 struct Hop {
     method: reqwest::Method,
     url: Url,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use grantry_core::http::{Failure, Silence};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use tokio::io::AsyncWriteExt;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::server::{Act, Server, answer};
+use super::server::{Act, Server, answer, listen};
 use super::*;
 use crate::SetupError;
 
@@ -109,12 +110,15 @@ async fn the_extra_authority_is_trusted_only_where_it_is_configured() {
 
 #[tokio::test]
 async fn plain_text_where_tls_is_expected_is_not_sent() {
-    let server = Server::start([]).await;
-    assert_eq!(
-        post_to(&server, &trusting(None)).await,
-        Err(Failure::NotSent)
-    );
-    assert!(server.requests().is_empty());
+    let listener = listen().await;
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let text = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+        stream.write_all(text).await.unwrap();
+    });
+    let result = post(&trusting(None), format!("https://idp.example:{port}/token")).await;
+    assert_eq!(outcome(&result), Err(Failure::NotSent));
 }
 
 #[tokio::test]
