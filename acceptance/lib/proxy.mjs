@@ -1,4 +1,4 @@
-// A wire that can be cut at the worst moment: after the provider acted, before its answer arrives.
+// A wire that can be cut at the worst moment of a POST.
 import net from 'node:net';
 import { once } from 'node:events';
 
@@ -14,14 +14,28 @@ export class Wire {
     return wire;
   }
 
-  #armed = 0;
+  #plans = [];
   #sockets = new Set();
   /** Answers that were swallowed. */
   swallowed = 0;
 
-  /** The next `answers` to a POST never reach the one who asked. */
-  swallow(answers = 1) {
-    this.#armed += answers;
+  /**
+   * Calls `act` once, at a moment of the next POST that has no plan yet:
+   * - `asked`: the request arrived here; it goes no further
+   * - `answered`: the other side has acted and answers; the answer goes no further
+   * - `delivered`: the first bytes of the answer were handed on
+   * @param {(client: net.Socket) => void} act
+   */
+  plan(moment, act) {
+    this.#plans.push({ moment, act });
+  }
+
+  /** The next answer to a POST never reaches the one who asked. */
+  swallow() {
+    this.plan('answered', (client) => {
+      this.swallowed++;
+      client.resetAndDestroy();
+    });
   }
 
   async stop() {
@@ -31,21 +45,25 @@ export class Wire {
   }
 
   #carry(client, upstream) {
-    let cut = false;
+    let plan;
+    const due = (moment) => {
+      if (plan?.moment !== moment) return false;
+      plan.act(client);
+      // What was stopped stays stopped, the act happens once.
+      plan = moment === 'delivered' ? undefined : { moment, act() {} };
+      return true;
+    };
     client.on('data', (bytes) => {
-      if (this.#armed > 0 && bytes.subarray(0, 5).equals(Buffer.from('POST '))) {
-        this.#armed--;
-        cut = true;
-      }
-      upstream.write(bytes);
+      if (bytes.subarray(0, 5).equals(Buffer.from('POST '))) plan = this.#plans.shift();
+      if (!due('asked')) upstream.write(bytes);
     });
     upstream.on('data', (bytes) => {
-      if (!cut) return client.write(bytes);
-      // The first byte of an answer means that the provider has committed.
-      this.swallowed++;
-      client.resetAndDestroy();
+      if (!due('answered')) client.write(bytes, () => due('delivered'));
     });
-    for (const [socket, other] of [[client, upstream], [upstream, client]]) {
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ]) {
       this.#sockets.add(socket);
       socket.on('error', () => other.destroy());
       socket.on('close', () => {
