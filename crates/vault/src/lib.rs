@@ -51,12 +51,10 @@ pub mod master;
 pub mod ring;
 
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod vectors;
 
 pub use entropy::SystemEntropy;
 pub use envelope::{KeyId, OpenError, Place};
 pub use hash::{Handle, HandleKind};
 pub use master::{MasterKeyError, MasterKeys};
-pub use ring::{DataKey, KeyRing, Status};
+pub use ring::{DataKey, KeyRing};

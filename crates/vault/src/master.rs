@@ -12,21 +12,19 @@
 //!
 //! The second column is the key's derived id ([`KeyId`]); a retired key is a record without its key.
 
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use grantry_core::store::KeyStatus;
 use grantry_core::{Entropy, Secret};
 use zeroize::Zeroizing;
 
+pub use self::text::KeyTextError;
 use crate::envelope::{KEY_LEN, KeyId};
-use crate::ring::Status;
 
-const HEADER: &str = "grantry-master-keys v1";
+mod text;
 
 /// Far above any sensible number of keys; keeps `/dev/zero` from filling the memory.
 const TEXT_BYTES_MAX: u64 = 64 * 1024;
@@ -36,7 +34,7 @@ pub struct MasterKeys(Vec<Entry>);
 
 struct Entry {
     id: KeyId,
-    status: Status,
+    status: KeyStatus,
     /// Empty when retired.
     key: Zeroizing<Vec<u8>>,
 }
@@ -76,61 +74,6 @@ pub enum MasterKeyError {
         /// What is wrong with it.
         problem: KeyTextError,
     },
-}
-
-/// What is wrong with the text of master keys.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyTextError {
-    /// Nothing there, as after a start that was cut short while it made the file.
-    #[error("holds no key; if nothing was ever sealed with it, delete it and start again")]
-    Empty,
-    /// More than a list of keys can be, or not UTF-8.
-    #[error("is not a list of master keys")]
-    NotText,
-    /// A line that is not `status id key`.
-    #[error("line {line} is not `status id key`")]
-    Line {
-        /// Counted from 1.
-        line: usize,
-    },
-    /// The key is not base64.
-    #[error("{key} is not base64 with its padding")]
-    NotBase64 {
-        /// `key` and the id it is written with, or `the key`.
-        key: String,
-    },
-    /// The key is too short or too long.
-    #[error(
-        "{key} has {bytes} bytes and needs {KEY_LEN}; make one with: openssl rand -base64 {KEY_LEN}"
-    )]
-    Length {
-        /// `key` and the id it is written with, or `the key`.
-        key: String,
-        /// Its length when decoded.
-        bytes: usize,
-    },
-    /// All bytes equal, counting up or down, or plain text: an example or a passphrase.
-    #[error(
-        "key {id} is an example or a passphrase, not {KEY_LEN} random bytes; make one with: openssl rand -base64 {KEY_LEN}"
-    )]
-    Example {
-        /// Derived from the key.
-        id: KeyId,
-    },
-    /// The id beside the key is another key's.
-    #[error("key {actual} is written as {written}")]
-    Mislabelled {
-        /// As in the text.
-        written: KeyId,
-        /// Derived from the key.
-        actual: KeyId,
-    },
-    /// A key is listed twice.
-    #[error("key {0} is listed twice")]
-    Repeated(KeyId),
-    /// There must be one key to seal with.
-    #[error("{0} keys are active and exactly one must be")]
-    NotOneActive(usize),
 }
 
 /// Only a decrypt-only key can be retired.
@@ -182,10 +125,12 @@ impl MasterKeys {
     /// # Errors
     /// [`MasterKeyError::Text`].
     pub fn from_value(origin: &str, value: &Secret) -> Result<Self, MasterKeyError> {
-        parse(value.expose()).map_err(|problem| MasterKeyError::Text {
-            origin: origin.to_owned(),
-            problem,
-        })
+        text::parse(value.expose())
+            .map(Self)
+            .map_err(|problem| MasterKeyError::Text {
+                origin: origin.to_owned(),
+                problem,
+            })
     }
 
     /// Makes a key and its file: mode 0600, on disk before this returns.
@@ -217,7 +162,7 @@ impl MasterKeys {
     #[must_use]
     pub fn rotated(&self, entropy: &dyn Entropy) -> Self {
         let older = self.0.iter().map(|entry| match entry.status {
-            Status::Active => entry.with_status(Status::DecryptOnly),
+            KeyStatus::Active => entry.with_status(KeyStatus::DecryptOnly),
             status => entry.with_status(status),
         });
         Self(
@@ -232,12 +177,12 @@ impl MasterKeys {
     /// # Errors
     /// [`NotRetirable`].
     pub fn retiring(&self, id: KeyId) -> Result<Self, NotRetirable> {
-        let wanted = |entry: &Entry| entry.id == id && entry.status == Status::DecryptOnly;
+        let wanted = |entry: &Entry| entry.id == id && entry.status == KeyStatus::DecryptOnly;
         if !self.0.iter().any(wanted) {
             return Err(NotRetirable(id));
         }
         let keys = self.0.iter().map(|entry| match wanted(entry) {
-            true => entry.with_status(Status::Retired),
+            true => entry.with_status(KeyStatus::Retired),
             false => entry.with_status(entry.status),
         });
         Ok(Self(keys.collect()))
@@ -249,7 +194,7 @@ impl MasterKeys {
     }
 
     /// Id and status of every key: what a person may see of them.
-    pub fn list(&self) -> impl Iterator<Item = (KeyId, Status)> {
+    pub fn list(&self) -> impl Iterator<Item = (KeyId, KeyStatus)> {
         self.0.iter().map(|entry| (entry.id, entry.status))
     }
 
@@ -258,7 +203,7 @@ impl MasterKeys {
     }
 
     pub(crate) fn decrypt_only(&self) -> impl Iterator<Item = &[u8]> {
-        let older = |entry: &&Entry| entry.status == Status::DecryptOnly;
+        let older = |entry: &&Entry| entry.status == KeyStatus::DecryptOnly;
         self.0
             .iter()
             .filter(older)
@@ -272,7 +217,7 @@ impl MasterKeys {
         )]
         self.0
             .iter()
-            .find(|entry| entry.status == Status::Active)
+            .find(|entry| entry.status == KeyStatus::Active)
             .expect("one key is active")
     }
 
@@ -291,7 +236,8 @@ impl MasterKeys {
         }
         std::str::from_utf8(&bytes)
             .map_err(|_| KeyTextError::NotText)
-            .and_then(parse)
+            .and_then(text::parse)
+            .map(Self)
             .map_err(text_error)
     }
 
@@ -308,24 +254,9 @@ impl MasterKeys {
             }
             created => created.map_err(io_error("create", path))?,
         };
-        file.write_all(self.to_text().as_bytes())
+        file.write_all(text::render(&self.0).as_bytes())
             .and_then(|()| file.sync_all())
             .map_err(io_error("write", path))
-    }
-
-    fn to_text(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::with_capacity(32 + 96 * self.0.len()));
-        text.push_str(HEADER);
-        for Entry { id, status, key } in &self.0 {
-            let key = Zeroizing::new(match key.is_empty() {
-                true => "-".to_owned(),
-                false => STANDARD.encode(key),
-            });
-            // Writing to a String cannot fail.
-            let _ = write!(text, "\n{status} {id} {}", *key);
-        }
-        text.push('\n');
-        text
     }
 }
 
@@ -335,107 +266,21 @@ impl Entry {
         entropy.fill(&mut key);
         Self {
             id: KeyId::of(&key),
-            status: Status::Active,
+            status: KeyStatus::Active,
             key,
         }
     }
 
-    fn with_status(&self, status: Status) -> Self {
+    fn with_status(&self, status: KeyStatus) -> Self {
         Self {
             id: self.id,
             status,
             key: match status {
-                Status::Active | Status::DecryptOnly => self.key.clone(),
-                Status::Retired => Zeroizing::default(),
+                KeyStatus::Active | KeyStatus::DecryptOnly => self.key.clone(),
+                KeyStatus::Retired => Zeroizing::default(),
             },
         }
     }
-
-    fn parse(line: &str) -> Option<Result<Self, KeyTextError>> {
-        let mut words = line.split_ascii_whitespace();
-        let (status, id, key) = (words.next()?, words.next()?, words.next()?);
-        let (status, id) = (status.parse().ok()?, id.parse().ok()?);
-        if words.next().is_some() || (status == Status::Retired) != (key == "-") {
-            return None;
-        }
-        if status == Status::Retired {
-            let key = Zeroizing::default();
-            return Some(Ok(Self { id, status, key }));
-        }
-        Some(decode(key, &format!("key {id}")).and_then(|key| {
-            let actual = KeyId::of(&key);
-            match actual == id {
-                true => Ok(Self { id, status, key }),
-                false => Err(KeyTextError::Mislabelled {
-                    written: id,
-                    actual,
-                }),
-            }
-        }))
-    }
-}
-
-fn parse(text: &str) -> Result<MasterKeys, KeyTextError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(KeyTextError::Empty);
-    }
-    let Some(lines) = text.strip_prefix(HEADER) else {
-        let key = decode(text, "the key")?;
-        return Ok(MasterKeys(vec![Entry {
-            id: KeyId::of(&key),
-            status: Status::Active,
-            key,
-        }]));
-    };
-    let mut keys: Vec<Entry> = Vec::new();
-    for (index, line) in lines.lines().enumerate() {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let entry = Entry::parse(line).ok_or(KeyTextError::Line { line: index + 1 })??;
-        if keys.iter().any(|other| other.id == entry.id) {
-            return Err(KeyTextError::Repeated(entry.id));
-        }
-        keys.push(entry);
-    }
-    match keys
-        .iter()
-        .filter(|entry| entry.status == Status::Active)
-        .count()
-    {
-        1 => Ok(MasterKeys(keys)),
-        active => Err(KeyTextError::NotOneActive(active)),
-    }
-}
-
-fn decode(base64: &str, name: &str) -> Result<Zeroizing<Vec<u8>>, KeyTextError> {
-    let key = || name.to_owned();
-    let bytes = STANDARD
-        .decode(base64)
-        .map(Zeroizing::new)
-        .map_err(|_| KeyTextError::NotBase64 { key: key() })?;
-    if bytes.len() != KEY_LEN {
-        return Err(KeyTextError::Length {
-            key: key(),
-            bytes: bytes.len(),
-        });
-    }
-    if looks_made_up(&bytes) {
-        return Err(KeyTextError::Example {
-            id: KeyId::of(&bytes),
-        });
-    }
-    Ok(bytes)
-}
-
-/// True for 32 equal bytes, a run such as 0, 1, 2 …, and printable text. Random keys are none of
-/// these (the likeliest, all printable, has odds of 10^-13).
-fn looks_made_up(key: &[u8]) -> bool {
-    let mut steps = key.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
-    let first = steps.next();
-    let even = steps.all(|step| Some(step) == first);
-    even || key.iter().all(|byte| (b' '..=b'~').contains(byte))
 }
 
 fn io_error(act: &'static str, path: &Path) -> impl Fn(io::Error) -> MasterKeyError {

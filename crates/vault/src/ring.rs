@@ -1,15 +1,16 @@
 //! Data keys of teams, sealed by a master key, opened once and kept in memory.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use grantry_core::store::KeyStatus;
 use grantry_core::{Entropy, Error, Secret};
 use zeroize::Zeroizing;
 
 use crate::envelope::{KEY_LEN, Key, KeyId, OpenError, Place, key_id};
 use crate::master::MasterKeys;
+
+pub use grantry_core::store::KeyStatus as Status;
 
 /// The pseudo-team of secrets that belong to no tenant, such as the issuer's signing keys.
 pub const SERVER: &str = "";
@@ -22,57 +23,13 @@ const KEY_CHECK: Place<'static> = Place {
 };
 const KEY_CHECK_TEXT: &[u8] = b"grantry/key-check/v1";
 
-/// What a master or data key may still be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Status {
-    /// Seals and opens. One key at a time.
-    Active,
-    /// Opens what it sealed, until that is sealed anew.
-    DecryptOnly,
-    /// Neither: nothing is left that it sealed. Kept as a record.
-    Retired,
-}
-
-impl Status {
-    /// The word in the store and in the master-key file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::DecryptOnly => "decrypt-only",
-            Self::Retired => "retired",
-        }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A word that is no [`Status`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a key's status is active, decrypt-only or retired")]
-pub struct NotAStatus;
-
-impl FromStr for Status {
-    type Err = NotAStatus;
-
-    fn from_str(word: &str) -> Result<Self, NotAStatus> {
-        [Self::Active, Self::DecryptOnly, Self::Retired]
-            .into_iter()
-            .find(|status| status.as_str() == word)
-            .ok_or(NotAStatus)
-    }
-}
-
 /// A team's data key as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataKey {
     /// Derived from the key; the row's id.
     pub id: KeyId,
     /// What the key may be used for.
-    pub status: Status,
+    pub status: KeyStatus,
     /// The key, sealed by a master key in the place (team, `data_keys`, id, `key`).
     pub sealed: Vec<u8>,
 }
@@ -223,7 +180,7 @@ impl KeyRing {
         let id = KeyId::of(&key);
         DataKey {
             id,
-            status: Status::Active,
+            status: KeyStatus::Active,
             sealed: self
                 .master
                 .seal(&data_key_place(team, &id.to_string()), &key, entropy),
@@ -238,12 +195,16 @@ impl KeyRing {
         let mut loaded = TeamKeys::default();
         for row in keys {
             match (row.status, &loaded.active) {
-                (Status::Active, Some(first)) => {
+                (KeyStatus::Active, Some(first)) => {
                     return Err(DataKeyError::BothActive(first.id(), row.id));
                 }
-                (Status::Active, None) => loaded.active = Some(Key::new(&self.unwrap(team, row)?)),
-                (Status::DecryptOnly, _) => loaded.older.push(Key::new(&self.unwrap(team, row)?)),
-                (Status::Retired, _) => {}
+                (KeyStatus::Active, None) => {
+                    loaded.active = Some(Key::new(&self.unwrap(team, row)?))
+                }
+                (KeyStatus::DecryptOnly, _) => {
+                    loaded.older.push(Key::new(&self.unwrap(team, row)?))
+                }
+                (KeyStatus::Retired, _) => {}
             }
         }
         self.write().insert(team.to_owned(), Arc::new(loaded));
@@ -352,246 +313,4 @@ const fn data_key_place<'a>(team: &'a str, row: &'a str) -> Place<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::SystemEntropy;
-
-    static_assertions::assert_not_impl_any!(KeyRing: fmt::Debug, serde::Serialize);
-
-    const ENTROPY: &SystemEntropy = &SystemEntropy;
-
-    const fn place<'a>(team: &'a str, row: &'a str) -> Place<'a> {
-        Place {
-            team,
-            table: "connectors",
-            row,
-            field: "client_secret",
-        }
-    }
-
-    /// A ring with one active key for each team, and the rows a store would have.
-    fn ring_of(masters: &MasterKeys, teams: &[&str]) -> (KeyRing, Vec<DataKey>) {
-        let ring = KeyRing::new(masters);
-        let rows: Vec<DataKey> = teams.iter().map(|team| ring.mint(team, ENTROPY)).collect();
-        for (team, row) in teams.iter().zip(&rows) {
-            ring.load(team, std::slice::from_ref(row)).unwrap();
-        }
-        (ring, rows)
-    }
-
-    #[test]
-    fn a_minted_key_seals_nothing_before_it_is_loaded() {
-        let ring = KeyRing::new(&MasterKeys::generate(ENTROPY));
-        let row = ring.mint("a", ENTROPY);
-        assert!(!ring.is_loaded("a"));
-        let refused = ring.seal(&place("a", "1"), b"x", ENTROPY).unwrap_err();
-        assert_eq!(
-            refused,
-            NoActiveKey {
-                team: "a".to_owned()
-            }
-        );
-        assert_eq!(Error::from(refused), Error::Unavailable);
-        ring.load("a", &[row]).unwrap();
-        assert!(ring.seal(&place("a", "1"), b"x", ENTROPY).is_ok());
-    }
-
-    #[test]
-    fn each_team_opens_its_own_values_only() {
-        let (ring, rows) = ring_of(&MasterKeys::generate(ENTROPY), &["a", "b", SERVER]);
-        let sealed = ring.seal(&place("a", "1"), b"secret", ENTROPY).unwrap();
-        assert_eq!(key_id(&sealed), Ok(rows[0].id));
-        assert_eq!(*ring.open(&place("a", "1"), &sealed).unwrap(), b"secret");
-        assert_eq!(
-            ring.open(&place("a", "2"), &sealed),
-            Err(OpenError::NotAuthentic)
-        );
-        for other in ["b", SERVER, "not loaded"] {
-            assert_eq!(
-                ring.open(&place(other, "1"), &sealed),
-                Err(OpenError::UnknownKey(rows[0].id)),
-                "{other}"
-            );
-        }
-    }
-
-    #[test]
-    fn text_opens_as_a_secret_and_other_bytes_do_not() {
-        let (ring, _) = ring_of(&MasterKeys::generate(ENTROPY), &["a"]);
-        let open = |bytes: &[u8]| {
-            let sealed = ring.seal(&place("a", "1"), bytes, ENTROPY).unwrap();
-            let opened = ring.open_text(&place("a", "1"), &sealed);
-            opened.map(|secret| secret.expose().to_owned())
-        };
-        assert_eq!(open("clé".as_bytes()), Ok("clé".to_owned()));
-        assert_eq!(open(b"cl\xe9"), Err(OpenError::NotText));
-    }
-
-    #[test]
-    fn a_data_key_moved_to_another_team_does_not_load() {
-        let (ring, rows) = ring_of(&MasterKeys::generate(ENTROPY), &["a", "b"]);
-        let moved = DataKeyError::Sealed {
-            id: rows[0].id,
-            source: OpenError::NotAuthentic,
-        };
-        assert_eq!(ring.load("b", &rows[..1]), Err(moved));
-        assert_eq!(Error::from(moved), Error::Internal);
-        let renamed = DataKey {
-            id: rows[1].id,
-            ..rows[0].clone()
-        };
-        assert!(matches!(
-            ring.load("a", &[renamed]),
-            Err(DataKeyError::Sealed { .. })
-        ));
-    }
-
-    #[test]
-    fn a_row_named_after_another_key_does_not_load() {
-        let ring = KeyRing::new(&MasterKeys::generate(ENTROPY));
-        let id = KeyId::of(&[1; KEY_LEN]);
-        for wrong in [vec![2; KEY_LEN], vec![1; KEY_LEN - 1], vec![]] {
-            let sealed = ring
-                .master
-                .seal(&data_key_place("a", &id.to_string()), &wrong, ENTROPY);
-            let row = DataKey {
-                id,
-                status: Status::Active,
-                sealed,
-            };
-            assert_eq!(
-                ring.load("a", &[row]),
-                Err(DataKeyError::Mislabelled { id })
-            );
-        }
-    }
-
-    #[test]
-    fn rotating_a_data_key_seals_with_the_new_and_opens_with_both_until_the_old_retires() {
-        let (ring, mut rows) = ring_of(&MasterKeys::generate(ENTROPY), &["a"]);
-        let old = ring.seal(&place("a", "1"), b"old", ENTROPY).unwrap();
-
-        rows.push(ring.mint("a", ENTROPY));
-        let both = DataKeyError::BothActive(rows[0].id, rows[1].id);
-        assert_eq!(ring.load("a", &rows), Err(both));
-        assert_eq!(
-            key_id(&ring.seal(&place("a", "1"), b"", ENTROPY).unwrap()),
-            Ok(rows[0].id),
-            "the old set stays"
-        );
-
-        rows[0].status = Status::DecryptOnly;
-        ring.load("a", &rows).unwrap();
-        let new = ring.seal(&place("a", "1"), b"new", ENTROPY).unwrap();
-        assert_eq!(key_id(&new), Ok(rows[1].id));
-        assert_eq!(*ring.open(&place("a", "1"), &old).unwrap(), b"old");
-        assert_eq!(*ring.open(&place("a", "1"), &new).unwrap(), b"new");
-
-        rows[0].status = Status::Retired;
-        ring.load("a", &rows).unwrap();
-        assert_eq!(
-            ring.open(&place("a", "1"), &old),
-            Err(OpenError::UnknownKey(rows[0].id))
-        );
-    }
-
-    #[test]
-    fn rotating_the_master_key_leaves_every_sealed_value_as_it_is() {
-        let first = MasterKeys::generate(ENTROPY);
-        let (ring, rows) = ring_of(&first, &["a"]);
-        let value = ring.seal(&place("a", "1"), b"secret", ENTROPY).unwrap();
-        let check = ring.key_check(ENTROPY);
-
-        let second = first.rotated(ENTROPY);
-        let ring = KeyRing::new(&second);
-        ring.verify_key_check(&check).unwrap();
-        let rewrapped = ring.rewrap("a", &rows[0], ENTROPY).unwrap();
-        assert_eq!(
-            (rewrapped.id, rewrapped.status),
-            (rows[0].id, rows[0].status)
-        );
-        assert_eq!(key_id(&rewrapped.sealed), Ok(ring.master_key_id()));
-        let check = ring.key_check(ENTROPY);
-
-        let third = second.retiring(first.active_id()).unwrap();
-        let ring = KeyRing::new(&third);
-        ring.verify_key_check(&check).unwrap();
-        ring.load("a", &[rewrapped]).unwrap();
-        assert_eq!(*ring.open(&place("a", "1"), &value).unwrap(), b"secret");
-        let lacking = DataKeyError::Sealed {
-            id: rows[0].id,
-            source: OpenError::UnknownKey(first.active_id()),
-        };
-        assert_eq!(ring.load("a", &rows), Err(lacking));
-        assert_eq!(
-            Error::from(lacking),
-            Error::Unavailable,
-            "an old key ring is 503, not damage"
-        );
-    }
-
-    #[test]
-    fn the_key_check_tells_the_right_master_key_from_another_and_from_damage() {
-        let ring = KeyRing::new(&MasterKeys::generate(ENTROPY));
-        let check = ring.key_check(ENTROPY);
-        assert_eq!(ring.verify_key_check(&check), Ok(()));
-
-        let other = KeyRing::new(&MasterKeys::generate(ENTROPY));
-        let wrong = other.verify_key_check(&check).unwrap_err();
-        assert_eq!(
-            wrong,
-            KeyCheckError::OtherMasterKey {
-                needed: ring.master_key_id(),
-                given: other.master_key_id(),
-            }
-        );
-        let message = wrong.to_string();
-        assert!(
-            message.contains(&ring.master_key_id().to_string()),
-            "{message}"
-        );
-        assert!(
-            message.contains(&other.master_key_id().to_string()),
-            "{message}"
-        );
-
-        let mut flipped = check.clone();
-        *flipped.last_mut().unwrap() ^= 1;
-        let elsewhere = ring
-            .master
-            .seal(&place(SERVER, ""), KEY_CHECK_TEXT, ENTROPY);
-        let other_text = ring.master.seal(&KEY_CHECK, b"", ENTROPY);
-        let rows: [(&[u8], OpenError); 4] = [
-            (&[], OpenError::Truncated),
-            (&flipped, OpenError::NotAuthentic),
-            (&elsewhere, OpenError::NotAuthentic),
-            (&other_text, OpenError::NotAuthentic),
-        ];
-        for (sealed, why) in rows {
-            assert_eq!(
-                ring.verify_key_check(sealed),
-                Err(KeyCheckError::Damaged(why))
-            );
-        }
-    }
-
-    #[test]
-    fn a_forgotten_team_opens_nothing() {
-        let (ring, rows) = ring_of(&MasterKeys::generate(ENTROPY), &["a"]);
-        let sealed = ring.seal(&place("a", "1"), b"x", ENTROPY).unwrap();
-        ring.forget("a");
-        assert!(!ring.is_loaded("a"));
-        assert_eq!(
-            ring.open(&place("a", "1"), &sealed),
-            Err(OpenError::UnknownKey(rows[0].id))
-        );
-    }
-
-    #[test]
-    fn a_status_is_read_back_from_its_word() {
-        for status in [Status::Active, Status::DecryptOnly, Status::Retired] {
-            assert_eq!(status.as_str().parse(), Ok(status));
-        }
-        assert_eq!("Active".parse::<Status>(), Err(NotAStatus));
-    }
-}
+mod tests;

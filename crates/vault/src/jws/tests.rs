@@ -1,8 +1,16 @@
+use std::time::Duration;
+
+use aws_lc_rs::signature::KeyPair as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use grantry_core::{Secret, Timestamp};
+use serde_json::{Value, json};
+
+use super::sign::Pair;
 use super::*;
 use crate::hash::sha256;
-use serde_json::json;
 
-static_assertions::assert_not_impl_any!(SigningKey: std::fmt::Debug, Serialize);
+static_assertions::assert_not_impl_any!(SigningKey: std::fmt::Debug, serde::Serialize);
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 const NOW_SECS: i64 = NOW.as_secs();

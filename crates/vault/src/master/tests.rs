@@ -1,8 +1,16 @@
+use std::fmt::Debug;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use grantry_core::testing::SeededEntropy;
+
+use super::text::looks_made_up;
 use super::*;
 use crate::SystemEntropy;
-use crate::testing::Seeded;
 
-static_assertions::assert_not_impl_any!(MasterKeys: std::fmt::Debug, serde::Serialize);
+static_assertions::assert_not_impl_any!(MasterKeys: Debug, serde::Serialize);
+
+const LIST: &str = "grantry-master-keys v1";
 
 fn text_of(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
@@ -33,7 +41,7 @@ fn a_created_file_is_private_and_reads_back() {
     assert_eq!(read.active(), made.active());
     assert_eq!(
         read.list().collect::<Vec<_>>(),
-        [(made.active_id(), Status::Active)]
+        [(made.active_id(), KeyStatus::Active)]
     );
 }
 
@@ -143,7 +151,7 @@ fn keys_that_nobody_drew_at_random_are_refused_by_id() {
 
 #[test]
 fn random_keys_are_not_taken_for_examples() {
-    let random = Seeded::new(75);
+    let random = SeededEntropy::new(75);
     for _ in 0..10_000 {
         assert!(!looks_made_up(MasterKeys::generate(&random).active()));
     }
@@ -151,7 +159,7 @@ fn random_keys_are_not_taken_for_examples() {
 
 #[test]
 fn every_bad_text_is_refused_for_its_own_reason() {
-    let random = Seeded::new(1);
+    let random = SeededEntropy::new(1);
     let (one, two) = (MasterKeys::generate(&random), MasterKeys::generate(&random));
     let (id, other) = (one.active_id(), two.active_id());
     let (key, other_key) = (text_of(one.active()), text_of(two.active()));
@@ -195,48 +203,48 @@ fn every_bad_text_is_refused_for_its_own_reason() {
                 bytes: 48,
             },
         ),
-        (HEADER.to_owned(), KeyTextError::NotOneActive(0)),
+        (LIST.to_owned(), KeyTextError::NotOneActive(0)),
         (
-            format!("{HEADER}\nretired {id} -"),
+            format!("{LIST}\nretired {id} -"),
             KeyTextError::NotOneActive(0),
         ),
         (
-            format!("{HEADER}\ndecrypt-only {id} {key}"),
+            format!("{LIST}\ndecrypt-only {id} {key}"),
             KeyTextError::NotOneActive(0),
         ),
         (
-            format!("{HEADER}\nactive {id} {key}\nactive {other} {other_key}"),
+            format!("{LIST}\nactive {id} {key}\nactive {other} {other_key}"),
             KeyTextError::NotOneActive(2),
         ),
         (
-            format!("{HEADER}\nactive {id} {key}\nretired {id} -"),
+            format!("{LIST}\nactive {id} {key}\nretired {id} -"),
             KeyTextError::Repeated(id),
         ),
         (
-            format!("{HEADER}\nactive {other} {key}"),
+            format!("{LIST}\nactive {other} {key}"),
             KeyTextError::Mislabelled {
                 written: other,
                 actual: id,
             },
         ),
         (
-            format!("{HEADER}\nactive {id} {}", text_of(&[1; 16])),
+            format!("{LIST}\nactive {id} {}", text_of(&[1; 16])),
             KeyTextError::Length {
                 key: named(),
                 bytes: 16,
             },
         ),
         (
-            format!("{HEADER}\nactive {id} ***"),
+            format!("{LIST}\nactive {id} ***"),
             KeyTextError::NotBase64 { key: named() },
         ),
-        (format!("{HEADER}2\nactive {id} {key}"), line(1)),
-        (format!("{HEADER}\nactive {id}"), line(2)),
-        (format!("{HEADER}\nactive {id} -"), line(2)),
-        (format!("{HEADER}\nretired {id} {key}"), line(2)),
-        (format!("{HEADER}\n\nactive {id} {key} more"), line(3)),
-        (format!("{HEADER}\nActive {id} {key}"), line(2)),
-        (format!("{HEADER}\nactive key1 {key}"), line(2)),
+        (format!("{LIST}2\nactive {id} {key}"), line(1)),
+        (format!("{LIST}\nactive {id}"), line(2)),
+        (format!("{LIST}\nactive {id} -"), line(2)),
+        (format!("{LIST}\nretired {id} {key}"), line(2)),
+        (format!("{LIST}\n\nactive {id} {key} more"), line(3)),
+        (format!("{LIST}\nActive {id} {key}"), line(2)),
+        (format!("{LIST}\nactive key1 {key}"), line(2)),
     ];
     for (text, expected) in rows {
         let problem = from_text(&text).err();
@@ -266,9 +274,9 @@ fn rotation_keeps_older_keys_and_survives_the_file() {
     assert_eq!(
         read.list().collect::<Vec<_>>(),
         [
-            (third.active_id(), Status::Active),
-            (second.active_id(), Status::DecryptOnly),
-            (first.active_id(), Status::Retired),
+            (third.active_id(), KeyStatus::Active),
+            (second.active_id(), KeyStatus::DecryptOnly),
+            (first.active_id(), KeyStatus::Retired),
         ]
     );
     assert_eq!(read.active(), third.active());
