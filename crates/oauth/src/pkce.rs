@@ -18,6 +18,11 @@ pub fn verifier(entropy: &dyn Entropy) -> Secret {
     Secret::new(alphanumeric(entropy, VERIFIER_CHARS))
 }
 
+/// The challenge of `verifier`: unpadded base64url of its SHA-256 (RFC 7636 §4.2).
+pub fn challenge(verifier: &Secret) -> String {
+    grantry_vault::hash::s256(verifier.expose())
+}
+
 /// A `state` value. Store only a hash of it.
 pub fn state(entropy: &dyn Entropy) -> Secret {
     Secret::new(alphanumeric(entropy, STATE_CHARS))
@@ -31,14 +36,7 @@ pub fn nonce(entropy: &dyn Entropy) -> Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Counting(std::sync::atomic::AtomicU8);
-
-    impl Entropy for Counting {
-        fn fill(&self, buffer: &mut [u8]) {
-            buffer.fill_with(|| self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-        }
-    }
+    use crate::tests::Counting;
 
     #[test]
     fn values_are_long_enough_and_unreserved() {
@@ -53,6 +51,14 @@ mod tests {
             assert!(range.contains(&text.len()), "{text}");
             assert!(text.bytes().all(|b| b.is_ascii_alphanumeric()), "{text}");
         }
+    }
+
+    #[test]
+    fn the_challenge_is_that_of_the_rfc() {
+        // RFC 7636 appendix B.
+        let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+        let expected = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+        assert_eq!(challenge(&verifier), expected);
     }
 
     #[test]
