@@ -73,8 +73,8 @@ enum Kind {
 struct Candidate {
     kind: Kind,
     url: Url,
-    /// Who it must speak for.
-    issuer: String,
+    /// Who it must speak for, in either of these spellings.
+    issuers: Vec<String>,
 }
 
 /// Discovery under way.
@@ -99,10 +99,11 @@ impl Discovery {
         let origin = url.origin().ascii_serialization();
         let fallback = match url.path() {
             "/" => VecDeque::new(),
-            _ => candidates(&url, "", &origin),
+            // Nobody wrote this issuer down, and both of its spellings have the same well-known URL (RFC 8414 §3.1).
+            _ => candidates(&url, "", &[&origin, &format!("{origin}/")]),
         };
         let path = url.path().trim_end_matches('/');
-        let mut queue = candidates(&url, path, base);
+        let mut queue = candidates(&url, path, &[base]);
         match queue.pop_front() {
             None => Step::Failed(DiscoveryError::BadBase),
             Some(current) => Self {
@@ -188,11 +189,14 @@ impl Discovery {
             && response.body.len() <= Purpose::Discovery.body_bytes_max();
         let document = fits.then(|| json::object(&response.body)).flatten();
         let document = Value::Object(document.ok_or(DiscoveryError::NotFound)?);
-        let issuer = document.get("issuer").and_then(Value::as_str);
-        if issuer != Some(self.current.issuer.as_str()) {
+        let issuer = document
+            .get("issuer")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if !self.current.issuers.iter().any(|asked| asked == issuer) {
             return Err(DiscoveryError::IssuerMismatch {
-                asked: self.current.issuer.clone(),
-                found: crate::text::tame(issuer.unwrap_or_default()),
+                asked: self.current.issuers.join(" or "),
+                found: crate::text::tame(issuer),
             });
         }
         let server: Server =
@@ -223,7 +227,7 @@ impl Discovery {
 
 /// Where metadata of the issuer at `path` of `origin` may be: RFC 8414 §3.1 puts the well-known part before the path,
 /// OpenID Connect Discovery §4.1 after it, and some servers put OpenID's before it too.
-fn candidates(origin: &Url, path: &str, issuer: &str) -> VecDeque<Candidate> {
+fn candidates(origin: &Url, path: &str, issuers: &[&str]) -> VecDeque<Candidate> {
     let mut places = vec![
         (
             Kind::OAuth,
@@ -246,7 +250,7 @@ fn candidates(origin: &Url, path: &str, issuer: &str) -> VecDeque<Candidate> {
         Candidate {
             kind,
             url,
-            issuer: issuer.to_owned(),
+            issuers: issuers.iter().map(|issuer| (*issuer).to_owned()).collect(),
         }
     };
     places.into_iter().map(candidate).collect()

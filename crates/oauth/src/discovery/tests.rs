@@ -163,6 +163,20 @@ fn requirement_3_an_issuer_is_asked_for_as_written() {
 }
 
 #[test]
+fn an_origin_that_nobody_wrote_down_has_two_spellings() {
+    for (found, accepted) in [
+        ("https://as.example", true),
+        ("https://as.example/", true),
+        ("https://as.example//", false),
+        ("https://as.example/mcp", false),
+    ] {
+        let web = [(OAUTH, 200, JSON, document(found, json!({})))];
+        let server = discover("https://as.example/mcp", &web).1;
+        assert_eq!(server.is_ok(), accepted, "{found}");
+    }
+}
+
+#[test]
 fn what_is_no_document_is_passed_over() {
     let good = document(ISSUER, json!({}));
     let doubled = good.replacen('{', r#"{"issuer":"https://x","#, 1);

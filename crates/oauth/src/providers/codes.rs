@@ -5,7 +5,7 @@
 
 /// What an error code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub(crate) enum Meaning {
     /// The grant (refresh token, code, assertion) is dead.
     Rejected,
     /// The client's credentials or permissions are wrong; the grant is untouched.

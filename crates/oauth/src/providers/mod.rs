@@ -1,27 +1,24 @@
 //! Where services depart from the RFCs, as data: one row per service, one row per error code.
 //!
-//! To add a service: add a row to [`rows::ROWS`] with what differs from [`Quirks::STANDARD`], its own error codes to
-//! [`codes::CODES`], and one fixture per difference to `token/tests.rs`.
+//! To add a service: add a row to `rows.rs` with what differs from [`Quirks::STANDARD`], its own error codes to
+//! `codes.rs`, and one fixture per difference to `token/tests/`.
 
 mod codes;
 mod rows;
 
 use std::time::Duration;
 
-pub use codes::Meaning;
-pub(crate) use codes::meaning;
+pub(crate) use codes::{Meaning, meaning};
 
 /// How one service's token endpoint departs from the RFCs.
 ///
-/// Plain data: a connector's own settings replace single fields (`Quirks { raw_basic: true, ..Quirks::of("x") }`).
+/// Plain data: a connector's own settings replace single fields (`Quirks { scope_separator: ',', ..Quirks::of("x") }`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quirks {
     /// Slug of the service in the catalogue.
     pub service: &'static str,
-    /// Family of services that it shares its error codes with ([`codes`]).
+    /// Family of services that it shares its error codes with: the first column of `codes.rs`.
     pub codes: &'static str,
-    /// Does not form-decode Basic credentials: use [`crate::client::AuthMethod::BasicRaw`].
-    pub raw_basic: bool,
     /// Takes its parameters as a JSON object instead of a form.
     pub json_request: bool,
     /// Parameters that every token request must carry.
@@ -51,7 +48,6 @@ impl Quirks {
     pub const STANDARD: Self = Self {
         service: "",
         codes: "",
-        raw_basic: false,
         json_request: false,
         request_extra: &[],
         form_response: false,
