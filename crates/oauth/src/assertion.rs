@@ -65,11 +65,12 @@ impl Assertion<'_> {
 
 #[cfg(test)]
 mod tests {
+    use grantry_core::testing::SeededEntropy;
     use grantry_vault::jws::{Expected, KeySet, SigningAlgorithm, verify};
     use serde_json::json;
 
     use super::*;
-    use crate::tests::{Counting, NOW};
+    use crate::tests::NOW;
 
     fn object(value: Value) -> Map<String, Value> {
         serde_json::from_value(value).unwrap()
@@ -87,7 +88,7 @@ mod tests {
             lifetime: Duration::from_secs(86_400),
             extra: &extra,
         };
-        let entropy = Counting(0.into());
+        let entropy = SeededEntropy::new(1);
         let claims = assertion.claims(&entropy, NOW);
         let now = NOW.as_secs();
         assert_eq!(claims["iss"], "cid");
@@ -117,7 +118,10 @@ mod tests {
             lifetime: LIFETIME_MAX,
             extra: &extra,
         };
-        let signed = assertion.sign(&key, &Counting(0.into()), NOW).ok().unwrap();
+        let signed = assertion
+            .sign(&key, &SeededEntropy::new(1), NOW)
+            .ok()
+            .unwrap();
         let expected = Expected {
             typ: Some("JWT"),
             issuer: "cid",

@@ -35,12 +35,13 @@ pub fn nonce(entropy: &dyn Entropy) -> Secret {
 
 #[cfg(test)]
 mod tests {
+    use grantry_core::testing::SeededEntropy;
+
     use super::*;
-    use crate::tests::Counting;
 
     #[test]
     fn values_are_long_enough_and_unreserved() {
-        let entropy = Counting(0.into());
+        let entropy = SeededEntropy::new(1);
         // log2(62) = 5.95 bits per character: 22 characters carry 128 bits.
         for (value, range) in [
             (verifier(&entropy), 43..=128),
@@ -63,7 +64,7 @@ mod tests {
 
     #[test]
     fn no_two_draws_are_alike() {
-        let entropy = Counting(0.into());
+        let entropy = SeededEntropy::new(1);
         assert_ne!(state(&entropy).expose(), state(&entropy).expose());
     }
 }

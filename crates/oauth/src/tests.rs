@@ -1,8 +1,6 @@
 //! What the tests of several modules share.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-
-use grantry_core::{Entropy, Timestamp, http::Response};
+use grantry_core::{Timestamp, http::Response};
 use url::Url;
 
 /// 2026-11-23T12:00:00Z.
@@ -15,14 +13,5 @@ pub(crate) fn answer(status: u16, content_type: &str, body: impl AsRef<[u8]>) ->
         headers: vec![("content-type".into(), content_type.into())],
         body: body.as_ref().to_vec().into(),
         url: Url::parse("https://as.example/token").unwrap(),
-    }
-}
-
-/// A counting stream: predictable, and never the same twice in a row.
-pub(crate) struct Counting(pub(crate) AtomicU8);
-
-impl Entropy for Counting {
-    fn fill(&self, buffer: &mut [u8]) {
-        buffer.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
     }
 }
