@@ -105,7 +105,7 @@ function json(text) {
 }
 
 /** `{ table: [row, …] }` as arrays of tables. A JSON string is a TOML string. */
-function toml(document) {
+export function toml(document) {
   const inline = (value) => {
     if (Array.isArray(value)) return `[${value.map(inline).join(', ')}]`;
     if (typeof value !== 'object') return JSON.stringify(value);

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # What a fresh machine lacks. Each function does nothing when its tool is already there.
 # Sourced; expects the project's root as the working directory and $cache, an ignored folder.
 
@@ -7,16 +8,23 @@ apt() {
     echo "missing, please install: $*   (Debian: apt-get install $*)" >&2
     return 1
   fi
-  if [[ -z ${apt_updated:-} ]]; then
-    apt-get -qq update && apt_updated=1 || return
-  fi
-  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null
+  echo "installing $*"
+  {
+    { [[ -n ${apt_updated:-} ]] || { apt-get -qq update && apt_updated=1; }; } &&
+      DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@"
+  } >"$cache/apt.log" 2>&1 || {
+    cat "$cache/apt.log" >&2
+    return 1
+  }
 }
 
 # unchanged STAMP FILE…: true when the files are those that `stamp STAMP FILE…` saw in this very folder.
 unchanged() { [[ -f $cache/$1 && $(<"$cache/$1") == "$(fingerprint "${@:2}")" ]]; }
 stamp() { fingerprint "${@:2}" >"$cache/$1"; }
 fingerprint() { { pwd && cat "$@"; } | sha256sum | cut -d' ' -f1; }
+
+# A C compiler: SQLite and aws-lc are C, and Rust links with it.
+need_cc() { command -v cc >/dev/null || apt gcc g++ libc6-dev make; }
 
 need_nextest() {
   . acceptance/versions.env
@@ -25,11 +33,11 @@ need_nextest() {
   cargo install cargo-nextest --version "$NEXTEST_VERSION" --locked --quiet --root "$cache/cargo"
 }
 
-# A Python of at least 3.10 (Django 5.2) that can make a virtual environment.
+# A Python of at least 3.11, Debian 12's, that can make a virtual environment.
 usable_python() {
   local candidate
   for candidate in python3 /usr/bin/python3; do
-    "$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null &&
+    "$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null &&
       echo "$candidate" && return
   done
   return 1

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # Steps with a heading, a time and a count. Sourced by scripts/test and scripts/bench.
 
 passed=0 failed=0 summary=()
