@@ -1,0 +1,284 @@
+//! Connections: finding, importing, ending.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use grantry_core::ids::{ConnectionId, TeamId, TokenSetId};
+use grantry_core::nouns::{Connection, Event, Grant, Revocation, Subject, TokenSet};
+use grantry_core::store::{
+    ChangeKind, ConnectionFilter, ConnectionStore, Live, Page, RevocationScope, Stored,
+};
+use grantry_core::{StoreError, Timestamp};
+
+use crate::Db;
+use crate::backend::{Backend, Query, Statement, Write};
+use crate::connectors::connector_is_live;
+use crate::db::newest_first;
+use crate::rows::{
+    Noun, Upsert, decode, insert, json, live, one_live, params, select, subject_columns,
+};
+
+/// What an import fails with when a live connection is in its place; the caller gets `false`.
+const STANDS: StoreError = StoreError::Taken("connection");
+
+fn and_subject(query: &mut Query, subject: &Subject) {
+    query.push(
+        " AND subject_type = {} AND subject_id = {} AND subject_issuer IS NOT DISTINCT FROM {}",
+        subject_columns(subject),
+    );
+}
+
+/// The end of every live connection in a scope.
+pub(crate) struct Ending {
+    /// `SELECT id FROM connections …`, to be used inside other statements, and its parameters.
+    ids: Query,
+}
+
+impl Ending {
+    pub(crate) fn of(team: &TeamId, scope: &RevocationScope) -> Self {
+        let mut ids = Query::new(
+            "SELECT id FROM connections WHERE team = ?1 AND connector = ?2 AND state <> 'revoked'",
+            params![team, &scope.connector],
+        );
+        if let Some(id) = &scope.connection {
+            ids.push(" AND id = {}", params![id]);
+        }
+        if let Some(subject) = &scope.subject {
+            and_subject(&mut ids, subject);
+        }
+        if let Some(environment) = &scope.environment {
+            ids.push(" AND environment = {}", params![environment]);
+        }
+        if let Some(installation) = &scope.installation {
+            ids.push(" AND installation = {}", params![installation]);
+        }
+        Self { ids }
+    }
+
+    /// `before (SELECT id …) after`; `{}` in `before` and `after` stand for `params`.
+    fn around(&self, before: &str, after: &str, params: Vec<crate::backend::Value>) -> Query {
+        // The numbers in the inner text are 1 … n, so the outer parameters come behind them.
+        let mut query = Query::new("", self.ids.params.clone());
+        query.push(&format!("{before} ({}){after}", self.ids.sql), params);
+        query
+    }
+
+    /// Moves the token sets into the queue; returns the queued revocations.
+    fn queue(&self, at: Timestamp, claim: Duration) -> Statement {
+        let columns = Revocation::COLUMNS.join(", ");
+        self.around(
+            &format!(
+                "INSERT INTO revocations ({columns})
+                 SELECT t.set_id, t.team, c.connector, t.connection, t.access, t.refresh, 0, {{}}, {{}}
+                 FROM token_sets t JOIN connections c ON c.id = t.connection WHERE c.id IN"
+            ),
+            &format!(" RETURNING {columns}"),
+            params![at, at.after(claim)],
+        )
+        .into()
+    }
+
+    /// Everything else: one event per connection, the caches told, the rows gone, the state final.
+    pub(crate) fn statements(&self, at: Timestamp, event: &Event) -> Write {
+        let Event {
+            id,
+            team,
+            at: when,
+            kind,
+            actor,
+            connector,
+            connection: _,
+            data,
+        } = event;
+        vec![
+            self.around(
+                "INSERT INTO events (id, team, at, kind, actor, connector, connection, data)
+                 SELECT CASE place WHEN 0 THEN {} ELSE {} || '.' || CAST(place AS TEXT) END,
+                        {}, {}, {}, {}, {}, id, {}
+                 FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY id) - 1 AS place FROM",
+                " AS ended) AS numbered",
+                params![
+                    id,
+                    id,
+                    team.as_ref(),
+                    *when,
+                    *kind,
+                    json(actor),
+                    connector.as_ref(),
+                    json(data),
+                ],
+            )
+            .into(),
+            self.around(
+                "INSERT INTO changes (kind, key, at) SELECT {}, id, now_us() FROM",
+                " AS ended",
+                params![ChangeKind::Connection],
+            )
+            .into(),
+            self.around(
+                "DELETE FROM refresh_attempts WHERE set_id IN
+                 (SELECT set_id FROM token_sets WHERE connection IN",
+                ")",
+                vec![],
+            )
+            .into(),
+            self.around("DELETE FROM token_sets WHERE connection IN", "", vec![])
+                .into(),
+            self.around(
+                "UPDATE connections SET state = 'revoked', state_reason = NULL, updated_at = {} WHERE id IN",
+                "",
+                params![at],
+            )
+            .into(),
+        ]
+    }
+}
+
+#[async_trait]
+impl<B: Backend> ConnectionStore for Db<B> {
+    async fn connection_by_grant(&self, team: &TeamId, grant: &Grant) -> Stored<Option<Live>> {
+        let query = live(
+            "WHERE c.team = ?1 AND c.connector = ?2 AND c.grant_key = ?3 AND c.state <> 'revoked'
+             ORDER BY t.kind",
+            params![team, &grant.connector, grant.key()],
+        );
+        one_live(&self.backend.read(query).await?)
+    }
+
+    async fn connection(&self, team: &TeamId, id: &ConnectionId) -> Stored<Option<Live>> {
+        let query = live(
+            "WHERE c.id = ?1 AND c.team = ?2 ORDER BY t.kind",
+            params![id, team],
+        );
+        one_live(&self.backend.read(query).await?)
+    }
+
+    async fn connections(
+        &self,
+        team: &TeamId,
+        filter: &ConnectionFilter,
+        page: &Page,
+    ) -> Stored<Vec<Connection>> {
+        let mut query = select::<Connection>("WHERE team = ?1", params![team]);
+        if let Some(connector) = &filter.connector {
+            query.push(" AND connector = {}", params![connector]);
+        }
+        if let Some(subject) = &filter.subject {
+            and_subject(&mut query, subject);
+        }
+        if !filter.include_revoked {
+            query.push(" AND state <> 'revoked'", vec![]);
+        }
+        newest_first(&mut query, "created_at", page);
+        self.all(query).await
+    }
+
+    async fn import_connection(
+        &self,
+        connection: &Connection,
+        sets: &[TokenSet],
+        event: &Event,
+    ) -> Stored<bool> {
+        let anew = Upsert {
+            key: "id",
+            kept: &[],
+            quiet: &[],
+        };
+        let mut write = vec![
+            connector_is_live(&connection.team, &connection.grant.connector),
+            Statement::new(
+                "SELECT 1 FROM connections WHERE id = ?1 AND team <> ?2",
+                params![&connection.id, &connection.team],
+            )
+            .none_or(StoreError::Taken("connection.id")),
+            Statement::new(
+                "SELECT 1 FROM connections
+                 WHERE team = ?1 AND connector = ?2 AND grant_key = ?3 AND state <> 'revoked'",
+                params![
+                    &connection.team,
+                    &connection.grant.connector,
+                    connection.grant.key(),
+                ],
+            )
+            .none_or(STANDS),
+            // A revoked connection that is declared again comes back under its id.
+            anew.when(connection, "connections.state = 'revoked'")
+                .one_or(STANDS),
+        ];
+        write.extend(sets.iter().map(insert));
+        write.push(insert(event));
+        write.push(crate::rows::change(ChangeKind::Connection, &connection.id));
+        self.run_unless(STANDS, write).await
+    }
+
+    async fn revoke(
+        &self,
+        team: &TeamId,
+        scope: &RevocationScope,
+        at: Timestamp,
+        claim: Duration,
+        event: &Event,
+    ) -> Stored<Vec<Revocation>> {
+        let ending = Ending::of(team, scope);
+        let mut write = vec![ending.queue(at, claim)];
+        write.extend(ending.statements(at, event));
+        let done = self.backend.write(write).await?;
+        let queued = done.first().map_or(&[][..], |done| &done.rows);
+        queued.iter().map(decode).collect()
+    }
+
+    async fn count_connections(&self, team: &TeamId, scope: &RevocationScope) -> Stored<u64> {
+        let query =
+            Ending::of(team, scope).around("SELECT COUNT(*) AS total FROM", " AS ended", vec![]);
+        let rows = self.backend.read(query).await?;
+        let total = rows.first().and_then(|row| row.get("total").ok());
+        total.ok_or(StoreError::Unavailable)
+    }
+
+    async fn queue_revocation(&self, revocation: &Revocation) -> Stored<()> {
+        let mut queue = insert(revocation).query;
+        // Said twice (the first answer was lost), queued once.
+        queue.push(" ON CONFLICT (set_id) DO NOTHING", vec![]);
+        self.run(vec![queue.into()]).await
+    }
+
+    async fn due_revocations(
+        &self,
+        now: Timestamp,
+        claim: Duration,
+        limit: u32,
+    ) -> Stored<Vec<Revocation>> {
+        let claimed = format!(
+            "UPDATE revocations SET not_before = ?2 WHERE set_id IN
+             (SELECT set_id FROM revocations WHERE not_before <= ?1 ORDER BY not_before, set_id LIMIT ?3)
+             RETURNING {}",
+            Revocation::COLUMNS.join(", ")
+        );
+        let values = params![now, now.after(claim), limit];
+        let done = self
+            .backend
+            .write(vec![Statement::new(claimed, values)])
+            .await?;
+        done.iter()
+            .flat_map(|done| &done.rows)
+            .map(decode)
+            .collect()
+    }
+
+    async fn finish_revocation(&self, set: &TokenSetId, event: &Event) -> Stored<()> {
+        const GONE: StoreError = StoreError::Missing("revocation");
+        let write = vec![
+            Statement::new("DELETE FROM revocations WHERE set_id = ?1", params![set]).one_or(GONE),
+            insert(event),
+        ];
+        self.run_unless(GONE, write).await.map(drop)
+    }
+
+    async fn retry_revocation(&self, set: &TokenSetId, not_before: Timestamp) -> Stored<()> {
+        self.run(vec![Statement::new(
+            "UPDATE revocations SET tries = tries + 1, not_before = ?2 WHERE set_id = ?1",
+            params![set, not_before],
+        )])
+        .await
+    }
+}

@@ -1,0 +1,271 @@
+//! Connectors and links.
+
+use async_trait::async_trait;
+use grantry_core::ids::{ConnectorId, EventId, ProjectId, TeamId};
+use grantry_core::nouns::{Connector, Event, EventKind, Fault, Link};
+use grantry_core::store::{
+    ChangeKind, ConnectorFilter, ConnectorStore, Page, RevocationScope, Stored,
+};
+use grantry_core::{StoreError, Timestamp};
+
+use crate::Db;
+use crate::backend::{Backend, Statement, Write};
+use crate::connections::Ending;
+use crate::db::{UNCHANGED, and_in, guard, newest_first};
+use crate::rows::{Noun, Upsert, change, fault_columns, insert, json, params, select, update};
+
+/// A declared connector does not say who changed it when, what the provider thinks of it, and how its
+/// secrets are sealed: a difference in these alone is none.
+const DECLARED: Upsert<'static> = Upsert {
+    key: "id",
+    kept: &["created_by", "created_at"],
+    quiet: &[
+        "secrets",
+        "updated_by",
+        "updated_at",
+        "fault_code",
+        "fault_count",
+        "fault_at",
+        "fault_not_before",
+    ],
+};
+
+/// The connector is the team's and not deleted.
+pub(crate) fn connector_is_live(team: &TeamId, id: &ConnectorId) -> Statement {
+    guard(
+        "SELECT 1 FROM connectors WHERE id = ?1 AND team = ?2 AND deleted_at IS NULL",
+        params![id, team],
+        StoreError::Missing("connector"),
+    )
+}
+
+fn project_exists(team: &TeamId, id: &ProjectId) -> Statement {
+    guard(
+        "SELECT 1 FROM projects WHERE id = ?1 AND team = ?2",
+        params![id, team],
+        StoreError::Missing("project"),
+    )
+}
+
+/// A `LIKE` pattern that finds `text` anywhere, whatever signs are in it.
+fn containing(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for sign in text.to_ascii_lowercase().chars() {
+        if matches!(sign, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(sign);
+    }
+    pattern.push('%');
+    pattern
+}
+
+#[async_trait]
+impl<B: Backend> ConnectorStore for Db<B> {
+    async fn create_connector(
+        &self,
+        connector: &Connector,
+        links: &[Link],
+        event: &Event,
+    ) -> Stored<()> {
+        let mut write: Write = links
+            .iter()
+            .map(|link| project_exists(&connector.team, &link.project))
+            .collect();
+        write.push(insert(connector));
+        write.extend(links.iter().map(insert));
+        write.push(insert(event));
+        write.push(change(ChangeKind::Connector, &connector.id));
+        self.run(write).await
+    }
+
+    async fn update_connector(
+        &self,
+        connector: &Connector,
+        expected: Timestamp,
+        event: &Event,
+    ) -> Stored<()> {
+        let kept = ["id", "team", "created_by", "created_at", "deleted_at"];
+        let write = vec![
+            update(
+                connector,
+                &kept,
+                "WHERE id = {} AND team = {} AND updated_at = {} AND deleted_at IS NULL",
+                params![&connector.id, &connector.team, expected],
+            )
+            .one_or(StoreError::Missing("connector")),
+            insert(event),
+            change(ChangeKind::Connector, &connector.id),
+        ];
+        self.run(write).await
+    }
+
+    async fn put_connector(
+        &self,
+        connector: &Connector,
+        secrets_changed: bool,
+        event: &Event,
+    ) -> Stored<bool> {
+        let put = if secrets_changed {
+            DECLARED.when(connector, "1 = 1")
+        } else {
+            DECLARED.of(connector)
+        };
+        let write = vec![
+            Statement::new(
+                "SELECT 1 FROM connectors WHERE id = ?1 AND team <> ?2",
+                params![&connector.id, &connector.team],
+            )
+            .none_or(StoreError::Taken("connector.id")),
+            put.one_or(UNCHANGED),
+            insert(event),
+            change(ChangeKind::Connector, &connector.id),
+        ];
+        self.run_unless(UNCHANGED, write).await
+    }
+
+    async fn connector(&self, team: &TeamId, id_or_uid: &str) -> Stored<Option<Connector>> {
+        self.first(select::<Connector>(
+            "WHERE (id = ?2 AND team = ?1) OR (team = ?1 AND uid = ?2 AND deleted_at IS NULL)
+             ORDER BY CASE WHEN id = ?2 THEN 0 ELSE 1 END LIMIT 1",
+            params![team, id_or_uid],
+        ))
+        .await
+    }
+
+    async fn connectors(
+        &self,
+        team: &TeamId,
+        filter: &ConnectorFilter,
+        page: &Page,
+    ) -> Stored<Vec<Connector>> {
+        let mut query =
+            select::<Connector>("WHERE team = ?1 AND deleted_at IS NULL", params![team]);
+        if let Some(project) = &filter.project {
+            query.push(
+                " AND id IN (SELECT connector FROM links WHERE project = {} AND team = ?1)",
+                params![project],
+            );
+        }
+        let kinds = filter.kinds.iter().map(|kind| (*kind).into());
+        and_in(&mut query, "kind", kinds.collect());
+        let services = filter.services.iter().map(Into::into);
+        and_in(&mut query, "service", services.collect());
+        if let Some(text) = &filter.search {
+            query.push(" AND search LIKE {} ESCAPE '!'", params![containing(text)]);
+        }
+        newest_first(&mut query, "created_at", page);
+        self.all(query).await
+    }
+
+    async fn delete_connector(
+        &self,
+        team: &TeamId,
+        id: &ConnectorId,
+        at: Timestamp,
+        event: &Event,
+    ) -> Stored<()> {
+        let mut write = vec![
+            Statement::new(
+                "UPDATE connectors SET deleted_at = ?3, updated_at = ?3, updated_by = ?4, secrets = NULL
+                 WHERE id = ?1 AND team = ?2 AND deleted_at IS NULL",
+                params![id, team, at, json(&event.actor)],
+            )
+            .one_or(StoreError::Missing("connector")),
+            Statement::new(
+                "DELETE FROM links WHERE connector = ?1 AND team = ?2",
+                params![id, team],
+            ),
+            Statement::new(
+                "UPDATE authorizations SET state = 'canceled', over_at = ?3
+                 WHERE connector = ?1 AND team = ?2 AND state = 'pending'",
+                params![id, team, at],
+            ),
+            insert(event),
+            change(ChangeKind::Connector, id),
+        ];
+        let scope = RevocationScope {
+            connector: id.clone(),
+            connection: None,
+            subject: None,
+            environment: None,
+            installation: None,
+        };
+        // One event can only be one line of the log: those of the connections are numbered after it.
+        let each = Event {
+            id: EventId::from(format!("{}.c", event.id)),
+            kind: EventKind::ConnectionRevoked,
+            ..event.clone()
+        };
+        write.extend(Ending::of(team, &scope).statements(at, &each));
+        self.run(write).await
+    }
+
+    async fn set_fault(
+        &self,
+        team: &TeamId,
+        id: &ConnectorId,
+        fault: Option<&Fault>,
+        event: Option<&Event>,
+    ) -> Stored<()> {
+        let mut values = params![id, team];
+        values.extend(fault_columns(fault));
+        let mut write = vec![
+            Statement::new(
+                "UPDATE connectors SET fault_code = ?3, fault_count = ?4, fault_at = ?5, fault_not_before = ?6
+                 WHERE id = ?1 AND team = ?2 AND deleted_at IS NULL",
+                values,
+            )
+            .one_or(StoreError::Missing("connector")),
+            change(ChangeKind::Connector, id),
+        ];
+        write.extend(event.map(insert));
+        self.run(write).await
+    }
+
+    async fn put_link(&self, link: &Link, event: &Event) -> Stored<Link> {
+        let upsert = Upsert {
+            key: "connector, project",
+            kept: &["connector", "project", "team", "created_at"],
+            quiet: &[],
+        };
+        let mut put = upsert.when(link, "1 = 1").query;
+        put.push(&format!(" RETURNING {}", Link::COLUMNS.join(", ")), vec![]);
+        let write = vec![
+            connector_is_live(&link.team, &link.connector),
+            project_exists(&link.team, &link.project),
+            insert(event),
+            change(ChangeKind::Connector, &link.connector),
+            put.into(),
+        ];
+        let done = self.backend.write(write).await?;
+        Self::returned(done.last())
+    }
+
+    async fn delete_link(
+        &self,
+        team: &TeamId,
+        connector: &ConnectorId,
+        project: &ProjectId,
+        event: &Event,
+    ) -> Stored<()> {
+        self.run(vec![
+            Statement::new(
+                "DELETE FROM links WHERE connector = ?1 AND project = ?2 AND team = ?3",
+                params![connector, project, team],
+            )
+            .one_or(StoreError::Missing("link")),
+            insert(event),
+            change(ChangeKind::Connector, connector),
+        ])
+        .await
+    }
+
+    async fn links(&self, team: &TeamId, connector: &ConnectorId) -> Stored<Vec<Link>> {
+        self.all(select::<Link>(
+            "WHERE connector = ?1 AND team = ?2 ORDER BY project",
+            params![connector, team],
+        ))
+        .await
+    }
+}

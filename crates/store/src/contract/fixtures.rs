@@ -1,0 +1,268 @@
+//! Rows for the suite: every field filled, and no two alike that could be mistaken for each other.
+
+use std::time::Duration;
+
+use grantry_core::Timestamp;
+use grantry_core::ids::{ConnectionId, ConnectorId, ProjectId, TeamId};
+use grantry_core::nouns::{
+    Account, Actor, Authorization, AuthorizationState, Connection, ConnectionState, Connector,
+    ConnectorType, CustomEnvironment, Digest, Environment, Event, EventKind, Fault, Flow, Grant,
+    Key, KeyLevel, Link, Project, Revocation, Role, Scopes, Sealed, Subject, Team, TokenSet,
+    TriggerDestination, User,
+};
+use serde_json::{Map, Value, json};
+
+/// The instant of the suite's rows.
+pub(super) const NOW: Timestamp = Timestamp(1_767_225_600_000_000);
+
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+
+pub(super) fn map(value: Value) -> Map<String, Value> {
+    value.as_object().cloned().unwrap_or_default()
+}
+
+/// A digest that starts with `text`.
+pub(super) fn digest(text: &str) -> Digest {
+    std::array::from_fn(|at| text.as_bytes().get(at).copied().unwrap_or(0xA5))
+}
+
+pub(super) fn sealed(text: &str) -> Sealed {
+    Sealed([b"\0\xFF", text.as_bytes()].concat())
+}
+
+pub(super) fn account(id: &str) -> Account {
+    Account {
+        id: id.into(),
+        name: format!("{id} GmbH"),
+        created_at: NOW,
+    }
+}
+
+pub(super) fn team(id: &str, account: &str) -> Team {
+    Team {
+        id: id.into(),
+        account: account.into(),
+        slug: format!("{id}-slug"),
+        name: format!("{id} name"),
+        return_origins: vec!["https://app.example".to_owned()],
+        created_at: NOW,
+    }
+}
+
+pub(super) fn user(id: &str, account: &str) -> User {
+    User {
+        id: id.into(),
+        account: account.into(),
+        email: format!("{id}@example.org"),
+        first_name: "Ada".to_owned(),
+        last_name: "Lovelace".to_owned(),
+        created_at: NOW,
+    }
+}
+
+pub(super) fn project(id: &str, team: &TeamId) -> Project {
+    Project {
+        id: id.into(),
+        team: team.clone(),
+        name: format!("{id} name"),
+        custom_environments: vec![CustomEnvironment {
+            id: "env_1".to_owned(),
+            slug: "staging".to_owned(),
+        }],
+        base_urls: [("production".to_owned(), "https://p.example".to_owned())].into(),
+        created_at: NOW,
+    }
+}
+
+/// A workload's key of a team.
+pub(super) fn key(id: &str, account: &str, team: &TeamId) -> Key {
+    Key {
+        id: id.into(),
+        hash: digest(id),
+        hint: "grt_abc".to_owned(),
+        name: format!("{id} name"),
+        level: KeyLevel::Team,
+        account: Some(account.into()),
+        team: Some(team.clone()),
+        user: None,
+        project: Some("prj_ours".into()),
+        environment: Some("preview".into()),
+        role: Role::TokenOnly,
+        created_at: NOW,
+        expires_at: Some(NOW.after(HOUR)),
+        revoked_at: None,
+    }
+}
+
+pub(super) fn connector(id: &str, team: &TeamId) -> Connector {
+    Connector {
+        id: id.into(),
+        team: team.clone(),
+        uid: format!("{id}/uid"),
+        name: format!("{id} Name"),
+        kind: ConnectorType::Oauth,
+        service: "github.com".to_owned(),
+        data: map(json!({"z": 1, "a": {"clientId": "x"}})),
+        secrets: Some(sealed("secrets")),
+        metadata: map(json!({"b": null, "a": "é"})),
+        redirect_uri: "https://g.example/callback".to_owned(),
+        default_installation: Some("T1".to_owned()),
+        triggers_enabled: true,
+        events: vec!["push".to_owned()],
+        trigger_destinations: vec![TriggerDestination {
+            project_id: "prj_ours".into(),
+            branch: Some("main".to_owned()),
+            custom_environment_id: None,
+            path: Some("/hook".to_owned()),
+        }],
+        icon: Some("ab12".to_owned()),
+        background_color: Some("#000000".to_owned()),
+        accent_color: Some("#ffffff".to_owned()),
+        fault: Some(fault()),
+        created_by: Actor::Server,
+        updated_by: Actor::User {
+            id: "usr_1".to_owned(),
+        },
+        created_at: NOW,
+        updated_at: NOW.after(MINUTE),
+        deleted_at: None,
+    }
+}
+
+pub(super) fn fault() -> Fault {
+    Fault {
+        code: "invalid_client".to_owned(),
+        count: 3,
+        at: NOW,
+        not_before: NOW.after(HOUR),
+    }
+}
+
+pub(super) fn link(team: &TeamId, connector: &ConnectorId, project: &ProjectId) -> Link {
+    Link {
+        team: team.clone(),
+        connector: connector.clone(),
+        project: project.clone(),
+        environments: vec![Environment::production(), "env_1".into()],
+        created_at: NOW,
+        updated_at: NOW.after(MINUTE),
+    }
+}
+
+/// The grant of the user `user`, with every part filled.
+pub(super) fn grant(connector: &ConnectorId, user: &str) -> Grant {
+    Grant {
+        connector: connector.clone(),
+        subject: Subject::User {
+            id: user.to_owned(),
+            issuer: Some("https://idp.example".to_owned()),
+        },
+        environment: "preview".into(),
+        installation: Some("T1".to_owned()),
+        scopes: Scopes::from_list(["b".to_owned(), "a".to_owned()]),
+        audience: vec!["aud".to_owned()],
+        resources: vec!["https://r.example".to_owned()],
+        details: vec![json!({"type": "x", "n": 1})],
+    }
+}
+
+pub(super) fn authorization(id: &str, team: &TeamId, connector: &ConnectorId) -> Authorization {
+    Authorization {
+        id: id.into(),
+        team: team.clone(),
+        grant: grant(connector, "u1"),
+        requested_by: Actor::Project {
+            id: "prj_ours".to_owned(),
+            environment: Environment::production(),
+        },
+        requester: "Shop".to_owned(),
+        verifier: digest(&format!("v {id}")),
+        device_code: Some("ABCD".to_owned()),
+        return_url: Some("https://app.example/done".to_owned()),
+        prompt: Some("consent".to_owned()),
+        additional_params: map(json!({"hd": "example.org"})),
+        state: AuthorizationState::Pending,
+        created_at: NOW,
+        expires_at: NOW.after(HOUR),
+    }
+}
+
+pub(super) fn flow(state: &str, authorization: &Authorization) -> Flow {
+    Flow {
+        state: digest(state),
+        team: authorization.team.clone(),
+        authorization: authorization.id.clone(),
+        browser: digest("browser"),
+        verifier: sealed("pkce"),
+        server: json!({"issuer": "https://as.example"}),
+        redirect_uri: "https://g.example/callback".to_owned(),
+        created_at: NOW,
+        expires_at: NOW.after(10 * MINUTE),
+        used_at: None,
+    }
+}
+
+pub(super) fn connection(id: &str, team: &TeamId, grant: Grant) -> Connection {
+    Connection {
+        id: id.into(),
+        team: team.clone(),
+        grant,
+        state: ConnectionState::Active,
+        name: Some(format!("{id} name")),
+        external_subject: Some("4711".to_owned()),
+        created_at: NOW,
+        updated_at: NOW.after(MINUTE),
+    }
+}
+
+pub(super) fn token_set(id: &str, connection: &Connection, kind: &str) -> TokenSet {
+    TokenSet {
+        id: id.into(),
+        team: connection.team.clone(),
+        connection: connection.id.clone(),
+        kind: kind.to_owned(),
+        access: sealed(&format!("access {id}")),
+        access_expires_at: Some(NOW.after(HOUR)),
+        refresh: Some(sealed(&format!("refresh {id}"))),
+        scope: Some("a b".to_owned()),
+        metadata: map(json!({"instance_url": "https://i.example"})),
+        received_at: NOW,
+        failures: 2,
+        not_before: NOW.before(MINUTE),
+    }
+}
+
+pub(super) fn revocation(set: &str, connection: &Connection) -> Revocation {
+    Revocation {
+        set: set.into(),
+        team: connection.team.clone(),
+        connector: connection.grant.connector.clone(),
+        connection: connection.id.clone(),
+        access: sealed("late access"),
+        refresh: Some(sealed("late refresh")),
+        tries: 1,
+        created_at: NOW,
+        not_before: NOW.after(MINUTE),
+    }
+}
+
+pub(super) fn event(id: &str, team: &TeamId, kind: EventKind) -> Event {
+    Event {
+        id: id.into(),
+        team: Some(team.clone()),
+        at: NOW,
+        kind,
+        actor: Actor::Key {
+            id: "key_1".to_owned(),
+        },
+        connector: None,
+        connection: None,
+        data: map(json!({"why": "test"})),
+    }
+}
+
+/// The id of the connection number `n`.
+pub(super) fn numbered(n: usize) -> ConnectionId {
+    format!("conn_{n:03}").into()
+}

@@ -1,0 +1,89 @@
+//! The store over any backend, and what its methods have in common.
+
+use grantry_core::StoreError;
+use grantry_core::store::{Page, Stored};
+
+use crate::backend::{Backend, Done, Query, Statement, Value, Write};
+use crate::rows::{Noun, decode, params};
+
+/// The store: implements every trait of `grantry_core::store` on a [`Backend`].
+pub struct Db<B> {
+    pub(crate) backend: B,
+}
+
+/// What a `put_*` write fails with when the row is as given already; the caller gets `false`.
+pub(crate) const UNCHANGED: StoreError = StoreError::Missing("difference");
+
+/// Nothing sorts after this in a list of the newest first.
+const NOTHING_OLDER: i64 = i64::MIN;
+
+impl<B: Backend> Db<B> {
+    /// A store on a database whose schema is this binary's ([`crate::migrate::run`]).
+    pub const fn new(backend: B) -> Self {
+        Self { backend }
+    }
+
+    /// Runs a write whose details nobody asks for.
+    pub(crate) async fn run(&self, write: Write) -> Stored<()> {
+        self.backend.write(write).await.map(drop)
+    }
+
+    /// Runs a write that a single error stands for "not now": `Ok(false)`.
+    pub(crate) async fn run_unless(&self, refusal: StoreError, write: Write) -> Stored<bool> {
+        match self.backend.write(write).await {
+            Ok(_) => Ok(true),
+            Err(error) if error == refusal => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All nouns that `query` finds.
+    pub(crate) async fn all<N: Noun>(&self, query: Query) -> Stored<Vec<N>> {
+        let rows = self.backend.read(query).await?;
+        rows.iter().map(decode).collect()
+    }
+
+    /// The first noun that `query` finds.
+    pub(crate) async fn first<N: Noun>(&self, query: Query) -> Stored<Option<N>> {
+        let rows = self.backend.read(query).await?;
+        rows.first().map(decode).transpose()
+    }
+
+    /// The noun in the only row that one statement of a write returned.
+    pub(crate) fn returned<N: Noun>(done: Option<&Done>) -> Stored<N> {
+        let row = done.and_then(|done| done.rows.first());
+        row.map_or(Err(StoreError::Missing(N::TABLE)), decode)
+    }
+}
+
+/// A guard: the write fails with `error` unless `sql` finds exactly one row.
+pub(crate) fn guard(sql: &'static str, params: Vec<Value>, error: StoreError) -> Statement {
+    Statement::new(sql, params).one_or(error)
+}
+
+/// Cuts a list that is ordered newest first by `time_column` and the id.
+pub(crate) fn newest_first(query: &mut Query, time_column: &str, page: &Page) {
+    if let Some((sort, id)) = &page.after {
+        // A cursor that is no number comes from nobody's list: nothing follows it.
+        let sort = sort.parse().unwrap_or(NOTHING_OLDER);
+        query.push(
+            &format!(" AND ({time_column}, id) < ({{}}, {{}})"),
+            params![sort, id],
+        );
+    }
+    let order = format!(" ORDER BY {time_column} DESC, id DESC LIMIT {{}}");
+    query.push(&order, params![rows_wanted(page)]);
+}
+
+/// One row more than the page holds, which tells that another page exists.
+pub(crate) fn rows_wanted(page: &Page) -> i64 {
+    i64::from(page.limit) + 1
+}
+
+/// Keeps only rows whose `column` is one of `values`; no values, no condition.
+pub(crate) fn and_in(query: &mut Query, column: &str, values: Vec<Value>) {
+    if !values.is_empty() {
+        let marks = vec!["{}"; values.len()].join(", ");
+        query.push(&format!(" AND {column} IN ({marks})"), values);
+    }
+}

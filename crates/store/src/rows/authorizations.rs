@@ -1,0 +1,146 @@
+//! Authorizations and flows.
+
+use grantry_core::nouns::{Authorization, AuthorizationState, Flow};
+
+use super::Noun;
+use super::grants::{grant, grant_columns};
+use super::values::{json, params};
+use crate::backend::{Bad, Row, Value};
+
+/// The values of `state` and `state_detail`.
+pub(crate) fn state_columns(state: &AuthorizationState) -> Vec<Value> {
+    match state {
+        AuthorizationState::Pending => params!["pending", Value::Null],
+        AuthorizationState::Success { connection } => params!["success", connection],
+        AuthorizationState::Error { code } => params!["error", code],
+        AuthorizationState::Canceled => params!["canceled", Value::Null],
+    }
+}
+
+fn state(row: &Row) -> Result<AuthorizationState, Bad> {
+    let word: String = row.get("state")?;
+    match word.as_str() {
+        "pending" => Ok(AuthorizationState::Pending),
+        "success" => Ok(AuthorizationState::Success {
+            connection: row.get("state_detail")?,
+        }),
+        "error" => Ok(AuthorizationState::Error {
+            code: row.get("state_detail")?,
+        }),
+        "canceled" => Ok(AuthorizationState::Canceled),
+        _ => Err(Bad("state")),
+    }
+}
+
+impl Noun for Authorization {
+    const TABLE: &'static str = "authorizations";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "team",
+        "connector",
+        "subject_type",
+        "subject_id",
+        "subject_issuer",
+        "environment",
+        "installation",
+        "scopes",
+        "audience",
+        "resources",
+        "details",
+        "requested_by",
+        "requester",
+        "verifier",
+        "device_code",
+        "return_url",
+        "prompt",
+        "additional_params",
+        "state",
+        "state_detail",
+        "created_at",
+        "expires_at",
+        "over_at",
+    ];
+
+    fn to_row(&self) -> Vec<Value> {
+        let mut row = params![&self.id, &self.team];
+        row.extend(grant_columns(&self.grant));
+        row.extend(params![
+            json(&self.requested_by),
+            &self.requester,
+            &self.verifier,
+            self.device_code.as_ref(),
+            self.return_url.as_ref(),
+            self.prompt.as_ref(),
+            json(&self.additional_params),
+        ]);
+        row.extend(state_columns(&self.state));
+        row.extend(params![self.created_at, self.expires_at, self.expires_at]);
+        row
+    }
+
+    fn from_row(row: &Row) -> Result<Self, Bad> {
+        Ok(Self {
+            id: row.get("id")?,
+            team: row.get("team")?,
+            grant: grant(row)?,
+            requested_by: row.json("requested_by")?,
+            requester: row.get("requester")?,
+            verifier: row.get("verifier")?,
+            device_code: row.get("device_code")?,
+            return_url: row.get("return_url")?,
+            prompt: row.get("prompt")?,
+            additional_params: row.json("additional_params")?,
+            state: state(row)?,
+            created_at: row.get("created_at")?,
+            expires_at: row.get("expires_at")?,
+        })
+    }
+}
+
+impl Noun for Flow {
+    const TABLE: &'static str = "flows";
+    const COLUMNS: &'static [&'static str] = &[
+        "state",
+        "team",
+        "authorization_id",
+        "browser",
+        "verifier",
+        "server",
+        "redirect_uri",
+        "created_at",
+        "expires_at",
+        "used_at",
+        "over_at",
+    ];
+
+    fn to_row(&self) -> Vec<Value> {
+        params![
+            &self.state,
+            &self.team,
+            &self.authorization,
+            &self.browser,
+            &self.verifier,
+            json(&self.server),
+            &self.redirect_uri,
+            self.created_at,
+            self.expires_at,
+            self.used_at,
+            self.used_at.unwrap_or(self.expires_at),
+        ]
+    }
+
+    fn from_row(row: &Row) -> Result<Self, Bad> {
+        Ok(Self {
+            state: row.get("state")?,
+            team: row.get("team")?,
+            authorization: row.get("authorization_id")?,
+            browser: row.get("browser")?,
+            verifier: row.get("verifier")?,
+            server: row.json("server")?,
+            redirect_uri: row.get("redirect_uri")?,
+            created_at: row.get("created_at")?,
+            expires_at: row.get("expires_at")?,
+            used_at: row.get("used_at")?,
+        })
+    }
+}

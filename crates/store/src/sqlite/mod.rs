@@ -1,0 +1,162 @@
+//! SQLite: one file, one writer thread, a few reader threads.
+//!
+//! SQLite has one writer at a time whatever we do; making it a thread of ours turns the queue that
+//! would form inside SQLite (as busy errors) into one that shares its commits, and thereby its syncs.
+
+mod connection;
+mod reader;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use grantry_core::store::Stored;
+use grantry_core::{Clock, StoreError};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::backend::{Backend, Done, Query, Row, Write};
+use crate::migrate::{self, Migration, Migrations};
+use crate::{Db, OpenError};
+
+/// How the embedded database is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Reader threads, each with its own connection.
+    pub readers: usize,
+    /// Largest size of the database file, in pages of 4 KiB. At the limit writes fail as on a full disk.
+    pub pages_max: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            readers: 4,
+            pages_max: None,
+        }
+    }
+}
+
+/// Writes or reads that may wait before callers have to.
+const QUEUE: usize = 1024;
+
+/// The embedded backend. Dropping it finishes what is queued and closes the file.
+pub struct Sqlite {
+    writes: Option<mpsc::Sender<writer::Job>>,
+    reads: Option<mpsc::Sender<reader::Job>>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    #[cfg(any(test, feature = "contract"))]
+    temporary: Option<tempfile::TempDir>,
+}
+
+impl Sqlite {
+    /// Opens the database in the file `path`, makes it (mode 0600) if there is none, and brings it to
+    /// this binary's schema. `clock` is the database's clock.
+    pub async fn open(
+        path: &Path,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Db<Self>, OpenError> {
+        let backend = Self::start(path, &clock, options)?;
+        migrate::run(&backend, &clock).await?;
+        Ok(Db::new(backend))
+    }
+
+    fn start(path: &Path, clock: &Arc<dyn Clock>, options: Options) -> Result<Self, OpenError> {
+        connection::make_file(path)?;
+        // The writer's connection comes first: it sets the journal mode that readers rely on.
+        let writing = connection::writer(path, clock, options.pages_max)?;
+        let (writes, write_jobs) = mpsc::channel(QUEUE);
+        let mut threads = vec![spawn("sqlite-writer", move || {
+            writer::run(&writing, write_jobs)
+        })?];
+        let (reads, read_jobs) = mpsc::channel(QUEUE);
+        let read_jobs = Arc::new(std::sync::Mutex::new(read_jobs));
+        for _ in 0..options.readers.max(1) {
+            let reading = connection::reader(path, clock)?;
+            let jobs = Arc::clone(&read_jobs);
+            threads.push(spawn("sqlite-reader", move || {
+                reader::run(&reading, &jobs)
+            })?);
+        }
+        Ok(Self {
+            writes: Some(writes),
+            reads: Some(reads),
+            threads,
+            #[cfg(any(test, feature = "contract"))]
+            temporary: None,
+        })
+    }
+}
+
+#[cfg(any(test, feature = "contract"))]
+impl Db<Sqlite> {
+    /// A database of its own in a new directory, which goes with it.
+    pub async fn temporary(clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let directory = tempfile::tempdir().map_err(|error| OpenError::File {
+            path: std::env::temp_dir().display().to_string(),
+            error,
+        })?;
+        let path = directory.path().join("grantry.db");
+        let mut db = Sqlite::open(&path, clock, Options::default()).await?;
+        db.backend.temporary = Some(directory);
+        Ok(db)
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        // Closed queues end the threads, once they are empty.
+        drop(self.writes.take());
+        drop(self.reads.take());
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a database thread had panicked");
+            }
+        }
+    }
+}
+
+impl Backend for Sqlite {
+    const MIGRATIONS: Migrations = Migrations {
+        bootstrap: include_str!("../../migrations/sqlite/0000_bootstrap.sql"),
+        list: &[Migration {
+            version: 1,
+            name: "init",
+            min_binary: 1,
+            sql: include_str!("../../migrations/sqlite/0001_init.sql"),
+        }],
+    };
+
+    async fn write(&self, write: Write) -> Stored<Vec<Done>> {
+        ask(self.writes.as_ref(), |answer| writer::Job { write, answer }).await
+    }
+
+    async fn read(&self, query: Query) -> Stored<Vec<Row>> {
+        ask(self.reads.as_ref(), |answer| reader::Job { query, answer }).await
+    }
+}
+
+/// Queues a job and waits for its answer; a thread that is gone is a database that is gone.
+async fn ask<J, T>(
+    queue: Option<&mpsc::Sender<J>>,
+    job: impl FnOnce(oneshot::Sender<Stored<T>>) -> J,
+) -> Stored<T> {
+    let (answer, answered) = oneshot::channel();
+    let queue = queue.ok_or(StoreError::Unavailable)?;
+    let queued = queue.send(job(answer)).await;
+    queued.map_err(|_| StoreError::Unavailable)?;
+    answered.await.unwrap_or(Err(StoreError::Unavailable))
+}
+
+fn spawn(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, OpenError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(|error| OpenError::Database(format!("no thread: {error}")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! Keys of the vault, the change feed, events, leases.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use grantry_core::ids::TeamId;
+use grantry_core::nouns::{Event, Sealed};
+use grantry_core::store::{Change, DataKey, EventFilter, Page, SigningKey, Stored, SystemStore};
+use grantry_core::{StoreError, Timestamp};
+
+use crate::Db;
+use crate::backend::{Backend, Done, Query, Row, Statement};
+use crate::db::newest_first;
+use crate::migrate;
+use crate::rows::{insert, micros, params, select};
+
+/// Rows that nothing can need again, at `?1` or now.
+const SWEPT: &[&str] = &[
+    // The newest change stays: it is what the position of the feed is read from.
+    "DELETE FROM changes WHERE at < ?1 AND seq < (SELECT MAX(seq) FROM changes)",
+    "DELETE FROM flows WHERE over_at < ?1",
+    "DELETE FROM authorizations WHERE over_at < ?1",
+];
+
+fn sealed(row: &Row) -> Stored<Sealed> {
+    row.get("sealed").map_err(|_| StoreError::Inconsistent {
+        table: "key_check",
+        column: "sealed",
+        row: "1".to_owned(),
+    })
+}
+
+#[async_trait]
+impl<B: Backend> SystemStore for Db<B> {
+    async fn ping(&self) -> Stored<()> {
+        match migrate::state(&self.backend).await? {
+            state if state.is_ours::<B>() => Ok(()),
+            _ => Err(StoreError::Unavailable),
+        }
+    }
+
+    async fn key_check(&self, value: &Sealed) -> Stored<Sealed> {
+        let done = self
+            .backend
+            .write(vec![
+                Statement::new(
+                    "INSERT INTO key_check (id, sealed) VALUES (1, ?1) ON CONFLICT (id) DO NOTHING",
+                    params![value],
+                ),
+                Statement::new("SELECT sealed FROM key_check WHERE id = 1", vec![])
+                    .one_or(StoreError::Missing("key_check")),
+            ])
+            .await?;
+        let row = done.last().and_then(|done| done.rows.first());
+        row.map_or(Err(StoreError::Missing("key_check")), sealed)
+    }
+
+    async fn read_key_check(&self) -> Stored<Option<Sealed>> {
+        let query = Query::new("SELECT sealed FROM key_check WHERE id = 1", vec![]);
+        let rows = self.backend.read(query).await?;
+        rows.first().map(sealed).transpose()
+    }
+
+    async fn data_keys(&self, team: &TeamId) -> Stored<Vec<DataKey>> {
+        self.all(select::<DataKey>(
+            "WHERE team = ?1 ORDER BY created_at, id",
+            params![team],
+        ))
+        .await
+    }
+
+    async fn add_data_key(&self, key: &DataKey) -> Stored<DataKey> {
+        let mut add = insert(key).query;
+        add.push(
+            " ON CONFLICT (team) WHERE status = 'active' DO NOTHING",
+            vec![],
+        );
+        let standing =
+            select::<DataKey>("WHERE team = ?1 AND status = 'active'", params![&key.team]);
+        let standing = Statement::from(standing).one_or(StoreError::Missing("data_key"));
+        let done = self.backend.write(vec![add.into(), standing]).await?;
+        Self::returned(done.last())
+    }
+
+    async fn signing_keys(&self) -> Stored<Vec<SigningKey>> {
+        self.all(select::<SigningKey>(
+            "WHERE status <> 'retired' ORDER BY created_at, kid",
+            vec![],
+        ))
+        .await
+    }
+
+    async fn add_signing_key(&self, key: &SigningKey) -> Stored<SigningKey> {
+        let mut add = insert(key).query;
+        add.push(
+            " ON CONFLICT (status) WHERE status = 'active' DO NOTHING",
+            vec![],
+        );
+        let standing = select::<SigningKey>("WHERE status = 'active'", vec![]);
+        let standing = Statement::from(standing).one_or(StoreError::Missing("signing_key"));
+        let done = self.backend.write(vec![add.into(), standing]).await?;
+        Self::returned(done.last())
+    }
+
+    async fn append_events(&self, events: &[Event]) -> Stored<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        self.run(events.iter().map(insert).collect()).await
+    }
+
+    async fn events(&self, team: &TeamId, filter: &EventFilter, page: &Page) -> Stored<Vec<Event>> {
+        let mut query = select::<Event>("WHERE team = ?1", params![team]);
+        if let Some(kind) = filter.kind {
+            query.push(" AND kind = {}", params![kind]);
+        }
+        if let Some(connector) = &filter.connector {
+            query.push(" AND connector = {}", params![connector]);
+        }
+        if let Some(connection) = &filter.connection {
+            query.push(" AND connection = {}", params![connection]);
+        }
+        newest_first(&mut query, "at", page);
+        self.all(query).await
+    }
+
+    async fn changes(&self, seq: i64) -> Stored<Vec<Change>> {
+        self.all(select::<Change>(
+            "WHERE seq > ?1 ORDER BY seq LIMIT 1000",
+            params![seq],
+        ))
+        .await
+    }
+
+    async fn last_change(&self) -> Stored<i64> {
+        let newest = self
+            .first(select::<Change>("ORDER BY seq DESC LIMIT 1", vec![]))
+            .await?;
+        Ok(newest.map_or(0, |change: Change| change.seq))
+    }
+
+    async fn lease(&self, name: &str, owner: &str, ttl: Duration) -> Stored<bool> {
+        let done = self
+            .backend
+            .write(vec![Statement::new(
+                "INSERT INTO leases (name, owner, expires_at) VALUES (?1, ?2, now_us() + ?3)
+                 ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at
+                 WHERE leases.owner = excluded.owner OR leases.expires_at <= now_us()",
+                params![name, owner, micros(ttl)],
+            )])
+            .await?;
+        Ok(done.iter().any(|done| done.count == 1))
+    }
+
+    async fn sweep(&self, before: Timestamp) -> Stored<u64> {
+        let mut write: Vec<_> = SWEPT
+            .iter()
+            .map(|sql| Statement::new(*sql, params![before]))
+            .collect();
+        write.push(Statement::new(
+            "DELETE FROM leases WHERE expires_at <= now_us()",
+            vec![],
+        ));
+        let done = self.backend.write(write).await?;
+        let gone = |done: &Done| u64::try_from(done.count).unwrap_or(u64::MAX);
+        Ok(done.iter().map(gone).sum())
+    }
+}
