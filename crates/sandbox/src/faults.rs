@@ -39,6 +39,22 @@ pub enum Endpoint {
     Resource,
 }
 
+impl Endpoint {
+    /// The path, for people.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Token => "/token",
+            Self::Authorize => "/authorize",
+            Self::Metadata => "/.well-known",
+            Self::Jwks => "/jwks",
+            Self::Register => "/register",
+            Self::Revoke => "/revoke",
+            Self::Introspect => "/introspect",
+            Self::Resource => "/api/me",
+        }
+    }
+}
+
 /// A row of [`FAULTS`].
 pub struct Fault {
     /// Unique among the faults of an endpoint.

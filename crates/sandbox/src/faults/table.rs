@@ -36,8 +36,8 @@ const ALL: &[Endpoint] = &[
 #[rustfmt::skip] // a table: one row, one line
 pub static FAULTS: &[Fault] = &[
     // ---- Authorization responses ----
-    callback("iss", &[1, 3], "names another issuer in `iss`", |c, value| c.set("iss", value_or(value, "https://evil.example"))),
-    callback("noiss", &[2], "leaves `iss` out though the metadata promises it", |c, _| c.remove("iss")),
+    callback("iss", &[1, 3], "names another issuer in iss", |c, value| c.set("iss", value_or(value, "https://evil.example"))),
+    callback("noiss", &[2], "leaves iss out though the metadata promises it", |c, _| c.remove("iss")),
     callback("wrongstate", &[5], "answers with a state nobody asked for", |c, _| c.set("state", "wrong")),
     callback("nostate", &[5, 13], "answers without a state", |c, _| c.remove("state")),
     callback("dup", &[12], "sends a second code and a second state", |c, _| {
@@ -60,7 +60,7 @@ pub static FAULTS: &[Fault] = &[
 
     // ---- Token answers a client can use ----
     edit(TOKEN, "ok", &[40], "plays nothing: keeps its place in the queue", |_, _| {}),
-    edit(TOKEN, "ghform", &[30], "form-encoded success, as GitHub without `Accept`", |a, _| form(a)),
+    edit(TOKEN, "ghform", &[30], "form-encoded success, as GitHub without Accept", |a, _| form(a)),
     edit(TOKEN, "htmlok", &[31], "JSON that says it is text/html", |a, _| wrap(a, "text/html; charset=utf-8", "", "")),
     edit(TOKEN, "bom", &[31], "JSON after a byte order mark", |a, _| wrap(a, "application/json", "\u{feff}", "")),
     edit(TOKEN, "noexp", &[34], "no expires_in", |a, _| a.remove("expires_in")),
@@ -116,7 +116,7 @@ pub static FAULTS: &[Fault] = &[
     lose(ALL, "silence", &[41], "processes the request and never answers", |a, _| a.payload = Payload::Never),
     lose(ALL, "lost", &[41], "processes the request, then resets the connection", |a, _| a.payload = Payload::Reset),
     lose(ALL, "lostmid", &[41], "processes the request, then cuts the answer in half", |a, _| a.payload = Payload::Half(a.body())),
-    lose(TOKEN, "grace", &[41], "as `lost`, but the old refresh token answers with the same pair for 60 s", |a, _| a.payload = Payload::Reset).with_effect(Effect::RotateWithGrace),
+    lose(TOKEN, "grace", &[41], "as lost, but the old refresh token answers with the same pair for 60 s", |a, _| a.payload = Payload::Reset).with_effect(Effect::RotateWithGrace),
     edit(ALL, "slow", &[38, 46, 49, 52], "one byte per second", |a, _| a.payload = Payload::Drip(a.body())),
     edit(ALL, "late", &[38, 49, 52], "the whole answer after 5 s", |a, s| a.delay = s.seconds_or(5)),
 
@@ -142,8 +142,8 @@ pub static FAULTS: &[Fault] = &[
     edit(METADATA, "issuer", &[4], "says it is another issuer", |a, s| { let issuer = s.value_or("https://evil.example"); a.set(json!({"issuer": issuer})); }),
     edit(METADATA, "resource", &[4], "protected-resource metadata of another resource", |a, s| { let resource = s.value_or("https://evil.example"); a.set(json!({"resource": resource})); }),
     edit(METADATA, "nopkce", &[11], "does not mention PKCE", |a, _| a.remove("code_challenge_methods_supported")),
-    edit(METADATA, "plainpkce", &[11], "offers only PKCE `plain`", |a, _| a.set(json!({"code_challenge_methods_supported": ["plain"]}))),
-    edit(METADATA, "noissflag", &[2], "does not promise `iss`", |a, _| a.remove("authorization_response_iss_parameter_supported")),
+    edit(METADATA, "plainpkce", &[11], "offers only PKCE plain", |a, _| a.set(json!({"code_challenge_methods_supported": ["plain"]}))),
+    edit(METADATA, "noissflag", &[2], "does not promise iss", |a, _| a.remove("authorization_response_iss_parameter_supported")),
     edit(METADATA, "evil", &[56, 62], "endpoints on private hosts and of other schemes", |a, _| a.set(json!({
         "authorization_endpoint": "javascript:alert(1)",
         "token_endpoint": "http://169.254.169.254/latest/meta-data",

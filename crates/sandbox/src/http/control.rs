@@ -1,6 +1,7 @@
 //! The levers: orders for faults, the log, the counts. No authentication: nothing here is worth it.
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -22,14 +23,14 @@ pub(super) async fn show(State(sandbox): State<Sandbox>) -> Json<Value> {
     Json(json!({"armed": armed, "faults": faults::listing()}))
 }
 
-/// `POST /_control`: an [`Order`].
-pub(super) async fn order(State(sandbox): State<Sandbox>, Json(order): Json<Order>) -> Response {
-    match sandbox.order(order) {
+/// `POST /_control`: an [`Order`], whatever the content type says (so that `curl -d` is enough).
+pub(super) async fn order(State(sandbox): State<Sandbox>, body: Bytes) -> Response {
+    let done = serde_json::from_slice::<Order>(&body)
+        .map_err(|error| error.to_string())
+        .and_then(|order| sandbox.order(order).map_err(|error| error.to_string()));
+    match done {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(unknown) => {
-            let body = Json(json!({"error": unknown.to_string()}));
-            (StatusCode::BAD_REQUEST, body).into_response()
-        }
+        Err(why) => (StatusCode::BAD_REQUEST, Json(json!({"error": why}))).into_response(),
     }
 }
 

@@ -7,8 +7,7 @@ use crate::race::{self, Kind};
 use crate::{Endpoint, Entry, FAULTS, Order, Outcome};
 
 async fn control(bench: &Bench, body: &str) -> u16 {
-    let headers = [("content-type", "application/json".to_owned())];
-    let reply = bench.try_call("POST", "/_control", &headers, body.to_owned());
+    let reply = bench.try_call("POST", "/_control", &[], body.to_owned());
     reply.await.unwrap().status.as_u16()
 }
 
@@ -32,14 +31,14 @@ async fn orders_come_by_http_and_go_by_delete() {
 #[tokio::test]
 async fn orders_that_mean_nothing_are_refused() {
     let bench = Bench::new();
-    for (order, status) in [
-        (r#"{"fault":"nonsense"}"#, 400),
-        (r#"{"fault":"dup","endpoint":"token"}"#, 400),
-        (r#"{"fault":"lost","tmies":1}"#, 422),
-        ("{}", 422),
-        ("lost", 400),
+    for order in [
+        r#"{"fault":"nonsense"}"#,
+        r#"{"fault":"dup","endpoint":"token"}"#,
+        r#"{"fault":"lost","tmies":1}"#,
+        "{}",
+        "lost",
     ] {
-        assert_eq!(control(&bench, order).await, status, "{order}");
+        assert_eq!(control(&bench, order).await, 400, "{order}");
     }
 }
 
