@@ -1,1 +1,179 @@
-//! engine
+//! The use cases of Grantry: connecting accounts, serving fresh tokens, ending grants.
+//!
+//! The engine decides; it does not speak. It has no socket, no SQL and no HTTP server: those are
+//! behind the [`Ports`]. Each public method of [`Engine`] is one act of one [`Caller`], and returns
+//! `grantry_core::Error` that every dialect knows how to answer.
+//!
+//! - `authenticate`, `principal`, `permissions`: who asks, and what they may do.
+//! - `connectors`: a team's registered clients and who is linked to them.
+//! - `connect`: a consent from the request for it to the stored connection.
+//! - `tokens`: reading, refreshing, minting and revoking. `tokens/refresh.rs` is the promise.
+//! - `lists`: what there is; keys and imports.
+//! - `background`: what runs without being asked.
+
+mod authenticate;
+mod background;
+mod cache;
+mod connect;
+mod connectors;
+mod events;
+mod keys;
+mod lists;
+pub mod permissions;
+mod principal;
+mod settings;
+mod tokens;
+mod workload;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use grantry_core::ids::{ConnectionId, ConnectorId, TeamId};
+use grantry_core::nouns::{Actor, Digest, Event, EventKind};
+use grantry_core::store::{Live, Spool};
+use grantry_core::{Clock, Entropy, Result, Store, Timestamp, http};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use connect::{
+    AskConsent, CallbackEnd, CallbackRefusal, Consent, ConsentPage, ConsentResult, Pressed,
+    Requested,
+};
+pub use connectors::{Capabilities, ConnectorView, NewConnector, NewLink};
+pub use keys::{Keys, OpenKeysError};
+pub use lists::{CursorPage, NewConnection, NewKey};
+pub use principal::{Caller, Principal, PrincipalKind};
+pub use settings::{RefreshSettings, Settings};
+pub use tokens::{AskToken, NewPair, Revoked, ServedToken};
+pub use workload::{ISSUER_TOKEN_TTL_MAX, WorkloadToken};
+
+use cache::Guarded;
+use connectors::Entry;
+use events::{Draft, ReadLog};
+
+/// What the engine plugs into.
+#[derive(Clone)]
+pub struct Ports {
+    /// Storage.
+    pub store: Arc<dyn Store>,
+    /// The way out.
+    pub http: Arc<dyn http::Http>,
+    /// Where a refreshed pair goes when the store cannot take it.
+    pub spool: Arc<dyn Spool>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// The engine. One per process, shared behind an [`Arc`].
+pub struct Engine {
+    ports: Ports,
+    settings: Settings,
+    keys: Keys,
+    caches: Caches,
+    reads: ReadLog,
+    flights: tokens::Flights,
+    discovered: connectors::Discovered,
+    /// Work that no caller's disconnect may cancel: refreshes, code exchanges, revocations.
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// What is kept in memory. Rows as the store has them, secrets sealed.
+struct Caches {
+    callers: Guarded<(Digest, String), authenticate::Known>,
+    connector_refs: Guarded<String, ConnectorId>,
+    connectors: Guarded<ConnectorId, Entry>,
+    grant_refs: Guarded<String, ConnectionId>,
+    lives: Guarded<ConnectionId, Live>,
+    /// Boot time, in microseconds, of the last successful poll of the change feed: a node that has
+    /// not heard of changes for 2 s does not trust its caches (design §8).
+    polled_at: AtomicI64,
+}
+
+impl Engine {
+    /// An engine over these ports. Nothing runs in the background before [`Engine::start`].
+    pub fn new(ports: Ports, settings: Settings, keys: Keys) -> Arc<Self> {
+        let entries = settings.cache_entries;
+        Arc::new(Self {
+            keys,
+            caches: Caches {
+                callers: Guarded::new(entries),
+                connector_refs: Guarded::new(entries),
+                connectors: Guarded::new(entries),
+                grant_refs: Guarded::new(entries),
+                lives: Guarded::new(entries),
+                polled_at: AtomicI64::new(i64::MIN),
+            },
+            reads: ReadLog::default(),
+            flights: tokens::Flights::default(),
+            discovered: connectors::Discovered::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            ports,
+            settings,
+        })
+    }
+
+    /// The settings it was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The store answers and its schema is ours (readiness).
+    pub async fn ping(&self) -> Result<()> {
+        Ok(self.ports.store.ping().await?)
+    }
+
+    /// The wall clock.
+    pub fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    fn entropy(&self) -> &dyn Entropy {
+        &*self.ports.entropy
+    }
+
+    fn draft(&self, kind: EventKind, caller: &Caller) -> Draft {
+        Draft::new(
+            kind,
+            Some(&caller.team),
+            caller.actor.clone(),
+            self.now(),
+            self.entropy(),
+        )
+    }
+
+    /// An event of Grantry's own doing.
+    fn system_draft(&self, kind: EventKind, team: &TeamId) -> Draft {
+        Draft::new(kind, Some(team), Actor::System, self.now(), self.entropy())
+    }
+
+    /// Runs `work` to its end whatever happens to the caller that waits for it (design §6b).
+    async fn uncancellable<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        match self.tasks.spawn(work).await {
+            Ok(result) => result,
+            Err(panicked) => {
+                tracing::error!(error = %panicked, "a task panicked");
+                Err(grantry_core::Error::Internal)
+            }
+        }
+    }
+
+    /// Stops background work and waits until every flight has ended. Counted token reads are written.
+    pub async fn drain(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        let reads: Vec<Event> = self.reads.flush(self.now(), true, self.entropy());
+        if !reads.is_empty()
+            && let Err(error) = self.ports.store.append_events(&reads).await
+        {
+            tracing::warn!(%error, events = reads.len(), "counted token reads were lost");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! From a bearer credential to a [`Caller`].
+
+use std::sync::Arc;
+
+use grantry_core::nouns::{Actor, Digest, Environment, Key, KeyLevel, Membership, Role, Team};
+use grantry_core::{Error, Result, Timestamp};
+use grantry_vault::hash::{Handle, HandleKind};
+
+use crate::permissions::Standing;
+use crate::principal::{Caller, Principal, PrincipalKind};
+use crate::{Engine, workload};
+
+/// A caller and until when it may be taken from memory.
+pub struct Known {
+    caller: Arc<Caller>,
+    until: Option<Timestamp>,
+}
+
+impl Engine {
+    /// Who holds `bearer`, acting in `team` (an id or a slug; `None` for the credential's own team).
+    ///
+    /// Errors: [`Error::Unauthenticated`] for any credential that does not hold, and when no team
+    /// follows from it and none is named; [`Error::NotFound`] for a team that is not the caller's.
+    pub async fn caller(&self, bearer: &str, team: Option<&str>) -> Result<Arc<Caller>> {
+        let credential = credential_of(bearer);
+        let key = (credential, team.unwrap_or_default().to_owned());
+        if self.caches_are_fresh()
+            && let Some(known) = self.caches.callers.get(&key)
+            && known.until.is_none_or(|until| self.now() < until)
+        {
+            return Ok(Arc::clone(&known.caller));
+        }
+        let ticket = self.caches.callers.ticket(&key);
+        let principal = self.principal(bearer).await?;
+        let caller = Arc::new(self.act_in(&principal, team).await?);
+        let known = Known {
+            caller: Arc::clone(&caller),
+            until: principal.until,
+        };
+        self.caches.callers.fill(ticket, &key, Arc::new(known));
+        Ok(caller)
+    }
+
+    /// The operator at the control socket, acting in `team`.
+    pub async fn server_caller(&self, team: Option<&str>) -> Result<Arc<Caller>> {
+        let principal = Principal {
+            credential: [0; 32],
+            kind: PrincipalKind::Server,
+            until: None,
+        };
+        self.act_in(&principal, team).await.map(Arc::new)
+    }
+
+    /// Verifies `bearer` against the store, without choosing a team.
+    pub async fn principal(&self, bearer: &str) -> Result<Principal> {
+        let credential = credential_of(bearer);
+        if workload::looks_like_token(bearer) {
+            return self.verify_workload_token(bearer, credential).await;
+        }
+        let key = self
+            .ports
+            .store
+            .key_by_hash(&credential)
+            .await?
+            .ok_or(Error::Unauthenticated)?;
+        let now = self.now();
+        if key.revoked_at.is_some() || key.expires_at.is_some_and(|expires| expires <= now) {
+            return Err(Error::Unauthenticated);
+        }
+        let until = key.expires_at;
+        let kind = self.kind_of_key(key).await?;
+        Ok(Principal {
+            credential,
+            kind,
+            until,
+        })
+    }
+
+    async fn kind_of_key(&self, key: Key) -> Result<PrincipalKind> {
+        let Key {
+            id,
+            level,
+            account,
+            team,
+            user,
+            project,
+            environment,
+            role,
+            ..
+        } = key;
+        match (level, account, team, project) {
+            (KeyLevel::Server, ..) => Ok(PrincipalKind::Server),
+            (KeyLevel::Account, Some(account), ..) => Ok(PrincipalKind::Account {
+                account,
+                user,
+                key: id,
+                role,
+            }),
+            (KeyLevel::Team, _, Some(team), Some(project)) => {
+                let environment = environment.unwrap_or_else(Environment::production);
+                self.workload(team, project, environment).await
+            }
+            (KeyLevel::Team, _, Some(team), None) => {
+                let role = match &user {
+                    Some(user) => {
+                        let memberships = self.ports.store.memberships(user).await?;
+                        role.at_most(
+                            role_in(&memberships, team.as_str()).ok_or(Error::Unauthenticated)?,
+                        )
+                    }
+                    None => role,
+                };
+                Ok(PrincipalKind::Team {
+                    team,
+                    user,
+                    key: id,
+                    role,
+                })
+            }
+            (level, ..) => {
+                tracing::error!(key = %id, ?level, "a stored key names no owner");
+                Err(Error::Internal)
+            }
+        }
+    }
+
+    /// A workload whose project exists, in an environment that the project has.
+    pub(crate) async fn workload(
+        &self,
+        team: grantry_core::ids::TeamId,
+        project: grantry_core::ids::ProjectId,
+        environment: Environment,
+    ) -> Result<PrincipalKind> {
+        let row = self.ports.store.project_by_id(&project).await?;
+        match row.filter(|row| row.team == team && row.has_environment(&environment)) {
+            Some(row) => Ok(PrincipalKind::Workload {
+                team,
+                project: row.id,
+                environment,
+            }),
+            None => Err(Error::Unauthenticated),
+        }
+    }
+
+    async fn act_in(&self, principal: &Principal, selector: Option<&str>) -> Result<Caller> {
+        let own = match &principal.kind {
+            PrincipalKind::Team { team, .. } | PrincipalKind::Workload { team, .. } => Some(team),
+            PrincipalKind::Server | PrincipalKind::Account { .. } => None,
+        };
+        let team = match (own, selector) {
+            (Some(own), None) => own.clone(),
+            (Some(own), Some(named)) if named == own.as_str() => own.clone(),
+            (None, None) => return Err(Error::Unauthenticated),
+            (own, Some(named)) => {
+                let team = self.ports.store.team(named).await?.filter(|team| {
+                    own.is_none_or(|own| *own == team.id) && self.reaches(principal, team)
+                });
+                team.ok_or(Error::NotFound("team"))?.id
+            }
+        };
+        let (standing, actor) = self.standing(principal, &team).await?;
+        Ok(Caller {
+            team,
+            standing,
+            actor,
+            credential: principal.credential,
+        })
+    }
+
+    fn reaches(&self, principal: &Principal, team: &Team) -> bool {
+        match &principal.kind {
+            PrincipalKind::Account { account, .. } => *account == team.account,
+            PrincipalKind::Server | PrincipalKind::Team { .. } | PrincipalKind::Workload { .. } => {
+                true
+            }
+        }
+    }
+
+    async fn standing(
+        &self,
+        principal: &Principal,
+        team: &grantry_core::ids::TeamId,
+    ) -> Result<(Standing, Actor)> {
+        Ok(match &principal.kind {
+            PrincipalKind::Server => (Standing::Server, Actor::Server),
+            PrincipalKind::Account {
+                user: Some(user),
+                role,
+                ..
+            } => {
+                // A person's role in a team they are no member of comes from the account key alone.
+                let memberships = self.ports.store.memberships(user).await?;
+                let role = role_in(&memberships, team.as_str())
+                    .map_or(*role, |theirs| role.at_most(theirs));
+                (
+                    Standing::Role(role),
+                    Actor::User {
+                        id: user.to_string(),
+                    },
+                )
+            }
+            PrincipalKind::Account {
+                user: None,
+                key,
+                role,
+                ..
+            } => (
+                Standing::Role(*role),
+                Actor::Key {
+                    id: key.to_string(),
+                },
+            ),
+            PrincipalKind::Team {
+                user: Some(user),
+                role,
+                ..
+            } => (
+                Standing::Role(*role),
+                Actor::User {
+                    id: user.to_string(),
+                },
+            ),
+            PrincipalKind::Team {
+                user: None,
+                key,
+                role,
+                ..
+            } => (
+                Standing::Role(*role),
+                Actor::Key {
+                    id: key.to_string(),
+                },
+            ),
+            PrincipalKind::Workload {
+                project,
+                environment,
+                ..
+            } => (
+                Standing::Workload,
+                Actor::Project {
+                    id: project.to_string(),
+                    environment: environment.clone(),
+                },
+            ),
+        })
+    }
+}
+
+fn role_in(memberships: &[Membership], team: &str) -> Option<Role> {
+    memberships
+        .iter()
+        .find(|membership| membership.team.as_str() == team)
+        .map(|membership| membership.role)
+}
+
+fn credential_of(bearer: &str) -> Digest {
+    let kind = if workload::looks_like_token(bearer) {
+        HandleKind::SignedToken
+    } else {
+        HandleKind::ApiKey
+    };
+    *Handle::of(kind, bearer).as_bytes()
+}

@@ -1,0 +1,124 @@
+//! The browser comes back from the provider.
+
+use std::sync::Arc;
+
+use grantry_core::nouns::{Authorization, AuthorizationState, Flow};
+use grantry_core::{Error, Result, Secret};
+use grantry_oauth::callback::{Callback, Denied};
+use grantry_oauth::server::Server;
+use grantry_vault::hash::{Handle, HandleKind, constant_time_eq};
+
+use super::page::{ConsentResult, is_open};
+use crate::Engine;
+
+/// How a callback ended.
+pub enum CallbackEnd {
+    /// The authorization ended: go on to its return URL, or show how it ended.
+    Ended(ConsentResult),
+    /// Nothing was stored; the same consent link can be opened again.
+    TryAgain {
+        /// The authorization.
+        id: grantry_core::ids::AuthorizationId,
+        /// One fixed word.
+        code: &'static str,
+    },
+    /// Not an answer that this browser is waiting for. Nothing was sent anywhere.
+    Refused(CallbackRefusal),
+}
+
+/// Why a callback was refused. Unknown, expired and foreign states give one answer (requirement 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallbackRefusal {
+    /// Duplicate or malformed parameters.
+    Malformed,
+    /// The state is unknown, over, or another browser's.
+    NotWaiting,
+    /// The state was used before; the winner's connection is kept (requirement 7).
+    AlreadyUsed,
+    /// The answer came from, or to, somewhere else than the flow says (requirements 1 to 3).
+    WrongServer,
+    /// The provider sent an error that belongs to no flow.
+    ProviderError,
+}
+
+impl Engine {
+    /// Takes the answer of a provider: the raw query, the binding cookie, and the URL it arrived at.
+    pub async fn callback(
+        self: &Arc<Self>,
+        query: &str,
+        cookie: Option<&Secret>,
+        arrived_at: &str,
+    ) -> Result<CallbackEnd> {
+        use CallbackRefusal::{AlreadyUsed, Malformed, NotWaiting, ProviderError, WrongServer};
+        let refused = |refusal| Ok(CallbackEnd::Refused(refusal));
+        let Ok(callback) = Callback::parse(query) else {
+            return refused(Malformed);
+        };
+        let Some(state) = &callback.state else {
+            return refused(ProviderError);
+        };
+        let Some(flow) = self.waiting_flow(state, cookie).await? else {
+            return refused(NotWaiting);
+        };
+        if flow.redirect_uri != arrived_at {
+            return refused(WrongServer);
+        }
+        if flow.used_at.is_some() {
+            return refused(AlreadyUsed);
+        }
+        let Some(authorization) = self.ports.store.authorization(&flow.authorization).await? else {
+            return refused(NotWaiting);
+        };
+        if !is_open(&authorization, self.now()) {
+            return refused(NotWaiting);
+        }
+        let server: Server =
+            serde_json::from_value(flow.server.clone()).map_err(|_| Error::Internal)?;
+        let issuer_holds = callback
+            .check_issuer(server.issuer.as_deref(), server.promises_iss())
+            .is_ok();
+        if !self.ports.store.take_flow(&flow.state, self.now()).await? {
+            return refused(AlreadyUsed);
+        }
+        if !issuer_holds {
+            tracing::warn!(authorization = %authorization.id, "an authorization response named another issuer");
+            return refused(WrongServer);
+        }
+        match callback.answer {
+            Err(denied) => self.denied(&authorization, &denied).await,
+            Ok(code) => {
+                // The code is spent once it is sent: no disconnect of the browser may lose what it buys (design §6b).
+                let engine = Arc::clone(self);
+                self.uncancellable(async move {
+                    engine.exchange(authorization, flow, server, code).await
+                })
+                .await
+            }
+        }
+    }
+
+    /// The flow of `state`, if this browser started it and it is not over.
+    async fn waiting_flow(&self, state: &Secret, cookie: Option<&Secret>) -> Result<Option<Flow>> {
+        let handle = Handle::of(HandleKind::State, state.expose());
+        let Some(flow) = self.ports.store.flow(handle.as_bytes()).await? else {
+            return Ok(None);
+        };
+        let browser = cookie.map(|cookie| Handle::of(HandleKind::Binding, cookie.expose()));
+        let ours =
+            browser.is_some_and(|browser| constant_time_eq(browser.as_bytes(), &flow.browser));
+        Ok(Some(flow).filter(|flow| ours && self.now() < flow.expires_at))
+    }
+
+    async fn denied(&self, authorization: &Authorization, denied: &Denied) -> Result<CallbackEnd> {
+        let state = match denied.code.as_str() {
+            "access_denied" => AuthorizationState::Canceled,
+            code => AuthorizationState::Error {
+                code: code.to_owned(),
+            },
+        };
+        tracing::info!(authorization = %authorization.id, code = denied.code, description = denied.description, "the provider refused a consent");
+        Ok(CallbackEnd::Ended(
+            self.end_authorization(authorization, state).await?,
+        ))
+    }
+}

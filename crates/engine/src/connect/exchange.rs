@@ -1,0 +1,165 @@
+//! The code becomes a connection.
+
+use std::sync::Arc;
+
+use grantry_core::ids::ConnectionId;
+use grantry_core::nouns::{
+    Authorization, AuthorizationState, Connector, EventKind, Flow, Revocation, TokenSet,
+};
+use grantry_core::{Error, Result, Secret};
+use grantry_oauth::server::Server;
+use grantry_oauth::text::Redaction;
+use grantry_oauth::token::{self, AuthorizationCode, Exchange, Outcome};
+
+use super::callback::CallbackEnd;
+use super::identity::Account;
+use super::page::consent_scopes;
+use super::press::{flow_row, nonce_of, verifier_place};
+use crate::Engine;
+use crate::tokens::Arrived;
+
+impl Engine {
+    /// Redeems `code` at the server that was frozen when the button was pressed.
+    pub(super) async fn exchange(
+        self: Arc<Self>,
+        authorization: Authorization,
+        flow: Flow,
+        server: Server,
+        code: Secret,
+    ) -> Result<CallbackEnd> {
+        let connector = self
+            .connector_of(&authorization)
+            .await?
+            .ok_or(Error::Gone("connector"))?;
+        let oauth = self.oauth_client_of(&connector, server).await?;
+        let row = flow_row(&flow.state);
+        let verifier = self
+            .keys
+            .open_text(verifier_place(flow.team.as_str(), &row), &flow.verifier)
+            .await?;
+        let exchange = Exchange {
+            server: &oauth.server,
+            client: &oauth.client,
+            quirks: &oauth.quirks,
+            resources: &authorization.grant.resources,
+        };
+        let grant = AuthorizationCode {
+            code: &code,
+            redirect_uri: &flow.redirect_uri,
+            verifier: &verifier,
+        };
+        let request = exchange
+            .authorization_code(&grant)
+            .map_err(|error| Error::Unresolvable {
+                reason: error.to_string(),
+            })?;
+        let redaction = Redaction::of(&request);
+        let result = self.ports.http.send(request).await;
+        let tokens = match token::parse(result, &oauth.quirks, &redaction, self.now()) {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                tracing::info!(authorization = %authorization.id, outcome = ?error.outcome, code = error.code(), detail = %error.detail, "a code exchange brought no token");
+                if error.outcome == Outcome::ClientFault {
+                    self.fault(&connector, error.code()).await?;
+                }
+                return self
+                    .exchange_failed(authorization, error.outcome, error.fixed_code())
+                    .await;
+            }
+        };
+        let account = match &tokens.id_token {
+            None => Account::default(),
+            Some(id_token) => {
+                let nonce = nonce_of(&verifier);
+                let sent = self
+                    .asks_openid(&authorization, &connector)
+                    .await?
+                    .then_some(nonce.as_str());
+                match self.account(&oauth, id_token, sent).await {
+                    Ok(account) => account,
+                    Err(error) => {
+                        tracing::warn!(authorization = %authorization.id, %error, "an ID token does not hold");
+                        return self
+                            .exchange_failed(authorization, Outcome::Config, "invalid_id_token")
+                            .await;
+                    }
+                }
+            }
+        };
+        let pair = Arrived(tokens).pair(&connector, &oauth.quirks, None);
+        let ended = self
+            .store_consent(&authorization, pair, account.subject, account.name)
+            .await?;
+        Ok(CallbackEnd::Ended(ended))
+    }
+
+    /// Whether the authorization request carried a nonce.
+    async fn asks_openid(
+        &self,
+        authorization: &Authorization,
+        connector: &Connector,
+    ) -> Result<bool> {
+        let services = self.ports.store.services().await?;
+        let row = services
+            .iter()
+            .find(|service| service.id == connector.service);
+        Ok(consent_scopes(connector, row, &authorization.grant.scopes)
+            .iter()
+            .any(|scope| scope == "openid"))
+    }
+
+    /// Definite refusals end the authorization, so that its requester hears of them; anything else
+    /// leaves the link open for another try.
+    async fn exchange_failed(
+        &self,
+        authorization: Authorization,
+        outcome: Outcome,
+        code: &'static str,
+    ) -> Result<CallbackEnd> {
+        match outcome {
+            Outcome::ClientFault | Outcome::Config => {
+                let state = AuthorizationState::Error {
+                    code: code.to_owned(),
+                };
+                Ok(CallbackEnd::Ended(
+                    self.end_authorization(&authorization, state).await?,
+                ))
+            }
+            Outcome::NotProcessed { .. } | Outcome::Unknown | Outcome::Rejected => {
+                let event = self
+                    .end_user_draft(EventKind::AuthorizationFailed, &authorization)
+                    .with("code", code)
+                    .done();
+                self.ports.store.append_events(&[event]).await?;
+                Ok(CallbackEnd::TryAgain {
+                    id: authorization.id,
+                    code,
+                })
+            }
+        }
+    }
+
+    /// A pair that arrived and could not be stored is not left alive (requirement 92).
+    pub(super) async fn revoke_orphan(
+        &self,
+        authorization: &Authorization,
+        connection: &ConnectionId,
+        set: TokenSet,
+    ) {
+        let now = self.now();
+        let revocation = Revocation {
+            set: set.id,
+            team: authorization.team.clone(),
+            connector: authorization.grant.connector.clone(),
+            connection: connection.clone(),
+            access: set.access,
+            refresh: set.refresh,
+            tries: 0,
+            created_at: now,
+            not_before: now,
+        };
+        if let Err(error) = self.ports.store.queue_revocation(&revocation).await {
+            tracing::warn!(authorization = %authorization.id, %error, "an orphan token could not be queued for revocation");
+        }
+    }
+}

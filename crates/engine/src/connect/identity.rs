@@ -1,0 +1,83 @@
+//! Whose account was connected, as far as a signed ID token says so.
+
+use grantry_core::Secret;
+use grantry_core::http::{Method, Purpose, Request};
+use grantry_oauth::id_token::{self, Expected, IdTokenError};
+use grantry_oauth::server::Endpoint;
+use grantry_vault::jws::KeySet;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::Engine;
+use crate::connectors::OauthClient;
+
+/// Longest name or subject that is kept, in bytes.
+const TEXT_BYTES_MAX: usize = 255;
+
+/// What the provider says of the account; nothing where it does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// `sub`
+    pub subject: Option<String>,
+    /// E-mail address or name, for people.
+    pub name: Option<String>,
+}
+
+impl Engine {
+    /// The account that `id_token` names. A token that does not hold is an error; one that cannot
+    /// be checked, because the provider publishes no issuer or no keys, or does not answer, is not believed.
+    pub(super) async fn account(
+        &self,
+        oauth: &OauthClient,
+        id_token: &Secret,
+        nonce: Option<&str>,
+    ) -> Result<Account, IdTokenError> {
+        let (Some(issuer), Some(keys)) = (
+            oauth.server.issuer.as_deref(),
+            self.provider_keys(oauth).await,
+        ) else {
+            return Ok(Account::default());
+        };
+        let expected = Expected {
+            issuer,
+            client_id: &oauth.client.id,
+            nonce,
+            subject: None,
+            now: self.now(),
+        };
+        let claims = id_token::verify(id_token, &keys, &expected)?;
+        let name = ["email", "preferred_username", "name"]
+            .iter()
+            .find_map(|claim| text(&claims, claim));
+        Ok(Account {
+            subject: text(&claims, "sub"),
+            name,
+        })
+    }
+
+    async fn provider_keys(&self, oauth: &OauthClient) -> Option<KeySet> {
+        let request = Request {
+            method: Method::Get,
+            url: oauth.server.url(Endpoint::Jwks).ok()?,
+            headers: vec![("accept", Zeroizing::new("application/json".to_owned()))],
+            body: Zeroizing::default(),
+            purpose: Purpose::Discovery,
+        };
+        let response = self
+            .ports
+            .http
+            .send(request)
+            .await
+            .ok()
+            .filter(|response| response.status == 200)?;
+        let document: Value = serde_json::from_slice(&response.body).ok()?;
+        Some(KeySet::new(document.get("keys")?.as_array()?))
+    }
+}
+
+fn text(claims: &Map<String, Value>, claim: &str) -> Option<String> {
+    let text = claims.get(claim)?.as_str()?;
+    let fits =
+        !text.is_empty() && text.len() <= TEXT_BYTES_MAX && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned())
+}

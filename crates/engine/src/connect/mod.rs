@@ -1,0 +1,22 @@
+//! A consent from the request for it to the stored connection (design §7).
+//!
+//! - `ask`: somebody wants a user to connect; a link comes back.
+//! - `page`: what the link shows.
+//! - `press`: the button: state, PKCE and binding cookie are made, the browser goes to the provider.
+//! - `callback`: the browser comes back; the attacks of requirements 1–19 end here.
+//! - `exchange`: the code becomes a connection.
+//! - `return_url`: where a browser may be sent at the end.
+//! - `identity`: whose account it is, where the provider says so.
+
+mod ask;
+mod callback;
+mod exchange;
+mod identity;
+mod page;
+mod press;
+mod return_url;
+
+pub use ask::{AskConsent, Requested};
+pub use callback::{CallbackEnd, CallbackRefusal};
+pub use page::{Consent, ConsentPage, ConsentResult};
+pub use press::Pressed;

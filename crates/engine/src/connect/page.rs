@@ -1,0 +1,202 @@
+//! What a consent link shows. Looking changes nothing: link scanners do it too (design §7).
+
+use grantry_core::ids::{AuthorizationId, ConnectionId};
+use grantry_core::nouns::{
+    Authorization, AuthorizationState, Connector, ConnectorType, Scopes, Service, Subject,
+};
+use grantry_core::{Error, Result, Timestamp};
+use grantry_oauth::server::Endpoint;
+use serde_json::Value;
+use url::Url;
+
+use crate::Engine;
+use crate::connectors::{default_scopes, service_name};
+
+/// State of a consent link.
+pub enum Consent {
+    /// The user can decide.
+    Ask(Box<ConsentPage>),
+    /// It ended: with a connection, a refusal or an error.
+    Ended(ConsentResult),
+    /// Nobody decided in time, or its connector is gone.
+    Expired,
+}
+
+/// What the user is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsentPage {
+    /// The authorization.
+    pub id: AuthorizationId,
+    /// Who asks: project and team.
+    pub requester: String,
+    /// The connector's name.
+    pub connector: String,
+    /// The service's name.
+    pub service: String,
+    /// The application's own name for the user.
+    pub subject: String,
+    /// Where the connection will be used.
+    pub environment: String,
+    /// What it may do; empty when the provider decides.
+    pub scopes: Vec<String>,
+    /// To compare with what the requester shows.
+    pub device_code: Option<String>,
+    /// Origin of the provider's page, for the content security policy.
+    pub provider_origin: Option<String>,
+    /// Set when the user pastes a key here instead of going to the provider; instructions, may be empty.
+    pub paste: Option<String>,
+    /// Branding.
+    pub accent_color: Option<String>,
+    /// Where "no" leads.
+    pub return_url: Option<String>,
+}
+
+/// How a consent ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsentResult {
+    /// The state, possibly still pending.
+    pub state: AuthorizationState,
+    /// The connector.
+    pub connector: String,
+    /// Where the browser may go on, checked again.
+    pub return_url: Option<String>,
+}
+
+impl Engine {
+    /// What the link of `id` shows. [`Error::NotFound`] for an id that never was.
+    pub async fn consent(&self, id: &AuthorizationId) -> Result<Consent> {
+        let authorization = self
+            .ports
+            .store
+            .authorization(id)
+            .await?
+            .ok_or(Error::NotFound("authorization"))?;
+        if authorization.state != AuthorizationState::Pending {
+            return Ok(Consent::Ended(self.result(authorization).await?));
+        }
+        let connector = self.connector_of(&authorization).await?;
+        let Some(connector) = connector.filter(|_| is_open(&authorization, self.now())) else {
+            return Ok(Consent::Expired);
+        };
+        let services = self.ports.store.services().await?;
+        let row = services
+            .iter()
+            .find(|service| service.id == connector.service);
+        let provider_origin = match connector.kind {
+            ConnectorType::Oauth => {
+                let client = self.oauth_client(&connector).await?;
+                let url = client.server.url(Endpoint::Authorization).ok();
+                url.map(|url| url.origin().ascii_serialization())
+            }
+            ConnectorType::ApiKey => None,
+        };
+        let paste = (connector.kind == ConnectorType::ApiKey).then(|| {
+            connector
+                .data
+                .get("instructions")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        });
+        Ok(Consent::Ask(Box::new(ConsentPage {
+            requester: authorization.requester.clone(),
+            service: service_name(&connector.service, row),
+            subject: subject_label(&authorization.grant.subject),
+            environment: authorization.grant.environment.to_string(),
+            scopes: consent_scopes(&connector, row, &authorization.grant.scopes),
+            device_code: authorization.device_code.clone(),
+            provider_origin,
+            paste,
+            accent_color: connector.accent_color.clone(),
+            return_url: self.return_url(&authorization).await?.map(String::from),
+            connector: connector.name,
+            id: authorization.id,
+        })))
+    }
+
+    /// The state of a consent by the handle that its requester got (reference/vercel-connect E3).
+    pub async fn consent_result(
+        &self,
+        verifier: &str,
+    ) -> Result<(Option<ConnectionId>, ConsentResult)> {
+        let handle = grantry_vault::hash::sha256(&[verifier.as_bytes()]);
+        let authorization = self.ports.store.authorization_by_verifier(&handle).await?;
+        let authorization = authorization.ok_or(Error::NotFound("result"))?;
+        let expired = authorization.state == AuthorizationState::Pending
+            && !is_open(&authorization, self.now());
+        let mut result = self.result(authorization).await?;
+        if expired {
+            result.state = AuthorizationState::Error {
+                code: "expired".to_owned(),
+            };
+        }
+        let connection = match &result.state {
+            AuthorizationState::Success { connection } => Some(connection.clone()),
+            _ => None,
+        };
+        Ok((connection, result))
+    }
+
+    pub(super) async fn result(&self, authorization: Authorization) -> Result<ConsentResult> {
+        let return_url = self.return_url(&authorization).await?.map(String::from);
+        Ok(ConsentResult {
+            state: authorization.state,
+            connector: authorization.grant.connector.to_string(),
+            return_url,
+        })
+    }
+
+    /// The live connector of an authorization.
+    pub(super) async fn connector_of(
+        &self,
+        authorization: &Authorization,
+    ) -> Result<Option<Connector>> {
+        let id = authorization.grant.connector.as_str();
+        let connector = self.ports.store.connector(&authorization.team, id).await?;
+        Ok(connector.filter(|connector| connector.deleted_at.is_none()))
+    }
+
+    /// The return URL, if it still passes the check it passed at the start.
+    pub(super) async fn return_url(&self, authorization: &Authorization) -> Result<Option<Url>> {
+        match &authorization.return_url {
+            Some(url) => Ok(self.check_return_url(&authorization.team, url).await?.ok()),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Pending and in time.
+pub fn is_open(authorization: &Authorization, now: Timestamp) -> bool {
+    authorization.state == AuthorizationState::Pending && now < authorization.expires_at
+}
+
+/// The scopes that are asked for: the caller's, else the connector's, else the catalogue's usual ones.
+pub fn consent_scopes(
+    connector: &Connector,
+    service: Option<&Service>,
+    asked: &Scopes,
+) -> Vec<String> {
+    if let Scopes::Exactly(scopes) = asked {
+        return scopes.clone();
+    }
+    let configured = default_scopes(&connector.data, "userAuthorization");
+    if !configured.is_empty() {
+        return configured;
+    }
+    let usual = service
+        .and_then(|service| service.data.get("common_scopes"))
+        .and_then(Value::as_array);
+    usual
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
+}
+
+fn subject_label(subject: &Subject) -> String {
+    match subject {
+        Subject::User { id, .. } | Subject::Connection { id } => id.clone(),
+        Subject::App => "the application".to_owned(),
+    }
+}

@@ -1,0 +1,351 @@
+//! The button of the consent page.
+
+use std::sync::Arc;
+
+use grantry_core::ids::{AuthorizationId, ConnectionId};
+use grantry_core::limits::{FLOW_TTL, TOKEN_BYTES_MAX};
+use grantry_core::nouns::{
+    Actor, Authorization, AuthorizationState, Connection, ConnectionState, ConnectorType,
+    EventKind, Flow, Sealed,
+};
+use grantry_core::{Entropy, Error, Result, Secret, StoreError, entropy};
+use grantry_oauth::authorize::Authorize;
+use grantry_oauth::pkce;
+use grantry_vault::envelope::Place;
+use grantry_vault::hash::{Handle, HandleKind, s256};
+use serde_json::{Map, Value};
+
+use super::page::{ConsentResult, consent_scopes, is_open};
+use crate::Engine;
+use crate::events::Draft;
+use crate::tokens::NewPair;
+
+/// Characters of the binding cookie: 256 bits.
+pub const COOKIE_CHARS: usize = 43;
+
+/// Where the browser goes after the button, and what it has to bring back.
+pub struct Pressed {
+    /// The provider's authorization URL. Go there with 303.
+    pub url: url::Url,
+    /// Value of the binding cookie.
+    pub cookie: Secret,
+}
+
+impl Engine {
+    /// Mints state, PKCE and, unless the browser has one, the binding cookie (design §7).
+    pub async fn press(&self, id: &AuthorizationId, cookie: Option<Secret>) -> Result<Pressed> {
+        let authorization = self.open_authorization(id).await?;
+        let connector = self
+            .connector_of(&authorization)
+            .await?
+            .ok_or(Error::Gone("connector"))?;
+        if connector.kind != ConnectorType::Oauth {
+            return Err(Error::invalid(
+                "key",
+                "is required: this connector takes a pasted key",
+            ));
+        }
+        let oauth = self.oauth_client(&connector).await?;
+        self.keys.ready(&authorization.team).await?;
+
+        let (state, verifier) = (pkce::state(self.entropy()), pkce::verifier(self.entropy()));
+        let cookie = cookie
+            .filter(is_cookie)
+            .unwrap_or_else(|| new_cookie(self.entropy()));
+        let handle = *Handle::of(HandleKind::State, state.expose()).as_bytes();
+        let now = self.now();
+        let flow = Flow {
+            state: handle,
+            team: authorization.team.clone(),
+            authorization: authorization.id.clone(),
+            browser: *Handle::of(HandleKind::Binding, cookie.expose()).as_bytes(),
+            verifier: self.seal_verifier(&authorization, &handle, &verifier)?,
+            server: serde_json::to_value(&oauth.server).map_err(|_| Error::Internal)?,
+            redirect_uri: connector.redirect_uri.clone(),
+            created_at: now,
+            expires_at: now.after(FLOW_TTL),
+            used_at: None,
+        };
+
+        let services = self.ports.store.services().await?;
+        let row = services
+            .iter()
+            .find(|service| service.id == connector.service);
+        let scope = consent_scopes(&connector, row, &authorization.grant.scopes);
+        let details = &authorization.grant.details;
+        let details = (!details.is_empty()).then(|| Value::Array(details.clone()));
+        let mut extra = strings(
+            connector
+                .data
+                .get("authorizationUrlParams")
+                .and_then(Value::as_object),
+        );
+        extra.extend(strings(Some(&authorization.additional_params)));
+        let default_audience = connector
+            .data
+            .get("defaultAudience")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let nonce = nonce_of(&verifier);
+        let request = Authorize {
+            client_id: &oauth.client.id,
+            redirect_uri: &flow.redirect_uri,
+            state: state.expose(),
+            challenge: &s256(verifier.expose()),
+            nonce: &nonce,
+            scope: &scope,
+            scope_separator: oauth.quirks.scope_separator,
+            resources: &authorization.grant.resources,
+            audience: authorization
+                .grant
+                .audience
+                .first()
+                .map_or(default_audience, String::as_str),
+            authorization_details: details.as_ref(),
+            prompt: prompt_of(authorization.prompt.as_deref(), &scope),
+            extra: &extra,
+        };
+        let url = request
+            .url(&oauth.server)
+            .map_err(|error| Error::Unresolvable {
+                reason: error.to_string(),
+            })?;
+        self.ports
+            .store
+            .start_flow(&flow)
+            .await
+            .map_err(|error| match error {
+                StoreError::Missing(_) => Error::Gone("authorization"),
+                other => other.into(),
+            })?;
+        Ok(Pressed { url, cookie })
+    }
+
+    /// The user says no on our own page.
+    pub async fn decline(&self, id: &AuthorizationId) -> Result<ConsentResult> {
+        let authorization = self.open_authorization(id).await?;
+        self.end_authorization(&authorization, AuthorizationState::Canceled)
+            .await
+    }
+
+    /// The user pastes a key (connectors whose users bring their own).
+    pub async fn paste(
+        self: &Arc<Self>,
+        id: &AuthorizationId,
+        key: Secret,
+    ) -> Result<ConsentResult> {
+        let authorization = self.open_authorization(id).await?;
+        let connector = self
+            .connector_of(&authorization)
+            .await?
+            .ok_or(Error::Gone("connector"))?;
+        if connector.kind != ConnectorType::ApiKey {
+            return Err(Error::invalid(
+                "key",
+                "is not taken here: the provider asks the user itself",
+            ));
+        }
+        let key = Secret::new(key.expose().trim());
+        let legal = key
+            .expose()
+            .bytes()
+            .all(|byte| (b'!'..=b'~').contains(&byte));
+        if key.is_empty() || key.expose().len() > TOKEN_BYTES_MAX || !legal {
+            return Err(Error::invalid(
+                "key",
+                "must be 1 to 65536 visible characters without spaces",
+            ));
+        }
+        let pair = NewPair {
+            access: key,
+            expires_in: None,
+            refresh: None,
+            scope: None,
+            metadata: Map::new(),
+        };
+        self.store_consent(&authorization, pair, None, None).await
+    }
+
+    pub(super) async fn open_authorization(&self, id: &AuthorizationId) -> Result<Authorization> {
+        let authorization = self
+            .ports
+            .store
+            .authorization(id)
+            .await?
+            .ok_or(Error::NotFound("authorization"))?;
+        if is_open(&authorization, self.now()) {
+            Ok(authorization)
+        } else {
+            Err(Error::Gone("authorization"))
+        }
+    }
+
+    /// Stores what a consent brought: the connection of the grant, new or made whole again.
+    pub(super) async fn store_consent(
+        self: &Arc<Self>,
+        authorization: &Authorization,
+        pair: NewPair,
+        external_subject: Option<String>,
+        name: Option<String>,
+    ) -> Result<ConsentResult> {
+        let store = &self.ports.store;
+        let standing = store
+            .connection_by_grant(&authorization.team, &authorization.grant)
+            .await?;
+        let now = self.now();
+        let connection = match standing {
+            Some(live) => Connection {
+                state: ConnectionState::Active,
+                name,
+                external_subject,
+                updated_at: now,
+                ..live.connection
+            },
+            None => Connection {
+                id: ConnectionId::mint(now, self.entropy()),
+                team: authorization.team.clone(),
+                grant: authorization.grant.clone(),
+                state: ConnectionState::Active,
+                name,
+                external_subject,
+                created_at: now,
+                updated_at: now,
+            },
+        };
+        let set = self
+            .token_set(&authorization.team, &connection.id, pair)
+            .await?;
+        let event = self
+            .end_user_draft(EventKind::AuthorizationCompleted, authorization)
+            .connection(&connection.id)
+            .done();
+        let sets = [set];
+        let completed = store
+            .complete_authorization(&authorization.id, &connection, &sets, &event)
+            .await;
+        self.caches.lives.invalidate(&connection.id);
+        if let Err(error) = completed {
+            let [set] = sets;
+            self.revoke_orphan(authorization, &connection.id, set).await;
+            return Err(match error {
+                StoreError::Missing(_) => Error::Gone("authorization"),
+                // Another consent for the same grant was stored a moment ago.
+                StoreError::Taken(_) => Error::conflict(
+                    "another consent for this account was completed at the same time",
+                ),
+                other => other.into(),
+            });
+        }
+        let state = AuthorizationState::Success {
+            connection: connection.id,
+        };
+        self.result(Authorization {
+            state,
+            ..authorization.clone()
+        })
+        .await
+    }
+
+    /// Ends an authorization without a connection.
+    pub(super) async fn end_authorization(
+        &self,
+        authorization: &Authorization,
+        state: AuthorizationState,
+    ) -> Result<ConsentResult> {
+        let code = match &state {
+            AuthorizationState::Error { code } => code.as_str(),
+            _ => "canceled",
+        };
+        let event = self
+            .end_user_draft(EventKind::AuthorizationFailed, authorization)
+            .with("code", code)
+            .done();
+        match self
+            .ports
+            .store
+            .fail_authorization(&authorization.id, &state, &event)
+            .await
+        {
+            Ok(()) => {
+                self.result(Authorization {
+                    state,
+                    ..authorization.clone()
+                })
+                .await
+            }
+            Err(StoreError::Missing(_)) => Err(Error::Gone("authorization")),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn end_user_draft(&self, kind: EventKind, authorization: &Authorization) -> Draft {
+        Draft::new(
+            kind,
+            Some(&authorization.team),
+            Actor::EndUser,
+            self.now(),
+            self.entropy(),
+        )
+        .connector(&authorization.grant.connector)
+        .with("authorization", authorization.id.as_str())
+    }
+
+    fn seal_verifier(
+        &self,
+        authorization: &Authorization,
+        state: &[u8; 32],
+        verifier: &Secret,
+    ) -> Result<Sealed> {
+        let row = flow_row(state);
+        self.keys.seal(
+            verifier_place(authorization.team.as_str(), &row),
+            verifier.expose().as_bytes(),
+        )
+    }
+}
+
+/// The row id of a flow, as text.
+pub fn flow_row(state: &[u8; 32]) -> String {
+    state.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Where a flow's verifier is sealed.
+pub const fn verifier_place<'a>(team: &'a str, row: &'a str) -> Place<'a> {
+    Place {
+        team,
+        table: "flows",
+        row,
+        field: "verifier",
+    }
+}
+
+/// The nonce of a flow: bound to its verifier, so nothing further has to be kept.
+pub fn nonce_of(verifier: &Secret) -> String {
+    s256(&format!("nonce:{}", verifier.expose()))
+}
+
+fn new_cookie(source: &dyn Entropy) -> Secret {
+    Secret::new(entropy::alphanumeric(source, COOKIE_CHARS))
+}
+
+/// A value that we could have made. One browser keeps one cookie for all its tabs.
+fn is_cookie(value: &Secret) -> bool {
+    value.expose().len() == COOKIE_CHARS
+        && value
+            .expose()
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// `offline_access` is only granted to a request that asks for consent (OpenID Connect Core §11).
+fn prompt_of<'a>(asked: Option<&'a str>, scope: &[String]) -> &'a str {
+    let offline = scope.iter().any(|scope| scope == "offline_access");
+    asked.unwrap_or(if offline { "consent" } else { "" })
+}
+
+fn strings(object: Option<&Map<String, Value>>) -> Vec<(String, String)> {
+    let pairs = object.into_iter().flatten();
+    pairs
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
+}

@@ -1,0 +1,456 @@
+//! Making connectors (reference/vercel-connect A1).
+
+use grantry_core::ids::{ConnectorId, TokenSetId};
+use grantry_core::nouns::{
+    Connector, ConnectorType, Environment, EventKind, Link, Project, TriggerDestination,
+};
+use grantry_core::{Error, Problem, Result, StoreError, entropy};
+use grantry_vault::envelope::Place;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::{ConnectorView, Entry, data, links::checked_environments};
+use crate::permissions::Act;
+use crate::{Caller, Engine};
+
+/// What a caller says of a connector to be made. Field names in problems are the Vercel dialect's.
+#[derive(Default)]
+pub struct NewConnector {
+    /// Minted when absent.
+    pub id: Option<ConnectorId>,
+    /// `oauth` or `api-key`.
+    pub kind: String,
+    /// Generated from service and name when absent.
+    pub uid: Option<String>,
+    /// The linked project's name when absent.
+    pub name: Option<String>,
+    /// Catalogue id or URL; taken from `data` when absent.
+    pub service: Option<String>,
+    /// The type's data, secrets included: they are sealed and not kept.
+    pub data: Map<String, Value>,
+    /// Annotations.
+    pub metadata: Map<String, Value>,
+    /// Link it at once.
+    pub link: Option<NewLink>,
+    /// Take in provider events.
+    pub triggers_enabled: bool,
+    /// Events wanted.
+    pub events: Vec<String>,
+    /// Where events go.
+    pub trigger_destination: Option<TriggerDestination>,
+    /// SHA-1 of an uploaded image.
+    pub icon: Option<String>,
+    /// `#rrggbb`
+    pub background_color: Option<String>,
+    /// `#rrggbb`
+    pub accent_color: Option<String>,
+}
+
+/// A link to be made with a connector.
+pub struct NewLink {
+    /// Project id or name.
+    pub project: String,
+    /// All three built-in ones when absent.
+    pub environments: Option<Vec<Environment>>,
+}
+
+const NAME_BYTES_MAX: usize = 256;
+const UID_BYTES_MAX: usize = 256;
+
+impl Engine {
+    /// Makes a connector, and its link. Errors: [`Error::Invalid`] names every wrong field and
+    /// nothing is stored; [`Error::Conflict`] for a uid in use.
+    pub async fn create_connector(
+        &self,
+        caller: &Caller,
+        new: NewConnector,
+    ) -> Result<ConnectorView> {
+        caller.require(Act::ManageConnectors)?;
+        let project = match &new.link {
+            Some(link) => Some(
+                self.ports
+                    .store
+                    .project(&caller.team, &link.project)
+                    .await?,
+            ),
+            None => None,
+        };
+        let (connector, generated_uid) =
+            self.checked(caller, &new, project.as_ref().and_then(Option::as_ref))?;
+        let links = match (new.link, project) {
+            (Some(link), Some(Some(project))) => vec![self.link_of(&connector, &project, link)?],
+            (Some(_), _) => return Err(Error::NotFound("project")),
+            (None, _) => vec![],
+        };
+        self.check_server(&connector).await?;
+        let event = self
+            .draft(EventKind::ConnectorCreated, caller)
+            .connector(&connector.id)
+            .with("type", connector.kind.as_str())
+            .with("uid", connector.uid.as_str())
+            .done();
+        let mut connector = connector;
+        let mut created = self
+            .ports
+            .store
+            .create_connector(&connector, &links, &event)
+            .await;
+        if generated_uid && created == Err(StoreError::Taken("connector.uid")) {
+            // The caller did not choose the uid, so its being taken is not the caller's business.
+            connector.uid = format!(
+                "{}-{}",
+                connector.uid,
+                entropy::alphanumeric(self.entropy(), 8).to_lowercase()
+            );
+            created = self
+                .ports
+                .store
+                .create_connector(&connector, &links, &event)
+                .await;
+        }
+        match created {
+            Ok(()) => {}
+            Err(StoreError::Taken("connector.uid")) => {
+                return Err(Error::conflict(format!(
+                    "uid: {} is already used by another connector",
+                    connector.uid
+                )));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(ConnectorView::of(
+            &Entry { connector, links },
+            &self.ports.store.services().await?,
+        ))
+    }
+
+    /// Checks everything that can be checked without asking anybody, and seals the secrets. Also
+    /// says whether the uid was generated.
+    pub(crate) fn checked(
+        &self,
+        caller: &Caller,
+        new: &NewConnector,
+        project: Option<&Project>,
+    ) -> Result<(Connector, bool)> {
+        let mut problems = Vec::new();
+        let kind = ConnectorType::from_word(&new.kind);
+        if kind.is_none() {
+            let known = ConnectorType::ALL.map(ConnectorType::as_str).join(", ");
+            let message = match new.kind.as_str() {
+                "" => format!("is required: one of {known}"),
+                other => format!(
+                    "{other:?} is not a connector type this server offers; it offers {known}"
+                ),
+            };
+            problems.push(Problem::new("type", message));
+        }
+        let checked = kind.and_then(|kind| {
+            let mint = || TokenSetId::mint(self.now(), self.entropy()).to_string();
+            data::check(kind, &new.data, &mint)
+                .map_err(|found| problems.extend(found))
+                .ok()
+        });
+        let name = name_of(new, project, kind, &mut problems);
+        let uid = new
+            .uid
+            .as_deref()
+            .map(str::trim)
+            .filter(|uid| !uid.is_empty());
+        if let Some(complaint) = uid.and_then(uid_complaint) {
+            problems.push(Problem::new("uid", complaint));
+        }
+        for (field, colour) in [
+            ("backgroundColor", &new.background_color),
+            ("accentColor", &new.accent_color),
+        ] {
+            if colour.as_deref().is_some_and(|colour| !is_colour(colour)) {
+                problems.push(Problem::new(
+                    field,
+                    "must be a six-digit hex colour such as #0a84ff",
+                ));
+            }
+        }
+        if new
+            .icon
+            .as_deref()
+            .is_some_and(|icon| icon.len() != 40 || !icon.bytes().all(|b| b.is_ascii_hexdigit()))
+        {
+            problems.push(Problem::new(
+                "icon",
+                "must be the SHA-1 (40 hex digits) of an uploaded image",
+            ));
+        }
+        if new
+            .service
+            .as_deref()
+            .is_some_and(|service| service.len() > 512 || service.chars().any(char::is_control))
+        {
+            problems.push(Problem::new(
+                "service",
+                "must be a catalogue id or URL of at most 512 bytes",
+            ));
+        }
+        if new.trigger_destination.is_some() && !new.triggers_enabled {
+            problems.push(Problem::new(
+                "triggerDestination",
+                "needs triggers to be enabled",
+            ));
+        }
+        let (Some(kind), Some(checked), true) = (kind, checked, problems.is_empty()) else {
+            return Err(Error::Invalid(problems));
+        };
+        if let Some(found) = super::server::config_problems(&checked.public) {
+            return Err(Error::Invalid(found));
+        }
+
+        let now = self.now();
+        let id = new
+            .id
+            .clone()
+            .unwrap_or_else(|| ConnectorId::mint(now, self.entropy()));
+        let service = service_of(new.service.as_deref(), &checked.public, kind);
+        let generated = uid.is_none();
+        let uid = uid.map_or_else(|| generated_uid(&service, &name), str::to_owned);
+        let secrets = self.seal_secrets(caller, &id, checked.secrets)?;
+        let connector = Connector {
+            id,
+            team: caller.team.clone(),
+            uid,
+            name,
+            kind,
+            service,
+            data: checked.public,
+            secrets,
+            metadata: new.metadata.clone(),
+            redirect_uri: self.settings.url("/callback"),
+            default_installation: None,
+            triggers_enabled: new.triggers_enabled,
+            events: new.events.clone(),
+            trigger_destinations: new.trigger_destination.iter().cloned().collect(),
+            icon: new.icon.clone(),
+            background_color: new.background_color.clone(),
+            accent_color: new.accent_color.clone(),
+            fault: None,
+            created_by: caller.actor.clone(),
+            updated_by: caller.actor.clone(),
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+        };
+        Ok((connector, generated))
+    }
+
+    fn link_of(&self, connector: &Connector, project: &Project, link: NewLink) -> Result<Link> {
+        let all = || Environment::BUILT_IN.map(Environment::from).to_vec();
+        let environments = link.environments.unwrap_or_else(all);
+        let environments =
+            checked_environments(project, environments, "environments").map_err(Error::Invalid)?;
+        Ok(Link {
+            team: connector.team.clone(),
+            connector: connector.id.clone(),
+            project: project.id.clone(),
+            environments,
+            created_at: connector.created_at,
+            updated_at: connector.created_at,
+        })
+    }
+}
+
+impl Engine {
+    fn seal_secrets(
+        &self,
+        caller: &Caller,
+        id: &ConnectorId,
+        secrets: Vec<(String, grantry_core::Secret)>,
+    ) -> Result<Option<grantry_core::nouns::Sealed>> {
+        if secrets.is_empty() {
+            return Ok(None);
+        }
+        let mut json = zeroize::Zeroizing::new(String::from("{"));
+        for (index, (name, secret)) in secrets.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let name = serde_json::to_string(name).map_err(|_| Error::Internal)?;
+            let value = zeroize::Zeroizing::new(
+                serde_json::to_string(secret.expose()).map_err(|_| Error::Internal)?,
+            );
+            json.push_str(&format!("{comma}{name}:"));
+            json.push_str(&value);
+        }
+        json.push('}');
+        let place = Place {
+            team: caller.team.as_str(),
+            table: "connectors",
+            row: id.as_str(),
+            field: "secrets",
+        };
+        self.keys.seal(place, json.as_bytes()).map(Some)
+    }
+}
+
+fn name_of(
+    new: &NewConnector,
+    project: Option<&Project>,
+    kind: Option<ConnectorType>,
+    problems: &mut Vec<Problem>,
+) -> String {
+    let given = new
+        .name
+        .as_deref()
+        .map(str::trim)
+        .filter(|name| !name.is_empty());
+    let name = match (given, project) {
+        (Some(name), _) => name,
+        (None, Some(project)) if kind != Some(ConnectorType::ApiKey) => &project.name,
+        (None, _) => {
+            problems.push(Problem::new(
+                "name",
+                "is required (api-key connectors), or projectId to take its name from",
+            ));
+            return String::new();
+        }
+    };
+    if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        problems.push(Problem::new(
+            "name",
+            format!("must be at most {NAME_BYTES_MAX} bytes without control characters"),
+        ));
+    }
+    name.to_owned()
+}
+
+/// What is wrong with a uid (reference/vercel-connect §1).
+fn uid_complaint(uid: &str) -> Option<String> {
+    const RESERVED_STARTS: [&str; 4] = ["scl_", "sca_", "store_", "ir_"];
+    let lower = uid.to_lowercase();
+    let host = lower.split_once('/').map(|(host, _)| host);
+    if uid.len() > UID_BYTES_MAX {
+        Some(format!("is longer than {UID_BYTES_MAX} bytes"))
+    } else if uid
+        .chars()
+        .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '%' | '#'))
+    {
+        Some("must not contain white space, control characters, % or #".to_owned())
+    } else if RESERVED_STARTS.iter().any(|start| lower.starts_with(start)) {
+        Some(format!(
+            "must not start with {}",
+            RESERVED_STARTS.join(", ")
+        ))
+    } else if host.is_some_and(|host| {
+        host == "vc" || (host.ends_with(".vercel.com") && host != "mcp.vercel.com")
+    }) {
+        Some("starts with a reserved name".to_owned())
+    } else {
+        None
+    }
+}
+
+fn is_colour(text: &str) -> bool {
+    text.strip_prefix('#')
+        .is_some_and(|hex| hex.len() == 6 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// The given service, else the host of the server in `data`, else the type: never empty.
+fn service_of(given: Option<&str>, data: &Map<String, Value>, kind: ConnectorType) -> String {
+    let host = |value: Option<&Value>| {
+        let url = Url::parse(value?.as_str()?).ok()?;
+        url.host_str().map(str::to_owned)
+    };
+    let given = given
+        .map(str::trim)
+        .filter(|service| !service.is_empty())
+        .map(|service| host(Some(&Value::from(service))).unwrap_or_else(|| service.to_owned()));
+    let config = data.get("serverConfig");
+    given
+        .or_else(|| host(data.get("serverUrl")))
+        .or_else(|| host(config.and_then(|config| config.get("issuer"))))
+        .or_else(|| host(config.and_then(|config| config.get("token_endpoint"))))
+        .unwrap_or_else(|| kind.as_str().to_owned())
+}
+
+/// `<service>/<name>`, with what a uid may not contain left out.
+fn generated_uid(service: &str, name: &str) -> String {
+    let slug: String = name
+        .to_lowercase()
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    let service: String = service
+        .chars()
+        .filter(|c| !c.is_whitespace() && !matches!(c, '%' | '#'))
+        .collect();
+    let slug = slug.trim_matches('-');
+    format!(
+        "{service}/{}",
+        if slug.is_empty() { "connector" } else { slug }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uids_that_would_be_ambiguous_are_refused() {
+        for good in [
+            "oauth/acme",
+            "slack/my-bot",
+            "mcp.vercel.com/x",
+            "sclx",
+            "büro",
+        ] {
+            assert_eq!(uid_complaint(good), None, "{good}");
+        }
+        for bad in [
+            "scl_1",
+            "SCL_1",
+            "sca_x",
+            "store_1",
+            "ir_1",
+            "a b",
+            "a%2Fb",
+            "a#b",
+            "a\u{7}",
+            "vc/x",
+            "api.vercel.com/x",
+        ] {
+            assert!(uid_complaint(bad).is_some(), "{bad}");
+        }
+        assert!(uid_complaint(&"x".repeat(257)).is_some());
+    }
+
+    #[test]
+    fn the_service_is_never_empty_and_a_generated_uid_is_a_legal_one() {
+        let data = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap();
+        let cases = [
+            (Some("slack"), "{}", "slack"),
+            (Some("https://mcp.linear.app/mcp"), "{}", "mcp.linear.app"),
+            (
+                None,
+                r#"{"serverUrl":"https://as.example/x"}"#,
+                "as.example",
+            ),
+            (
+                None,
+                r#"{"serverConfig":{"token_endpoint":"http://127.0.0.1:9/t"}}"#,
+                "127.0.0.1",
+            ),
+            (Some(" "), "{}", "oauth"),
+        ];
+        for (given, text, expected) in cases {
+            let service = service_of(given, &data(text), ConnectorType::Oauth);
+            assert_eq!(service, expected);
+            assert_eq!(
+                uid_complaint(&generated_uid(&service, "My Connector! 1")),
+                None
+            );
+        }
+        assert_eq!(generated_uid("oauth", "Acme Inc"), "oauth/acme-inc");
+        assert_eq!(generated_uid("oauth", "日本"), "oauth/connector");
+    }
+}

@@ -1,0 +1,452 @@
+//! What the `data` of each connector type may hold: one row per field (reference/vercel-connect §5),
+//! and one check that reads the rows.
+
+use grantry_core::nouns::ConnectorType;
+use grantry_core::{Problem, Secret};
+use serde_json::{Map, Value};
+use url::Url;
+
+/// One field of a type's `data`.
+struct Field {
+    name: &'static str,
+    shape: Shape,
+    required: bool,
+}
+
+/// What a field may hold.
+enum Shape {
+    /// Text of 1 to so many bytes, without control characters; empty means absent.
+    Text(usize),
+    /// The same, with line breaks.
+    Markdown(usize),
+    /// Text that is sealed and never given back.
+    Secret(usize),
+    /// An absolute http or https URL without user name.
+    Url,
+    /// A list of such URLs.
+    Urls,
+    Bool,
+    /// Whole number from so many.
+    Integer(i64),
+    OneOf(&'static [&'static str]),
+    /// Object with these fields only.
+    Object(&'static [Field]),
+    /// List of text.
+    Texts(usize),
+    /// Object whose values are text.
+    TextMap(usize),
+    /// Object that another part of the engine checks, or that is only kept.
+    Free,
+    /// The values of an `api-key` connector.
+    Values,
+}
+
+const fn field(name: &'static str, shape: Shape) -> Field {
+    Field {
+        name,
+        shape,
+        required: false,
+    }
+}
+
+const fn required(name: &'static str, shape: Shape) -> Field {
+    Field {
+        name,
+        shape,
+        required: true,
+    }
+}
+
+const OAUTH: &[Field] = &[
+    field("serverUrl", Shape::Url),
+    field("serverConfig", Shape::Free),
+    required("clientId", Shape::Text(2048)),
+    field("clientName", Shape::Text(256)),
+    field("clientSecret", Shape::Secret(8192)),
+    field(
+        "tokenEndpointAuthMethod",
+        Shape::OneOf(&["client_secret_post", "client_secret_basic", "none"]),
+    ),
+    field("responseType", Shape::OneOf(&["code"])),
+    field("pkceRequired", Shape::Bool),
+    field("codeChallengeMethod", Shape::OneOf(&["S256"])),
+    field("userAuthorization", Shape::Object(GRANT)),
+    field(
+        "refreshTokens",
+        Shape::Object(&[required("enabled", Shape::Bool)]),
+    ),
+    field("clientCredentials", Shape::Object(GRANT)),
+    field("jwtBearer", Shape::Free),
+    field(
+        "forwardedClaims",
+        Shape::Object(&[field("idToken", Shape::Texts(256))]),
+    ),
+    field("defaultAudience", Shape::Text(2048)),
+    field("defaultTokenExpiresIn", Shape::Integer(60)),
+    field("authorizationUrlParams", Shape::TextMap(2048)),
+];
+
+const GRANT: &[Field] = &[
+    required("enabled", Shape::Bool),
+    field("scopes", Shape::Texts(256)),
+];
+
+const API_KEY: &[Field] = &[
+    field("subjectType", Shape::OneOf(&["app", "user"])),
+    field("values", Shape::Values),
+    field("serviceUrls", Shape::Urls),
+    field("instructions", Shape::Markdown(8192)),
+];
+
+/// A checked `data`, its secrets apart.
+pub struct Checked {
+    /// What is stored in the clear and given back.
+    pub public: Map<String, Value>,
+    /// What is sealed, as one JSON object; empty when there is nothing to seal.
+    pub secrets: Vec<(String, Secret)>,
+}
+
+/// Reads `data` by the rows of `kind`. Every wrong field is a problem, named by its path under `data`.
+pub fn check(
+    kind: ConnectorType,
+    data: &Map<String, Value>,
+    mint_value_id: &dyn Fn() -> String,
+) -> Result<Checked, Vec<Problem>> {
+    let rows = match kind {
+        ConnectorType::Oauth => OAUTH,
+        ConnectorType::ApiKey => API_KEY,
+    };
+    let mut check = Check {
+        problems: Vec::new(),
+        secrets: Vec::new(),
+        mint_value_id,
+    };
+    let public = check.object("data", rows, data);
+    let hands_out = public
+        .get("subjectType")
+        .is_none_or(|subject| subject == "app");
+    if kind == ConnectorType::ApiKey
+        && hands_out
+        && check.problems.is_empty()
+        && check.secrets.is_empty()
+    {
+        check.problem(
+            "data.values",
+            "is required: at least one {\"value\": …}, unless subjectType is \"user\"",
+        );
+    }
+    if check.problems.is_empty() {
+        Ok(Checked {
+            public,
+            secrets: check.secrets,
+        })
+    } else {
+        Err(check.problems)
+    }
+}
+
+struct Check<'a> {
+    problems: Vec<Problem>,
+    secrets: Vec<(String, Secret)>,
+    mint_value_id: &'a dyn Fn() -> String,
+}
+
+impl Check<'_> {
+    fn problem(&mut self, path: &str, message: impl Into<String>) {
+        self.problems.push(Problem::new(path, message));
+    }
+
+    fn object(
+        &mut self,
+        path: &str,
+        rows: &[Field],
+        object: &Map<String, Value>,
+    ) -> Map<String, Value> {
+        for name in object.keys() {
+            if !rows.iter().any(|row| row.name == name) {
+                let known: Vec<&str> = rows.iter().map(|row| row.name).collect();
+                self.problem(
+                    &format!("{path}.{name}"),
+                    format!("is not a known field; known are {}", known.join(", ")),
+                );
+            }
+        }
+        let mut out = Map::new();
+        for row in rows {
+            let path = format!("{path}.{}", row.name);
+            // An empty string clears a field on the wire, so it is absence everywhere.
+            match object
+                .get(row.name)
+                .filter(|value| !value.is_null() && *value != "")
+            {
+                Some(value) => {
+                    if let Some(kept) = self.value(&path, row, value) {
+                        out.insert(row.name.to_owned(), kept);
+                    }
+                }
+                None if row.required => self.problem(&path, "is required"),
+                None => {}
+            }
+        }
+        out
+    }
+
+    /// What to store in the clear for `value`; `None` for a secret or a wrong value.
+    fn value(&mut self, path: &str, row: &Field, value: &Value) -> Option<Value> {
+        let complaint = match (&row.shape, value) {
+            (Shape::Text(max), Value::String(text)) => match text_complaint(text, *max, false) {
+                None => return Some(value.clone()),
+                Some(complaint) => complaint,
+            },
+            (Shape::Markdown(max), Value::String(text)) => match text_complaint(text, *max, true) {
+                None => return Some(value.clone()),
+                Some(complaint) => complaint,
+            },
+            (Shape::Secret(max), Value::String(text)) => match text_complaint(text, *max, false) {
+                None => {
+                    self.secrets
+                        .push((row.name.to_owned(), Secret::new(text.as_str())));
+                    return None;
+                }
+                Some(complaint) => complaint,
+            },
+            (Shape::Text(_) | Shape::Markdown(_) | Shape::Secret(_), _) => {
+                "must be a string".to_owned()
+            }
+            (Shape::Url, Value::String(text)) if is_web_url(text) => return Some(value.clone()),
+            (Shape::Url, _) => {
+                "must be an absolute http(s) URL without user name or password".to_owned()
+            }
+            (Shape::Urls, Value::Array(items))
+                if items
+                    .iter()
+                    .all(|item| item.as_str().is_some_and(is_web_url)) =>
+            {
+                return Some(value.clone());
+            }
+            (Shape::Urls, _) => "must be a list of absolute http(s) URLs".to_owned(),
+            (Shape::Bool, Value::Bool(_)) => return Some(value.clone()),
+            (Shape::Bool, _) => "must be true or false".to_owned(),
+            (Shape::Integer(min), _) if value.as_i64().is_some_and(|number| number >= *min) => {
+                return Some(value.clone());
+            }
+            (Shape::Integer(min), _) => format!("must be a whole number of at least {min}"),
+            (Shape::OneOf(words), Value::String(text)) if words.contains(&text.as_str()) => {
+                return Some(value.clone());
+            }
+            (Shape::OneOf(words), _) => format!("must be one of {}", words.join(", ")),
+            (Shape::Object(rows), Value::Object(object)) => {
+                return Some(Value::Object(self.object(path, rows, object)));
+            }
+            (Shape::Texts(max), Value::Array(items))
+                if items.iter().all(|item| is_text(item, *max)) =>
+            {
+                return Some(value.clone());
+            }
+            (Shape::Texts(max), _) => format!("must be a list of strings of at most {max} bytes"),
+            (Shape::TextMap(max), Value::Object(object))
+                if object.values().all(|item| is_text(item, *max)) =>
+            {
+                return Some(value.clone());
+            }
+            (Shape::TextMap(max), _) => {
+                format!("must be an object whose values are strings of at most {max} bytes")
+            }
+            (Shape::Free, Value::Object(_)) => return Some(value.clone()),
+            (Shape::Object(_) | Shape::Free, _) => "must be an object".to_owned(),
+            (Shape::Values, Value::Array(items)) if items.len() <= 100 => {
+                return Some(self.values(path, items));
+            }
+            (Shape::Values, _) => "must be a list of at most 100 objects with a value".to_owned(),
+        };
+        self.problem(path, complaint);
+        None
+    }
+
+    /// Each value becomes a secret under an id of its own; scope and expiry stay in the clear.
+    fn values(&mut self, path: &str, items: &[Value]) -> Value {
+        const ROWS: &[Field] = &[
+            required("value", Shape::Secret(64 * 1024)),
+            field("scope", Shape::Text(256)),
+            field("expiresAt", Shape::Integer(0)),
+        ];
+        let mut out = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            let Value::Object(object) = item else {
+                self.problem(&path, "must be an object with a value");
+                continue;
+            };
+            let secrets_before = self.secrets.len();
+            let mut public = self.object(&path, ROWS, object);
+            if let Some((name, _)) = self.secrets.get_mut(secrets_before) {
+                let id = (self.mint_value_id)();
+                name.clone_from(&id);
+                public.insert("id".to_owned(), Value::String(id));
+            }
+            out.push(Value::Object(public));
+        }
+        Value::Array(out)
+    }
+}
+
+fn text_complaint(text: &str, max: usize, line_breaks: bool) -> Option<String> {
+    let unwanted = |c: char| c.is_control() && !(line_breaks && matches!(c, '\n' | '\r' | '\t'));
+    if text.len() > max {
+        Some(format!("is longer than {max} bytes"))
+    } else if text.chars().any(unwanted) {
+        Some("must not contain control characters".to_owned())
+    } else {
+        None
+    }
+}
+
+fn is_text(value: &Value, max: usize) -> bool {
+    value
+        .as_str()
+        .is_some_and(|text| text_complaint(text, max, false).is_none())
+}
+
+/// Absolute, http or https, with a host and without user name or password.
+fn is_web_url(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn run(kind: ConnectorType, data: Value) -> Result<Checked, Vec<String>> {
+        let Value::Object(data) = data else {
+            panic!("object")
+        };
+        check(kind, &data, &|| "stk_1".to_owned())
+            .map_err(|problems| problems.into_iter().map(|problem| problem.field).collect())
+    }
+
+    #[test]
+    fn secrets_are_taken_out_of_what_is_stored_in_the_clear() {
+        let checked = run(
+            ConnectorType::Oauth,
+            json!({"clientId": "c", "clientSecret": "s"}),
+        )
+        .ok()
+        .unwrap();
+        assert_eq!(Value::Object(checked.public), json!({"clientId": "c"}));
+        let secrets: Vec<_> = checked
+            .secrets
+            .iter()
+            .map(|(name, secret)| (name.as_str(), secret.expose()))
+            .collect();
+        assert_eq!(secrets, [("clientSecret", "s")]);
+
+        let checked = run(
+            ConnectorType::ApiKey,
+            json!({"values": [{"value": "k", "scope": "read"}]}),
+        )
+        .ok()
+        .unwrap();
+        assert_eq!(
+            Value::Object(checked.public),
+            json!({"values": [{"scope": "read", "id": "stk_1"}]})
+        );
+        assert_eq!(checked.secrets[0].0, "stk_1");
+        assert_eq!(checked.secrets[0].1.expose(), "k");
+    }
+
+    #[test]
+    fn each_wrong_field_is_named() {
+        let long = "x".repeat(9000);
+        let cases = [
+            (ConnectorType::Oauth, json!({}), vec!["data.clientId"]),
+            (
+                ConnectorType::Oauth,
+                json!({"clientId": 7, "bogus": 1}),
+                vec!["data.bogus", "data.clientId"],
+            ),
+            (
+                ConnectorType::Oauth,
+                json!({"clientId": "c", "clientSecret": long}),
+                vec!["data.clientSecret"],
+            ),
+            (
+                ConnectorType::Oauth,
+                json!({"clientId": "c\u{0}"}),
+                vec!["data.clientId"],
+            ),
+            (
+                ConnectorType::Oauth,
+                json!({"clientId": "c", "serverUrl": "ftp://x"}),
+                vec!["data.serverUrl"],
+            ),
+            (
+                ConnectorType::Oauth,
+                json!({"clientId": "c", "serverUrl": "https://u@x"}),
+                vec!["data.serverUrl"],
+            ),
+            (
+                ConnectorType::Oauth,
+                json!({"clientId": "c", "codeChallengeMethod": "plain"}),
+                vec!["data.codeChallengeMethod"],
+            ),
+            (
+                ConnectorType::Oauth,
+                json!({"clientId": "c", "userAuthorization": {}}),
+                vec!["data.userAuthorization.enabled"],
+            ),
+            (
+                ConnectorType::Oauth,
+                json!({"clientId": "c", "userAuthorization": {"enabled": 1}}),
+                vec!["data.userAuthorization.enabled"],
+            ),
+            (
+                ConnectorType::Oauth,
+                json!({"clientId": "c", "defaultTokenExpiresIn": 59}),
+                vec!["data.defaultTokenExpiresIn"],
+            ),
+            (
+                ConnectorType::Oauth,
+                json!({"clientId": "c", "authorizationUrlParams": {"a": 1}}),
+                vec!["data.authorizationUrlParams"],
+            ),
+            (ConnectorType::ApiKey, json!({}), vec!["data.values"]),
+            (
+                ConnectorType::ApiKey,
+                json!({"values": []}),
+                vec!["data.values"],
+            ),
+            (
+                ConnectorType::ApiKey,
+                json!({"values": [{}]}),
+                vec!["data.values[0].value"],
+            ),
+            (
+                ConnectorType::ApiKey,
+                json!({"values": "k"}),
+                vec!["data.values"],
+            ),
+        ];
+        for (kind, data, expected) in cases {
+            assert_eq!(run(kind, data.clone()).err().unwrap(), expected, "{data}");
+        }
+    }
+
+    #[test]
+    fn an_empty_string_is_absence() {
+        let checked = run(
+            ConnectorType::Oauth,
+            json!({"clientId": "c", "clientSecret": "", "serverUrl": ""}),
+        )
+        .ok()
+        .unwrap();
+        assert_eq!(Value::Object(checked.public), json!({"clientId": "c"}));
+        assert!(checked.secrets.is_empty());
+    }
+}

@@ -1,0 +1,176 @@
+//! A team's registered clients.
+
+mod create;
+mod data;
+mod links;
+mod server;
+mod view;
+
+use std::sync::Arc;
+
+use grantry_core::error::Forbidden;
+use grantry_core::ids::ConnectorId;
+use grantry_core::nouns::{Connector, Environment, EventKind, Link};
+use grantry_core::store::RevocationScope;
+use grantry_core::{Error, Result};
+
+pub use create::{NewConnector, NewLink};
+pub use server::{Discovered, OauthClient, app_enabled, default_scopes, user_enabled};
+pub use view::{Capabilities, ConnectorView, service_name};
+
+use crate::permissions::Act;
+use crate::{Caller, Engine};
+
+/// A connector as it is cached: the row and its links.
+pub struct Entry {
+    /// The row; its secrets are sealed.
+    pub connector: Connector,
+    /// Which projects may use it.
+    pub links: Vec<Link>,
+}
+
+impl Entry {
+    /// Refuses a workload whose project is not linked, or not in its environment.
+    fn require_link(&self, caller: &Caller) -> Result<()> {
+        let Some(project) = caller.project() else {
+            return Ok(());
+        };
+        let link = self
+            .links
+            .iter()
+            .find(|link| link.project.as_str() == project);
+        let link = link.ok_or(Error::Forbidden(Forbidden::NotLinked))?;
+        let environment: Environment = caller.environment();
+        if link.environments.contains(&environment) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(Forbidden::EnvironmentNotEnabled))
+        }
+    }
+}
+
+impl Engine {
+    /// One connector by id or uid, as a caller who may read it sees it.
+    pub async fn connector(&self, caller: &Caller, id_or_uid: &str) -> Result<ConnectorView> {
+        caller.require(Act::ReadConnector)?;
+        let entry = self.usable_connector(caller, id_or_uid).await?;
+        Ok(ConnectorView::of(
+            &entry,
+            &self.ports.store.services().await?,
+        ))
+    }
+
+    /// Deletes a connector: its secrets and links go, its connections end, its tokens are revoked at
+    /// the provider where that is possible (reference/vercel-connect A9).
+    pub async fn delete_connector(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id_or_uid: &str,
+    ) -> Result<()> {
+        caller.require(Act::ManageConnectors)?;
+        let entry = self.live_connector(caller, id_or_uid).await?;
+        let id = entry.connector.id.clone();
+        // The tokens leave their connections before the secrets that could revoke them are destroyed;
+        // from the first commit on nothing is served.
+        let client = self.oauth_client(&entry.connector).await.ok();
+        let scope = RevocationScope {
+            connector: id.clone(),
+            connection: None,
+            subject: None,
+            environment: None,
+            installation: None,
+        };
+        let queued = self.begin_revocation(caller, &scope).await?;
+        let event = self
+            .draft(EventKind::ConnectorDeleted, caller)
+            .connector(&id)
+            .done();
+        let deleted = self
+            .ports
+            .store
+            .delete_connector(&caller.team, &id, self.now(), &event)
+            .await;
+        self.forget_connector(&id);
+        deleted?;
+        let engine = Arc::clone(self);
+        self.tasks
+            .spawn(async move { engine.revoke_at_provider(client.as_ref(), queued).await });
+        Ok(())
+    }
+
+    /// The entry of a connector of the caller's team that the caller may use.
+    pub(crate) async fn usable_connector(
+        &self,
+        caller: &Caller,
+        id_or_uid: &str,
+    ) -> Result<Arc<Entry>> {
+        let entry = self.live_connector(caller, id_or_uid).await?;
+        entry.require_link(caller)?;
+        Ok(entry)
+    }
+
+    /// The entry of a live connector of the caller's team. [`Error::Gone`] for a deleted one.
+    pub(crate) async fn live_connector(
+        &self,
+        caller: &Caller,
+        id_or_uid: &str,
+    ) -> Result<Arc<Entry>> {
+        let entry = self.entry(&caller.team, id_or_uid).await?;
+        if entry.connector.deleted_at.is_some() {
+            Err(Error::Gone("connector"))
+        } else {
+            Ok(entry)
+        }
+    }
+
+    /// The entry of a connector, from memory where that can be trusted.
+    pub(crate) async fn entry(
+        &self,
+        team: &grantry_core::ids::TeamId,
+        id_or_uid: &str,
+    ) -> Result<Arc<Entry>> {
+        let named = |entry: &Entry| {
+            let connector = &entry.connector;
+            connector.team == *team
+                && (connector.id.as_str() == id_or_uid || connector.uid == id_or_uid)
+        };
+        let reference = format!("{team}\0{id_or_uid}");
+        if self.caches_are_fresh()
+            && let Some(id) = self.caches.connector_refs.get(&reference)
+            && let Some(entry) = self.caches.connectors.get(&*id)
+            // A uid may have moved on to another connector since the reference was kept.
+            && named(&entry)
+            && entry.connector.deleted_at.is_none()
+        {
+            return Ok(entry);
+        }
+        let found = self
+            .ports
+            .store
+            .connector(team, id_or_uid)
+            .await?
+            .ok_or(Error::NotFound("connector"))?;
+        let id = found.id.clone();
+        let ticket = self.caches.connectors.ticket(&id);
+        // Read again under the ticket: the look-up by name may have seen an older row than the ticket covers.
+        let connector = self
+            .ports
+            .store
+            .connector(team, id.as_str())
+            .await?
+            .ok_or(Error::NotFound("connector"))?;
+        let links = self.ports.store.links(team, &id).await?;
+        let entry = Arc::new(Entry { connector, links });
+        self.caches.connectors.fill(ticket, &id, Arc::clone(&entry));
+        let reference_ticket = self.caches.connector_refs.ticket(&reference);
+        self.caches
+            .connector_refs
+            .fill(reference_ticket, &reference, Arc::new(id));
+        Ok(entry)
+    }
+
+    pub(crate) fn forget_connector(&self, id: &ConnectorId) {
+        self.caches.connectors.invalidate(id);
+        self.discovered.forget(id);
+    }
+}

@@ -1,0 +1,293 @@
+//! From a connector to the authorization server and client it stands for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use grantry_core::ids::ConnectorId;
+use grantry_core::nouns::{Connector, ConnectorType, Service};
+use grantry_core::{Error, Problem, Result, Secret, Timestamp};
+use grantry_oauth::authorize::is_reserved;
+use grantry_oauth::client::{AuthMethod, Client};
+use grantry_oauth::discovery::{Discovery, Step};
+use grantry_oauth::providers::Quirks;
+use grantry_oauth::server::{Endpoint, Server};
+use grantry_vault::envelope::Place;
+use serde_json::{Map, Value};
+
+use crate::Engine;
+
+/// How long a discovered document is used before it is fetched again.
+const DISCOVERY_TTL: Duration = Duration::from_secs(3600);
+
+/// What an `oauth` connector's requests are made with.
+pub struct OauthClient {
+    /// Endpoints: catalogue, under discovery, under the connector's own `serverConfig`.
+    pub server: Server,
+    /// Client id, secret and method.
+    pub client: Client,
+    /// How the service departs from the RFCs.
+    pub quirks: Quirks,
+}
+
+/// Where an authorization server's endpoints come from; for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ServerSource {
+    /// Discovered from `serverUrl`.
+    Discovery,
+    /// The catalogue's row of the service.
+    Catalogue,
+    /// The connector's own `serverConfig` alone.
+    Config,
+}
+
+/// Discovered documents, by connector.
+#[derive(Default)]
+pub struct Discovered(Mutex<HashMap<ConnectorId, (Timestamp, Arc<Server>)>>);
+
+impl Discovered {
+    fn get(&self, id: &ConnectorId, now: Timestamp) -> Option<Arc<Server>> {
+        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.get(id)
+            .filter(|(at, _)| now.since(*at) < DISCOVERY_TTL)
+            .map(|(_, server)| Arc::clone(server))
+    }
+
+    fn put(&self, id: &ConnectorId, now: Timestamp, server: Arc<Server>) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id.clone(), (now, server));
+    }
+
+    pub(crate) fn forget(&self, id: &ConnectorId) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(id);
+    }
+}
+
+/// What is wrong with `serverConfig` and `authorizationUrlParams`.
+pub fn config_problems(data: &Map<String, Value>) -> Option<Vec<Problem>> {
+    let mut problems = Vec::new();
+    if let Some(config) = data.get("serverConfig") {
+        match serde_json::from_value::<Server>(config.clone()) {
+            Err(error) => problems.push(Problem::new("data.serverConfig", error.to_string())),
+            Ok(server) => problems.extend(Endpoint::ALL.into_iter().filter_map(|endpoint| {
+                let given = config
+                    .get(endpoint.as_str())
+                    .and_then(Value::as_str)
+                    .is_some_and(|text| !text.is_empty());
+                let wrong = given && server.url(endpoint).is_err();
+                wrong.then(|| {
+                    Problem::new(
+                        format!("data.serverConfig.{}", endpoint.as_str()),
+                        "must be an absolute http(s) URL without user name",
+                    )
+                })
+            })),
+        }
+    }
+    if let Some(Value::Object(params)) = data.get("authorizationUrlParams") {
+        problems.extend(params.keys().filter(|name| is_reserved(name)).map(|name| {
+            Problem::new(
+                format!("data.authorizationUrlParams.{name}"),
+                "is set by the protocol and cannot be chosen",
+            )
+        }));
+    }
+    if problems.is_empty() {
+        None
+    } else {
+        Some(problems)
+    }
+}
+
+/// The metadata members of a catalogue row.
+fn from_catalogue(service: &Service) -> Server {
+    let mut server = service.data.clone();
+    if let Some(scopes) = server.remove("common_scopes") {
+        server.insert("scopes_supported".to_owned(), scopes);
+    }
+    const MEMBERS: [&str; 9] = [
+        "issuer",
+        "authorization_endpoint",
+        "token_endpoint",
+        "revocation_endpoint",
+        "introspection_endpoint",
+        "userinfo_endpoint",
+        "registration_endpoint",
+        "jwks_uri",
+        "scopes_supported",
+    ];
+    server.retain(|name, _| MEMBERS.contains(&name.as_str()));
+    serde_json::from_value(Value::Object(server)).unwrap_or_default()
+}
+
+impl Engine {
+    /// Checks that a new `oauth` connector leads to an authorization server: what `serverUrl` claims
+    /// is fetched and must hold (requirement 4), and the endpoints that its grants need are known.
+    pub(crate) async fn check_server(&self, connector: &Connector) -> Result<()> {
+        if connector.kind != ConnectorType::Oauth {
+            return Ok(());
+        }
+        let (server, source) = self.resolve_server(connector).await?;
+        let missing = |endpoint: Endpoint| {
+            let known = match source {
+                ServerSource::Discovery => "the server's metadata has none",
+                ServerSource::Catalogue => "the catalogue has none for this service",
+                ServerSource::Config => {
+                    "there is no serverUrl to discover it from, and the service is not in the catalogue"
+                }
+            };
+            server.url(endpoint).err().map(|_| {
+                Problem::new(
+                    format!("data.serverConfig.{}", endpoint.as_str()),
+                    format!("is required: {known}"),
+                )
+            })
+        };
+        let mut problems: Vec<Problem> = missing(Endpoint::Token).into_iter().collect();
+        if user_enabled(&connector.data) {
+            problems.extend(missing(Endpoint::Authorization));
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Invalid(problems))
+        }
+    }
+
+    /// The server, client and quirks of an `oauth` connector, its secret opened.
+    pub(crate) async fn oauth_client(&self, connector: &Connector) -> Result<OauthClient> {
+        let (server, _) = self.resolve_server(connector).await?;
+        self.oauth_client_of(connector, server).await
+    }
+
+    /// The same with a server that was frozen earlier.
+    pub(crate) async fn oauth_client_of(
+        &self,
+        connector: &Connector,
+        server: Server,
+    ) -> Result<OauthClient> {
+        let text = |name: &str| connector.data.get(name).and_then(Value::as_str);
+        let secret = self.connector_secret(connector, "clientSecret").await?;
+        let quirks = Quirks::of(&connector.service);
+        let auth = match text("tokenEndpointAuthMethod").and_then(AuthMethod::parse) {
+            Some(method) => method,
+            None => AuthMethod::pick(&server, secret.is_some()),
+        };
+        let id = text("clientId").unwrap_or_default().to_owned();
+        Ok(OauthClient {
+            server,
+            client: Client { id, secret, auth },
+            quirks,
+        })
+    }
+
+    /// One of the connector's secrets, by its field's name (or its id, for API-key values).
+    pub(crate) async fn connector_secret(
+        &self,
+        connector: &Connector,
+        name: &str,
+    ) -> Result<Option<Secret>> {
+        let Some(sealed) = &connector.secrets else {
+            return Ok(None);
+        };
+        let place = Place {
+            team: connector.team.as_str(),
+            table: "connectors",
+            row: connector.id.as_str(),
+            field: "secrets",
+        };
+        let json = self.keys.open_text(place, sealed).await?;
+        let mut secrets: HashMap<String, Secret> =
+            serde_json::from_str(json.expose()).map_err(|_| Error::Internal)?;
+        Ok(secrets.remove(name))
+    }
+
+    async fn resolve_server(&self, connector: &Connector) -> Result<(Server, ServerSource)> {
+        let services = self.ports.store.services().await?;
+        let row = services
+            .iter()
+            .find(|service| service.id == connector.service);
+        let base = row.map(from_catalogue).unwrap_or_default();
+        let mut source = if row.is_some() {
+            ServerSource::Catalogue
+        } else {
+            ServerSource::Config
+        };
+        let discovered = match connector.data.get("serverUrl").and_then(Value::as_str) {
+            Some(url) => {
+                source = ServerSource::Discovery;
+                Some(self.discover(&connector.id, url).await?)
+            }
+            None => None,
+        };
+        let mut server = base;
+        if let Some(discovered) = discovered {
+            server = server.overridden_by(&discovered);
+        }
+        if let Some(config) = connector.data.get("serverConfig") {
+            let config: Server =
+                serde_json::from_value(config.clone()).map_err(|_| Error::Internal)?;
+            server = server.overridden_by(&config);
+        }
+        Ok((server, source))
+    }
+
+    async fn discover(&self, id: &ConnectorId, server_url: &str) -> Result<Arc<Server>> {
+        if let Some(server) = self.discovered.get(id, self.now()) {
+            return Ok(server);
+        }
+        let mut step = Discovery::start(server_url);
+        loop {
+            step = match step {
+                Step::Fetch(discovery, request) => {
+                    discovery.next(self.ports.http.send(request).await)
+                }
+                Step::Done(server) => {
+                    let server = Arc::<Server>::from(server);
+                    self.discovered.put(id, self.now(), Arc::clone(&server));
+                    return Ok(server);
+                }
+                Step::Failed(error) => {
+                    tracing::info!(connector = %id, %error, "discovery failed");
+                    return Err(Error::invalid(
+                        "data.serverUrl",
+                        format!("discovery failed: {error}"),
+                    ));
+                }
+            };
+        }
+    }
+}
+
+/// Whether users may connect: unless switched off.
+pub fn user_enabled(data: &Map<String, Value>) -> bool {
+    enabled(data, "userAuthorization").unwrap_or(true)
+}
+
+/// Whether the connector may ask for tokens of its own.
+pub fn app_enabled(data: &Map<String, Value>) -> bool {
+    enabled(data, "clientCredentials").unwrap_or(false)
+}
+
+fn enabled(data: &Map<String, Value>, grant: &str) -> Option<bool> {
+    data.get(grant)?.get("enabled")?.as_bool()
+}
+
+/// The scopes that `*` means for a grant (`userAuthorization`, `clientCredentials`).
+pub fn default_scopes(data: &Map<String, Value>, grant: &str) -> Vec<String> {
+    let scopes = data
+        .get(grant)
+        .and_then(|grant| grant.get("scopes"))
+        .and_then(Value::as_array);
+    scopes
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
+}

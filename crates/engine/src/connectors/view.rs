@@ -1,0 +1,101 @@
+//! A connector as callers may see it.
+
+use grantry_core::nouns::{Connector, ConnectorType, Link, Service};
+use serde_json::Value;
+
+use super::Entry;
+use super::server::{app_enabled, user_enabled};
+
+/// What a connector can do; read from its configuration, never probed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// `user`, `app`.
+    pub subjects: Vec<&'static str>,
+    /// Ending a connection reaches the provider.
+    pub revocation: bool,
+    /// The user pastes a key on the consent page.
+    pub manual_input: bool,
+}
+
+/// A connector without its secrets, with what follows from its type and service.
+#[derive(Clone)]
+pub struct ConnectorView {
+    /// The row. Its `secrets` are `None`; `has_secrets` says whether there are any.
+    pub connector: Connector,
+    /// Its links.
+    pub links: Vec<Link>,
+    /// How its service is called.
+    pub service_name: String,
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// Whether secrets are stored.
+    pub has_secrets: bool,
+}
+
+impl ConnectorView {
+    pub(crate) fn of(entry: &Entry, services: &[Service]) -> Self {
+        let mut connector = entry.connector.clone();
+        let has_secrets = connector.secrets.take().is_some();
+        let row = services
+            .iter()
+            .find(|service| service.id == connector.service);
+        let capabilities = capabilities(&connector, row);
+        let service_name = service_name(&connector.service, row);
+        Self {
+            connector,
+            links: entry.links.clone(),
+            service_name,
+            capabilities,
+            has_secrets,
+        }
+    }
+}
+
+/// The service's name in the catalogue, else its id.
+pub fn service_name(id: &str, row: Option<&Service>) -> String {
+    let named = row
+        .and_then(|service| service.data.get("name"))
+        .and_then(Value::as_str);
+    named.unwrap_or(id).to_owned()
+}
+
+/// What `connector` can do.
+pub fn capabilities(connector: &Connector, service: Option<&Service>) -> Capabilities {
+    let data = &connector.data;
+    match connector.kind {
+        ConnectorType::Oauth => {
+            let subjects = [("user", user_enabled(data)), ("app", app_enabled(data))];
+            let configured = data
+                .get("serverConfig")
+                .and_then(|config| config.get("revocation_endpoint"));
+            let revocation = match configured.and_then(Value::as_str) {
+                Some(url) => !url.is_empty(),
+                // Discovered endpoints are looked up when they are needed; a server that publishes metadata is taken to revoke.
+                None => {
+                    data.contains_key("serverUrl")
+                        || service
+                            .is_some_and(|service| service.data.contains_key("revocation_endpoint"))
+                }
+            };
+            Capabilities {
+                subjects: subjects
+                    .into_iter()
+                    .filter(|(_, on)| *on)
+                    .map(|(word, _)| word)
+                    .collect(),
+                revocation,
+                manual_input: false,
+            }
+        }
+        ConnectorType::ApiKey => {
+            let by_user = data
+                .get("subjectType")
+                .is_some_and(|subject| subject == "user");
+            Capabilities {
+                subjects: vec![if by_user { "user" } else { "app" }],
+                revocation: false,
+                manual_input: by_user,
+            }
+        }
+    }
+}

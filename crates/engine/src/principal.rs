@@ -1,0 +1,168 @@
+//! Who is asking.
+
+use grantry_core::error::Forbidden;
+use grantry_core::ids::{AccountId, KeyId, ProjectId, TeamId, UserId};
+use grantry_core::nouns::{Actor, Digest, Environment, Role, Subject};
+use grantry_core::{Error, Result, Timestamp};
+
+use crate::permissions::{Act, Standing};
+
+/// A verified credential, before a team is chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Principal {
+    /// Hash of the credential; tells callers apart in the token-read log.
+    pub credential: Digest,
+    /// What the credential is.
+    pub kind: PrincipalKind,
+    /// From when on it has to be verified anew; never when absent.
+    pub until: Option<Timestamp>,
+}
+
+/// Kinds of credentials.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PrincipalKind {
+    /// The control socket or a server-level key.
+    Server,
+    /// An account-level key.
+    Account {
+        /// Its account.
+        account: AccountId,
+        /// The person it acts for.
+        user: Option<UserId>,
+        /// The key.
+        key: KeyId,
+        /// What it may do in the account's teams.
+        role: Role,
+    },
+    /// A team-level key that acts for a person, or for nobody.
+    Team {
+        /// Its team.
+        team: TeamId,
+        /// The person it acts for.
+        user: Option<UserId>,
+        /// The key.
+        key: KeyId,
+        /// Already cut to the person's role.
+        role: Role,
+    },
+    /// A project's key, or a workload token.
+    Workload {
+        /// Its team.
+        team: TeamId,
+        /// The project.
+        project: ProjectId,
+        /// Where it runs.
+        environment: Environment,
+    },
+}
+
+/// A principal acting in one team: what every use case of the engine takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Caller {
+    /// The team acted in.
+    pub team: TeamId,
+    /// Row of the permission table.
+    pub standing: Standing,
+    /// As events remember it.
+    pub actor: Actor,
+    /// Hash of the credential.
+    pub credential: Digest,
+}
+
+impl Caller {
+    /// Refuses with [`Forbidden::Role`] unless the caller's standing includes `act`.
+    pub fn require(&self, act: Act) -> Result<()> {
+        if self.standing.may(act) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(Forbidden::Role))
+        }
+    }
+
+    /// The environment the caller acts in (design §2: without one, `production`).
+    pub fn environment(&self) -> Environment {
+        match &self.actor {
+            Actor::Project { environment, .. } => environment.clone(),
+            _ => Environment::production(),
+        }
+    }
+
+    /// The project of a workload.
+    pub fn project(&self) -> Option<&str> {
+        match &self.actor {
+            Actor::Project { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Refuses subjects that this caller may not get tokens for: a workload and the server may name
+    /// anybody; a key may name the app, or its own person (design §2).
+    pub fn require_subject(&self, subject: &Subject) -> Result<()> {
+        let accessible = match (&self.actor, subject) {
+            (Actor::Server | Actor::Project { .. }, _) | (_, Subject::App) => true,
+            (Actor::User { id: own }, Subject::User { id, issuer: None }) => own == id,
+            _ => false,
+        };
+        if accessible {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(Forbidden::SubjectNotAccessible))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(actor: Actor) -> Caller {
+        Caller {
+            team: "team_1".into(),
+            standing: Standing::Role(Role::Admin),
+            actor,
+            credential: [0; 32],
+        }
+    }
+
+    #[test]
+    fn a_persons_key_asks_for_the_app_or_for_themselves() {
+        let alice = caller(Actor::User {
+            id: "usr_alice".to_owned(),
+        });
+        let user = |id: &str, issuer: Option<&str>| Subject::User {
+            id: id.to_owned(),
+            issuer: issuer.map(str::to_owned),
+        };
+        assert_eq!(alice.require_subject(&Subject::App), Ok(()));
+        assert_eq!(alice.require_subject(&user("usr_alice", None)), Ok(()));
+        for other in [
+            user("usr_bob", None),
+            user("usr_alice", Some("https://idp.example")),
+        ] {
+            assert_eq!(
+                alice.require_subject(&other),
+                Err(Error::Forbidden(Forbidden::SubjectNotAccessible))
+            );
+        }
+    }
+
+    #[test]
+    fn a_workload_asks_for_anybody_and_acts_in_its_environment() {
+        let web = caller(Actor::Project {
+            id: "prj_1".to_owned(),
+            environment: "preview".into(),
+        });
+        assert_eq!(
+            web.require_subject(&Subject::User {
+                id: "anyone".to_owned(),
+                issuer: None
+            }),
+            Ok(())
+        );
+        assert_eq!(web.environment(), "preview".into());
+        assert_eq!(
+            caller(Actor::Server).environment(),
+            Environment::production()
+        );
+    }
+}

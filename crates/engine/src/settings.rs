@@ -1,0 +1,79 @@
+//! What a deployment can choose about the engine's behaviour.
+
+use std::time::Duration;
+
+use url::Url;
+
+/// Settings of the engine. `server` fills them from its configuration file.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where browsers and workloads reach this server; every URL we build starts with it, and it is
+    /// the issuer of our tokens. No trailing slash in use.
+    pub public_url: Url,
+    /// Names this process in leases and attempts; unique per start.
+    pub node: String,
+    /// The refresh protocol's times.
+    pub refresh: RefreshSettings,
+    /// Cache entries of each kind.
+    pub cache_entries: usize,
+}
+
+/// Times of design §6.
+#[derive(Clone, Debug)]
+pub struct RefreshSettings {
+    /// Life of the refresh lease. Longer than `deadline` by more than the slowest commit.
+    pub lease: Duration,
+    /// Time one token request may take; the egress keeps it.
+    pub deadline: Duration,
+    /// How long a caller waits for a flight before it is told to come back.
+    pub wait: Duration,
+    /// While the stored token is valid, flights are at least this far apart.
+    pub spacing: Duration,
+    /// Retries after an unknown outcome happen within this time of the first presentation.
+    pub retry_window: Duration,
+    /// Back-off after an unknown outcome: first and longest.
+    pub backoff: (Duration, Duration),
+    /// An idle connection is refreshed after this long; never when absent.
+    pub keep_alive: Option<Duration>,
+}
+
+impl Default for RefreshSettings {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(30),
+            deadline: Duration::from_secs(15),
+            wait: Duration::from_secs(20),
+            spacing: Duration::from_secs(30),
+            retry_window: Duration::from_secs(5),
+            backoff: (Duration::from_secs(30), Duration::from_secs(15 * 60)),
+            keep_alive: Some(Duration::from_secs(24 * 3600)),
+        }
+    }
+}
+
+impl Settings {
+    /// Settings with every default but the public URL and the node's name.
+    pub fn new(public_url: Url, node: String) -> Self {
+        Self {
+            public_url,
+            node,
+            refresh: RefreshSettings::default(),
+            cache_entries: 100_000,
+        }
+    }
+
+    /// The `iss` of our tokens: the public URL without a trailing slash.
+    pub fn issuer(&self) -> String {
+        self.url("")
+    }
+
+    /// The `aud` of a team's workload tokens.
+    pub fn audience(&self, team_slug: &str) -> String {
+        self.url(&format!("/{team_slug}"))
+    }
+
+    /// `path` (with its leading slash) at the public URL.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
+    }
+}

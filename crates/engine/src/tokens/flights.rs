@@ -1,0 +1,94 @@
+//! One flight at a time for one thing, and every caller on board gets its result.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use grantry_core::ids::TokenSetId;
+use grantry_core::store::{Live, Spooled};
+use grantry_core::{Error, Result};
+
+use crate::Engine;
+
+/// How a flight ended: the connection as it then was, or why there is no new token.
+pub type Landed = Result<Arc<Live>>;
+
+/// A flight that can be waited for by many. Dropping it cancels nothing.
+pub type Flight = Shared<BoxFuture<'static, Landed>>;
+
+/// The flights of this process, by what they renew.
+#[derive(Default)]
+pub struct Flights {
+    under_way: Mutex<HashMap<String, Flight>>,
+    /// Pairs that arrived and are only in the spool, by the set that was presented for them: that
+    /// set must not be presented again (design §6, promise 1).
+    spooled: Mutex<HashMap<TokenSetId, Spooled>>,
+}
+
+impl Flights {
+    pub(super) fn spooled(&self, presented: &TokenSetId) -> Option<Spooled> {
+        self.spooled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(presented)
+            .cloned()
+    }
+
+    pub(super) fn remember_spooled(&self, spooled: Spooled) {
+        let mut map = self.spooled.lock().unwrap_or_else(PoisonError::into_inner);
+        map.insert(spooled.presented.clone(), spooled);
+    }
+
+    pub(super) fn forget_spooled(&self, presented: &TokenSetId) {
+        self.spooled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(presented);
+    }
+}
+
+impl Engine {
+    /// Joins the flight `name`, or starts it with `work`. The flight is a task of its own: no
+    /// caller's disconnect or timeout ends it (design §6b).
+    pub(super) fn fly<W>(
+        self: &Arc<Self>,
+        name: String,
+        work: impl FnOnce(Arc<Self>) -> W,
+    ) -> Flight
+    where
+        W: Future<Output = Landed> + Send + 'static,
+    {
+        let mut under_way = self
+            .flights
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = under_way.get(&name) {
+            return flight.clone();
+        }
+        let (engine, work, key) = (Arc::clone(self), work(Arc::clone(self)), name.clone());
+        let task = self.tasks.spawn(async move {
+            let landed = std::panic::AssertUnwindSafe(work)
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| {
+                    tracing::error!(flight = %key, "a flight panicked");
+                    Err(Error::Internal)
+                });
+            engine
+                .flights
+                .under_way
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&key);
+            landed
+        });
+        let flight = task
+            .map(|joined| joined.unwrap_or(Err(Error::Internal)))
+            .boxed()
+            .shared();
+        under_way.insert(name, flight.clone());
+        flight
+    }
+}

@@ -1,0 +1,23 @@
+//! Serving tokens.
+//!
+//! - `read`: from a caller's question to an answer.
+//! - `decide`: whether the stored token will do (pure).
+//! - `refresh`: the flight that presents a refresh token; the promise of design §6.
+//! - `landing`: making a pair that arrived durable.
+//! - `mint`: tokens of the application itself, by client credentials.
+//! - `pair`: sealing a token response into a row.
+//! - `revoke`: ending connections, here and at the provider.
+
+mod decide;
+mod flights;
+mod landing;
+mod mint;
+mod pair;
+mod read;
+mod refresh;
+mod revoke;
+
+pub use flights::Flights;
+pub use pair::{Arrived, NewPair};
+pub use read::{AskToken, ServedToken};
+pub use revoke::Revoked;

@@ -1,0 +1,130 @@
+//! From a token response to the row that keeps it.
+
+use std::time::Duration;
+
+use grantry_core::ids::{ConnectionId, TeamId, TokenSetId};
+use grantry_core::nouns::{Connector, TokenSet};
+use grantry_core::{Result, Secret, Timestamp};
+use grantry_oauth::providers::Quirks;
+use grantry_vault::envelope::Place;
+use serde_json::{Map, Value};
+
+use crate::Engine;
+
+/// The one kind of token set that every connection but Slack's has.
+pub const MAIN: &str = "main";
+
+const TABLE: &str = "token_sets";
+
+/// Which of a pair's two tokens.
+#[derive(Clone, Copy)]
+pub enum Half {
+    /// The access token.
+    Access,
+    /// The refresh token.
+    Refresh,
+}
+
+impl Half {
+    const fn field(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
+/// A pair in the clear, on its way into a row.
+pub struct NewPair {
+    /// The access token.
+    pub access: Secret,
+    /// Its life from now; `None` when nobody knows.
+    pub expires_in: Option<Duration>,
+    /// The refresh token.
+    pub refresh: Option<Secret>,
+    /// What was granted, space-separated.
+    pub scope: Option<String>,
+    /// Public facts.
+    pub metadata: Map<String, Value>,
+}
+
+/// A token response as the parser read it, with the lifetime that applies where it names none.
+pub struct Arrived(pub grantry_oauth::token::TokenSet);
+
+impl Arrived {
+    /// The pair to store; `kept` is the refresh token that stays when the answer brought none (requirement 36).
+    pub fn pair(self, connector: &Connector, quirks: &Quirks, kept: Option<Secret>) -> NewPair {
+        let tokens = self.0;
+        let configured = connector
+            .data
+            .get("defaultTokenExpiresIn")
+            .and_then(Value::as_u64)
+            .map(Duration::from_secs);
+        NewPair {
+            access: tokens.access_token,
+            expires_in: tokens
+                .expires_in
+                .or(configured)
+                .or(quirks.default_expires_in),
+            refresh: tokens.refresh_token.or(kept),
+            scope: tokens.scope.map(|scopes| scopes.join(" ")),
+            metadata: tokens.extra,
+        }
+    }
+}
+
+impl Engine {
+    /// Seals `pair` into a fresh token set of `connection`.
+    pub(crate) async fn token_set(
+        &self,
+        team: &TeamId,
+        connection: &ConnectionId,
+        pair: NewPair,
+    ) -> Result<TokenSet> {
+        self.keys.ready(team).await?;
+        let now = self.now();
+        let id = TokenSetId::mint(now, self.entropy());
+        let seal = |half: Half, token: &Secret| {
+            self.keys
+                .seal(place(team, &id, half), token.expose().as_bytes())
+        };
+        Ok(TokenSet {
+            team: team.clone(),
+            connection: connection.clone(),
+            kind: MAIN.to_owned(),
+            access: seal(Half::Access, &pair.access)?,
+            access_expires_at: pair.expires_in.map(|life| now.after(life)),
+            refresh: pair
+                .refresh
+                .as_ref()
+                .map(|token| seal(Half::Refresh, token))
+                .transpose()?,
+            scope: pair.scope,
+            metadata: pair.metadata,
+            received_at: now,
+            failures: 0,
+            not_before: Timestamp(0),
+            id,
+        })
+    }
+
+    /// Opens one token of a set.
+    pub(crate) async fn open_token(
+        &self,
+        team: &TeamId,
+        set: &TokenSetId,
+        half: Half,
+        sealed: &grantry_core::nouns::Sealed,
+    ) -> Result<Secret> {
+        self.keys.open_text(place(team, set, half), sealed).await
+    }
+}
+
+fn place<'a>(team: &'a TeamId, set: &'a TokenSetId, half: Half) -> Place<'a> {
+    Place {
+        team: team.as_str(),
+        table: TABLE,
+        row: set.as_str(),
+        field: half.field(),
+    }
+}

@@ -1,0 +1,399 @@
+//! From a caller's question to a token.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use grantry_core::error::{Reconnect, ReconnectReason};
+use grantry_core::ids::{ConnectionId, TokenSetId};
+use grantry_core::nouns::{
+    ConnectorType, Environment, EventKind, Grant, Scopes, Subject, TokenSet,
+};
+use grantry_core::store::Live;
+use grantry_core::{Error, Result, Secret, Timestamp};
+use serde_json::{Map, Value};
+
+use super::decide::{Decision, Facts, decide, lives};
+use super::flights::Flight;
+use super::pair::{Half, MAIN};
+use crate::connectors::{Entry, app_enabled, user_enabled};
+use crate::events::Read;
+use crate::permissions::Act;
+use crate::{Caller, Engine};
+
+/// How long caches are trusted without news of the change feed (design §8).
+const TRUST: Duration = Duration::from_secs(2);
+
+/// What token is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct AskToken {
+    /// Whose; the connector's natural subject when absent.
+    pub subject: Option<Subject>,
+    /// The caller's own environment when absent; a workload cannot choose another.
+    pub environment: Option<Environment>,
+    /// Provider tenant.
+    pub installation: Option<String>,
+    /// Scopes.
+    pub scopes: Scopes,
+    /// `audience`
+    pub audience: Vec<String>,
+    /// Resource indicators.
+    pub resources: Vec<String>,
+    /// Rich authorization details.
+    pub details: Vec<Value>,
+    /// The token shall live at least this long; cut to half its lifetime.
+    pub validity_buffer: Duration,
+}
+
+/// A token on its way to its caller.
+pub struct ServedToken {
+    /// The token.
+    pub token: Secret,
+    /// Names the stored pair.
+    pub token_set: TokenSetId,
+    /// When it ends, where known.
+    pub expires_at: Option<Timestamp>,
+    /// The connector it came from.
+    pub connector: Arc<Entry>,
+    /// The connection it came from; none for a connector's stored API key.
+    pub connection: Option<Arc<Live>>,
+    /// What was granted, where the provider said so.
+    pub scope: Option<String>,
+    /// Public facts of the token response.
+    pub metadata: Map<String, Value>,
+}
+
+impl Engine {
+    /// Serves a token (reference/vercel-connect D1, design §6a).
+    pub async fn token(
+        self: &Arc<Self>,
+        caller: &Caller,
+        connector: &str,
+        ask: AskToken,
+    ) -> Result<ServedToken> {
+        caller.require(Act::ReadToken)?;
+        let entry = self.usable_connector(caller, connector).await?;
+        let grant = self.grant_of(caller, &entry, ask.clone())?;
+        if entry.connector.kind == ConnectorType::ApiKey && grant.subject == Subject::App {
+            return self.stored_value(caller, entry, &grant).await;
+        }
+        let live = match self.live(caller, &grant).await? {
+            Some(live) => live,
+            None if grant.subject == Subject::App => {
+                let flight = self.mint(&entry, &grant, None);
+                self.board(flight).await?
+            }
+            None => return Err(reconnect(ReconnectReason::NeverConnected)),
+        };
+        let live = self
+            .renewed(&entry, &grant, live, ask.validity_buffer)
+            .await?;
+        self.serve(caller, entry, live).await
+    }
+
+    /// The grant that `ask` names; refuses subjects that this connector or this caller cannot have.
+    pub(crate) fn grant_of(&self, caller: &Caller, entry: &Entry, ask: AskToken) -> Result<Grant> {
+        let connector = &entry.connector;
+        let (user, app) = match connector.kind {
+            ConnectorType::Oauth => (user_enabled(&connector.data), app_enabled(&connector.data)),
+            ConnectorType::ApiKey => {
+                let by_user = connector
+                    .data
+                    .get("subjectType")
+                    .is_some_and(|subject| subject == "user");
+                (by_user, !by_user)
+            }
+        };
+        let subject = match ask.subject {
+            Some(subject) => subject,
+            None => match (&caller.actor, user, app) {
+                (grantry_core::nouns::Actor::User { id }, true, _) => Subject::User {
+                    id: id.clone(),
+                    issuer: None,
+                },
+                (_, _, true) => Subject::App,
+                _ => {
+                    return Err(Error::invalid(
+                        "subject",
+                        "is required: {\"type\":\"user\",\"id\":…}",
+                    ));
+                }
+            },
+        };
+        caller.require_subject(&subject)?;
+        let served = match &subject {
+            Subject::User { id, .. } if id.is_empty() || id.len() > 512 => {
+                return Err(Error::invalid("subject.id", "must be 1 to 512 bytes"));
+            }
+            Subject::User { .. } => user,
+            Subject::App => app,
+            Subject::Connection { .. } => true,
+        };
+        if !served {
+            let reason = format!(
+                "this connector has no tokens for the subject type {}",
+                subject.kind()
+            );
+            return Err(Error::Unresolvable { reason });
+        }
+        let environment = match ask.environment {
+            Some(asked) if caller.project().is_some() && asked != caller.environment() => {
+                return Err(Error::Forbidden(
+                    grantry_core::error::Forbidden::EnvironmentNotEnabled,
+                ));
+            }
+            Some(asked) => asked,
+            None => caller.environment(),
+        };
+        Ok(Grant {
+            connector: connector.id.clone(),
+            subject,
+            environment,
+            installation: ask
+                .installation
+                .or_else(|| connector.default_installation.clone()),
+            scopes: ask.scopes,
+            audience: ask.audience,
+            resources: ask.resources,
+            details: ask.details,
+        })
+    }
+
+    /// `live` with a token that will do, renewed where necessary.
+    async fn renewed(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        grant: &Grant,
+        live: Arc<Live>,
+        buffer: Duration,
+    ) -> Result<Arc<Live>> {
+        let set = main_set(&live)?;
+        let mints = grant.subject == Subject::App
+            && set.refresh.is_none()
+            && app_enabled(&entry.connector.data);
+        let decision = decide(&Facts {
+            now: self.now(),
+            buffer,
+            state: live.connection.state,
+            set,
+            renewable: set.refresh.is_some() || mints,
+            spacing: self.settings.refresh.spacing,
+        });
+        let flight = match decision {
+            Decision::Serve => return Ok(live),
+            Decision::Reconnect(reason) => return Err(reconnect(reason)),
+            Decision::Later(wait) => {
+                return Err(Error::Provider {
+                    code: "backing_off",
+                    timeout: false,
+                    retry_after: Some(wait),
+                });
+            }
+            Decision::Renew { .. } if mints => self.mint(entry, grant, Some(Arc::clone(&live))),
+            Decision::Renew { .. } => self.refresh(Arc::clone(&live)),
+        };
+        match self.board(flight).await {
+            Ok(renewed) => Ok(renewed),
+            // A failed flight serves the old token while it lives; a revocation ends it at once.
+            Err(error) if lives(set, self.now()) && !is_revoked(&error) => {
+                tracing::debug!(connection = %live.connection.id, %error, "serving the old token after a failed flight");
+                Ok(live)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits for a flight as long as a caller may wait. The flight goes on.
+    async fn board(&self, flight: Flight) -> Result<Arc<Live>> {
+        match select(flight, self.ports.clock.sleep(self.settings.refresh.wait)).await {
+            Either::Left((landed, _)) => landed,
+            Either::Right(_) => Err(Error::Provider {
+                code: "timeout",
+                timeout: true,
+                retry_after: Some(Duration::from_secs(1)),
+            }),
+        }
+    }
+
+    async fn serve(
+        &self,
+        caller: &Caller,
+        connector: Arc<Entry>,
+        live: Arc<Live>,
+    ) -> Result<ServedToken> {
+        let set = main_set(&live)?;
+        let token = self
+            .open_token(&caller.team, &set.id, Half::Access, &set.access)
+            .await?;
+        self.log_read(&Read {
+            caller,
+            connector: &connector.connector.id,
+            connection: Some(&live.connection.id),
+            set: &set.id,
+        })
+        .await?;
+        Ok(ServedToken {
+            token,
+            token_set: set.id.clone(),
+            expires_at: set.access_expires_at,
+            scope: set.scope.clone(),
+            metadata: set.metadata.clone(),
+            connector,
+            connection: Some(live),
+        })
+    }
+
+    /// Commits the event of a reader's first read in a minute before the answer; no event, no token (requirement 90).
+    async fn log_read(&self, read: &Read<'_>) -> Result<()> {
+        if self.reads.count(read, self.now()) {
+            return Ok(());
+        }
+        let mut draft = self
+            .draft(EventKind::TokenRead, read.caller)
+            .connector(read.connector)
+            .with("token_set", read.set.as_str());
+        if let Some(connection) = read.connection {
+            draft = draft.connection(connection);
+        }
+        let event = draft.done();
+        self.ports
+            .store
+            .append_events(std::slice::from_ref(&event))
+            .await?;
+        if let Some(earlier) = self.reads.committed(read, event.at, self.entropy()) {
+            self.ports.store.append_events(&[earlier]).await?;
+        }
+        Ok(())
+    }
+
+    /// A value of an `api-key` connector: the first that has not expired and carries the one scope asked for.
+    async fn stored_value(
+        &self,
+        caller: &Caller,
+        entry: Arc<Entry>,
+        grant: &Grant,
+    ) -> Result<ServedToken> {
+        let now = self.now();
+        let wanted = match &grant.scopes {
+            Scopes::Default => None,
+            Scopes::Exactly(scopes) => Some(scopes.join(" ")),
+        };
+        let values = entry.connector.data.get("values").and_then(Value::as_array);
+        let value = values.into_iter().flatten().find(|value| {
+            let expires = value
+                .get("expiresAt")
+                .and_then(Value::as_i64)
+                .map(Timestamp::from_millis);
+            let scope = value.get("scope").and_then(Value::as_str);
+            expires.is_none_or(|expires| now < expires)
+                && (wanted.is_none() || wanted.as_deref() == scope)
+        });
+        let value = value.ok_or_else(|| Error::Unresolvable {
+            reason: "no stored key of this connector has the scope asked for and has not expired"
+                .to_owned(),
+        })?;
+        let id = value.get("id").and_then(Value::as_str).unwrap_or_default();
+        let token = self
+            .connector_secret(&entry.connector, id)
+            .await?
+            .ok_or(Error::Internal)?;
+        let token_set = TokenSetId::from(id);
+        self.log_read(&Read {
+            caller,
+            connector: &entry.connector.id,
+            connection: None,
+            set: &token_set,
+        })
+        .await?;
+        Ok(ServedToken {
+            token,
+            token_set,
+            expires_at: value
+                .get("expiresAt")
+                .and_then(Value::as_i64)
+                .map(Timestamp::from_millis),
+            scope: value
+                .get("scope")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+            metadata: Map::new(),
+            connection: None,
+            connector: entry,
+        })
+    }
+
+    /// The live connection of a grant, from memory where that can be trusted. Absence is not remembered.
+    pub(crate) async fn live(&self, caller: &Caller, grant: &Grant) -> Result<Option<Arc<Live>>> {
+        let team = &caller.team;
+        if let Subject::Connection { id } = &grant.subject {
+            let found = self
+                .live_by_id(caller, &ConnectionId::from(id.as_str()))
+                .await?;
+            return Ok(found.filter(|live| live.connection.grant.connector == grant.connector));
+        }
+        let reference = format!("{}\0{}", grant.connector, grant.key());
+        if self.caches_are_fresh()
+            && let Some(id) = self.caches.grant_refs.get(&reference)
+            && let Some(live) = self.caches.lives.get(&*id)
+        {
+            return Ok(Some(live));
+        }
+        let Some(found) = self.ports.store.connection_by_grant(team, grant).await? else {
+            return Ok(None);
+        };
+        let id = found.connection.id;
+        let ticket = self.caches.grant_refs.ticket(&reference);
+        self.caches
+            .grant_refs
+            .fill(ticket, &reference, Arc::new(id.clone()));
+        self.live_by_id(caller, &id).await
+    }
+
+    async fn live_by_id(&self, caller: &Caller, id: &ConnectionId) -> Result<Option<Arc<Live>>> {
+        if self.caches_are_fresh()
+            && let Some(live) = self.caches.lives.get(id)
+            && live.connection.team == caller.team
+        {
+            return Ok(Some(live));
+        }
+        let ticket = self.caches.lives.ticket(id);
+        let Some(live) = self.ports.store.connection(&caller.team, id).await? else {
+            return Ok(None);
+        };
+        if live.sets.is_empty() {
+            return Ok(None);
+        }
+        let live = Arc::new(live);
+        self.caches.lives.fill(ticket, id, Arc::clone(&live));
+        Ok(Some(live))
+    }
+
+    /// Whether the change feed was heard of lately enough to trust what is in memory.
+    pub(crate) fn caches_are_fresh(&self) -> bool {
+        let polled = self.caches.polled_at.load(Ordering::Relaxed);
+        let now = i64::try_from(self.ports.clock.boot().as_micros()).unwrap_or(i64::MAX);
+        polled != i64::MIN && now.saturating_sub(polled) < TRUST.as_micros() as i64
+    }
+}
+
+/// The set that is served. A live connection without one makes no sense.
+pub fn main_set(live: &Live) -> Result<&TokenSet> {
+    live.sets
+        .iter()
+        .find(|set| set.kind == MAIN)
+        .ok_or(Error::Internal)
+}
+
+/// The subject has to connect, for `reason`.
+pub fn reconnect(reason: ReconnectReason) -> Error {
+    Error::AuthorizationRequired(Box::new(Reconnect {
+        reason,
+        url: None,
+        expires_at: None,
+    }))
+}
+
+fn is_revoked(error: &Error) -> bool {
+    matches!(error, Error::AuthorizationRequired(why) if why.reason == ReconnectReason::Revoked)
+}

@@ -1,0 +1,388 @@
+//! The flight that presents a refresh token (design §6 b–d).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use grantry_core::error::ReconnectReason;
+use grantry_core::nouns::{ConnectionState, Connector, EventKind, Fault, TokenSet};
+use grantry_core::store::{Begin, Live, Rejection, Retry};
+use grantry_core::{Error, Result, Secret, Timestamp, entropy};
+use grantry_oauth::text::Redaction;
+use grantry_oauth::token::{self, Exchange, Outcome};
+
+use super::decide::lives;
+use super::flights::{Flight, Landed};
+use super::pair::{Arrived, Half};
+use super::read::{main_set, reconnect};
+use crate::Engine;
+use crate::connectors::OauthClient;
+
+/// How often a flight looks whether another node's flight has landed.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Presentations of one token in its first seconds, the first one included (design §6d).
+const PRESENTATIONS_AT_ONCE: u32 = 3;
+
+/// What one presentation needs, opened once per flight.
+struct Cargo {
+    connector: Connector,
+    oauth: OauthClient,
+    refresh_token: Secret,
+}
+
+/// What a flight does after a presentation.
+enum Next {
+    Land(Landed),
+    PresentAgain,
+    WaitForOther,
+}
+
+impl Engine {
+    /// Joins or starts the flight that renews the main set of `live`.
+    pub(crate) fn refresh(self: &Arc<Self>, live: Arc<Live>) -> Flight {
+        let name = main_set(&live)
+            .map_or_else(|_| live.connection.id.to_string(), |set| set.id.to_string());
+        self.fly(name, |engine| async move { engine.flight(live).await })
+    }
+
+    async fn flight(self: Arc<Self>, live: Arc<Live>) -> Landed {
+        let set = main_set(&live)?;
+        if let Some(spooled) = self.flights.spooled(&set.id) {
+            // Its successor arrived already: bring that home instead of presenting this one again.
+            return self.bring_home(&live.connection, spooled).await;
+        }
+        let cargo = self.load_cargo(&live, set).await?;
+        let started = self.ports.clock.boot();
+        loop {
+            let before_attempt = self.ports.clock.boot();
+            let lease = self.settings.refresh.lease;
+            let begun = self
+                .ports
+                .store
+                .begin_attempt(&set.team, &set.id, &self.settings.node, lease)
+                .await?;
+            let next = match begun {
+                Begin::Moved => return self.current(&live).await,
+                Begin::Held => Next::WaitForOther,
+                Begin::Go {
+                    number,
+                    first_sent_at,
+                } => {
+                    // The commit took so long that the lease could end before the answer: do not send (design §6c).
+                    let spent = self.ports.clock.boot().saturating_sub(before_attempt);
+                    if spent > lease.saturating_sub(self.settings.refresh.deadline) {
+                        let retry = Retry {
+                            not_processed: true,
+                            release: true,
+                            not_before: self.now(),
+                        };
+                        self.ports
+                            .store
+                            .end_attempt(&set.team, &set.id, &self.settings.node, number, &retry)
+                            .await?;
+                        return Err(Error::Unavailable);
+                    }
+                    self.present(&live, set, &cargo, number, first_sent_at)
+                        .await?
+                }
+            };
+            match next {
+                Next::Land(landed) => return landed,
+                Next::PresentAgain => {}
+                Next::WaitForOther => {
+                    if self.ports.clock.boot().saturating_sub(started) > self.settings.refresh.wait
+                    {
+                        return Err(unanswered("timeout", true, Duration::from_secs(1)));
+                    }
+                    self.ports.clock.sleep(LOOK_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn load_cargo(&self, live: &Live, set: &TokenSet) -> Result<Cargo> {
+        let connector = self
+            .entry(&set.team, live.connection.grant.connector.as_str())
+            .await?;
+        let connector = connector.connector.clone();
+        if connector.deleted_at.is_some() {
+            return Err(Error::Gone("connector"));
+        }
+        if connector
+            .fault
+            .as_ref()
+            .is_some_and(|fault| self.now() < fault.not_before)
+        {
+            return Err(Error::ConnectorFault);
+        }
+        let sealed = set.refresh.as_ref().ok_or(Error::Internal)?;
+        let refresh_token = self
+            .open_token(&set.team, &set.id, Half::Refresh, sealed)
+            .await?;
+        let oauth = self.oauth_client(&connector).await?;
+        Ok(Cargo {
+            connector,
+            oauth,
+            refresh_token,
+        })
+    }
+
+    /// One presentation, and what its outcome means.
+    async fn present(
+        self: &Arc<Self>,
+        live: &Live,
+        set: &TokenSet,
+        cargo: &Cargo,
+        number: u32,
+        first_sent_at: Timestamp,
+    ) -> Result<Next> {
+        let Cargo {
+            connector,
+            oauth,
+            refresh_token,
+        } = cargo;
+        let exchange = Exchange {
+            server: &oauth.server,
+            client: &oauth.client,
+            quirks: &oauth.quirks,
+            resources: &live.connection.grant.resources,
+        };
+        let request = match exchange.refresh(refresh_token) {
+            Ok(request) => request,
+            Err(misconfigured) => {
+                let retry = Retry {
+                    not_processed: true,
+                    release: true,
+                    not_before: self.now(),
+                };
+                self.ports
+                    .store
+                    .end_attempt(&set.team, &set.id, &self.settings.node, number, &retry)
+                    .await?;
+                let reason = format!("no refresh request can be built: {misconfigured}");
+                return Ok(Next::Land(Err(Error::Unresolvable { reason })));
+            }
+        };
+        let redaction = Redaction::of(&request);
+        let result = self.ports.http.send(request).await;
+        let error = match token::parse(result, &oauth.quirks, &redaction, self.now()) {
+            Ok(tokens) => {
+                let pair =
+                    Arrived(tokens).pair(connector, &oauth.quirks, Some(refresh_token.clone()));
+                let landed = self
+                    .land(
+                        connector,
+                        &live.connection,
+                        set,
+                        pair,
+                        EventKind::TokenRefreshed,
+                    )
+                    .await;
+                return Ok(Next::Land(landed));
+            }
+            Err(error) => error,
+        };
+        tracing::info!(
+            connection = %live.connection.id, connector = %connector.id, attempt = number,
+            outcome = ?error.outcome, code = error.code(), detail = %error.detail, "a refresh brought no token"
+        );
+        let end = |retry: Retry| async move {
+            self.ports
+                .store
+                .end_attempt(&set.team, &set.id, &self.settings.node, number, &retry)
+                .await
+        };
+        let now = self.now();
+        match error.outcome {
+            Outcome::NotProcessed { retry_after } => {
+                let wait = self.patience(
+                    set,
+                    retry_after
+                        .unwrap_or_else(|| self.jittered(set.failures, Duration::from_secs(1))),
+                );
+                end(Retry {
+                    not_processed: true,
+                    release: true,
+                    not_before: now.after(wait),
+                })
+                .await?;
+                Ok(Next::Land(Err(unanswered(
+                    error.fixed_code(),
+                    error.timeout,
+                    wait,
+                ))))
+            }
+            Outcome::Unknown => {
+                let spares_old_token = oauth.quirks.kills_on_reuse && lives(set, now);
+                let young = now.since(first_sent_at) < self.settings.refresh.retry_window;
+                if number < PRESENTATIONS_AT_ONCE && young && !spares_old_token {
+                    end(Retry {
+                        not_processed: false,
+                        release: false,
+                        not_before: now,
+                    })
+                    .await?;
+                    return Ok(Next::PresentAgain);
+                }
+                let wait = self.patience(
+                    set,
+                    self.jittered(set.failures, self.settings.refresh.backoff.0),
+                );
+                let backoff_ends = now.after(wait);
+                let not_before = match set.access_expires_at {
+                    Some(expires) if spares_old_token => backoff_ends.max(expires),
+                    _ => backoff_ends,
+                };
+                end(Retry {
+                    not_processed: false,
+                    release: true,
+                    not_before,
+                })
+                .await?;
+                Ok(Next::Land(Err(unanswered(
+                    error.fixed_code(),
+                    error.timeout,
+                    wait,
+                ))))
+            }
+            Outcome::Rejected => self.rejected(live, set, number, error.code()).await,
+            Outcome::ClientFault => {
+                end(Retry {
+                    not_processed: true,
+                    release: true,
+                    not_before: now,
+                })
+                .await?;
+                self.fault(connector, error.code()).await?;
+                Ok(Next::Land(Err(Error::ConnectorFault)))
+            }
+            Outcome::Config => {
+                let wait = self.patience(
+                    set,
+                    self.jittered(set.failures, self.settings.refresh.backoff.0),
+                );
+                end(Retry {
+                    not_processed: true,
+                    release: true,
+                    not_before: now.after(wait),
+                })
+                .await?;
+                let refused = error.fixed_code() == "destination_refused";
+                let error = if refused {
+                    Error::DestinationRefused
+                } else {
+                    unanswered(error.fixed_code(), false, wait)
+                };
+                Ok(Next::Land(Err(error)))
+            }
+        }
+    }
+
+    /// The provider says that the grant is dead. Whether it is depends on who else presented it.
+    async fn rejected(
+        self: &Arc<Self>,
+        live: &Live,
+        set: &TokenSet,
+        number: u32,
+        code: &str,
+    ) -> Result<Next> {
+        let event = self
+            .system_draft(EventKind::ConnectionNeedsReauth, &set.team)
+            .connector(&live.connection.grant.connector)
+            .connection(&live.connection.id)
+            .with("code", code)
+            .done();
+        let verdict = self
+            .ports
+            .store
+            .reject(&set.team, &set.id, &self.settings.node, number, &event)
+            .await?;
+        Ok(match verdict {
+            Rejection::Marked { lost_response } => {
+                self.caches.lives.invalidate(&live.connection.id);
+                let reason = if lost_response {
+                    ReconnectReason::LostResponse
+                } else {
+                    ReconnectReason::Rejected
+                };
+                Next::Land(Err(reconnect(reason)))
+            }
+            Rejection::Moved => Next::Land(self.current(live).await),
+            Rejection::Held => Next::WaitForOther,
+        })
+    }
+
+    /// The connection as it is now that its set has moved.
+    async fn current(&self, live: &Live) -> Landed {
+        let connection = &live.connection;
+        self.caches.lives.invalidate(&connection.id);
+        let now = self
+            .ports
+            .store
+            .connection(&connection.team, &connection.id)
+            .await?;
+        let now = now.ok_or_else(|| reconnect(ReconnectReason::Revoked))?;
+        match now.connection.state {
+            ConnectionState::Active => {
+                main_set(&now)?;
+                Ok(Arc::new(now))
+            }
+            ConnectionState::NeedsReauth(reason) => Err(reconnect(reason)),
+            ConnectionState::Revoked => Err(reconnect(ReconnectReason::Revoked)),
+        }
+    }
+
+    /// Notes that the provider refuses the client itself: an alarm, and a breaker that opens for
+    /// longer the more often it does (requirement 43). Tokens are kept.
+    pub(crate) async fn fault(&self, connector: &Connector, code: &str) -> Result<()> {
+        let count = connector.fault.as_ref().map_or(0, |fault| fault.count) + 1;
+        let wait = self.jittered(count - 1, self.settings.refresh.backoff.0);
+        let now = self.now();
+        let fault = Fault {
+            code: code.to_owned(),
+            count,
+            at: now,
+            not_before: now.after(wait),
+        };
+        let event = self
+            .system_draft(EventKind::ConnectorFaulted, &connector.team)
+            .connector(&connector.id)
+            .with("code", code)
+            .with("count", count)
+            .done();
+        tracing::warn!(connector = %connector.id, code, count, "the provider refuses this connector's client");
+        self.ports
+            .store
+            .set_fault(&connector.team, &connector.id, Some(&fault), Some(&event))
+            .await?;
+        self.caches.connectors.invalidate(&connector.id);
+        Ok(())
+    }
+
+    /// While the stored token is valid, flights are at least `spacing` apart.
+    fn patience(&self, set: &TokenSet, wait: Duration) -> Duration {
+        if lives(set, self.now()) {
+            wait.max(self.settings.refresh.spacing)
+        } else {
+            wait
+        }
+    }
+
+    /// Exponential back-off from `first`, doubled per failure, with full jitter on its upper half.
+    fn jittered(&self, failures: u32, first: Duration) -> Duration {
+        let longest = self.settings.refresh.backoff.1;
+        let full = first.saturating_mul(1 << failures.min(16)).min(longest);
+        let draw = u16::from_le_bytes(entropy::bytes(self.entropy()));
+        let half = full / 2;
+        half + half.mul_f64(f64::from(draw) / f64::from(u16::MAX))
+    }
+}
+
+/// No usable answer came; another try makes sense after `wait`.
+pub fn unanswered(code: &'static str, timeout: bool, wait: Duration) -> Error {
+    Error::Provider {
+        code,
+        timeout,
+        retry_after: Some(wait),
+    }
+}
