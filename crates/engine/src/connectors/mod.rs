@@ -70,9 +70,6 @@ impl Engine {
         caller.require(Act::ManageConnectors)?;
         let entry = self.live_connector(caller, id_or_uid).await?;
         let id = entry.connector.id.clone();
-        // The tokens leave their connections before the secrets that could revoke them are destroyed;
-        // from the first commit on nothing is served.
-        let client = self.oauth_client(&entry.connector).await.ok();
         let scope = RevocationScope {
             connector: id.clone(),
             connection: None,
@@ -80,7 +77,10 @@ impl Engine {
             environment: None,
             installation: None,
         };
+        // From this commit on nothing is served. The tokens leave their connections, and the client is
+        // made, before the secrets that can revoke them are destroyed.
         let queued = self.begin_revocation(caller, &scope).await?;
+        let client = self.oauth_client(&entry.connector).await.ok();
         let event = self
             .draft(EventKind::ConnectorDeleted, caller)
             .connector(&id)

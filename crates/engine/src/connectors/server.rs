@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use grantry_core::ids::ConnectorId;
 use grantry_core::nouns::{Connector, ConnectorType, Service};
-use grantry_core::{Error, Problem, Result, Secret, Timestamp};
+use grantry_core::{Error, Problem, Result, Secret, StoreError, Timestamp};
 use grantry_oauth::authorize::is_reserved;
 use grantry_oauth::client::{AuthMethod, Client};
-use grantry_oauth::discovery::{Discovery, Step};
+use grantry_oauth::discovery::{Discovery, DiscoveryError, Step};
 use grantry_oauth::providers::Quirks;
 use grantry_oauth::server::{Endpoint, Server};
 use grantry_vault::envelope::Place;
@@ -46,11 +46,11 @@ enum ServerSource {
 pub struct Discovered(Mutex<HashMap<ConnectorId, (Timestamp, Arc<Server>)>>);
 
 impl Discovered {
-    fn get(&self, id: &ConnectorId, now: Timestamp) -> Option<Arc<Server>> {
+    /// The document, and whether it is young enough to be used without asking again.
+    fn get(&self, id: &ConnectorId, now: Timestamp) -> Option<(Arc<Server>, bool)> {
         let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         map.get(id)
-            .filter(|(at, _)| now.since(*at) < DISCOVERY_TTL)
-            .map(|(_, server)| Arc::clone(server))
+            .map(|(at, server)| (Arc::clone(server), now.since(*at) < DISCOVERY_TTL))
     }
 
     fn put(&self, id: &ConnectorId, now: Timestamp, server: Arc<Server>) {
@@ -65,6 +65,38 @@ impl Discovered {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(id);
+    }
+}
+
+/// Why a connector's server is not known.
+enum Unresolved {
+    Discovery(DiscoveryError),
+    Other(Error),
+}
+
+impl From<DiscoveryError> for Unresolved {
+    fn from(error: DiscoveryError) -> Self {
+        Self::Discovery(error)
+    }
+}
+
+impl From<StoreError> for Unresolved {
+    fn from(error: StoreError) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// For requests on a connector that exists: its provider does not answer as it should.
+impl From<Unresolved> for Error {
+    fn from(unresolved: Unresolved) -> Self {
+        match unresolved {
+            Unresolved::Discovery(_) => Self::Provider {
+                code: "discovery_failed",
+                timeout: false,
+                retry_after: None,
+            },
+            Unresolved::Other(error) => error,
+        }
     }
 }
 
@@ -132,7 +164,16 @@ impl Engine {
         if connector.kind != ConnectorType::Oauth {
             return Ok(());
         }
-        let (server, source) = self.resolve_server(connector).await?;
+        let resolved =
+            self.resolve_server(connector)
+                .await
+                .map_err(|unresolved| match unresolved {
+                    Unresolved::Discovery(error) => {
+                        Error::invalid("data.serverUrl", format!("discovery failed: {error}"))
+                    }
+                    Unresolved::Other(error) => error,
+                });
+        let (server, source) = resolved?;
         let missing = |endpoint: Endpoint| {
             let known = match source {
                 ServerSource::Discovery => "the server's metadata has none",
@@ -207,7 +248,10 @@ impl Engine {
         Ok(secrets.remove(name))
     }
 
-    async fn resolve_server(&self, connector: &Connector) -> Result<(Server, ServerSource)> {
+    async fn resolve_server(
+        &self,
+        connector: &Connector,
+    ) -> Result<(Server, ServerSource), Unresolved> {
         let services = self.ports.store.services().await?;
         let row = services
             .iter()
@@ -230,15 +274,20 @@ impl Engine {
             server = server.overridden_by(&discovered);
         }
         if let Some(config) = connector.data.get("serverConfig") {
-            let config: Server =
-                serde_json::from_value(config.clone()).map_err(|_| Error::Internal)?;
+            let config: Server = serde_json::from_value(config.clone())
+                .map_err(|_| Unresolved::Other(Error::Internal))?;
             server = server.overridden_by(&config);
         }
         Ok((server, source))
     }
 
-    async fn discover(&self, id: &ConnectorId, server_url: &str) -> Result<Arc<Server>> {
-        if let Some(server) = self.discovered.get(id, self.now()) {
+    async fn discover(
+        &self,
+        id: &ConnectorId,
+        server_url: &str,
+    ) -> Result<Arc<Server>, Unresolved> {
+        let known = self.discovered.get(id, self.now());
+        if let Some((server, true)) = known {
             return Ok(server);
         }
         let mut step = Discovery::start(server_url);
@@ -254,10 +303,11 @@ impl Engine {
                 }
                 Step::Failed(error) => {
                     tracing::info!(connector = %id, %error, "discovery failed");
-                    return Err(Error::invalid(
-                        "data.serverUrl",
-                        format!("discovery failed: {error}"),
-                    ));
+                    // A metadata server that is down must not stop refreshes that worked an hour ago.
+                    return match (known, error) {
+                        (Some((server, false)), DiscoveryError::Unavailable) => Ok(server),
+                        (_, error) => Err(error.into()),
+                    };
                 }
             };
         }

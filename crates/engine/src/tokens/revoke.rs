@@ -77,7 +77,7 @@ impl Engine {
     pub(crate) async fn end_connections(
         self: &Arc<Self>,
         caller: &Caller,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         narrow: impl FnOnce(&mut RevocationScope),
     ) -> Result<Revoked> {
         let mut scope = RevocationScope {
@@ -89,18 +89,18 @@ impl Engine {
             installation: None,
         };
         narrow(&mut scope);
-        let client = self.oauth_client(&entry.connector).await.ok();
         let found = self
             .ports
             .store
             .count_connections(&caller.team, &scope)
             .await?;
         let queued = self.begin_revocation(caller, &scope).await?;
-        let engine = Arc::clone(self);
+        let (engine, entry) = (Arc::clone(self), Arc::clone(entry));
         let mut revoked = self
-            .uncancellable(
-                async move { Ok(engine.revoke_at_provider(client.as_ref(), queued).await) },
-            )
+            .uncancellable(async move {
+                let client = engine.oauth_client(&entry.connector).await.ok();
+                Ok(engine.revoke_at_provider(client.as_ref(), queued).await)
+            })
             .await?;
         (revoked.found, revoked.deleted) = (found, found);
         Ok(revoked)
