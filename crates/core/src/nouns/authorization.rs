@@ -77,6 +77,8 @@ pub struct Flow {
     pub server: Value,
     /// The redirect URI that was sent.
     pub redirect_uri: String,
+    /// The user has said that another account may take the place of the connected one (requirement 21).
+    pub replaces: bool,
     /// When the button was pressed.
     pub created_at: Timestamp,
     /// 10 minutes later.

@@ -22,6 +22,16 @@ pub enum CallbackEnd {
         /// One fixed word.
         code: &'static str,
     },
+    /// The user signed in to another account than the one that is connected. Nothing was stored: ask
+    /// first (requirement 21), then press with `replaces`.
+    OtherAccount {
+        /// The authorization.
+        id: grantry_core::ids::AuthorizationId,
+        /// The connected account, as far as it has a name.
+        connected: Option<String>,
+        /// The account that was signed in to.
+        signed_in: Option<String>,
+    },
     /// Not an answer that this browser is waiting for. Nothing was sent anywhere.
     Refused(CallbackRefusal),
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use grantry_core::ids::ConnectionId;
 use grantry_core::nouns::{
-    Authorization, AuthorizationState, Connector, EventKind, Flow, Revocation, TokenSet,
+    Authorization, AuthorizationState, Connection, Connector, EventKind, Flow, Revocation, TokenSet,
 };
 use grantry_core::{Error, Result, Secret};
 use grantry_oauth::server::Server;
@@ -87,10 +87,38 @@ impl Engine {
             }
         };
         let pair = Arrived(tokens).pair(&connector, &oauth.quirks, None);
+        if !flow.replaces
+            && let Some(connected) = self.other_account(&authorization, &account).await?
+        {
+            let set = self
+                .token_set(&authorization.team, &connected.id, pair)
+                .await?;
+            self.revoke_orphan(&authorization, &connected.id, set).await;
+            return Ok(CallbackEnd::OtherAccount {
+                id: authorization.id,
+                connected: connected.name.or(connected.external_subject),
+                signed_in: account.name.or(account.subject),
+            });
+        }
         let ended = self
             .store_consent(&authorization, pair, account.subject, account.name)
             .await?;
         Ok(CallbackEnd::Ended(ended))
+    }
+
+    /// The live connection of the same grant, if it is known to be another account's.
+    async fn other_account(
+        &self,
+        authorization: &Authorization,
+        account: &Account,
+    ) -> Result<Option<Connection>> {
+        let Authorization { team, grant, .. } = authorization;
+        let standing = self.ports.store.connection_by_grant(team, grant).await?;
+        let connected = standing.map(|live| live.connection);
+        Ok(connected.filter(|connected| {
+            let (known, found) = (&connected.external_subject, &account.subject);
+            known.is_some() && found.is_some() && known != found
+        }))
     }
 
     /// Whether the authorization request carried a nonce.

@@ -33,7 +33,14 @@ pub struct Pressed {
 
 impl Engine {
     /// Mints state, PKCE and, unless the browser has one, the binding cookie (design §7).
-    pub async fn press(&self, id: &AuthorizationId, cookie: Option<Secret>) -> Result<Pressed> {
+    ///
+    /// `replaces`: the user has seen that another account is connected and wants this one instead.
+    pub async fn press(
+        &self,
+        id: &AuthorizationId,
+        cookie: Option<Secret>,
+        replaces: bool,
+    ) -> Result<Pressed> {
         let authorization = self.open_authorization(id).await?;
         let connector = self
             .connector_of(&authorization)
@@ -62,6 +69,7 @@ impl Engine {
             verifier: self.seal_verifier(&authorization, &handle, &verifier)?,
             server: serde_json::to_value(&oauth.server).map_err(|_| Error::Internal)?,
             redirect_uri: connector.redirect_uri.clone(),
+            replaces,
             created_at: now,
             expires_at: now.after(FLOW_TTL),
             used_at: None,

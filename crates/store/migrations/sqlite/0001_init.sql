@@ -230,6 +230,7 @@ CREATE TABLE flows (
     verifier         BLOB    NOT NULL,
     server           TEXT    NOT NULL,
     redirect_uri     TEXT    NOT NULL,
+    replaces         INTEGER NOT NULL,
     created_at       INTEGER NOT NULL,
     expires_at       INTEGER NOT NULL,
     used_at          INTEGER,

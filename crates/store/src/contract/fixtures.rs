@@ -197,6 +197,7 @@ pub(super) fn flow(state: &str, authorization: &Authorization) -> Flow {
         verifier: sealed("pkce"),
         server: json!({"issuer": "https://as.example"}),
         redirect_uri: "https://g.example/callback".to_owned(),
+        replaces: true,
         created_at: NOW,
         expires_at: NOW.after(10 * MINUTE),
         used_at: None,
