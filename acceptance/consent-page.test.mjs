@@ -93,7 +93,7 @@ it('connects with one press and comes back', async () => {
   const arrived = await press(page);
   assert.equal(arrived.origin + arrived.pathname, RETURN_URL);
   assert.doesNotMatch(arrived.search, /access_token|refresh_token/);
-  assert.equal(await peer.honours(await served(server, 'scl_page', who)), true);
+  assert.equal(await peer.honours((await served(server, 'scl_page', who)).token), true);
   await close();
 });
 
@@ -101,7 +101,7 @@ it('needs no JavaScript', async () => {
   const who = user('scriptless');
   const { page, close } = await open(who, { javaScriptEnabled: false });
   await press(page);
-  assert.equal(await peer.honours(await served(server, 'scl_page', who)), true);
+  assert.equal(await peer.honours((await served(server, 'scl_page', who)).token), true);
   await close();
 });
 
@@ -115,7 +115,7 @@ it('works from the keyboard alone', async () => {
   const arrived = page.waitForRequest((request) => request.url().startsWith(RETURN_URL));
   await page.keyboard.press('Enter');
   await arrived;
-  assert.equal(await peer.honours(await served(server, 'scl_page', who)), true);
+  assert.equal(await peer.honours((await served(server, 'scl_page', who)).token), true);
   await close();
 });
 

@@ -30,11 +30,11 @@ describe('when django-oauth-toolkit with a grace period rotates and its answer i
     const who = user('lucky');
     await expiry(peer, await connect(server, 'scl_wire', who));
     wire.swallow();
-    const token = await served(server, 'scl_wire', who);
-    assert.equal(await peer.honours(token), true);
+    const grant = await served(server, 'scl_wire', who);
+    assert.equal(await peer.honours(grant.token), true);
     assert.deepEqual([wire.swallowed, await peer.refreshes()], [1, 2]);
 
-    await expiry(peer, token);
-    assert.equal(await peer.honours(await served(server, 'scl_wire', who)), true);
+    await expiry(peer, grant);
+    assert.equal(await peer.honours((await served(server, 'scl_wire', who)).token), true);
   });
 });

@@ -102,7 +102,7 @@ describe('between callback and answer', () => {
       if (reloaded.page) assert.ok(reloaded.page.status >= 400 && reloaded.page.status < 500, `${reloaded.page.status}`);
       const again = await settled(server, who);
       assert.equal(again.status, answer.status, 'a reload changes nothing');
-      if (!isServed(again)) assert.equal(await sandbox.honours(await connect(server, CONNECTOR, who)), true);
+      if (!isServed(again)) assert.equal(await sandbox.honours((await connect(server, CONNECTOR, who)).token), true);
     });
 
   it('no code was redeemed twice', async () => {

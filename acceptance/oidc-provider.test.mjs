@@ -37,7 +37,7 @@ describe('when oidc-provider rotates and its answer is lost', () => {
     await needsConsent(server, 'scl_wire', who);
     assert.deepEqual((await peer.stats()).refused, refused, 'a dead refresh token is not presented again');
 
-    assert.equal(await peer.honours(await connect(server, 'scl_wire', who)), true);
+    assert.equal(await peer.honours((await connect(server, 'scl_wire', who)).token), true);
   });
 });
 
