@@ -1,23 +1,33 @@
 //! Connectors and links.
 
-use grantry_core::nouns::EventKind;
+use grantry_core::StoreError;
+use grantry_core::nouns::{Actor, AuthorizationState, ConnectionState, Connector, EventKind, Link};
 
-use super::{World, fixtures, row};
+use super::fixtures::{self, HOUR, MINUTE, NOW, fault, link, sealed};
+use super::{World, row};
 
-/// Every field, and the links.
+const MISSING: Result<(), StoreError> = Err(StoreError::Missing("connector"));
+
+async fn stored(world: &World, id: &str) -> Connector {
+    world
+        .store
+        .connector(&world.ours, id)
+        .await
+        .unwrap()
+        .unwrap()
+}
+
 pub async fn a_connector_reads_back_as_it_was_written(world: &World) {
     let connector = fixtures::connector("scl_1", &world.ours);
-    let link = fixtures::link(&world.ours, &connector.id, &"prj_ours".into());
+    let links = [link(&world.ours, &connector.id, &"prj_ours".into())];
     let event = world.event(EventKind::ConnectorCreated);
-    let links = std::slice::from_ref(&link);
     let created = world
         .store
-        .create_connector(&connector, links, &event)
+        .create_connector(&connector, &links, &event)
         .await;
     assert_eq!(created, Ok(()));
     for name in ["scl_1", "scl_1/uid"] {
-        let found = world.store.connector(&world.ours, name).await.unwrap();
-        assert_eq!(row(&found.unwrap()), row(&connector));
+        assert_eq!(row(&stored(world, name).await), row(&connector));
         assert!(
             world
                 .store
@@ -28,5 +38,369 @@ pub async fn a_connector_reads_back_as_it_was_written(world: &World) {
         );
     }
     let found = world.store.links(&world.ours, &connector.id).await;
-    assert_eq!(found.as_deref(), Ok(links));
+    assert_eq!(found.as_deref(), Ok(&links[..]));
+    assert_eq!(world.log(event.kind).await, [event]);
+}
+
+pub async fn an_id_is_taken_for_ever_and_a_uid_while_it_lives(world: &World) {
+    let create = async |id: &str, uid: &str, team| {
+        let connector = Connector {
+            uid: uid.to_owned(),
+            ..fixtures::connector(id, team)
+        };
+        let event = world.event(EventKind::ConnectorCreated);
+        world.store.create_connector(&connector, &[], &event).await
+    };
+    let (ours, theirs) = (&world.ours, &world.theirs);
+    let id_taken = Err(StoreError::Taken("connector.id"));
+    let uid_taken = Err(StoreError::Taken("connector.uid"));
+    assert_eq!(create("scl_1", "uid", ours).await, Ok(()));
+    assert_eq!(create("scl_1", "other", ours).await, id_taken);
+    assert_eq!(create("scl_1", "uid", theirs).await, id_taken);
+    assert_eq!(create("scl_2", "uid", ours).await, uid_taken);
+    assert_eq!(create("scl_2", "uid", theirs).await, Ok(()));
+    world.delete(&stored(world, "scl_1").await, NOW).await;
+    assert_eq!(create("scl_1", "uid", ours).await, id_taken);
+    assert_eq!(create("scl_3", "uid", ours).await, Ok(()));
+}
+
+pub async fn a_link_needs_a_project_of_the_team(world: &World) {
+    let connector = fixtures::connector("scl_1", &world.ours);
+    for project in ["prj_theirs", "prj_nowhere"] {
+        let links = [link(&world.ours, &connector.id, &project.into())];
+        let event = world.event(EventKind::ConnectorCreated);
+        let created = world
+            .store
+            .create_connector(&connector, &links, &event)
+            .await;
+        assert_eq!(created, Err(StoreError::Missing("project")), "{project}");
+    }
+    assert!(
+        world
+            .store
+            .connector(&world.ours, "scl_1")
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+pub async fn an_update_needs_the_row_it_was_made_from(world: &World) {
+    let old = world.connector("scl_1").await;
+    let other = world.connector("scl_2").await;
+    let new = Connector {
+        name: "new".to_owned(),
+        secrets: None,
+        fault: None,
+        updated_by: Actor::System,
+        updated_at: NOW.after(HOUR),
+        ..old.clone()
+    };
+    let update = async |connector: &Connector, expected| {
+        let event = world.event(EventKind::ConnectorUpdated);
+        world
+            .store
+            .update_connector(connector, expected, &event)
+            .await
+    };
+    let of_theirs = Connector {
+        team: world.theirs.clone(),
+        ..new.clone()
+    };
+    assert_eq!(update(&of_theirs, old.updated_at).await, MISSING);
+    assert_eq!(update(&new, NOW).await, MISSING, "somebody else's version");
+    assert_eq!(row(&stored(world, "scl_1").await), row(&old));
+    let uid_of_another = Connector {
+        uid: other.uid,
+        ..new.clone()
+    };
+    let taken = Err(StoreError::Taken("connector.uid"));
+    assert_eq!(update(&uid_of_another, old.updated_at).await, taken);
+    assert_eq!(update(&new, old.updated_at).await, Ok(()));
+    assert_eq!(row(&stored(world, "scl_1").await), row(&new));
+    assert_eq!(
+        update(&new, old.updated_at).await,
+        MISSING,
+        "it has moved on"
+    );
+    world.delete(&new, new.updated_at).await;
+    assert_eq!(update(&new, new.updated_at).await, MISSING, "it is deleted");
+    assert_eq!(world.events_of(EventKind::ConnectorUpdated).await, 1);
+}
+
+pub async fn a_declared_connector_is_put_when_it_differs(world: &World) {
+    let put = async |connector: &Connector, secrets_changed| {
+        let event = world.event(EventKind::Applied);
+        world
+            .store
+            .put_connector(connector, secrets_changed, &event)
+            .await
+    };
+    let declared = Connector {
+        fault: None,
+        ..fixtures::connector("scl_1", &world.ours)
+    };
+    assert_eq!(put(&declared, true).await, Ok(true));
+    assert_eq!(row(&stored(world, "scl_1").await), row(&declared));
+
+    // Sealed anew, later, while the provider has a complaint: no difference, nothing written.
+    let fault = fault();
+    let set = world
+        .store
+        .set_fault(&world.ours, &declared.id, Some(&fault), None);
+    assert_eq!(set.await, Ok(()));
+    let again = Connector {
+        secrets: Some(sealed("the same, sealed again")),
+        created_at: NOW.after(HOUR),
+        updated_at: NOW.after(HOUR),
+        ..declared.clone()
+    };
+    assert_eq!(put(&again, false).await, Ok(false));
+    let standing = Connector {
+        fault: Some(fault),
+        ..declared.clone()
+    };
+    assert_eq!(row(&stored(world, "scl_1").await), row(&standing));
+
+    let written = Connector {
+        created_at: declared.created_at,
+        ..again.clone()
+    };
+    assert_eq!(put(&again, true).await, Ok(true));
+    assert_eq!(row(&stored(world, "scl_1").await), row(&written));
+    let renamed = Connector {
+        name: "renamed".to_owned(),
+        ..written
+    };
+    assert_eq!(put(&renamed, false).await, Ok(true));
+    assert_eq!(row(&stored(world, "scl_1").await), row(&renamed));
+
+    let of_theirs = Connector {
+        team: world.theirs.clone(),
+        ..renamed
+    };
+    assert_eq!(
+        put(&of_theirs, true).await,
+        Err(StoreError::Taken("connector.id"))
+    );
+    world.connector("scl_2").await;
+    let uid_of_another = Connector {
+        uid: "scl_2/uid".to_owned(),
+        ..declared
+    };
+    assert_eq!(
+        put(&uid_of_another, false).await,
+        Err(StoreError::Taken("connector.uid"))
+    );
+}
+
+pub async fn a_declared_connector_comes_back_after_its_deletion(world: &World) {
+    let declared = world.connector("scl_1").await;
+    world.delete(&declared, NOW.after(HOUR)).await;
+    let event = || world.event(EventKind::Applied);
+    assert_eq!(
+        world.store.put_connector(&declared, false, &event()).await,
+        Ok(true)
+    );
+    assert_eq!(row(&stored(world, "scl_1/uid").await), row(&declared));
+    assert_eq!(
+        world.store.put_connector(&declared, false, &event()).await,
+        Ok(false)
+    );
+}
+
+pub async fn an_id_beats_a_uid(world: &World) {
+    let first = world.connector("scl_1").await;
+    let uid_is_an_id = Connector {
+        uid: "scl_1".to_owned(),
+        ..fixtures::connector("scl_2", &world.ours)
+    };
+    let event = world.event(EventKind::ConnectorCreated);
+    let created = world
+        .store
+        .create_connector(&uid_is_an_id, &[], &event)
+        .await;
+    assert_eq!(created, Ok(()));
+    assert_eq!(stored(world, "scl_1").await.id, first.id);
+    world.delete(&first, NOW).await;
+    assert_eq!(
+        stored(world, "scl_1").await.id,
+        first.id,
+        "also when it is deleted"
+    );
+    assert!(
+        world
+            .store
+            .connector(&world.ours, "scl_1/uid")
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+pub async fn a_deletion_destroys_the_secrets_and_ends_what_hangs_on_it(world: &World) {
+    let store = &world.store;
+    let connector = world.connector("scl_1").await;
+    let neighbour = world.connector("scl_2").await;
+    let project = "prj_ours".into();
+    for id in [&connector.id, &neighbour.id] {
+        let event = world.event(EventKind::LinkPut);
+        let linked = store
+            .put_link(&link(&world.ours, id, &project), &event)
+            .await;
+        assert!(linked.is_ok());
+    }
+    let pending = world.authorization(&connector, "sca_1").await;
+    let pending_there = world.authorization(&neighbour, "sca_2").await;
+    let (one, set) = world.connection(&connector, "conn_1").await;
+    let (two, _) = world.connection(&connector, "conn_2").await;
+    let (there, _) = world.connection(&neighbour, "conn_3").await;
+    world.begin(&set, "n").await;
+
+    let at = NOW.after(HOUR);
+    let event = || world.event(EventKind::ConnectorDeleted);
+    let theirs = store
+        .delete_connector(&world.theirs, &connector.id, at, &event())
+        .await;
+    assert_eq!(theirs, MISSING);
+    let deleted = event();
+    let ours = store
+        .delete_connector(&world.ours, &connector.id, at, &deleted)
+        .await;
+    assert_eq!(ours, Ok(()));
+    let again = store
+        .delete_connector(&world.ours, &connector.id, at, &event())
+        .await;
+    assert_eq!(again, MISSING);
+
+    let expected = Connector {
+        secrets: None,
+        updated_by: deleted.actor.clone(),
+        updated_at: at,
+        deleted_at: Some(at),
+        ..connector.clone()
+    };
+    assert_eq!(row(&stored(world, "scl_1").await), row(&expected));
+    assert_eq!(store.links(&world.ours, &connector.id).await, Ok(vec![]));
+    let ended = store.authorization(&pending.id).await.unwrap().unwrap();
+    assert_eq!(ended.state, AuthorizationState::Canceled);
+    for connection in [&one, &two] {
+        let live = world.live(connection).await;
+        assert_eq!(live.connection.state, ConnectionState::Revoked);
+        assert_eq!(live.connection.updated_at, at);
+        assert!(live.sets.is_empty());
+    }
+    assert_eq!(
+        world.begin(&set, "n").await,
+        grantry_core::store::Begin::Moved
+    );
+    let queued = store
+        .due_revocations(NOW.after(100 * HOUR), MINUTE, 10)
+        .await;
+    assert!(
+        queued.unwrap().is_empty(),
+        "the provider is not asked: its client is gone"
+    );
+
+    // One line for the connector, one for each connection.
+    assert_eq!(world.log(EventKind::ConnectorDeleted).await, [deleted]);
+    let mut connections: Vec<_> = world.log(EventKind::ConnectionRevoked).await;
+    connections.sort_by(|a, b| a.connection.cmp(&b.connection));
+    let about: Vec<_> = connections
+        .iter()
+        .filter_map(|event| event.connection.clone())
+        .collect();
+    assert_eq!(about, [one.id, two.id]);
+
+    // The neighbour is as it was.
+    assert_eq!(row(&stored(world, "scl_2").await), row(&neighbour));
+    assert_eq!(
+        store.links(&world.ours, &neighbour.id).await.unwrap().len(),
+        1
+    );
+    assert_eq!(
+        store.authorization(&pending_there.id).await,
+        Ok(Some(pending_there))
+    );
+    assert_eq!(world.live(&there).await.sets.len(), 1);
+}
+
+pub async fn a_fault_is_set_and_cleared(world: &World) {
+    let connector = world.connector("scl_1").await;
+    let set = async |team, fault, event| {
+        world
+            .store
+            .set_fault(team, &connector.id, fault, event)
+            .await
+    };
+    let (fault, event) = (fault(), world.event(EventKind::ConnectorFaulted));
+    assert_eq!(set(&world.ours, None, None).await, Ok(()));
+    let cleared = Connector {
+        fault: None,
+        ..connector.clone()
+    };
+    assert_eq!(row(&stored(world, "scl_1").await), row(&cleared));
+    assert_eq!(set(&world.ours, Some(&fault), Some(&event)).await, Ok(()));
+    assert_eq!(stored(world, "scl_1").await.fault, Some(fault.clone()));
+    assert_eq!(world.log(event.kind).await, std::slice::from_ref(&event));
+    assert_eq!(set(&world.theirs, None, None).await, MISSING);
+    assert_eq!(stored(world, "scl_1").await.fault, Some(fault.clone()));
+    world.delete(&connector, NOW).await;
+    assert_eq!(set(&world.ours, None, None).await, MISSING);
+}
+
+pub async fn a_link_is_put_and_removed(world: &World) {
+    let store = &world.store;
+    let connector = world.connector("scl_1").await;
+    let theirs = world.connector_of("scl_theirs", &world.theirs).await;
+    let ours = link(&world.ours, &connector.id, &"prj_ours".into());
+    let event = || world.event(EventKind::LinkPut);
+    assert_eq!(store.put_link(&ours, &event()).await, Ok(ours.clone()));
+    let changed = Link {
+        environments: vec!["preview".into()],
+        created_at: NOW.after(HOUR),
+        updated_at: NOW.after(HOUR),
+        ..ours.clone()
+    };
+    let expected = Link {
+        created_at: ours.created_at,
+        ..changed.clone()
+    };
+    assert_eq!(
+        store.put_link(&changed, &event()).await,
+        Ok(expected.clone())
+    );
+    let all = store.links(&world.ours, &connector.id).await;
+    assert_eq!(all, Ok(vec![expected]));
+    assert_eq!(store.links(&world.theirs, &connector.id).await, Ok(vec![]));
+
+    let (our_project, their_project) = ("prj_ours".into(), "prj_theirs".into());
+    let table = [
+        (&theirs.id, &our_project, StoreError::Missing("connector")),
+        (
+            &connector.id,
+            &their_project,
+            StoreError::Missing("project"),
+        ),
+    ];
+    for (connector, project, error) in table {
+        let put = store
+            .put_link(&link(&world.ours, connector, project), &event())
+            .await;
+        assert_eq!(put, Err(error));
+    }
+    let remove = async |team| {
+        let event = world.event(EventKind::LinkDeleted);
+        store
+            .delete_link(team, &connector.id, &our_project, &event)
+            .await
+    };
+    let missing = Err(StoreError::Missing("link"));
+    assert_eq!(remove(&world.theirs).await, missing);
+    assert_eq!(remove(&world.ours).await, Ok(()));
+    assert_eq!(remove(&world.ours).await, missing);
+    assert_eq!(world.events_of(EventKind::LinkDeleted).await, 1);
+    world.delete(&connector, NOW).await;
+    let put = store.put_link(&ours, &event()).await;
+    assert_eq!(put, Err(StoreError::Missing("connector")));
 }

@@ -1,20 +1,39 @@
 //! The suite that every backend has to pass, and that says what the traits' words mean.
 //!
 //! A case is a function over a [`World`]; [`contract_tests!`](crate::contract_tests) makes a test of
-//! each, on a new database every time.
+//! each, on a new database every time. `tests.rs` sees to it that every method of the traits is
+//! called here and every case is in the list.
+#![expect(missing_docs, reason = "a case is named by the behaviour it shows")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "the suite is test code, for the tests of several crates"
+)]
 
 mod fixtures;
 
+pub mod atomicity;
+pub mod connect;
+pub mod connections;
 pub mod connectors;
+pub mod feed;
+pub mod lists;
+pub mod refresh;
+pub mod revocations;
+pub mod system;
+pub mod tenancy;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use grantry_core::Timestamp;
 use grantry_core::ids::TeamId;
-use grantry_core::nouns::{Connection, Connector, Event, EventKind, TokenSet};
-use grantry_core::store::{EventFilter, Page, Store};
+use grantry_core::nouns::{Authorization, Connection, Connector, Event, EventKind, TokenSet};
+use grantry_core::store::{Begin, EventFilter, Live, Page, RevocationScope, Store};
 use grantry_core::testing::ManualClock;
 
+use crate::backend::Value;
 use crate::rows::Noun;
 
 /// A database with two teams in two accounts, `ours` and `theirs`, and a project in each.
@@ -59,30 +78,99 @@ impl World {
 
     /// A stored connector of our team.
     async fn connector(&self, id: &str) -> Connector {
-        let connector = fixtures::connector(id, &self.ours);
+        self.connector_of(id, &self.ours).await
+    }
+
+    async fn connector_of(&self, id: &str, team: &TeamId) -> Connector {
+        let connector = fixtures::connector(id, team);
         let event = self.event(EventKind::ConnectorCreated);
         let created = self.store.create_connector(&connector, &[], &event).await;
         assert_eq!(created, Ok(()));
         connector
     }
 
-    /// A stored connection of our team, for the user of the same name, with one set: `{id} set`.
+    async fn delete(&self, connector: &Connector, at: Timestamp) {
+        let event = self.event(EventKind::ConnectorDeleted);
+        let Connector { team, id, .. } = connector;
+        assert_eq!(
+            self.store.delete_connector(team, id, at, &event).await,
+            Ok(())
+        );
+    }
+
+    /// A stored pending authorization of the connector.
+    async fn authorization(&self, connector: &Connector, id: &str) -> Authorization {
+        let authorization = fixtures::authorization(id, &connector.team, &connector.id);
+        let event = self.event(EventKind::AuthorizationRequested);
+        let created = self
+            .store
+            .create_authorization(&authorization, &event)
+            .await;
+        assert_eq!(created, Ok(()));
+        authorization
+    }
+
+    /// A stored connection, for the user of the same name, with one set: `{id} set`.
     async fn connection(&self, connector: &Connector, id: &str) -> (Connection, TokenSet) {
         let grant = fixtures::grant(&connector.id, id);
         let connection = fixtures::connection(id, &connector.team, grant);
         let set = fixtures::token_set(&format!("{id} set"), &connection, "main");
-        let event = self.event(EventKind::ConnectionImported);
-        let sets = std::slice::from_ref(&set);
-        let imported = self
-            .store
-            .import_connection(&connection, sets, &event)
-            .await;
-        assert_eq!(imported, Ok(true));
+        self.import(&connection, std::slice::from_ref(&set)).await;
         (connection, set)
+    }
+
+    async fn import(&self, connection: &Connection, sets: &[TokenSet]) {
+        let event = self.event(EventKind::ConnectionImported);
+        let imported = self.store.import_connection(connection, sets, &event).await;
+        assert_eq!(imported, Ok(true));
+    }
+
+    async fn revoke(&self, connection: &Connection) {
+        let scope = RevocationScope {
+            connection: Some(connection.id.clone()),
+            ..scope(connection)
+        };
+        let event = self.event(EventKind::ConnectionRevoked);
+        let ended = self
+            .store
+            .revoke(
+                &connection.team,
+                &scope,
+                fixtures::NOW,
+                fixtures::MINUTE,
+                &event,
+            )
+            .await;
+        assert_eq!(ended.map(|queued| queued.len()), Ok(1));
+    }
+
+    async fn live(&self, connection: &Connection) -> Live {
+        let found = self
+            .store
+            .connection(&connection.team, &connection.id)
+            .await;
+        found.unwrap().unwrap()
+    }
+
+    /// The next attempt of `set`, with a lease of one minute.
+    async fn begin(&self, set: &TokenSet, node: &str) -> Begin {
+        let begun = self
+            .store
+            .begin_attempt(&set.team, &set.id, node, fixtures::MINUTE);
+        begun.await.unwrap()
+    }
+
+    /// Lets time pass for the database.
+    fn pass(&self, duration: Duration) {
+        self.clock.advance(duration);
     }
 
     /// How many lines of our team's log are of this kind.
     async fn events_of(&self, kind: EventKind) -> usize {
+        self.log(kind).await.len()
+    }
+
+    async fn log(&self, kind: EventKind) -> Vec<Event> {
         let filter = EventFilter {
             kind: Some(kind),
             ..EventFilter::default()
@@ -91,17 +179,48 @@ impl World {
             .store
             .events(&self.ours, &filter, &Page::first(1000))
             .await;
-        events.map_or(0, |events| events.len())
+        events.unwrap()
+    }
+}
+
+/// Every live connection of the connection's connector.
+fn scope(connection: &Connection) -> RevocationScope {
+    RevocationScope {
+        connector: connection.grant.connector.clone(),
+        connection: None,
+        subject: None,
+        environment: None,
+        installation: None,
     }
 }
 
 /// A row, so that nouns that cannot be compared or printed can be.
-fn row<N: Noun>(noun: &N) -> Vec<crate::backend::Value> {
+fn row<N: Noun>(noun: &N) -> Vec<Value> {
     noun.to_row()
 }
 
-fn rows<N: Noun>(nouns: &[N]) -> Vec<Vec<crate::backend::Value>> {
+fn rows<N: Noun>(nouns: &[N]) -> Vec<Vec<Value>> {
     nouns.iter().map(row).collect()
+}
+
+/// Runs `count` of a call at the same time; the answers, in the calls' order.
+async fn parallel<T, F>(
+    count: usize,
+    call: impl Fn(Arc<dyn Store>, usize) -> F,
+    world: &World,
+) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let calls: Vec<_> = (0..count)
+        .map(|number| tokio::spawn(call(Arc::clone(&world.store), number)))
+        .collect();
+    let mut answers = Vec::with_capacity(count);
+    for call in calls {
+        answers.push(call.await.unwrap());
+    }
+    answers
 }
 
 /// Makes a test of every case. `$open` is an async function from a [`ManualClock`] to an empty
@@ -110,14 +229,99 @@ fn rows<N: Noun>(nouns: &[N]) -> Vec<Vec<crate::backend::Value>> {
 macro_rules! contract_tests {
     ($open:path) => {
         $crate::contract_tests! { $open;
+            atomicity: [
+                a_failing_write_takes_nothing_but_itself_along,
+                a_failed_write_leaves_no_trace,
+            ]
+            system: [
+                the_database_answers,
+                the_first_key_check_stands,
+                a_team_has_one_active_data_key,
+                the_server_has_one_active_signing_key,
+                events_are_kept_once_and_read_back,
+                events_are_filtered,
+                a_lease_is_held_renewed_and_taken_over,
+                a_sweep_takes_only_what_nothing_can_need_again,
+            ]
+            feed: [
+                every_write_that_caches_must_hear_of_is_in_the_feed,
+                a_position_never_falls_back,
+            ]
+            tenancy: [
+                a_row_is_put_once_and_changed_once,
+                a_put_that_changes_nothing_writes_no_event,
+                a_team_keeps_its_account_and_its_slug_is_unique,
+                an_id_beats_a_slug_and_a_name,
+                people_are_unique_by_email_within_their_account,
+                a_membership_needs_a_team_and_a_person_of_its_account,
+                projects_belong_to_one_team,
+                a_key_is_known_by_its_hash,
+                keys_are_listed_by_how_far_they_reach,
+                a_key_is_revoked_once_and_can_come_back,
+            ]
             connectors: [
                 a_connector_reads_back_as_it_was_written,
+                an_id_is_taken_for_ever_and_a_uid_while_it_lives,
+                a_link_needs_a_project_of_the_team,
+                an_update_needs_the_row_it_was_made_from,
+                a_declared_connector_is_put_when_it_differs,
+                a_declared_connector_comes_back_after_its_deletion,
+                an_id_beats_a_uid,
+                a_deletion_destroys_the_secrets_and_ends_what_hangs_on_it,
+                a_fault_is_set_and_cleared,
+                a_link_is_put_and_removed,
+            ]
+            lists: [
+                connectors_are_filtered,
+                connections_are_filtered,
+                pages_are_complete_while_rows_go,
+                every_list_continues_after_its_last_row,
+                a_forged_cursor_finds_nothing,
+            ]
+            connect: [
+                an_authorization_needs_a_live_connector,
+                a_flow_needs_a_pending_authorization,
+                a_flow_is_taken_once,
+                a_flow_is_not_taken_when_it_has_expired,
+                an_authorization_ends_once,
+                a_consent_makes_a_connection,
+                a_second_consent_renews_the_connection,
+                a_consent_is_not_completed_twice_or_for_a_deleted_connector,
+                a_consent_never_takes_over_another_connection,
+            ]
+            connections: [
+                a_connection_is_found_by_grant_and_by_id,
+                an_import_never_overwrites,
+                an_import_needs_a_connector_and_a_free_id,
+                a_revoked_connection_can_be_imported_again,
+                an_old_flight_never_overwrites_what_was_made_anew,
+            ]
+            revocations: [
+                a_scope_ends_its_connections_and_no_others,
+                an_end_moves_the_sets_into_the_queue,
+                each_end_is_a_line_of_the_log,
+                a_due_revocation_is_claimed_by_one,
+                a_late_pair_is_queued_once_and_finished_once,
+            ]
+            refresh: [
+                attempts_are_counted_under_a_lease,
+                one_of_many_nodes_begins,
+                a_set_that_moved_is_not_presented,
+                an_attempt_without_a_verdict_is_kept_or_deleted,
+                a_new_pair_replaces_the_presented_one,
+                one_of_many_pairs_is_stored,
+                a_pair_for_a_revoked_connection_is_dead,
+                a_pair_and_a_revocation_never_both_win,
+                a_rejection_is_marked_once,
+                a_rejection_after_an_unknown_attempt_means_a_lost_response,
+                a_rejection_waits_for_another_node_and_yields_to_a_new_pair,
+                a_late_success_clears_a_rejection,
+                idle_sets_are_those_that_can_be_refreshed_now,
             ]
         }
     };
     ($open:path; $($module:ident: [$($case:ident,)*])*) => {$(
         mod $module {
-            #[expect(unused_imports, reason = "`$open` may be a path from the caller's module")]
             use super::*;
 
             $(
@@ -132,3 +336,6 @@ macro_rules! contract_tests {
         }
     )*};
 }
+
+#[cfg(test)]
+mod tests;

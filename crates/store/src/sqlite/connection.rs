@@ -114,11 +114,7 @@ pub(super) fn run(connection: &Connection, query: &Query) -> rusqlite::Result<Do
             rows: Vec::new(),
         });
     }
-    let columns: Arc<[String]> = statement
-        .column_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let columns: Arc<[String]> = statement.column_names().map(str::to_owned).collect();
     let mut found = statement.raw_query();
     let mut rows = Vec::new();
     while let Some(row) = found.next()? {

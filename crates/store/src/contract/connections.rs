@@ -1,0 +1,180 @@
+//! Connections: finding and importing.
+
+use grantry_core::StoreError;
+use grantry_core::nouns::{Connection, ConnectionState, EventKind, Grant, Subject, TokenSet};
+use grantry_core::store::Completion;
+
+use super::fixtures::{HOUR, NOW, connection, grant, token_set};
+use super::{World, row, rows};
+
+async fn import(world: &World, connection: &Connection, set: &str) -> Result<bool, StoreError> {
+    let sets = [token_set(set, connection, "main")];
+    let event = world.event(EventKind::ConnectionImported);
+    world
+        .store
+        .import_connection(connection, &sets, &event)
+        .await
+}
+
+pub async fn a_connection_is_found_by_grant_and_by_id(world: &World) {
+    let store = &world.store;
+    let connector = world.connector("scl_1").await;
+    let subjects = [
+        Subject::App,
+        Subject::Connection {
+            id: "conn_1".to_owned(),
+        },
+        Subject::User {
+            id: "u".to_owned(),
+            issuer: None,
+        },
+    ];
+    for (number, subject) in subjects.into_iter().enumerate() {
+        let grant = Grant {
+            subject,
+            installation: None,
+            ..grant(&connector.id, "u")
+        };
+        let made = connection(&format!("conn_{number}"), &world.ours, grant);
+        let set = |kind: &str| token_set(&format!("stk {number} {kind}"), &made, kind);
+        let bare = TokenSet {
+            access_expires_at: None,
+            refresh: None,
+            scope: None,
+            ..set("user")
+        };
+        let sets = [bare, set("bot")];
+        world.import(&made, &sets).await;
+        let by_kind = [row(&sets[1]), row(&sets[0])];
+
+        let by_grant = store
+            .connection_by_grant(&world.ours, &made.grant)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (by_grant.connection, rows(&by_grant.sets)),
+            (made.clone(), by_kind.to_vec())
+        );
+        let by_id = world.live(&made).await;
+        assert_eq!(
+            (by_id.connection, rows(&by_id.sets)),
+            (made.clone(), by_kind.to_vec())
+        );
+        let theirs = store
+            .connection_by_grant(&world.theirs, &made.grant)
+            .await
+            .unwrap();
+        assert!(theirs.is_none());
+        assert!(
+            store
+                .connection(&world.theirs, &made.id)
+                .await
+                .unwrap()
+                .is_none()
+        );
+
+        if number == 0 {
+            let scope = super::scope(&made);
+            let event = world.event(EventKind::ConnectionRevoked);
+            let ended = store.revoke(&world.ours, &scope, NOW, HOUR, &event).await;
+            assert_eq!(ended.unwrap().len(), 2);
+            let gone = store
+                .connection_by_grant(&world.ours, &made.grant)
+                .await
+                .unwrap();
+            assert!(gone.is_none(), "a revoked one is not found by its grant");
+            let revoked = world.live(&made).await;
+            assert_eq!(revoked.connection.state, ConnectionState::Revoked);
+            assert!(revoked.sets.is_empty());
+        }
+    }
+}
+
+pub async fn an_import_never_overwrites(world: &World) {
+    let connector = world.connector("scl_1").await;
+    let (standing, set) = world.connection(&connector, "u1").await;
+    let before = world.store.last_change().await;
+    let same_id = connection("u1", &world.ours, grant(&connector.id, "u2"));
+    let same_grant = connection("conn_2", &world.ours, grant(&connector.id, "u1"));
+    for again in [&standing, &same_id, &same_grant] {
+        assert_eq!(
+            import(world, again, "stk_new").await,
+            Ok(false),
+            "{again:?}"
+        );
+    }
+    let live = world.live(&standing).await;
+    assert_eq!(live.connection, standing);
+    assert_eq!(rows(&live.sets), [row(&set)]);
+    assert_eq!(world.events_of(EventKind::ConnectionImported).await, 1);
+    assert_eq!(world.store.last_change().await, before);
+}
+
+pub async fn an_import_needs_a_connector_and_a_free_id(world: &World) {
+    let connector = world.connector("scl_1").await;
+    let gone = world.connector("scl_gone").await;
+    world.delete(&gone, NOW).await;
+    let theirs = world.connector_of("scl_theirs", &world.theirs).await;
+    let (of_theirs, set) = world.connection(&theirs, "conn_theirs").await;
+    let missing = Err(StoreError::Missing("connector"));
+    let of = |id: &str, connector| connection(id, &world.ours, grant(connector, "u1"));
+    let table = [
+        (of("conn_1", &gone.id), "stk_1", missing.clone()),
+        (of("conn_1", &theirs.id), "stk_1", missing.clone()),
+        (of("conn_1", &"scl_nowhere".into()), "stk_1", missing),
+        (
+            of("conn_theirs", &connector.id),
+            "stk_1",
+            Err(StoreError::Taken("connection.id")),
+        ),
+        (
+            of("conn_1", &connector.id),
+            set.id.as_str(),
+            Err(StoreError::Taken("token_set.id")),
+        ),
+    ];
+    for (connection, set, expected) in table {
+        assert_eq!(
+            import(world, &connection, set).await,
+            expected,
+            "{connection:?}"
+        );
+    }
+    assert_eq!(world.live(&of_theirs).await.connection, of_theirs);
+    let found = world.store.connection(&world.ours, &"conn_1".into()).await;
+    assert!(found.unwrap().is_none(), "a refused import leaves nothing");
+}
+
+pub async fn a_revoked_connection_can_be_imported_again(world: &World) {
+    let connector = world.connector("scl_1").await;
+    let (old, _) = world.connection(&connector, "u1").await;
+    world.revoke(&old).await;
+    let new = Connection {
+        name: None,
+        created_at: NOW.after(HOUR),
+        ..old
+    };
+    assert_eq!(import(world, &new, "stk_new").await, Ok(true));
+    let live = world.live(&new).await;
+    assert_eq!(live.connection, new);
+    assert_eq!(live.sets.len(), 1);
+}
+
+pub async fn an_old_flight_never_overwrites_what_was_made_anew(world: &World) {
+    let connector = world.connector("scl_1").await;
+    let (old, presented) = world.connection(&connector, "u1").await;
+    world.begin(&presented, "n").await;
+    world.revoke(&old).await;
+    assert_eq!(import(world, &old, "stk_new").await, Ok(true));
+    let next = token_set("stk_late", &old, "main");
+    let event = world.event(EventKind::TokenRefreshed);
+    let late = world
+        .store
+        .complete(&world.ours, &presented.id, &next, &event)
+        .await;
+    assert_eq!(late, Ok(Completion::Superseded));
+    let sets = world.live(&old).await.sets;
+    assert_eq!(rows(&sets), [row(&token_set("stk_new", &old, "main"))]);
+    assert_eq!(world.events_of(EventKind::TokenRefreshed).await, 0);
+}

@@ -1,0 +1,166 @@
+//! The change feed: what caches must hear of.
+
+use grantry_core::nouns::{Connector, EventKind, Membership, Role};
+use grantry_core::store::{Change, ChangeKind, Retry};
+
+use super::fixtures::{HOUR, MINUTE, NOW, connection, fault, grant, key, link, token_set, user};
+use super::{World, scope};
+
+/// What has been fed since `position`, and the new position.
+async fn since(world: &World, position: &mut i64) -> Vec<(ChangeKind, String)> {
+    let changes = world.store.changes(*position).await.unwrap();
+    assert!(changes.windows(2).all(|pair| pair[0].seq < pair[1].seq));
+    assert!(changes.iter().all(|change| change.seq > *position));
+    *position = world.store.last_change().await.unwrap();
+    assert_eq!(
+        changes.last().map_or(*position, |change| change.seq),
+        *position
+    );
+    let fed = |Change { seq: _, kind, key }| (kind, key);
+    changes.into_iter().map(fed).collect()
+}
+
+pub async fn every_write_that_caches_must_hear_of_is_in_the_feed(world: &World) {
+    let World { store, ours, .. } = world;
+    let fed = |kind, key: &str| vec![(kind, key.to_owned())];
+    let event = || world.event(EventKind::Applied);
+    let mut position = 0;
+    let tenancy: Vec<_> = [
+        fed(ChangeKind::Team, "team_ours"),
+        fed(ChangeKind::Project, "prj_ours"),
+        fed(ChangeKind::Team, "team_theirs"),
+        fed(ChangeKind::Project, "prj_theirs"),
+    ]
+    .concat();
+    assert_eq!(since(world, &mut position).await, tenancy);
+
+    let person = user("usr_1", "acc_ours");
+    store.put_user(&person, &event()).await.unwrap();
+    assert_eq!(
+        since(world, &mut position).await,
+        fed(ChangeKind::User, "usr_1")
+    );
+    let membership = Membership {
+        team: ours.clone(),
+        user: person.id.clone(),
+        role: Role::Admin,
+    };
+    store.put_membership(&membership, &event()).await.unwrap();
+    assert_eq!(
+        since(world, &mut position).await,
+        fed(ChangeKind::User, "usr_1")
+    );
+    store.put_membership(&membership, &event()).await.unwrap();
+    assert_eq!(since(world, &mut position).await, vec![], "nothing changed");
+
+    let workload = key("key_1", "acc_ours", ours);
+    let hash: String = workload
+        .hash
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    store.put_key(&workload, &event()).await.unwrap();
+    assert_eq!(
+        since(world, &mut position).await,
+        fed(ChangeKind::Key, &hash)
+    );
+    store
+        .revoke_key(&workload.id, None, NOW, &event())
+        .await
+        .unwrap();
+    assert_eq!(
+        since(world, &mut position).await,
+        fed(ChangeKind::Key, &hash)
+    );
+
+    let made = world.connector("scl_1").await;
+    let connector = || fed(ChangeKind::Connector, "scl_1");
+    assert_eq!(since(world, &mut position).await, connector());
+    let changed = Connector {
+        name: "changed".to_owned(),
+        ..made.clone()
+    };
+    store
+        .update_connector(&changed, made.updated_at, &event())
+        .await
+        .unwrap();
+    assert_eq!(since(world, &mut position).await, connector());
+    store.put_connector(&made, false, &event()).await.unwrap();
+    assert_eq!(since(world, &mut position).await, connector());
+    store
+        .set_fault(ours, &made.id, Some(&fault()), None)
+        .await
+        .unwrap();
+    assert_eq!(since(world, &mut position).await, connector());
+    let project = "prj_ours".into();
+    store
+        .put_link(&link(ours, &made.id, &project), &event())
+        .await
+        .unwrap();
+    assert_eq!(since(world, &mut position).await, connector());
+    store
+        .delete_link(ours, &made.id, &project, &event())
+        .await
+        .unwrap();
+    assert_eq!(since(world, &mut position).await, connector());
+
+    let (live, set) = world.connection(&made, "conn_1").await;
+    let ended = || fed(ChangeKind::Connection, "conn_1");
+    assert_eq!(since(world, &mut position).await, ended());
+    world.begin(&set, "n").await;
+    let retry = Retry {
+        not_processed: true,
+        release: true,
+        not_before: NOW,
+    };
+    store
+        .end_attempt(ours, &set.id, "n", 1, &retry)
+        .await
+        .unwrap();
+    assert_eq!(since(world, &mut position).await, ended());
+    let next = token_set("next", &live, "main");
+    store
+        .complete(ours, &set.id, &next, &event())
+        .await
+        .unwrap();
+    assert_eq!(since(world, &mut position).await, ended());
+    store
+        .reject(ours, &next.id, "n", 1, &event())
+        .await
+        .unwrap();
+    assert_eq!(since(world, &mut position).await, ended());
+    store
+        .revoke(ours, &scope(&live), NOW, MINUTE, &event())
+        .await
+        .unwrap();
+    assert_eq!(since(world, &mut position).await, ended());
+
+    let authorization = world.authorization(&made, "sca_1").await;
+    let consented = connection("conn_2", ours, grant(&made.id, "u2"));
+    let complete = store
+        .complete_authorization(&authorization.id, &consented, &[], &event())
+        .await;
+    assert_eq!(complete, Ok(()));
+    assert_eq!(
+        since(world, &mut position).await,
+        fed(ChangeKind::Connection, "conn_2")
+    );
+    world.delete(&made, NOW).await;
+    let both = [connector(), fed(ChangeKind::Connection, "conn_2")].concat();
+    assert_eq!(since(world, &mut position).await, both);
+}
+
+pub async fn a_position_never_falls_back(world: &World) {
+    let position = world.store.last_change().await.unwrap();
+    world.pass(HOUR);
+    let swept = world.store.sweep(NOW.after(HOUR)).await.unwrap();
+    assert_eq!(
+        i64::try_from(swept).unwrap(),
+        position - 1,
+        "all changes but the newest"
+    );
+    assert_eq!(world.store.last_change().await, Ok(position));
+    assert_eq!(world.store.changes(position).await, Ok(vec![]));
+    world.connector("scl_1").await;
+    assert_eq!(world.store.last_change().await, Ok(position + 1));
+}

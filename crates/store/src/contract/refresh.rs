@@ -1,0 +1,451 @@
+//! The transactions of the refresh protocol.
+
+use std::time::Duration;
+
+use grantry_core::Timestamp;
+use grantry_core::error::ReconnectReason;
+use grantry_core::nouns::{Connection, ConnectionState, EventKind, TokenSet};
+use grantry_core::store::{Begin, Completion, Rejection, Retry};
+
+use super::fixtures::{HOUR, MINUTE, NOW, connection, grant, token_set};
+use super::{World, parallel, row, rows, scope};
+
+const fn go(number: u32, first_sent_at: Timestamp) -> Begin {
+    Begin::Go {
+        number,
+        first_sent_at,
+    }
+}
+
+/// The answer is lost; the flight goes on.
+const UNKNOWN: Retry = Retry {
+    not_processed: false,
+    release: false,
+    not_before: NOW,
+};
+
+async fn end(world: &World, set: &TokenSet, node: &str, number: u32, retry: Retry) {
+    let ended = world
+        .store
+        .end_attempt(&set.team, &set.id, node, number, &retry)
+        .await;
+    assert_eq!(ended, Ok(()));
+}
+
+async fn complete(world: &World, presented: &TokenSet, next: &TokenSet) -> Completion {
+    let event = world.event(EventKind::TokenRefreshed);
+    let completed = world
+        .store
+        .complete(&presented.team, &presented.id, next, &event);
+    completed.await.unwrap()
+}
+
+async fn reject(world: &World, set: &TokenSet, node: &str, number: u32) -> Rejection {
+    let event = world.event(EventKind::ConnectionNeedsReauth);
+    let rejected = world.store.reject(&set.team, &set.id, node, number, &event);
+    rejected.await.unwrap()
+}
+
+async fn one_set(world: &World) -> (Connection, TokenSet) {
+    let connector = world.connector("scl_1").await;
+    world.connection(&connector, "u1").await
+}
+
+pub async fn attempts_are_counted_under_a_lease(world: &World) {
+    let (_, set) = one_set(world).await;
+    assert_eq!(world.begin(&set, "a").await, go(1, NOW));
+    assert_eq!(world.begin(&set, "b").await, Begin::Held);
+    world.pass(MINUTE - Duration::from_secs(1));
+    assert_eq!(
+        world.begin(&set, "a").await,
+        go(2, NOW),
+        "its holder renews the lease"
+    );
+    world.pass(Duration::from_secs(59));
+    assert_eq!(
+        world.begin(&set, "b").await,
+        Begin::Held,
+        "the renewal counts"
+    );
+    world.pass(Duration::from_secs(1));
+    assert_eq!(
+        world.begin(&set, "b").await,
+        go(3, NOW),
+        "the count carries over to another node"
+    );
+    assert_eq!(world.begin(&set, "a").await, Begin::Held);
+}
+
+pub async fn one_of_many_nodes_begins(world: &World) {
+    let (_, set) = one_set(world).await;
+    let answers = parallel(
+        200,
+        |store, number| {
+            let set = set.clone();
+            let node = format!("node {number}");
+            async move {
+                store
+                    .begin_attempt(&set.team, &set.id, &node, MINUTE)
+                    .await
+                    .unwrap()
+            }
+        },
+        world,
+    )
+    .await;
+    assert_eq!(
+        answers
+            .iter()
+            .filter(|answer| **answer == go(1, NOW))
+            .count(),
+        1
+    );
+    assert_eq!(
+        answers
+            .iter()
+            .filter(|answer| **answer == Begin::Held)
+            .count(),
+        199
+    );
+}
+
+pub async fn a_set_that_moved_is_not_presented(world: &World) {
+    let (connection, set) = one_set(world).await;
+    let of_theirs = TokenSet {
+        team: world.theirs.clone(),
+        ..set.clone()
+    };
+    assert_eq!(world.begin(&of_theirs, "a").await, Begin::Moved);
+    let next = token_set("next", &connection, "main");
+    assert_eq!(complete(world, &set, &next).await, Completion::Stored);
+    assert_eq!(world.begin(&set, "a").await, Begin::Moved);
+    assert_eq!(world.begin(&next, "a").await, go(1, NOW));
+    reject(world, &next, "a", 1).await;
+    assert_eq!(
+        world.begin(&next, "a").await,
+        Begin::Moved,
+        "it needs a new consent"
+    );
+    world.revoke(&connection).await;
+    assert_eq!(world.begin(&next, "a").await, Begin::Moved);
+}
+
+pub async fn an_attempt_without_a_verdict_is_kept_or_deleted(world: &World) {
+    let (connection, set) = one_set(world).await;
+    let stored = async || world.live(&connection).await.sets.remove(0);
+    let later = NOW.after(HOUR);
+
+    // Unknown: kept, and the flight goes on under its lease.
+    assert_eq!(world.begin(&set, "a").await, go(1, NOW));
+    end(world, &set, "a", 1, UNKNOWN).await;
+    assert_eq!(world.begin(&set, "b").await, Begin::Held);
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.begin(&set, "a").await, go(2, NOW));
+
+    // Not processed, and over: that attempt is deleted, the lease free, one failure counted.
+    let over = Retry {
+        not_processed: true,
+        release: true,
+        not_before: later,
+    };
+    end(world, &set, "a", 2, over).await;
+    let expected = TokenSet {
+        failures: set.failures + 1,
+        not_before: later,
+        ..set.clone()
+    };
+    assert_eq!(row(&stored().await), row(&expected));
+    assert_eq!(
+        world.begin(&set, "b").await,
+        go(2, NOW),
+        "attempt 1 is still unknown"
+    );
+
+    // Who lost the lease cannot give it back, nor delete the other node's attempt.
+    end(world, &set, "a", 2, over).await;
+    assert_eq!(world.begin(&set, "c").await, Begin::Held);
+    assert_eq!(world.begin(&set, "b").await, go(3, NOW));
+
+    // Another team's, and a set that is not current: nothing.
+    let of_theirs = TokenSet {
+        team: world.theirs.clone(),
+        ..set.clone()
+    };
+    let before = stored().await;
+    end(world, &of_theirs, "b", 3, over).await;
+    assert_eq!(row(&stored().await), row(&before));
+    let next = token_set("next", &connection, "main");
+    assert_eq!(complete(world, &set, &next).await, Completion::Stored);
+    end(world, &set, "b", 3, over).await;
+    assert_eq!(row(&stored().await), row(&next));
+}
+
+pub async fn a_new_pair_replaces_the_presented_one(world: &World) {
+    let (connection, set) = one_set(world).await;
+    world.begin(&set, "a").await;
+    let next = token_set("next", &connection, "main");
+    assert_eq!(complete(world, &set, &next).await, Completion::Stored);
+    let live = world.live(&connection).await;
+    assert_eq!(
+        live.connection, connection,
+        "it was active before, so nothing changed"
+    );
+    assert_eq!(rows(&live.sets), [row(&next)]);
+    assert_eq!(
+        world.begin(&next, "b").await,
+        go(1, NOW),
+        "attempts and lease are gone"
+    );
+
+    // Said again, because the answer to the commit was lost.
+    assert_eq!(complete(world, &set, &next).await, Completion::Stored);
+    let late = token_set("late", &connection, "main");
+    assert_eq!(complete(world, &set, &late).await, Completion::Superseded);
+    let of_another_kind = token_set("late", &connection, "bot");
+    assert_eq!(
+        complete(world, &next, &of_another_kind).await,
+        Completion::Superseded
+    );
+    assert_eq!(rows(&world.live(&connection).await.sets), [row(&next)]);
+    assert_eq!(world.events_of(EventKind::TokenRefreshed).await, 1);
+}
+
+pub async fn one_of_many_pairs_is_stored(world: &World) {
+    let (connection, set) = one_set(world).await;
+    let (team, kind) = (&world.ours, EventKind::TokenRefreshed);
+    let answers = parallel(
+        50,
+        |store, number| {
+            let presented = set.id.clone();
+            let next = token_set(&format!("next {number}"), &connection, "main");
+            let event = super::fixtures::event(&format!("evt_refresh_{number}"), team, kind);
+            async move {
+                store
+                    .complete(&next.team, &presented, &next, &event)
+                    .await
+                    .unwrap()
+            }
+        },
+        world,
+    )
+    .await;
+    assert_eq!(
+        answers
+            .iter()
+            .filter(|answer| **answer == Completion::Stored)
+            .count(),
+        1
+    );
+    assert_eq!(
+        answers
+            .iter()
+            .filter(|answer| **answer == Completion::Superseded)
+            .count(),
+        49
+    );
+    assert_eq!(world.live(&connection).await.sets.len(), 1);
+    assert_eq!(world.events_of(kind).await, 1);
+}
+
+pub async fn a_pair_for_a_revoked_connection_is_dead(world: &World) {
+    let (connection, set) = one_set(world).await;
+    let next = token_set("next", &connection, "main");
+    let of_theirs = TokenSet {
+        team: world.theirs.clone(),
+        ..set.clone()
+    };
+    assert_eq!(complete(world, &of_theirs, &next).await, Completion::Dead);
+    world.revoke(&connection).await;
+    assert_eq!(complete(world, &set, &next).await, Completion::Dead);
+    assert!(world.live(&connection).await.sets.is_empty());
+
+    let connector = world.connector("scl_2").await;
+    let (connection, set) = world.connection(&connector, "u2").await;
+    world.delete(&connector, NOW).await;
+    let next = token_set("next", &connection, "main");
+    assert_eq!(complete(world, &set, &next).await, Completion::Dead);
+    let nowhere =
+        super::fixtures::connection("conn_nowhere", &world.ours, grant(&connector.id, "u3"));
+    let next = token_set("next", &nowhere, "main");
+    assert_eq!(complete(world, &set, &next).await, Completion::Dead);
+    assert_eq!(world.events_of(EventKind::TokenRefreshed).await, 0);
+}
+
+/// Whichever comes first: no live pair is left, and none is forgotten.
+pub async fn a_pair_and_a_revocation_never_both_win(world: &World) {
+    let connector = world.connector("scl_1").await;
+    for round in 0..40 {
+        let (connection, set) = world.connection(&connector, &format!("u{round}")).await;
+        let next = token_set(&format!("next {round}"), &connection, "main");
+        let revoked = {
+            let (store, connection) = (world.store.clone(), connection.clone());
+            let event = world.event(EventKind::ConnectionRevoked);
+            tokio::spawn(async move {
+                let scope = scope(&connection);
+                store
+                    .revoke(&connection.team, &scope, NOW, MINUTE, &event)
+                    .await
+                    .unwrap()
+            })
+        };
+        let completed = complete(world, &set, &next).await;
+        let queued: Vec<_> = revoked
+            .await
+            .unwrap()
+            .iter()
+            .map(|queued| queued.set.clone())
+            .collect();
+        let expected = match completed {
+            Completion::Stored => next.id,
+            Completion::Dead => set.id,
+            Completion::Superseded => panic!("there is no newer pair"),
+        };
+        assert_eq!(queued, [expected], "{completed:?}");
+        assert!(world.live(&connection).await.sets.is_empty());
+    }
+}
+
+pub async fn a_rejection_is_marked_once(world: &World) {
+    let (connection, set) = one_set(world).await;
+    assert_eq!(world.begin(&set, "a").await, go(1, NOW));
+    let marked = Rejection::Marked {
+        lost_response: false,
+    };
+    assert_eq!(reject(world, &set, "a", 1).await, marked);
+    let live = world.live(&connection).await;
+    let state = ConnectionState::NeedsReauth(ReconnectReason::Rejected);
+    assert_eq!(
+        (live.connection.state, live.connection.updated_at),
+        (state, NOW)
+    );
+    assert_eq!(rows(&live.sets), [row(&set)], "the set stays");
+    assert_eq!(reject(world, &set, "a", 1).await, marked);
+    let log = world.log(EventKind::ConnectionNeedsReauth).await;
+    assert_eq!(log.len(), 1);
+    assert_eq!(log[0].data["reason"], "rejected");
+    assert_eq!(log[0].data["why"], "test");
+}
+
+pub async fn a_rejection_after_an_unknown_attempt_means_a_lost_response(world: &World) {
+    let (connection, set) = one_set(world).await;
+    assert_eq!(world.begin(&set, "a").await, go(1, NOW));
+    end(world, &set, "a", 1, UNKNOWN).await;
+    assert_eq!(world.begin(&set, "a").await, go(2, NOW));
+    let lost = Rejection::Marked {
+        lost_response: true,
+    };
+    assert_eq!(reject(world, &set, "a", 2).await, lost);
+    let state = world.live(&connection).await.connection.state;
+    assert_eq!(
+        state,
+        ConnectionState::NeedsReauth(ReconnectReason::LostResponse)
+    );
+    let log = world.log(EventKind::ConnectionNeedsReauth).await;
+    assert_eq!(log[0].data["reason"], "lost_response");
+}
+
+pub async fn a_rejection_waits_for_another_node_and_yields_to_a_new_pair(world: &World) {
+    let (connection, set) = one_set(world).await;
+    assert_eq!(world.begin(&set, "a").await, go(1, NOW));
+    world.pass(MINUTE);
+    assert_eq!(world.begin(&set, "b").await, go(2, NOW));
+    assert_eq!(reject(world, &set, "a", 1).await, Rejection::Held);
+    let of_theirs = TokenSet {
+        team: world.theirs.clone(),
+        ..set.clone()
+    };
+    assert_eq!(reject(world, &of_theirs, "b", 2).await, Rejection::Moved);
+    let next = token_set("next", &connection, "main");
+    assert_eq!(complete(world, &set, &next).await, Completion::Stored);
+    assert_eq!(reject(world, &set, "a", 1).await, Rejection::Moved);
+    let live = world.live(&connection).await;
+    assert_eq!(live.connection.state, ConnectionState::Active);
+    assert_eq!(world.events_of(EventKind::ConnectionNeedsReauth).await, 0);
+    world.revoke(&connection).await;
+    assert_eq!(reject(world, &next, "a", 1).await, Rejection::Moved);
+}
+
+pub async fn a_late_success_clears_a_rejection(world: &World) {
+    let (connection, set) = one_set(world).await;
+    assert_eq!(world.begin(&set, "a").await, go(1, NOW));
+    world.pass(MINUTE);
+    assert_eq!(world.begin(&set, "b").await, go(2, NOW));
+    let lost = Rejection::Marked {
+        lost_response: true,
+    };
+    assert_eq!(reject(world, &set, "b", 2).await, lost);
+    let next = token_set("next", &connection, "main");
+    assert_eq!(
+        complete(world, &set, &next).await,
+        Completion::Stored,
+        "whoever holds the lease"
+    );
+    let live = world.live(&connection).await;
+    assert_eq!(live.connection.state, ConnectionState::Active);
+    assert_eq!(rows(&live.sets), [row(&next)]);
+}
+
+pub async fn idle_sets_are_those_that_can_be_refreshed_now(world: &World) {
+    let store = &world.store;
+    let connector = world.connector("scl_1").await;
+    let theirs = world.connector_of("scl_theirs", &world.theirs).await;
+    let gone = world.connector("scl_gone").await;
+    let since = NOW.after(HOUR);
+    let second = Duration::from_secs(1);
+    let make = async |id: &str,
+                      connector: &grantry_core::nouns::Connector,
+                      change: &dyn Fn(&mut TokenSet)| {
+        let made = connection(id, &connector.team, grant(&connector.id, id));
+        let mut set = token_set(&format!("{id} set"), &made, "main");
+        change(&mut set);
+        world.import(&made, std::slice::from_ref(&set)).await;
+        (made, set)
+    };
+    make("newer", &theirs, &|set| set.received_at = NOW.after(second)).await;
+    make("older", &connector, &|_| {}).await;
+    make("recent", &connector, &|set| set.received_at = since).await;
+    make("final", &connector, &|set| set.refresh = None).await;
+    make("waiting", &connector, &|set| {
+        set.not_before = NOW.after(second)
+    })
+    .await;
+    let (_, leased) = make("leased", &connector, &|_| {}).await;
+    let (_, rejected) = make("rejected", &connector, &|_| {}).await;
+    let (revoked, _) = make("revoked", &connector, &|_| {}).await;
+    make("gone", &gone, &|_| {}).await;
+    assert_eq!(world.begin(&leased, "a").await, go(1, NOW));
+    reject(world, &rejected, "a", 1).await;
+    world.revoke(&revoked).await;
+    world.delete(&gone, NOW).await;
+    // One of two sets of a connection: the other one is not handed out.
+    let two = connection("two", &world.ours, grant(&connector.id, "two"));
+    let recent = TokenSet {
+        received_at: since,
+        ..token_set("two user", &two, "user")
+    };
+    world
+        .import(&two, &[token_set("two bot", &two, "bot"), recent])
+        .await;
+
+    let idle = async |now, limit| {
+        let found = store.idle_sets(since, now, limit).await.unwrap();
+        let sets = found.iter().map(|live| {
+            assert_eq!(live.sets.len(), 1);
+            assert_eq!(live.sets[0].connection, live.connection.id);
+            live.sets[0].id.to_string()
+        });
+        sets.collect::<Vec<_>>()
+    };
+    assert_eq!(idle(NOW, 10).await, ["older set", "two bot", "newer set"]);
+    assert_eq!(idle(NOW, 1).await, ["older set"]);
+    let later = NOW.after(second);
+    assert_eq!(
+        idle(later, 10).await,
+        ["older set", "two bot", "waiting set", "newer set"]
+    );
+    world.pass(MINUTE);
+    assert_eq!(
+        idle(NOW, 10).await,
+        ["leased set", "older set", "two bot", "newer set"]
+    );
+}

@@ -1,0 +1,269 @@
+//! The end of connections, and the queue of what the provider has to be told.
+
+use std::time::Duration;
+
+use grantry_core::nouns::{ConnectionState, Environment, EventKind, Grant, Revocation, Subject};
+use grantry_core::store::{Begin, ConnectionFilter, Page, RevocationScope};
+
+use super::fixtures::{HOUR, MINUTE, NOW, connection, grant, revocation, token_set};
+use super::{World, parallel, row, rows, scope};
+
+pub async fn a_scope_ends_its_connections_and_no_others(world: &World) {
+    let store = &world.store;
+    let connector = world.connector("scl_1").await;
+    let neighbour = world.connector("scl_2").await;
+    let make = async |id: &str, environment: &str, installation: &str| {
+        let grant = Grant {
+            environment: environment.into(),
+            installation: Some(installation.to_owned()),
+            ..grant(&connector.id, id)
+        };
+        let made = connection(id, &world.ours, grant);
+        world
+            .import(&made, &[token_set(&format!("{id} set"), &made, "main")])
+            .await;
+        made
+    };
+    let one = make("u1", "production", "T1").await;
+    make("u2", "preview", "T1").await;
+    make("u3", "production", "T2").await;
+    make("u4", "preview", "T2").await;
+    world.connection(&neighbour, "u1 there").await;
+
+    let all = scope(&one);
+    let table = [
+        (
+            RevocationScope {
+                environment: Some(Environment::production()),
+                installation: Some("T2".to_owned()),
+                ..all.clone()
+            },
+            vec!["u3"],
+        ),
+        (
+            RevocationScope {
+                connection: Some("u1 there".into()),
+                ..all.clone()
+            },
+            vec![],
+        ),
+        (
+            RevocationScope {
+                connection: Some("u1".into()),
+                ..all.clone()
+            },
+            vec!["u1"],
+        ),
+        (
+            RevocationScope {
+                subject: Some(Subject::User {
+                    id: "u2".to_owned(),
+                    issuer: None,
+                }),
+                ..all.clone()
+            },
+            vec![],
+        ),
+        (
+            RevocationScope {
+                subject: Some(grant(&connector.id, "u2").subject),
+                ..all.clone()
+            },
+            vec!["u2"],
+        ),
+        (all.clone(), vec!["u4"]),
+        (all, vec![]),
+    ];
+    for (scope, expected) in table {
+        let theirs = store.count_connections(&world.theirs, &scope).await;
+        assert_eq!(theirs, Ok(0), "{scope:?}");
+        let event = world.event(EventKind::ConnectionRevoked);
+        let ended = store
+            .revoke(&world.theirs, &scope, NOW, MINUTE, &event)
+            .await;
+        assert!(ended.unwrap().is_empty(), "{scope:?}");
+        let ours = store.count_connections(&world.ours, &scope).await;
+        assert_eq!(
+            ours,
+            Ok(u64::try_from(expected.len()).unwrap()),
+            "{scope:?}"
+        );
+        let event = world.event(EventKind::ConnectionRevoked);
+        let ended = store
+            .revoke(&world.ours, &scope, NOW, MINUTE, &event)
+            .await
+            .unwrap();
+        let ids: Vec<_> = ended
+            .iter()
+            .map(|queued| queued.connection.as_str())
+            .collect();
+        assert_eq!(ids, expected, "{scope:?}");
+        assert_eq!(
+            store.count_connections(&world.ours, &scope).await,
+            Ok(0),
+            "{scope:?}"
+        );
+    }
+    let left = store
+        .connections(&world.ours, &ConnectionFilter::default(), &Page::first(10))
+        .await;
+    let left: Vec<_> = left
+        .unwrap()
+        .iter()
+        .map(|left| left.id.to_string())
+        .collect();
+    assert_eq!(left, ["u1 there"]);
+}
+
+pub async fn an_end_moves_the_sets_into_the_queue(world: &World) {
+    let store = &world.store;
+    let connector = world.connector("scl_1").await;
+    let (made, set) = world.connection(&connector, "u1").await;
+    assert!(matches!(world.begin(&set, "n").await, Begin::Go { .. }));
+    let at = NOW.after(HOUR);
+    let event = world.event(EventKind::ConnectionRevoked);
+    let queued = store
+        .revoke(&world.ours, &scope(&made), at, MINUTE, &event)
+        .await
+        .unwrap();
+    let expected = Revocation {
+        set: set.id.clone(),
+        team: world.ours.clone(),
+        connector: connector.id,
+        connection: made.id.clone(),
+        access: set.access.clone(),
+        refresh: set.refresh.clone(),
+        tries: 0,
+        created_at: at,
+        not_before: at.after(MINUTE),
+    };
+    assert_eq!(rows(&queued), [row(&expected)]);
+    let live = world.live(&made).await;
+    assert_eq!(live.connection.state, ConnectionState::Revoked);
+    assert_eq!(live.connection.updated_at, at);
+    assert!(live.sets.is_empty());
+    assert_eq!(world.begin(&set, "n").await, Begin::Moved);
+
+    // The caller tries first; the sweep gets it once the claim has run out.
+    let due = store.due_revocations(at, MINUTE, 10).await.unwrap();
+    assert!(due.is_empty());
+    let due = store
+        .due_revocations(at.after(MINUTE), MINUTE, 10)
+        .await
+        .unwrap();
+    assert_eq!(due.len(), 1);
+}
+
+pub async fn each_end_is_a_line_of_the_log(world: &World) {
+    let connector = world.connector("scl_1").await;
+    let (one, _) = world.connection(&connector, "u1").await;
+    world.connection(&connector, "u2").await;
+    world.connection(&connector, "u3").await;
+    let event = world.event(EventKind::ConnectionRevoked);
+    let ended = world
+        .store
+        .revoke(&world.ours, &scope(&one), NOW, MINUTE, &event)
+        .await;
+    assert_eq!(ended.unwrap().len(), 3);
+    let mut lines = world.log(EventKind::ConnectionRevoked).await;
+    lines.sort_by(|one, two| one.id.cmp(&two.id));
+    let ids: Vec<_> = lines.iter().map(|line| line.id.to_string()).collect();
+    let expected = ["", ".1", ".2"].map(|suffix| format!("{}{suffix}", event.id));
+    assert_eq!(ids, expected);
+    for (line, connection) in lines.into_iter().zip(["u1", "u2", "u3"]) {
+        let expected = grantry_core::nouns::Event {
+            id: line.id.clone(),
+            connection: Some(connection.into()),
+            ..event.clone()
+        };
+        assert_eq!(line, expected);
+    }
+    let again = world.event(EventKind::ConnectionRevoked);
+    let ended = world
+        .store
+        .revoke(&world.ours, &scope(&one), NOW, MINUTE, &again)
+        .await;
+    assert!(ended.unwrap().is_empty());
+    assert_eq!(
+        world.events_of(EventKind::ConnectionRevoked).await,
+        3,
+        "nothing ended, nothing logged"
+    );
+}
+
+pub async fn a_due_revocation_is_claimed_by_one(world: &World) {
+    let connector = world.connector("scl_1").await;
+    let (made, _) = world.connection(&connector, "u1").await;
+    for number in 0..30 {
+        let queued = revocation(&format!("stk_{number:02}"), &made);
+        assert_eq!(world.store.queue_revocation(&queued).await, Ok(()));
+    }
+    let now = NOW.after(MINUTE);
+    let early = world.store.due_revocations(NOW, HOUR, 100).await.unwrap();
+    assert!(early.is_empty());
+    let claimed = parallel(
+        10,
+        |store, _| async move { store.due_revocations(now, HOUR, 4).await.unwrap() },
+        world,
+    )
+    .await;
+    assert!(claimed.iter().all(|claim| claim.len() <= 4));
+    let mut sets: Vec<_> = claimed
+        .concat()
+        .iter()
+        .map(|claim| claim.set.clone())
+        .collect();
+    sets.sort();
+    sets.dedup();
+    assert_eq!(sets.len(), 30, "each is claimed by one worker");
+    assert!(
+        claimed
+            .concat()
+            .iter()
+            .all(|claim| claim.not_before == now.after(HOUR))
+    );
+    let next = world
+        .store
+        .due_revocations(now.after(HOUR), HOUR, 100)
+        .await
+        .unwrap();
+    assert_eq!(next.len(), 30, "a claim that led to nothing runs out");
+}
+
+pub async fn a_late_pair_is_queued_once_and_finished_once(world: &World) {
+    let store = &world.store;
+    let connector = world.connector("scl_1").await;
+    let (made, _) = world.connection(&connector, "u1").await;
+    let late = revocation("stk_late", &made);
+    assert_eq!(store.queue_revocation(&late).await, Ok(()));
+    assert_eq!(
+        store.queue_revocation(&late).await,
+        Ok(()),
+        "the first answer may be lost"
+    );
+    let due = async |at| store.due_revocations(at, Duration::ZERO, 10).await.unwrap();
+    let found = due(late.not_before).await;
+    assert_eq!(rows(&found), [row(&late)]);
+
+    let later = NOW.after(HOUR);
+    assert_eq!(store.retry_revocation(&late.set, later).await, Ok(()));
+    assert!(due(late.not_before).await.is_empty());
+    let tried = Revocation {
+        tries: late.tries + 1,
+        not_before: later,
+        ..late.clone()
+    };
+    assert_eq!(rows(&due(later).await), [row(&tried)]);
+    for _ in 0..2 {
+        let event = world.event(EventKind::ProviderRevoked);
+        assert_eq!(store.finish_revocation(&late.set, &event).await, Ok(()));
+    }
+    assert_eq!(world.events_of(EventKind::ProviderRevoked).await, 1);
+    assert!(due(later).await.is_empty());
+    assert_eq!(
+        store.retry_revocation(&late.set, later).await,
+        Ok(()),
+        "it is gone, and stays so"
+    );
+    assert!(due(later).await.is_empty());
+}

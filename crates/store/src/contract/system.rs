@@ -1,0 +1,281 @@
+//! Keys of the vault, events, leases, the sweep.
+
+use std::time::Duration;
+
+use grantry_core::StoreError;
+use grantry_core::nouns::{Actor, AuthorizationState, Event, EventKind};
+use grantry_core::store::{DataKey, EventFilter, KeyStatus, Page, SigningKey};
+use serde_json::json;
+
+use super::fixtures::{HOUR, MINUTE, NOW, digest, flow, map, sealed};
+use super::{World, parallel};
+
+pub async fn the_database_answers(world: &World) {
+    assert_eq!(world.store.ping().await, Ok(()));
+}
+
+pub async fn the_first_key_check_stands(world: &World) {
+    assert_eq!(world.store.read_key_check().await, Ok(None));
+    let answers = parallel(
+        20,
+        |store, number| async move {
+            store
+                .key_check(&sealed(&format!("{number}")))
+                .await
+                .unwrap()
+        },
+        world,
+    )
+    .await;
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:?}"
+    );
+    assert_eq!(
+        world.store.read_key_check().await,
+        Ok(Some(answers[0].clone()))
+    );
+}
+
+pub async fn a_team_has_one_active_data_key(world: &World) {
+    let key = |id: &str| DataKey {
+        id: id.to_owned(),
+        team: world.ours.clone(),
+        status: KeyStatus::Active,
+        sealed: sealed(id),
+        created_at: NOW,
+    };
+    let answers = parallel(
+        20,
+        |store, number| {
+            let key = key(&format!("dk_{number}"));
+            async move { store.add_data_key(&key).await.unwrap() }
+        },
+        world,
+    )
+    .await;
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:?}"
+    );
+    assert_eq!(answers[0], key(&answers[0].id));
+    assert_eq!(
+        world.store.data_keys(&world.ours).await,
+        Ok(vec![answers[0].clone()])
+    );
+
+    assert_eq!(world.store.data_keys(&world.theirs).await, Ok(vec![]));
+    let theirs = DataKey {
+        team: world.theirs.clone(),
+        ..key("dk_theirs")
+    };
+    assert_eq!(world.store.add_data_key(&theirs).await, Ok(theirs.clone()));
+    let same_id = DataKey {
+        team: "".into(),
+        ..theirs
+    };
+    let taken = Err(StoreError::Taken("data_key.id"));
+    assert_eq!(world.store.add_data_key(&same_id).await, taken);
+}
+
+pub async fn the_server_has_one_active_signing_key(world: &World) {
+    assert_eq!(world.store.signing_keys().await, Ok(vec![]));
+    let key = |kid: &str, status| SigningKey {
+        kid: kid.to_owned(),
+        status,
+        public_jwk: json!({"kty": "EC", "crv": "P-256"}),
+        sealed: sealed(kid),
+        created_at: NOW,
+    };
+    let first = key("kid_1", KeyStatus::Active);
+    assert_eq!(world.store.add_signing_key(&first).await, Ok(first.clone()));
+    let second = key("kid_2", KeyStatus::Active);
+    assert_eq!(
+        world.store.add_signing_key(&second).await,
+        Ok(first.clone())
+    );
+    // Keys that do not sign stand beside the active one; retired ones are not listed.
+    for (kid, status) in [
+        ("kid_3", KeyStatus::DecryptOnly),
+        ("kid_4", KeyStatus::Retired),
+    ] {
+        let answer = world.store.add_signing_key(&key(kid, status)).await;
+        assert_eq!(answer, Ok(first.clone()));
+    }
+    let verifying = key("kid_3", KeyStatus::DecryptOnly);
+    assert_eq!(world.store.signing_keys().await, Ok(vec![first, verifying]));
+}
+
+pub async fn events_are_kept_once_and_read_back(world: &World) {
+    let everything = EventFilter::default();
+    let list = || {
+        world.store.events(
+            &world.ours,
+            &everything,
+            &Page {
+                limit: 2,
+                after: None,
+            },
+        )
+    };
+    let before = list().await.unwrap();
+    let mut event = Event {
+        at: NOW.after(MINUTE),
+        actor: Actor::Project {
+            id: "prj_ours".to_owned(),
+            environment: "preview".into(),
+        },
+        connector: Some("scl_1".into()),
+        connection: Some("conn_1".into()),
+        ..world.event(EventKind::TokenRead)
+    };
+    assert_eq!(world.store.append_events(&[]).await, Ok(()));
+    let written = [
+        event.clone(),
+        Event {
+            team: None,
+            ..world.event(EventKind::Applied)
+        },
+    ];
+    assert_eq!(world.store.append_events(&written).await, Ok(()));
+    let found = list().await.unwrap();
+    assert_eq!(found[0], event);
+    assert_eq!(
+        found[1], before[0],
+        "an event of no team is in nobody's log"
+    );
+
+    // A batch with a line that is there already is refused whole.
+    event.data = map(json!({"why": "another"}));
+    let batch = [world.event(EventKind::TokenRead), event];
+    let taken = Err(StoreError::Taken("event.id"));
+    assert_eq!(world.store.append_events(&batch).await, taken);
+    assert_eq!(list().await, Ok(found));
+}
+
+pub async fn events_are_filtered(world: &World) {
+    let about = |kind, connector: &str, connection: &str| Event {
+        connector: Some(connector.into()),
+        connection: Some(connection.into()),
+        ..world.event(kind)
+    };
+    let [a, b, c] = [
+        about(EventKind::TokenRead, "scl_1", "conn_1"),
+        about(EventKind::TokenRead, "scl_1", "conn_2"),
+        about(EventKind::TokenRefreshed, "scl_2", "conn_3"),
+    ];
+    let theirs = Event {
+        team: Some(world.theirs.clone()),
+        ..about(EventKind::TokenRead, "scl_1", "conn_1")
+    };
+    let all = [a.clone(), b.clone(), c.clone(), theirs];
+    assert_eq!(world.store.append_events(&all).await, Ok(()));
+    let filter = |kind, connector: Option<&str>, connection: Option<&str>| EventFilter {
+        kind,
+        connector: connector.map(Into::into),
+        connection: connection.map(Into::into),
+    };
+    let table = [
+        (filter(Some(EventKind::TokenRead), None, None), vec![&b, &a]),
+        (filter(None, Some("scl_1"), None), vec![&b, &a]),
+        (filter(None, None, Some("conn_3")), vec![&c]),
+        (
+            filter(Some(EventKind::TokenRefreshed), Some("scl_1"), None),
+            vec![],
+        ),
+        (
+            filter(Some(EventKind::TokenRead), Some("scl_1"), Some("conn_2")),
+            vec![&b],
+        ),
+    ];
+    for (filter, expected) in table {
+        let found = world
+            .store
+            .events(&world.ours, &filter, &Page::first(10))
+            .await
+            .unwrap();
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{filter:?}");
+    }
+}
+
+pub async fn a_lease_is_held_renewed_and_taken_over(world: &World) {
+    let take = |owner| world.store.lease("sealer", owner, MINUTE);
+    assert_eq!(take("a").await, Ok(true));
+    assert_eq!(take("b").await, Ok(false));
+    world.pass(MINUTE - Duration::from_secs(1));
+    assert_eq!(take("a").await, Ok(true), "its owner renews it");
+    world.pass(MINUTE - Duration::from_secs(1));
+    assert_eq!(take("b").await, Ok(false), "the renewal counts");
+    world.pass(Duration::from_secs(1));
+    assert_eq!(take("b").await, Ok(true), "it has run out");
+    assert_eq!(take("a").await, Ok(false));
+    assert_eq!(world.store.lease("sweep", "a", MINUTE).await, Ok(true));
+
+    world.pass(HOUR);
+    let winners = parallel(
+        50,
+        |store, number| async move { store.lease("sealer", &format!("{number}"), MINUTE).await },
+        world,
+    )
+    .await;
+    assert_eq!(winners.iter().filter(|won| **won == Ok(true)).count(), 1);
+}
+
+pub async fn a_sweep_takes_only_what_nothing_can_need_again(world: &World) {
+    let store = &world.store;
+    let connector = world.connector("scl_1").await;
+    let [pending, ended] = [
+        world.authorization(&connector, "sca_pending").await,
+        world.authorization(&connector, "sca_ended").await,
+    ];
+    for (state, authorization) in [("unused", &pending), ("used", &pending)] {
+        assert_eq!(store.start_flow(&flow(state, authorization)).await, Ok(()));
+    }
+    assert_eq!(
+        store.take_flow(&digest("used"), NOW.after(MINUTE)).await,
+        Ok(true)
+    );
+    let canceled = (
+        AuthorizationState::Canceled,
+        world.event(EventKind::AuthorizationFailed),
+    );
+    let fail = store.fail_authorization(&ended.id, &canceled.0, &canceled.1);
+    assert_eq!(fail.await, Ok(()));
+    assert_eq!(store.lease("short", "a", MINUTE).await, Ok(true));
+
+    // What is there at each moment: used flow, unused flow, ended authorization, pending authorization.
+    let there = async || {
+        [
+            store.flow(&digest("used")).await.unwrap().is_some(),
+            store.flow(&digest("unused")).await.unwrap().is_some(),
+            store.authorization(&ended.id).await.unwrap().is_some(),
+            store.authorization(&pending.id).await.unwrap().is_some(),
+        ]
+    };
+    let second = Duration::from_secs(1);
+    let table = [
+        (NOW, [true, true, true, true]),
+        (NOW.after(second), [true, true, false, true]),
+        (NOW.after(MINUTE + second), [false, true, false, true]),
+        (NOW.after(10 * MINUTE + second), [false, false, false, true]),
+        (NOW.after(HOUR + second), [false, false, false, false]),
+    ];
+    for (before, expected) in table {
+        let gone = there()
+            .await
+            .iter()
+            .zip(expected)
+            .filter(|(was, is)| **was != *is)
+            .count();
+        let swept = store.sweep(before).await.unwrap();
+        assert_eq!(there().await, expected, "{before}");
+        assert!(swept >= u64::try_from(gone).unwrap(), "{before}: {swept}");
+    }
+    assert_eq!(
+        store.lease("short", "b", MINUTE).await,
+        Ok(false),
+        "a live lease stays"
+    );
+    world.pass(MINUTE);
+    assert_eq!(store.sweep(NOW).await, Ok(1), "only the lease had run out");
+}
