@@ -1,10 +1,11 @@
 //! What a token is asked for: the key under which connections are stored and found.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::ids::ConnectorId;
 
@@ -160,23 +161,33 @@ impl Grant {
             resources,
             details,
         } = self;
-        let mut sorted = [audience.clone(), resources.clone()];
-        sorted.iter_mut().for_each(|list| {
-            list.sort_unstable();
-            list.dedup();
-        });
         let details: Vec<Value> = details.iter().map(canonical).collect();
-        json!([
+        let parts = (
             subject,
             environment,
             installation,
             scopes,
-            sorted[0],
-            sorted[1],
-            details
-        ])
-        .to_string()
+            as_set(audience),
+            as_set(resources),
+            details,
+        );
+        #[expect(
+            clippy::expect_used,
+            reason = "text, lists of text and JSON values always serialise"
+        )]
+        serde_json::to_string(&parts).expect("text and JSON values serialise")
     }
+}
+
+/// Sorted and without duplicates; not copied when it is so already, as it nearly always is.
+fn as_set(list: &[String]) -> Cow<'_, [String]> {
+    if list.is_sorted_by(|a, b| a < b) {
+        return Cow::Borrowed(list);
+    }
+    let mut list = list.to_vec();
+    list.sort_unstable();
+    list.dedup();
+    Cow::Owned(list)
 }
 
 /// The same JSON value with object keys sorted at every depth.
@@ -197,6 +208,8 @@ fn canonical(value: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn grant() -> Grant {
