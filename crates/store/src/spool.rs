@@ -204,3 +204,6 @@ impl TryFrom<Entry> for Spooled {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

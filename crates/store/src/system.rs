@@ -134,7 +134,10 @@ impl<B: Backend> SystemStore for Db<B> {
 
     async fn last_change(&self) -> Stored<i64> {
         let newest = self
-            .first(select::<Change>("ORDER BY seq DESC LIMIT 1", vec![]))
+            .first(select::<Change>(
+                "WHERE seq = (SELECT MAX(seq) FROM changes)",
+                vec![],
+            ))
             .await?;
         Ok(newest.map_or(0, |change: Change| change.seq))
     }

@@ -13,25 +13,25 @@ use grantry_core::nouns::{
 use serde_json::{Map, Value, json};
 
 /// The instant of the suite's rows.
-pub(super) const NOW: Timestamp = Timestamp(1_767_225_600_000_000);
+pub(crate) const NOW: Timestamp = Timestamp(1_767_225_600_000_000);
 
-pub(super) const MINUTE: Duration = Duration::from_secs(60);
-pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-pub(super) fn map(value: Value) -> Map<String, Value> {
+pub(crate) fn map(value: Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
 }
 
 /// A digest that starts with `text`.
-pub(super) fn digest(text: &str) -> Digest {
+pub(crate) fn digest(text: &str) -> Digest {
     std::array::from_fn(|at| text.as_bytes().get(at).copied().unwrap_or(0xA5))
 }
 
-pub(super) fn sealed(text: &str) -> Sealed {
+pub(crate) fn sealed(text: &str) -> Sealed {
     Sealed([b"\0\xFF", text.as_bytes()].concat())
 }
 
-pub(super) fn account(id: &str) -> Account {
+pub(crate) fn account(id: &str) -> Account {
     Account {
         id: id.into(),
         name: format!("{id} GmbH"),
@@ -39,7 +39,7 @@ pub(super) fn account(id: &str) -> Account {
     }
 }
 
-pub(super) fn team(id: &str, account: &str) -> Team {
+pub(crate) fn team(id: &str, account: &str) -> Team {
     Team {
         id: id.into(),
         account: account.into(),
@@ -50,7 +50,7 @@ pub(super) fn team(id: &str, account: &str) -> Team {
     }
 }
 
-pub(super) fn user(id: &str, account: &str) -> User {
+pub(crate) fn user(id: &str, account: &str) -> User {
     User {
         id: id.into(),
         account: account.into(),
@@ -61,7 +61,7 @@ pub(super) fn user(id: &str, account: &str) -> User {
     }
 }
 
-pub(super) fn project(id: &str, team: &TeamId) -> Project {
+pub(crate) fn project(id: &str, team: &TeamId) -> Project {
     Project {
         id: id.into(),
         team: team.clone(),
@@ -76,7 +76,7 @@ pub(super) fn project(id: &str, team: &TeamId) -> Project {
 }
 
 /// A workload's key of a team.
-pub(super) fn key(id: &str, account: &str, team: &TeamId) -> Key {
+pub(crate) fn key(id: &str, account: &str, team: &TeamId) -> Key {
     Key {
         id: id.into(),
         hash: digest(id),
@@ -95,7 +95,7 @@ pub(super) fn key(id: &str, account: &str, team: &TeamId) -> Key {
     }
 }
 
-pub(super) fn connector(id: &str, team: &TeamId) -> Connector {
+pub(crate) fn connector(id: &str, team: &TeamId) -> Connector {
     Connector {
         id: id.into(),
         team: team.clone(),
@@ -130,7 +130,7 @@ pub(super) fn connector(id: &str, team: &TeamId) -> Connector {
     }
 }
 
-pub(super) fn fault() -> Fault {
+pub(crate) fn fault() -> Fault {
     Fault {
         code: "invalid_client".to_owned(),
         count: 3,
@@ -139,7 +139,7 @@ pub(super) fn fault() -> Fault {
     }
 }
 
-pub(super) fn link(team: &TeamId, connector: &ConnectorId, project: &ProjectId) -> Link {
+pub(crate) fn link(team: &TeamId, connector: &ConnectorId, project: &ProjectId) -> Link {
     Link {
         team: team.clone(),
         connector: connector.clone(),
@@ -151,7 +151,7 @@ pub(super) fn link(team: &TeamId, connector: &ConnectorId, project: &ProjectId) 
 }
 
 /// The grant of the user `user`, with every part filled.
-pub(super) fn grant(connector: &ConnectorId, user: &str) -> Grant {
+pub(crate) fn grant(connector: &ConnectorId, user: &str) -> Grant {
     Grant {
         connector: connector.clone(),
         subject: Subject::User {
@@ -167,7 +167,7 @@ pub(super) fn grant(connector: &ConnectorId, user: &str) -> Grant {
     }
 }
 
-pub(super) fn authorization(id: &str, team: &TeamId, connector: &ConnectorId) -> Authorization {
+pub(crate) fn authorization(id: &str, team: &TeamId, connector: &ConnectorId) -> Authorization {
     Authorization {
         id: id.into(),
         team: team.clone(),
@@ -188,7 +188,7 @@ pub(super) fn authorization(id: &str, team: &TeamId, connector: &ConnectorId) ->
     }
 }
 
-pub(super) fn flow(state: &str, authorization: &Authorization) -> Flow {
+pub(crate) fn flow(state: &str, authorization: &Authorization) -> Flow {
     Flow {
         state: digest(state),
         team: authorization.team.clone(),
@@ -204,7 +204,7 @@ pub(super) fn flow(state: &str, authorization: &Authorization) -> Flow {
     }
 }
 
-pub(super) fn connection(id: &str, team: &TeamId, grant: Grant) -> Connection {
+pub(crate) fn connection(id: &str, team: &TeamId, grant: Grant) -> Connection {
     Connection {
         id: id.into(),
         team: team.clone(),
@@ -217,7 +217,7 @@ pub(super) fn connection(id: &str, team: &TeamId, grant: Grant) -> Connection {
     }
 }
 
-pub(super) fn token_set(id: &str, connection: &Connection, kind: &str) -> TokenSet {
+pub(crate) fn token_set(id: &str, connection: &Connection, kind: &str) -> TokenSet {
     TokenSet {
         id: id.into(),
         team: connection.team.clone(),
@@ -234,7 +234,7 @@ pub(super) fn token_set(id: &str, connection: &Connection, kind: &str) -> TokenS
     }
 }
 
-pub(super) fn revocation(set: &str, connection: &Connection) -> Revocation {
+pub(crate) fn revocation(set: &str, connection: &Connection) -> Revocation {
     Revocation {
         set: set.into(),
         team: connection.team.clone(),
@@ -248,7 +248,7 @@ pub(super) fn revocation(set: &str, connection: &Connection) -> Revocation {
     }
 }
 
-pub(super) fn event(id: &str, team: &TeamId, kind: EventKind) -> Event {
+pub(crate) fn event(id: &str, team: &TeamId, kind: EventKind) -> Event {
     Event {
         id: id.into(),
         team: Some(team.clone()),
@@ -264,6 +264,6 @@ pub(super) fn event(id: &str, team: &TeamId, kind: EventKind) -> Event {
 }
 
 /// The id of the connection number `n`.
-pub(super) fn numbered(n: usize) -> ConnectionId {
+pub(crate) fn numbered(n: usize) -> ConnectionId {
     format!("conn_{n:03}").into()
 }

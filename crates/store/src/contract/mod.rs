@@ -9,7 +9,7 @@
     reason = "the suite is test code, for the tests of several crates"
 )]
 
-mod fixtures;
+pub(crate) mod fixtures;
 
 pub mod atomicity;
 pub mod connect;
@@ -31,7 +31,7 @@ use grantry_core::Timestamp;
 use grantry_core::ids::TeamId;
 use grantry_core::nouns::{Authorization, Connection, Connector, Event, EventKind, TokenSet};
 use grantry_core::store::{Begin, EventFilter, Live, Page, RevocationScope, Store};
-use grantry_core::testing::ManualClock;
+pub use grantry_core::testing::ManualClock;
 
 use crate::backend::Value;
 use crate::rows::Noun;
@@ -327,7 +327,7 @@ macro_rules! contract_tests {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
-                    let clock = grantry_core::testing::ManualClock::default();
+                    let clock = $crate::contract::ManualClock::default();
                     let store = $open(clock.clone()).await;
                     let world = $crate::contract::World::new(store, clock).await;
                     $crate::contract::$module::$case(&world).await;
