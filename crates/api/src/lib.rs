@@ -1,1 +1,56 @@
-//! api
+//! HTTP: the native API, the dialects of other vendors, and the pages for people.
+//!
+//! A dialect only translates; the engine decides. Every endpoint is a row of the route table
+//! ([`kit::route`]), from which the router, the OpenAPI document and the refusal test are made.
+
+pub mod dialects;
+pub mod kit;
+pub mod native;
+pub mod pages;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use grantry_core::Error;
+use grantry_engine::Engine;
+
+use kit::dialect::Dialect;
+use kit::edge::Edge;
+use kit::route::Route;
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct App {
+    /// The use cases.
+    pub engine: Arc<Engine>,
+    /// True for the control socket: whoever may open it is the operator, and needs no bearer.
+    pub local: bool,
+}
+
+/// The whole route table.
+pub fn all_routes() -> impl Iterator<Item = &'static Route> {
+    [native::ROUTES, dialects::vercel::ROUTES, pages::ROUTES]
+        .into_iter()
+        .flatten()
+}
+
+/// The service for one listener. Unknown paths and wrong methods are answered in the shape of their prefix.
+pub fn router(app: App) -> Router {
+    let edge = Edge::new(&app.engine.settings().node);
+    all_routes()
+        .fold(Router::new(), |router, route| {
+            router.route(route.path, (route.handler)(route))
+        })
+        .fallback(async |request: Request| refuse(&request, &Error::NotFound("path")))
+        .method_not_allowed_fallback(async |request: Request| {
+            refuse(&request, &Error::MethodNotAllowed)
+        })
+        .layer(edge)
+        .with_state(app)
+}
+
+fn refuse(request: &Request, error: &Error) -> Response {
+    Dialect::of(request.uri().path()).refuse(error)
+}

@@ -1,0 +1,4 @@
+//! The APIs of other vendors, each a translation: `wire` is its JSON, `map` leads to the engine and
+//! back, `error` answers every core error, `routes` is its part of the route table.
+
+pub mod vercel;

@@ -1,0 +1,58 @@
+//! Making answers.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use grantry_core::{Error, Result};
+use serde::Serialize;
+
+/// A JSON answer.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    typed(status, "application/json", body)
+}
+
+/// A JSON answer of another media type.
+pub fn typed(status: StatusCode, media_type: &'static str, body: &impl Serialize) -> Response {
+    // Only maps with keys that are no strings fail to serialise, and no wire type has one.
+    let Ok(bytes) = serde_json::to_vec(body) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let mut answer = Response::new(Body::from(bytes));
+    *answer.status_mut() = status;
+    let media_type = HeaderValue::from_static(media_type);
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, media_type);
+    answer
+}
+
+/// 200 with JSON.
+pub fn ok(body: &impl Serialize) -> Result<Response> {
+    Ok(json(StatusCode::OK, body))
+}
+
+/// 201 with JSON.
+pub fn created(body: &impl Serialize) -> Result<Response> {
+    Ok(json(StatusCode::CREATED, body))
+}
+
+/// 204.
+pub fn nothing() -> Result<Response> {
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `answer` with `Retry-After` (whole seconds, rounded up) where `error` knows when another try makes sense.
+pub fn with_retry(mut answer: Response, error: &Error) -> Response {
+    let wait = match error {
+        Error::Provider { retry_after, .. } => retry_after.map(|wait| wait.as_millis()),
+        Error::RateLimited { retry_after, .. } => Some(retry_after.as_millis()),
+        Error::Unavailable => Some(1_000),
+        _ => None,
+    };
+    if let Some(millis) = wait {
+        let seconds = u64::try_from(millis.div_ceil(1_000)).unwrap_or(u64::MAX);
+        let seconds = HeaderValue::from(seconds.max(1));
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    answer
+}

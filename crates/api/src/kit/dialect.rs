@@ -1,0 +1,109 @@
+//! Whose words a path is answered in.
+
+use axum::response::Response;
+use grantry_core::{Error, Problem, Result};
+
+use super::fields::Fields;
+
+/// An API that this server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Ours.
+    Native,
+    /// Vercel Connect, at the root; pages without an answer of their own use it too.
+    Vercel,
+}
+
+impl Dialect {
+    /// The dialect that `path` belongs to, known or not (design §3). `/api/v1/connect` is Vercel's.
+    pub fn of(path: &str) -> Self {
+        let under = |prefix: &str| {
+            path.strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let native = under("/api") && !under("/api/v1/connect");
+        if native || path == "/healthz" || path == "/readyz" {
+            Self::Native
+        } else {
+            Self::Vercel
+        }
+    }
+
+    /// The answer to a request that failed.
+    pub fn refuse(self, error: &Error) -> Response {
+        match self {
+            Self::Native => crate::native::error::answer(error),
+            Self::Vercel => crate::dialects::vercel::error::answer(error),
+        }
+    }
+
+    /// Query parameters that choose the team, with what they hold.
+    pub const fn team_parameters(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Native => &[("team", "Team id or slug; for account and server keys.")],
+            Self::Vercel => &[
+                ("teamId", "Team id; the key's own team when absent."),
+                ("slug", "Team slug; not together with teamId."),
+            ],
+        }
+    }
+
+    /// The team that a query chooses. An empty parameter is an absent one; two are a problem.
+    pub fn team(self, query: &Fields) -> Result<Option<&str>> {
+        let mut chosen = None;
+        for (name, _) in self.team_parameters() {
+            match (query.text(name).filter(|team| !team.is_empty()), chosen) {
+                (None, _) => {}
+                (Some(team), None) => chosen = Some((*name, team)),
+                (Some(_), Some((first, _))) => {
+                    let message = format!("must not be given together with {first}");
+                    return Err(Error::Invalid(vec![Problem::new(*name, message)]));
+                }
+            }
+        }
+        Ok(chosen.map(|(_, team)| team))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_answered_in_the_words_of_its_prefix() {
+        for (path, dialect) in [
+            ("/api/v1/connectors", Dialect::Native),
+            ("/api", Dialect::Native),
+            ("/api/v2/x", Dialect::Native),
+            ("/healthz", Dialect::Native),
+            ("/api/v1/connect/authorize/x", Dialect::Vercel),
+            ("/api/v1/connectors/connect", Dialect::Native),
+            ("/apiary", Dialect::Vercel),
+            ("/v1/connect/connectors", Dialect::Vercel),
+            ("/", Dialect::Vercel),
+        ] {
+            assert_eq!(Dialect::of(path), dialect, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_team_is_chosen_by_id_or_by_slug_but_not_by_both() {
+        let team = |query: &str| {
+            let query = Fields::of_query(query);
+            Dialect::Vercel
+                .team(&query)
+                .map(|team| team.map(str::to_owned))
+        };
+        assert_eq!(team(""), Ok(None));
+        assert_eq!(team("teamId=&slug="), Ok(None));
+        assert_eq!(team("teamId=team_1"), Ok(Some("team_1".to_owned())));
+        assert_eq!(team("slug=acme&teamId="), Ok(Some("acme".to_owned())));
+        assert_eq!(
+            team("slug=acme&teamId=team_1"),
+            Err(Error::invalid(
+                "slug",
+                "must not be given together with teamId"
+            ))
+        );
+    }
+}

@@ -1,0 +1,453 @@
+//! What a body or a query may hold: a table of rows that checks it, reads it and documents it.
+//!
+//! [`check`] reports every wrong field at once, by the path that the caller wrote. What passed the check
+//! is read by name from [`Fields`].
+
+use grantry_core::{Error, Problem, Result};
+use serde_json::{Map, Value};
+
+/// One field.
+#[derive(Clone, Copy)]
+pub struct Field {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// What it holds.
+    pub shape: Shape,
+    /// Whether it must be there.
+    pub required: bool,
+    /// For people.
+    pub about: &'static str,
+}
+
+/// What a field holds. `null` is the same as absence everywhere.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    /// Text of at most so many bytes, without control characters.
+    Text(usize),
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// `true` or `false`.
+    Bool,
+    /// `true`, `false` or `{"enabled": …}`: the two spellings of `triggers` (reference/vercel-connect A1).
+    Switch,
+    /// A whole number between these, in decimal digits where it comes in a query.
+    Integer(i64, i64),
+    /// At most [`ITEMS_MAX`] texts of at most so many bytes each.
+    Texts(usize),
+    /// An object with these fields only.
+    Object(&'static [Field]),
+    /// An object that the engine checks, or that is only kept.
+    Free,
+    /// At most [`ITEMS_MAX`] such objects.
+    FreeList,
+}
+
+/// Longest list in a body.
+pub const ITEMS_MAX: usize = 256;
+
+/// A field that may be left out.
+pub const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Field {
+    Field {
+        name,
+        shape,
+        required: false,
+        about,
+    }
+}
+
+/// A field that must be there.
+pub const fn required(name: &'static str, shape: Shape, about: &'static str) -> Field {
+    Field {
+        name,
+        shape,
+        required: true,
+        about,
+    }
+}
+
+/// A checked object. Fields that its table does not have read as absent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fields(Map<String, Value>);
+
+/// Checks a body against its rows.
+pub fn check(rows: &[Field], body: Map<String, Value>) -> Result<Fields> {
+    let mut problems = Vec::new();
+    object(rows, &body, "", &mut problems);
+    if problems.is_empty() {
+        Ok(Fields(body))
+    } else {
+        Err(Error::Invalid(problems))
+    }
+}
+
+/// Checks a query against its rows. Parameters that have no row are left alone: clients add their own.
+pub fn check_query(rows: &[Field], mut query: Fields) -> Result<Fields> {
+    let mut problems = Vec::new();
+    for row in rows {
+        let Some(value) = query.0.get_mut(row.name) else {
+            if row.required {
+                problems.push(Problem::new(row.name, "is required"));
+            }
+            continue;
+        };
+        let typed = match (&row.shape, value.as_str()) {
+            (Shape::Integer(..), Some(text)) => text.parse::<i64>().ok().map(Value::from),
+            (Shape::Bool, Some(text)) => text.parse::<bool>().ok().map(Value::from),
+            _ => None,
+        };
+        if let Some(typed) = typed {
+            *value = typed;
+        }
+        if let Some(complaint) = row.shape.complaint(value, row.name, &mut problems) {
+            problems.push(Problem::new(row.name, complaint));
+        }
+    }
+    if problems.is_empty() {
+        Ok(query)
+    } else {
+        Err(Error::Invalid(problems))
+    }
+}
+
+fn object(rows: &[Field], object: &Map<String, Value>, path: &str, problems: &mut Vec<Problem>) {
+    let at = |name: &str| match path {
+        "" => name.to_owned(),
+        path => format!("{path}.{name}"),
+    };
+    for name in object.keys() {
+        if !rows.iter().any(|row| row.name == name) {
+            let known: Vec<&str> = rows.iter().map(|row| row.name).collect();
+            let known = known.join(", ");
+            problems.push(Problem::new(
+                // The name is the caller's text: cut, so that an answer stays readable.
+                at(&name.chars().take(64).collect::<String>()),
+                match known.as_str() {
+                    "" => "is not a known field; none is".to_owned(),
+                    known => format!("is not a known field; known are {known}"),
+                },
+            ));
+        }
+    }
+    for row in rows {
+        match object.get(row.name).filter(|value| !value.is_null()) {
+            Some(value) => {
+                let found = problems.len();
+                let complaint = row.shape.complaint(value, row.name, problems);
+                for problem in &mut problems[found..] {
+                    problem.field = at(&problem.field);
+                }
+                if let Some(complaint) = complaint {
+                    problems.push(Problem::new(at(row.name), complaint));
+                }
+            }
+            None if row.required => problems.push(Problem::new(at(row.name), "is required")),
+            None => {}
+        }
+    }
+}
+
+impl Shape {
+    /// What is wrong with `value` as a whole; what is wrong inside it goes to `problems`, from `name` down.
+    fn complaint(&self, value: &Value, name: &str, problems: &mut Vec<Problem>) -> Option<String> {
+        match (self, value) {
+            (Self::Text(max), Value::String(text)) => text_complaint(text, *max),
+            (Self::Word(words), Value::String(word)) if words.contains(&word.as_str()) => None,
+            (Self::Bool | Self::Switch, Value::Bool(_)) | (Self::Free, Value::Object(_)) => None,
+            (Self::Switch, Value::Object(inner)) => {
+                object(SWITCH, inner, name, problems);
+                None
+            }
+            (Self::Object(rows), Value::Object(inner)) => {
+                object(rows, inner, name, problems);
+                None
+            }
+            (Self::Integer(least, most), Value::Number(number))
+                if number
+                    .as_i64()
+                    .is_some_and(|n| (*least..=*most).contains(&n)) =>
+            {
+                None
+            }
+            (Self::Texts(_) | Self::FreeList, Value::Array(items)) if items.len() > ITEMS_MAX => {
+                Some(format!("must have at most {ITEMS_MAX} items"))
+            }
+            (Self::Texts(max), Value::Array(items)) => {
+                for (index, item) in items.iter().enumerate() {
+                    if let Some(complaint) = Self::Text(*max).complaint(item, name, problems) {
+                        problems.push(Problem::new(format!("{name}[{index}]"), complaint));
+                    }
+                }
+                None
+            }
+            (Self::FreeList, Value::Array(items)) => {
+                for (index, item) in items.iter().enumerate() {
+                    if !item.is_object() {
+                        problems.push(Problem::new(
+                            format!("{name}[{index}]"),
+                            "must be an object",
+                        ));
+                    }
+                }
+                None
+            }
+            _ => Some(self.expectation()),
+        }
+    }
+
+    fn expectation(&self) -> String {
+        match self {
+            Self::Text(_) => "must be a string".to_owned(),
+            Self::Word(words) => format!("must be one of {}", words.join(", ")),
+            Self::Bool => "must be true or false".to_owned(),
+            Self::Switch => "must be true, false or {\"enabled\": true or false}".to_owned(),
+            Self::Integer(least, i64::MAX) => format!("must be a whole number from {least}"),
+            Self::Integer(least, most) => format!("must be a whole number from {least} to {most}"),
+            Self::Texts(_) => "must be a list of strings".to_owned(),
+            Self::Object(_) | Self::Free => "must be an object".to_owned(),
+            Self::FreeList => "must be a list of objects".to_owned(),
+        }
+    }
+}
+
+/// The long form of [`Shape::Switch`].
+pub const SWITCH: &[Field] = &[required("enabled", Shape::Bool, "Whether it is on.")];
+
+fn text_complaint(text: &str, bytes_max: usize) -> Option<String> {
+    if text.len() > bytes_max {
+        Some(format!("must be at most {bytes_max} bytes"))
+    } else if text.chars().any(char::is_control) {
+        Some("must not contain control characters".to_owned())
+    } else {
+        None
+    }
+}
+
+impl Fields {
+    /// The parameters of a query string, all of them texts. Of a parameter given twice the last one counts.
+    pub fn of_query(query: &str) -> Self {
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        Self(
+            pairs
+                .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
+                .collect(),
+        )
+    }
+
+    /// A text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+
+    /// A whole number.
+    pub fn integer(&self, name: &str) -> Option<i64> {
+        self.0.get(name).and_then(Value::as_i64)
+    }
+
+    /// A number of milliseconds or the like, which is never negative.
+    pub fn count(&self, name: &str) -> Option<u64> {
+        self.0.get(name).and_then(Value::as_u64)
+    }
+
+    /// A truth value; a [`Shape::Switch`] in either spelling.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        match self.0.get(name)? {
+            Value::Bool(flag) => Some(*flag),
+            Value::Object(long) => long.get("enabled").and_then(Value::as_bool),
+            _ => None,
+        }
+    }
+
+    /// Takes a text out.
+    pub fn take_text(&mut self, name: &str) -> Option<String> {
+        match self.0.get_mut(name).map(Value::take) {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Takes a list of texts out; `None` when it was not sent.
+    pub fn take_texts(&mut self, name: &str) -> Option<Vec<String>> {
+        let text = |item| match item {
+            Value::String(text) => Some(text),
+            _ => None,
+        };
+        Some(self.take_list(name)?.into_iter().filter_map(text).collect())
+    }
+
+    /// Takes a list out; `None` when it was not sent.
+    pub fn take_list(&mut self, name: &str) -> Option<Vec<Value>> {
+        match self.0.get_mut(name).map(Value::take) {
+            Some(Value::Array(items)) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// Takes an object with a table of its own out.
+    pub fn take_object(&mut self, name: &str) -> Option<Self> {
+        self.take_map(name).map(Self)
+    }
+
+    /// Takes a free object out.
+    pub fn take_map(&mut self, name: &str) -> Option<Map<String, Value>> {
+        match self.0.get_mut(name).map(Value::take) {
+            Some(Value::Object(map)) => Some(map),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const ROWS: &[Field] = &[
+        required("name", Shape::Text(8), ""),
+        optional("mode", Shape::Word(&["on", "off"]), ""),
+        optional("public", Shape::Bool, ""),
+        optional("triggers", Shape::Switch, ""),
+        optional("limit", Shape::Integer(1, 10), ""),
+        optional("scopes", Shape::Texts(4), ""),
+        optional(
+            "subject",
+            Shape::Object(&[
+                required("type", Shape::Text(8), ""),
+                optional("id", Shape::Text(8), ""),
+            ]),
+            "",
+        ),
+        optional("data", Shape::Free, ""),
+        optional("details", Shape::FreeList, ""),
+    ];
+
+    fn object(value: Value) -> Map<String, Value> {
+        match value {
+            Value::Object(map) => map,
+            other => panic!("not an object: {other}"),
+        }
+    }
+
+    fn problems(value: Value) -> Vec<String> {
+        match check(ROWS, object(value)) {
+            Err(Error::Invalid(problems)) => problems.into_iter().map(|p| p.field).collect(),
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_at_once_in_the_callers_spelling() {
+        assert_eq!(
+            problems(json!({
+                "mode": "maybe", "public": "yes", "triggers": {"on": true}, "limit": 11,
+                "scopes": ["ok", 7, "too long"], "subject": {"id": {}, "extra": 1}, "data": [],
+                "details": [{}, 1], "nmae": "x",
+            })),
+            [
+                "nmae",
+                "name",
+                "mode",
+                "public",
+                "triggers.on",
+                "triggers.enabled",
+                "limit",
+                "scopes[1]",
+                "scopes[2]",
+                "subject.extra",
+                "subject.type",
+                "subject.id",
+                "data",
+                "details[1]",
+            ]
+        );
+    }
+
+    #[test]
+    fn texts_are_bounded_and_have_no_control_characters() {
+        for bad in ["123456789", "a\u{7}b", "line\nbreak", "nul\0"] {
+            assert_eq!(problems(json!({ "name": bad })), ["name"], "{bad:?}");
+        }
+        assert!(check(ROWS, object(json!({"name": "12345678"}))).is_ok());
+    }
+
+    #[test]
+    fn null_is_absence() {
+        let fields = check(
+            ROWS,
+            object(json!({"name": "n", "mode": null, "scopes": null})),
+        );
+        let mut fields = fields.unwrap();
+        assert_eq!(fields.take_text("mode"), None);
+        assert_eq!(fields.take_texts("scopes"), None);
+        assert_eq!(problems(json!({"name": null})), ["name"]);
+    }
+
+    #[test]
+    fn a_switch_has_two_spellings() {
+        for (sent, read) in [
+            (json!(true), true),
+            (json!(false), false),
+            (json!({"enabled": true}), true),
+            (json!({"enabled": false}), false),
+        ] {
+            let fields = check(ROWS, object(json!({"name": "n", "triggers": sent}))).unwrap();
+            assert_eq!(fields.flag("triggers"), Some(read));
+        }
+    }
+
+    #[test]
+    fn a_query_is_typed_by_its_rows_and_may_hold_more() {
+        let rows = &[optional("limit", Shape::Integer(1, 10), "")];
+        let query = check_query(rows, Fields::of_query("limit=3&utm=x%20y")).unwrap();
+        assert_eq!(
+            (query.integer("limit"), query.text("utm")),
+            (Some(3), Some("x y"))
+        );
+        for bad in ["limit=", "limit=x", "limit=0", "limit=11", "limit=1.5"] {
+            let refused = check_query(rows, Fields::of_query(bad));
+            assert!(matches!(refused, Err(Error::Invalid(_))), "{bad}");
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[a-z\\x00-\\x1f]{0,12}".prop_map(Value::from),
+        ];
+        let names = prop_oneof![
+            Just("name"),
+            Just("mode"),
+            Just("triggers"),
+            Just("limit"),
+            Just("scopes"),
+            Just("subject"),
+            Just("type"),
+            Just("details"),
+            Just("other"),
+        ];
+        leaf.prop_recursive(3, 32, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(names.clone(), inner, 0..6)
+                    .prop_map(|map| map.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_passes_holds_only_what_the_rows_say(value in any_json()) {
+            let Value::Object(map) = value else { return Ok(()) };
+            let Ok(mut fields) = check(ROWS, map.clone()) else { return Ok(()) };
+            prop_assert!(map.keys().all(|name| ROWS.iter().any(|row| row.name == name)));
+            prop_assert!(fields.text("name").is_some_and(|name| name.len() <= 8));
+            prop_assert!(fields.integer("limit").is_none_or(|limit| (1..=10).contains(&limit)));
+            if let Some(subject) = fields.take_object("subject") {
+                prop_assert!(subject.text("type").is_some());
+            }
+        }
+    }
+}
