@@ -12,7 +12,7 @@ export const KEYS = {
 };
 
 /** Where users come back to. Nothing listens there: a visitor stops on arrival. */
-export const RETURN_URL = 'http://localhost:9/done';
+export const RETURN_URL = 'http://localhost:9999/done';
 
 /** One team with people, a project and keys, a second team that must see nothing, and `parts`. */
 export function world(...parts) {
