@@ -148,18 +148,22 @@ for (const [provider, grace] of [
     });
 
     it('a grant is lost only where the provider had rotated and forgives nothing', () => {
+      assert.equal(outcomes.length, KILLS);
       const lost = outcomes.filter(({ served }) => !served);
       if (grace) assert.deepEqual(lost, []);
       for (const { round, moment } of lost) assert.doesNotMatch(moment[0], /^(asked|home)$/, `${round}`);
     });
 
     it('nothing was presented twice but as design §6 allows', async () => {
-      const { afterAnswer, ...others } = offences(await all.sandbox.presentations());
+      const presentations = await all.sandbox.presentations();
+      assert.ok(presentations.length >= KILLS, `${presentations.length}`);
+      const { afterAnswer, ...others } = offences(presentations);
       assert.deepEqual(others, { burst: 0, hasty: 0, afterRefusal: 0 });
       assert.ok(afterAnswer <= KILLS, `${afterAnswer}`);
     });
 
     it('one new consent heals what was lost', async () => {
+      assert.equal(outcomes.length, KILLS);
       for (const { round } of outcomes.filter(({ served }) => !served))
         await connect(all.server, CONNECTOR, user(`refresh-${round}`));
       for (const { round } of outcomes) await served(all.server, CONNECTOR, user(`refresh-${round}`));
