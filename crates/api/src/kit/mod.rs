@@ -5,7 +5,7 @@
 //! - `fields`: what a body or a query may hold: rows that check, read and document.
 //! - `dialect`: whose error shape and team selector a path has.
 //! - `edge`: what every answer has, whoever made it.
-//! - `answer`, `cursor`, `openapi`: as named.
+//! - `answer`, `cursor`, `openapi`, `subject`: as named.
 
 pub mod answer;
 pub mod call;
@@ -14,3 +14,4 @@ pub mod dialect;
 pub mod edge;
 pub mod fields;
 pub mod route;
+pub mod subject;

@@ -1,8 +1,9 @@
 //! Vercel Connect, at the root (reference/vercel-connect).
 
 pub mod error;
+pub mod fields;
+pub mod map;
+pub mod routes;
+pub mod wire;
 
-use crate::kit::route::Route;
-
-/// Vercel's rows of the route table.
-pub const ROUTES: &[Route] = &[];
+pub use routes::ROUTES;

@@ -1,0 +1,178 @@
+//! What the bodies and queries of the dialect hold (reference/vercel-connect §4, §6, §7).
+
+use crate::kit::cursor::LIMIT_MAX;
+use crate::kit::fields::{Field, Shape, optional, required};
+use crate::kit::subject;
+
+/// A1. `connectionMethod`, `params` and `target` choose among presets, which this server has none of.
+pub const CONNECTOR: &[Field] = &[
+    required("type", Shape::Text(64), "`oauth` or `api-key`."),
+    required(
+        "data",
+        Shape::Free,
+        "Configuration and secrets of the type.",
+    ),
+    optional(
+        "service",
+        Shape::Text(512),
+        "Catalogue id or URL of the third party.",
+    ),
+    optional(
+        "uid",
+        Shape::Text(256),
+        "Unique in the team; generated when absent.",
+    ),
+    optional(
+        "name",
+        Shape::Text(256),
+        "The linked project's name when absent.",
+    ),
+    optional("projectId", Shape::Text(256), "Link this project at once."),
+    optional(
+        "environments",
+        Shape::Texts(128),
+        "Of that link; the three built-in ones when absent.",
+    ),
+    optional("triggers", Shape::Switch, "Take in provider events."),
+    optional("events", Shape::Texts(256), "Events wanted."),
+    optional(
+        "triggerDestination",
+        Shape::Object(DESTINATION),
+        "Where events go.",
+    ),
+    optional("icon", Shape::Text(64), "SHA-1 of an uploaded image."),
+    optional("backgroundColor", Shape::Text(16), "`#rrggbb`"),
+    optional("accentColor", Shape::Text(16), "`#rrggbb`"),
+];
+
+const DESTINATION: &[Field] = &[
+    optional(
+        "projectId",
+        Shape::Text(256),
+        "The top-level projectId when absent.",
+    ),
+    optional(
+        "branch",
+        Shape::Text(250),
+        "Git branch; not together with customEnvironmentId.",
+    ),
+    optional(
+        "customEnvironmentId",
+        Shape::Text(128),
+        "A custom environment.",
+    ),
+    optional("path", Shape::Text(2048), "Path at the project's base URL."),
+];
+
+/// A4 and A5.
+pub const CONNECTORS: &[Field] = &[
+    optional(
+        "limit",
+        Shape::Integer(1, LIMIT_MAX),
+        "Rows wanted, 20 when absent.",
+    ),
+    optional("cursor", Shape::Text(1024), "Where the page before ended."),
+    optional("projectId", Shape::Text(256), "Linked to this project."),
+    optional("search", Shape::Text(256), "Text in name, uid or service."),
+    optional("type", Shape::Text(1024), "Types, separated by commas."),
+    optional(
+        "service",
+        Shape::Text(4096),
+        "Services, separated by commas.",
+    ),
+    optional(
+        "sort",
+        Shape::Word(&["createdAt"]),
+        "Newest first is the one order there is.",
+    ),
+];
+
+/// B4.
+pub const LINK: &[Field] = &[required(
+    "environments",
+    Shape::Texts(128),
+    "All of the link's environments, at least one.",
+)];
+
+const SUBJECT: &[Field] = &[
+    subject::TYPE,
+    subject::ID,
+    subject::ISSUER,
+    // Of the types `jwt-bearer` and `token`, which clients may name.
+    optional("sub", Shape::Text(2048), "With type `jwt-bearer`."),
+    optional("iss", Shape::Text(2048), "With type `jwt-bearer`."),
+    optional("aud", Shape::Text(2048), "With type `jwt-bearer`."),
+    optional("additionalClaims", Shape::Free, "With type `jwt-bearer`."),
+    optional("token", Shape::Text(65_536), "With type `token`."),
+];
+
+const WHOSE: Field = optional("subject", Shape::Object(SUBJECT), "Whose token.");
+const INSTALLATION: Field = optional("installationId", Shape::Text(512), "Provider tenant.");
+const AUDIENCE: Field = optional("audience", Shape::Texts(2048), "`audience` parameters.");
+const SCOPES: Field = optional(
+    "scopes",
+    Shape::Texts(1024),
+    "`[\"*\"]`: the connector's own.",
+);
+const RESOURCES: Field = optional(
+    "resources",
+    Shape::Texts(2048),
+    "RFC 8707 resource indicators.",
+);
+const DETAILS: Field = optional("authorizationDetails", Shape::FreeList, "RFC 9396.");
+const BUFFER: Field = optional(
+    "validityBufferMs",
+    Shape::Integer(0, 31_536_000_000),
+    "The token shall live at least this long; cut to half its lifetime.",
+);
+
+/// D1.
+pub const TOKEN: &[Field] = &[
+    WHOSE,
+    INSTALLATION,
+    AUDIENCE,
+    SCOPES,
+    RESOURCES,
+    DETAILS,
+    BUFFER,
+];
+
+/// E1.
+pub const AUTHORIZATION: &[Field] = &[
+    WHOSE,
+    INSTALLATION,
+    AUDIENCE,
+    SCOPES,
+    RESOURCES,
+    DETAILS,
+    BUFFER,
+    optional(
+        "returnUrl",
+        Shape::Text(2048),
+        "Where the browser goes at the end.",
+    ),
+    optional(
+        "webhook",
+        Shape::Text(2048),
+        "Not offered; poll the result instead.",
+    ),
+    optional("prompt", Shape::Text(256), "For the provider."),
+    optional(
+        "deviceCode",
+        Shape::Bool,
+        "Show a code here and on the page.",
+    ),
+    optional(
+        "expiresInMs",
+        Shape::Integer(1, 86_400_000),
+        "Life of the link, 1 h when absent.",
+    ),
+    optional(
+        "additionalParams",
+        Shape::Free,
+        "For the provider's authorization endpoint.",
+    ),
+];
+
+/// D3.
+pub const REVOCATION: &[Field] = &[WHOSE, INSTALLATION];

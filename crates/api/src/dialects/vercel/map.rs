@@ -1,0 +1,133 @@
+//! From checked bodies to what the engine takes.
+
+use std::time::Duration;
+
+use grantry_core::nouns::{ConnectorType, Environment, Scopes, Subject, TriggerDestination};
+use grantry_core::store::ConnectorFilter;
+use grantry_core::{Error, Problem, Result};
+use grantry_engine::{AskConsent, AskToken, NewConnector, NewLink};
+
+use crate::kit::fields::Fields;
+use crate::kit::subject;
+
+/// A1's body.
+pub fn connector(mut body: Fields) -> Result<NewConnector> {
+    let project = present(body.take_text("projectId"));
+    let environments = body.take_texts("environments").map(environments);
+    let trigger_destination = match body.take_object("triggerDestination") {
+        Some(fields) => Some(destination(fields, project.as_deref())?),
+        None => None,
+    };
+    Ok(NewConnector {
+        id: None,
+        kind: body.take_text("type").unwrap_or_default(),
+        uid: body.take_text("uid"),
+        name: body.take_text("name"),
+        service: body.take_text("service"),
+        data: body.take_map("data").unwrap_or_default(),
+        link: project.map(|project| NewLink {
+            project,
+            environments,
+        }),
+        triggers_enabled: body.flag("triggers").unwrap_or_default(),
+        events: body.take_texts("events").unwrap_or_default(),
+        trigger_destination,
+        icon: present(body.take_text("icon")),
+        background_color: present(body.take_text("backgroundColor")),
+        accent_color: present(body.take_text("accentColor")),
+        ..NewConnector::default()
+    })
+}
+
+fn destination(mut fields: Fields, project: Option<&str>) -> Result<TriggerDestination> {
+    let own = present(fields.take_text("projectId"));
+    let Some(project_id) = own.as_deref().or(project) else {
+        let message = "is required where there is no top-level projectId";
+        return Err(Error::invalid("triggerDestination.projectId", message));
+    };
+    let destination = TriggerDestination {
+        project_id: project_id.into(),
+        branch: present(fields.take_text("branch")),
+        custom_environment_id: present(fields.take_text("customEnvironmentId")),
+        path: present(fields.take_text("path")),
+    };
+    if destination.branch.is_some() && destination.custom_environment_id.is_some() {
+        let message = "must not be given together with customEnvironmentId";
+        return Err(Error::invalid("triggerDestination.branch", message));
+    }
+    Ok(destination)
+}
+
+/// The environments of a list of words.
+pub fn environments(words: Vec<String>) -> Vec<Environment> {
+    words
+        .iter()
+        .map(|word| Environment::from(word.as_str()))
+        .collect()
+}
+
+/// A4's and A5's query; `None` when it asks for types that no connector has.
+pub fn filter(query: &Fields) -> Option<ConnectorFilter> {
+    let words = |name: &str| -> Vec<String> {
+        let list = query.text(name).unwrap_or_default().split(',');
+        list.map(str::trim)
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let types = words("type");
+    let kinds: Vec<ConnectorType> = types
+        .iter()
+        .filter_map(|word| ConnectorType::from_word(word))
+        .collect();
+    let text = |name: &str| query.text(name).filter(|text| !text.is_empty());
+    (kinds.is_empty() == types.is_empty()).then(|| ConnectorFilter {
+        project: text("projectId").map(Into::into),
+        kinds,
+        services: words("service"),
+        search: text("search").map(str::to_owned),
+    })
+}
+
+/// The subject, where one was sent.
+pub fn subject(body: &mut Fields) -> Result<Option<Subject>> {
+    /// What clients may name (reference/vercel-connect D1) and no connector type here serves.
+    const KNOWN: &[&str] = &["jwt-bearer", "token", "connection"];
+    let fields = body.take_object("subject");
+    fields.map(|fields| subject::of(fields, KNOWN)).transpose()
+}
+
+/// D1's body.
+pub fn token(body: &mut Fields) -> Result<AskToken> {
+    Ok(AskToken {
+        subject: subject(body)?,
+        environment: None,
+        installation: present(body.take_text("installationId")),
+        scopes: Scopes::from_list(body.take_texts("scopes").unwrap_or_default()),
+        audience: body.take_texts("audience").unwrap_or_default(),
+        resources: body.take_texts("resources").unwrap_or_default(),
+        details: body.take_list("authorizationDetails").unwrap_or_default(),
+        validity_buffer: Duration::from_millis(body.count("validityBufferMs").unwrap_or_default()),
+    })
+}
+
+/// E1's body. A `webhook` is refused rather than never called: who waits for one would wait for ever.
+pub fn consent(mut body: Fields) -> Result<AskConsent> {
+    if present(body.take_text("webhook")).is_some() {
+        let message = "is not offered by this server: poll /v1/connect/result/{verifier} instead";
+        return Err(Error::Invalid(vec![Problem::new("webhook", message)]));
+    }
+    Ok(AskConsent {
+        token: token(&mut body)?,
+        return_url: present(body.take_text("returnUrl")),
+        prompt: present(body.take_text("prompt")),
+        device_code: body.flag("deviceCode").unwrap_or_default(),
+        expires_in: body.count("expiresInMs").map(Duration::from_millis),
+        additional_params: body.take_map("additionalParams").unwrap_or_default(),
+    })
+}
+
+/// An empty text is an absent one.
+fn present(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}

@@ -1,0 +1,321 @@
+//! The dialect's part of the route table, and its handlers. The marks A1 … E3 are those of
+//! reference/vercel-connect §2.
+
+use axum::response::Response;
+use grantry_core::Result;
+use grantry_core::nouns::Environment;
+use grantry_engine::permissions::Act;
+use grantry_engine::{ConnectorView, CursorPage};
+use serde_json::json;
+
+use super::wire::{self, Reader};
+use super::{fields, map};
+use crate::kit::call::{Call, call};
+use crate::kit::route::{Access, Method, Route, Takes};
+use crate::kit::{answer, cursor};
+
+const MANAGE: Access = Access::Act(Act::ManageConnectors);
+const LISTS: Access = Access::Act(Act::ReadLists);
+
+/// Vercel's rows of the route table.
+pub const ROUTES: &[Route] = &[
+    Route::new(
+        Method::Post,
+        "/v1/connect/connectors",
+        MANAGE,
+        "createConnector",
+        |route| call(route, create),
+    )
+    .about("A1: makes a connector, and links it to a project where one is named.")
+    .takes(Takes::Json(fields::CONNECTOR))
+    .gives(201, "The connector."),
+    Route::new(
+        Method::Get,
+        "/v1/connect/connectors",
+        LISTS,
+        "listClients",
+        |route| call(route, list_v1),
+    )
+    .about("A4: the team's connectors, newest first.")
+    .query(fields::CONNECTORS)
+    .gives(200, "One page: clients, cursor."),
+    Route::new(
+        Method::Get,
+        "/v2/connect/connectors",
+        LISTS,
+        "listConnectors",
+        |route| call(route, list_v2),
+    )
+    .about("A5: the team's connectors, newest first.")
+    .query(fields::CONNECTORS)
+    .gives(200, "One page: connectors, pagination."),
+    Route::new(
+        Method::Get,
+        "/v1/connect/connectors/{connector}",
+        Access::Act(Act::ReadConnector),
+        "getConnector",
+        |route| call(route, get),
+    )
+    .about("A6: one connector, by id or uid; a workload reads those it is linked to.")
+    .gives(200, "The connector."),
+    Route::new(
+        Method::Delete,
+        "/v1/connect/connectors/{connector}",
+        MANAGE,
+        "deleteConnector",
+        |route| call(route, delete),
+    )
+    .about("A9: deletes a connector, its links and its tokens.")
+    .gives(204, "Deleted."),
+    Route::new(
+        Method::Get,
+        "/v1/connect/connectors/{connector}/projects/{project}",
+        LISTS,
+        "getConnectorProjectConnection",
+        |route| call(route, get_link),
+    )
+    .about("B3: a project's link; 404 when it has none.")
+    .gives(200, "The link."),
+    Route::new(
+        Method::Post,
+        "/v1/connect/connectors/{connector}/projects/{project}",
+        MANAGE,
+        "upsertConnectorProjectConnection",
+        |route| call(route, put_link),
+    )
+    .about("B4: links a project, or replaces the environments of its link.")
+    .takes(Takes::Json(fields::LINK))
+    .gives(200, "The link."),
+    Route::new(
+        Method::Delete,
+        "/v1/connect/connectors/{connector}/projects/{project}",
+        MANAGE,
+        "deleteConnectorProjectConnection",
+        |route| call(route, delete_link),
+    )
+    .about("B5: removes a link.")
+    .gives(204, "Removed."),
+    Route::new(
+        Method::Post,
+        "/v1/connect/token/{connector}",
+        Access::Act(Act::ReadToken),
+        "getConnectorToken",
+        |route| call(route, token),
+    )
+    .about("D1: a token that outlives the validity buffer, refreshed where necessary.")
+    .takes(Takes::Json(fields::TOKEN))
+    .gives(200, "The token."),
+    Route::new(
+        Method::Delete,
+        "/v1/connect/connectors/{connector}/tokens",
+        Access::Act(Act::RevokeOwn),
+        "revokeConnectorTokens",
+        |route| call(route, revoke),
+    )
+    .about("D3: ends a subject's connections; without a subject everybody's, which takes an admin.")
+    .takes(Takes::OptionalJson(fields::REVOCATION))
+    .gives(200, "How many were found, ended here, and ended at the provider."),
+    Route::new(
+        Method::Post,
+        "/v1/connect/authorize/{connector}",
+        Access::Act(Act::Authorize),
+        "createConnectorAuthorizationRequest",
+        |route| call(route, authorize),
+    )
+    .about("E1: makes the link that a user opens to connect.")
+    .takes(Takes::Json(fields::AUTHORIZATION))
+    .gives(200, "The link, and the verifier of its result."),
+    Route::new(
+        Method::Get,
+        "/v1/connect/result/{verifier}",
+        Access::Public("the verifier is the proof: 256 random bits that only the requester was given"),
+        "getConnectResult",
+        |route| call(route, result),
+    )
+    .about("E3: how far a consent has come.")
+    .gives(200, "Its status."),
+    Route::new(
+        Method::Post,
+        "/v1/projects/{project}/token",
+        Access::Act(Act::MintWorkloadTokens),
+        "createProjectToken",
+        |route| call(route, project_token),
+    )
+    .about("A workload token of a project in its development environment, as `vercel env pull` fetches it.")
+    .gives(200, "The token."),
+    Route::new(
+        Method::Get,
+        "/.well-known/openid-configuration",
+        Access::Public("verifiers of our tokens discover the keys here"),
+        "getOpenIdConfiguration",
+        |route| call(route, discovery),
+    )
+    .about("Our issuer (OpenID Connect Discovery 1.0 §4).")
+    .gives(200, "The metadata."),
+    Route::new(
+        Method::Get,
+        "/.well-known/jwks",
+        Access::Public("public keys"),
+        "getJwks",
+        |route| call(route, jwks),
+    )
+    .about("The public keys of our issuer (RFC 7517 §5).")
+    .gives(200, "The key set."),
+];
+
+async fn create(mut call: Call) -> Result<Response> {
+    let new = map::connector(std::mem::take(&mut call.body))?;
+    let made = call.engine.create_connector(call.caller()?, new).await?;
+    answer::created(&wire::Connector::of(&made, Reader::of(&call.headers)))
+}
+
+async fn page_of(call: &Call) -> Result<CursorPage<ConnectorView>> {
+    let page = cursor::page(&call.query)?;
+    match map::filter(&call.query) {
+        Some(filter) => call.engine.connectors(call.caller()?, &filter, &page).await,
+        None => Ok(CursorPage {
+            data: vec![],
+            next: None,
+        }),
+    }
+}
+
+async fn list_v1(call: Call) -> Result<Response> {
+    let (reader, page) = (Reader::of(&call.headers), page_of(&call).await?);
+    answer::ok(&wire::Clients {
+        clients: page
+            .data
+            .iter()
+            .map(|view| wire::Connector::of(view, reader))
+            .collect(),
+        cursor: page.next.as_ref().map(cursor::encode),
+    })
+}
+
+async fn list_v2(call: Call) -> Result<Response> {
+    let (reader, page) = (Reader::of(&call.headers), page_of(&call).await?);
+    answer::ok(&wire::Connectors {
+        connectors: page
+            .data
+            .iter()
+            .map(|view| wire::Connector::of(view, reader))
+            .collect(),
+        pagination: wire::Pagination {
+            next: page.next.as_ref().map(cursor::encode),
+        },
+    })
+}
+
+async fn get(call: Call) -> Result<Response> {
+    let found = call
+        .engine
+        .connector(call.caller()?, call.path("connector"))
+        .await?;
+    answer::ok(&wire::Connector::of(&found, Reader::of(&call.headers)))
+}
+
+async fn delete(call: Call) -> Result<Response> {
+    call.engine
+        .delete_connector(call.caller()?, call.path("connector"))
+        .await?;
+    answer::nothing()
+}
+
+async fn get_link(call: Call) -> Result<Response> {
+    let (link, project) = call
+        .engine
+        .link(call.caller()?, call.path("connector"), call.path("project"))
+        .await?;
+    answer::ok(&wire::Link::of(&link, &project))
+}
+
+async fn put_link(mut call: Call) -> Result<Response> {
+    let environments = call.body.take_texts("environments").unwrap_or_default();
+    let (link, project) = call
+        .engine
+        .put_link(
+            call.caller()?,
+            call.path("connector"),
+            call.path("project"),
+            map::environments(environments),
+        )
+        .await?;
+    answer::ok(&wire::Link::of(&link, &project))
+}
+
+async fn delete_link(call: Call) -> Result<Response> {
+    call.engine
+        .delete_link(call.caller()?, call.path("connector"), call.path("project"))
+        .await?;
+    answer::nothing()
+}
+
+async fn token(mut call: Call) -> Result<Response> {
+    let ask = map::token(&mut call.body)?;
+    let served = call
+        .engine
+        .token(call.caller()?, call.path("connector"), ask)
+        .await?;
+    answer::ok(&wire::Token::of(&served))
+}
+
+async fn revoke(mut call: Call) -> Result<Response> {
+    let subject = map::subject(&mut call.body)?;
+    let installation = call.body.take_text("installationId");
+    let revoked = call
+        .engine
+        .revoke(
+            call.caller()?,
+            call.path("connector"),
+            subject,
+            installation,
+        )
+        .await?;
+    answer::ok(&wire::Counts::from(revoked))
+}
+
+async fn authorize(mut call: Call) -> Result<Response> {
+    let ask = map::consent(std::mem::take(&mut call.body))?;
+    let requested = call
+        .engine
+        .authorize(call.caller()?, call.path("connector"), ask)
+        .await?;
+    answer::ok(&wire::Authorization::of(&requested))
+}
+
+async fn result(call: Call) -> Result<Response> {
+    let (_, result) = call.engine.consent_result(call.path("verifier")).await?;
+    answer::ok(&wire::Outcome::of(&result))
+}
+
+async fn project_token(call: Call) -> Result<Response> {
+    let minted = call
+        .engine
+        .mint_workload_token(
+            call.caller()?,
+            call.path("project"),
+            Environment::from("development"),
+            None,
+        )
+        .await?;
+    answer::ok(&json!({ "token": minted.token.expose() }))
+}
+
+async fn discovery(call: Call) -> Result<Response> {
+    let settings = call.engine.settings();
+    answer::ok(&json!({
+        "issuer": settings.issuer(),
+        "jwks_uri": settings.url("/.well-known/jwks"),
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "claims_supported": [
+            "iss", "sub", "aud", "exp", "nbf", "iat", "jti",
+            "owner", "owner_id", "project", "project_id", "environment",
+        ],
+    }))
+}
+
+async fn jwks(call: Call) -> Result<Response> {
+    answer::ok(&call.engine.jwks().await?)
+}

@@ -1,0 +1,405 @@
+//! The dialect's JSON: supersets of what its clients read (reference/vercel-connect §3, §6, §7).
+//! Times are numbers of milliseconds.
+
+use axum::http::{HeaderMap, header};
+use grantry_core::nouns::{
+    Actor, AuthorizationState, ConnectorType, Link as LinkRow, Project as ProjectRow,
+    TriggerDestination,
+};
+use grantry_engine::{ConnectorView, ConsentResult, Requested, Revoked, ServedToken};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// Whose parser reads the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// `@vercel/sdk`, which takes `supportsIcon` as a string only.
+    Sdk,
+    /// Everybody else: as documented.
+    Other,
+}
+
+impl Reader {
+    /// Tells them apart by the user agent.
+    pub fn of(headers: &HeaderMap) -> Self {
+        match headers.get(header::USER_AGENT) {
+            Some(agent) if agent.as_bytes().starts_with(b"speakeasy-sdk/") => Self::Sdk,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A connector, from every endpoint that answers with one.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Connector<'a> {
+    id: &'a str,
+    uid: &'a str,
+    owner_id: &'a str,
+    name: &'a str,
+    display_name: &'a str,
+    r#type: &'static str,
+    type_name: &'static str,
+    service: &'a str,
+    created_at: i64,
+    updated_at: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_by: Option<Principal<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_by: Option<Principal<'a>>,
+    creation_mode: &'static str,
+    public: bool,
+    redirect_uri: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_installation_id: Option<&'a str>,
+    data: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    icon: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    background_color: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accent_color: Option<&'a str>,
+    supported_subject_types: &'a [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_tokens: Option<Tokens<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_tokens: Option<Tokens<'a>>,
+    supports_installation: bool,
+    supports_revocation: bool,
+    supports_triggers: bool,
+    supports_icon: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    triggers: Option<Switch>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    events: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    trigger_destinations: &'a [TriggerDestination],
+}
+
+/// Who made or changed a connector. Clients know these two kinds only; others are left out.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+enum Principal<'a> {
+    User { id: &'a str },
+    Project { id: &'a str, environment: &'a str },
+}
+
+/// What tokens of one kind of subject can be asked for.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tokens<'a> {
+    cross_installation: bool,
+    supports_refinement: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scopes: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manual_credential_input: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Switch {
+    enabled: bool,
+}
+
+impl<'a> Connector<'a> {
+    /// `view` as `reader` takes it.
+    pub fn of(view: &'a ConnectorView, reader: Reader) -> Self {
+        let (row, can) = (&view.connector, &view.capabilities);
+        let tokens = |subject: &str| {
+            can.subjects.contains(&subject).then(|| Tokens {
+                cross_installation: false,
+                supports_refinement: row.kind == ConnectorType::Oauth,
+                scopes: row
+                    .data
+                    .get("serverConfig")
+                    .and_then(|config| config.get("scopes_supported")),
+                manual_credential_input: can.manual_input.then_some(true),
+            })
+        };
+        Self {
+            id: row.id.as_str(),
+            uid: &row.uid,
+            owner_id: row.team.as_str(),
+            name: &row.name,
+            display_name: &row.name,
+            r#type: row.kind.as_str(),
+            type_name: match row.kind {
+                ConnectorType::Oauth => "OAuth",
+                ConnectorType::ApiKey => "API key",
+            },
+            service: &row.service,
+            created_at: row.created_at.as_millis(),
+            updated_at: row.updated_at.as_millis(),
+            created_by: Principal::of(&row.created_by),
+            updated_by: Principal::of(&row.updated_by),
+            creation_mode: "manual",
+            public: false,
+            redirect_uri: &row.redirect_uri,
+            default_installation_id: row.default_installation.as_deref(),
+            data: &row.data,
+            icon: row.icon.as_deref(),
+            background_color: row.background_color.as_deref(),
+            accent_color: row.accent_color.as_deref(),
+            supported_subject_types: &can.subjects,
+            app_tokens: tokens("app"),
+            user_tokens: tokens("user"),
+            supports_installation: false,
+            supports_revocation: can.revocation,
+            supports_triggers: false,
+            // Nothing can be uploaded here yet.
+            supports_icon: match reader {
+                Reader::Sdk => Value::from("false"),
+                Reader::Other => Value::from(false),
+            },
+            triggers: row.triggers_enabled.then_some(Switch { enabled: true }),
+            events: &row.events,
+            trigger_destinations: &row.trigger_destinations,
+        }
+    }
+}
+
+impl<'a> Principal<'a> {
+    fn of(actor: &'a Actor) -> Option<Self> {
+        match actor {
+            Actor::User { id } => Some(Self::User { id }),
+            Actor::Project { id, environment } => Some(Self::Project {
+                id,
+                environment: environment.as_str(),
+            }),
+            Actor::Server | Actor::Key { .. } | Actor::EndUser | Actor::System => None,
+        }
+    }
+}
+
+/// A4's answer.
+#[derive(Serialize)]
+pub struct Clients<'a> {
+    /// One page.
+    pub clients: Vec<Connector<'a>>,
+    /// Where the next one starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// A5's answer.
+#[derive(Serialize)]
+pub struct Connectors<'a> {
+    /// One page.
+    pub connectors: Vec<Connector<'a>>,
+    /// The SDK requires it.
+    pub pagination: Pagination,
+}
+
+/// See [`Connectors`].
+#[derive(Serialize)]
+pub struct Pagination {
+    /// Where the next page starts.
+    pub next: Option<String>,
+}
+
+/// A link, in the words of the CLI and of the SDK at once.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Link<'a> {
+    client_id: &'a str,
+    connector_id: &'a str,
+    project_id: &'a str,
+    environments: Vec<&'a str>,
+    enabled_environments: Vec<&'a str>,
+    project: Project<'a>,
+    created_at: i64,
+    updated_at: i64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Project<'a> {
+    id: &'a str,
+    name: &'a str,
+    custom_environments: &'a [grantry_core::nouns::CustomEnvironment],
+}
+
+impl<'a> Link<'a> {
+    /// The link of `project`.
+    pub fn of(link: &'a LinkRow, project: &'a ProjectRow) -> Self {
+        let environments: Vec<&str> = link.environments.iter().map(|one| one.as_str()).collect();
+        Self {
+            client_id: link.connector.as_str(),
+            connector_id: link.connector.as_str(),
+            project_id: link.project.as_str(),
+            enabled_environments: environments.clone(),
+            environments,
+            project: Project {
+                id: project.id.as_str(),
+                name: &project.name,
+                custom_environments: &project.custom_environments,
+            },
+            created_at: link.created_at.as_millis(),
+            updated_at: link.updated_at.as_millis(),
+        }
+    }
+}
+
+/// D1's answer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Token<'a> {
+    token: &'a str,
+    token_id: &'a str,
+    /// Left out when nobody knows: `@vercel/connect` then asks again for every use instead of caching.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+    connector: TokenConnector<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    installation_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    metadata: &'a Map<String, Value>,
+}
+
+#[derive(Serialize)]
+struct TokenConnector<'a> {
+    id: &'a str,
+    uid: &'a str,
+    r#type: &'static str,
+}
+
+impl<'a> Token<'a> {
+    /// The one place where this dialect exposes a token.
+    pub fn of(served: &'a ServedToken) -> Self {
+        let connector = &served.connector.connector;
+        let connection = served.connection.as_deref().map(|live| &live.connection);
+        Self {
+            token: served.token.expose(),
+            token_id: served.token_set.as_str(),
+            expires_at: served.expires_at.map(|at| at.as_millis()),
+            connector: TokenConnector {
+                id: connector.id.as_str(),
+                uid: &connector.uid,
+                r#type: connector.kind.as_str(),
+            },
+            name: connection.and_then(|connection| connection.name.as_deref()),
+            installation_id: connection
+                .and_then(|connection| connection.grant.installation.as_deref()),
+            external_subject: connection
+                .and_then(|connection| connection.external_subject.as_deref()),
+            metadata: &served.metadata,
+        }
+    }
+}
+
+/// D3's answer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    tokens_found: u64,
+    deleted: u64,
+    provider_revoked: u64,
+    provider_skipped: u64,
+    provider_failed: u64,
+}
+
+impl From<Revoked> for Counts {
+    fn from(revoked: Revoked) -> Self {
+        Self {
+            tokens_found: revoked.found,
+            deleted: revoked.deleted,
+            provider_revoked: revoked.provider_revoked,
+            provider_skipped: revoked.provider_skipped,
+            provider_failed: revoked.provider_failed,
+        }
+    }
+}
+
+/// E1's answer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Authorization<'a> {
+    url: &'a str,
+    request: &'a str,
+    verifier: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_code: Option<&'a str>,
+    expires_at: i64,
+    connector: AuthorizationConnector<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AuthorizationConnector<'a> {
+    id: &'a str,
+    uid: &'a str,
+    r#type: &'static str,
+    service: &'a str,
+    service_name: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Authorization<'a> {
+    /// What was asked for.
+    pub fn of(requested: &'a Requested) -> Self {
+        let connector = &requested.connector.connector;
+        Self {
+            url: &requested.url,
+            request: requested.id.as_str(),
+            verifier: requested.verifier.expose(),
+            device_code: requested.device_code.as_deref(),
+            expires_at: requested.expires_at.as_millis(),
+            connector: AuthorizationConnector {
+                id: connector.id.as_str(),
+                uid: &connector.uid,
+                r#type: connector.kind.as_str(),
+                service: &connector.service,
+                service_name: &requested.connector.service_name,
+                name: &connector.name,
+            },
+        }
+    }
+}
+
+/// E3's answer.
+#[derive(Serialize)]
+pub struct Outcome<'a> {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<OutcomeData<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<OutcomeError<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OutcomeData<'a> {
+    client_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct OutcomeError<'a> {
+    code: &'a str,
+    message: &'static str,
+}
+
+impl<'a> Outcome<'a> {
+    /// How far a consent has come.
+    pub fn of(result: &'a ConsentResult) -> Self {
+        let (status, done, error) = match &result.state {
+            AuthorizationState::Pending => ("pending", false, None),
+            AuthorizationState::Success { .. } => ("success", true, None),
+            AuthorizationState::Error { code } => ("error", false, Some(code)),
+            AuthorizationState::Canceled => ("canceled", false, None),
+        };
+        Self {
+            status,
+            data: done.then_some(OutcomeData {
+                client_id: &result.connector,
+            }),
+            error: error.map(|code| OutcomeError {
+                code,
+                message: "The account was not connected.",
+            }),
+        }
+    }
+}
