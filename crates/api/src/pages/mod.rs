@@ -1,6 +1,104 @@
-//! Pages for people.
+//! Pages for people: the consent page, and where the provider sends the browser back to (design §7).
+//!
+//! HTML and one style sheet, no script, nothing from elsewhere. Every value is escaped by the templates.
+//!
+//! - `consent`: what the link shows, and its button.
+//! - `callback`: the browser comes back.
+//! - `message`: every text of the other pages.
+//! - `browser`: what a browser says about itself.
+//! - `answer`, `look`: headers and style.
 
-use crate::kit::route::Route;
+mod answer;
+mod browser;
+mod callback;
+mod consent;
+mod look;
+mod message;
+#[cfg(test)]
+mod tests;
+
+use axum::routing::{get, post};
+
+use crate::kit::route::{Access, Method, Route, Takes};
+
+const BY_LINK: Access =
+    Access::Public("the link is the credential; what it can do is said on the page");
+const BY_STATE: Access =
+    Access::Public("the provider's answer; it counts by its state and the browser's cookie");
 
 /// The pages' rows of the route table.
-pub const ROUTES: &[Route] = &[];
+pub const ROUTES: &[Route] = &[
+    Route::new(
+        Method::Get,
+        "/authorize/{request}",
+        BY_LINK,
+        "showConsent",
+        |_| get(consent::show),
+    )
+    .about("The consent page. Looking changes nothing.")
+    .gives(200, "A page."),
+    Route::new(
+        Method::Post,
+        "/authorize/{request}",
+        BY_LINK,
+        "decideConsent",
+        |_| post(consent::decide),
+    )
+    .about("The button of the consent page.")
+    .takes(Takes::Page)
+    .gives(303, "To the provider, or to where the user came from."),
+    Route::new(
+        Method::Get,
+        "/authorize/{request}/cancel",
+        BY_LINK,
+        "showCancelConsent",
+        |_| get(consent::cancel),
+    )
+    .about("Asks whether the user wants to say no.")
+    .gives(200, "A page."),
+    Route::new(Method::Get, "/callback", BY_STATE, "callback", |_| {
+        get(callback::arrive)
+    })
+    .about("Where providers send browsers back to.")
+    .gives(
+        303,
+        "To where the user came from, or to a page that says what happened.",
+    ),
+    Route::new(Method::Post, "/callback", BY_STATE, "callbackForm", |_| {
+        post(callback::wrong_method)
+    })
+    .about("Answers of providers are not accepted as forms.")
+    .takes(Takes::Page)
+    .gives(405, "A page."),
+    Route::new(
+        Method::Get,
+        "/callback/{team}",
+        BY_STATE,
+        "callbackOfTeam",
+        |_| get(callback::arrive),
+    )
+    .about("The same, with a redirect URI of the team's own.")
+    .gives(
+        303,
+        "To where the user came from, or to a page that says what happened.",
+    ),
+    Route::new(
+        Method::Post,
+        "/callback/{team}",
+        BY_STATE,
+        "callbackFormOfTeam",
+        |_| post(callback::wrong_method),
+    )
+    .about("Answers of providers are not accepted as forms.")
+    .takes(Takes::Page)
+    .gives(405, "A page."),
+    Route::new(
+        Method::Get,
+        "/problem/{word}",
+        Access::Public("fixed texts"),
+        "showProblem",
+        |_| get(callback::problem),
+    )
+    .about("Says why a browser's visit ended, and what to do next.")
+    .gives(200, "A page, with the status of what happened."),
+];

@@ -54,10 +54,16 @@ pub struct ConsentPage {
 /// How a consent ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsentResult {
+    /// The authorization.
+    pub id: AuthorizationId,
     /// The state, possibly still pending.
     pub state: AuthorizationState,
     /// The connector.
     pub connector: String,
+    /// Who asked: project and team.
+    pub requester: String,
+    /// The service's name.
+    pub service: String,
     /// Where the browser may go on, checked again.
     pub return_url: Option<String>,
 }
@@ -138,11 +144,23 @@ impl Engine {
     }
 
     pub(super) async fn result(&self, authorization: Authorization) -> Result<ConsentResult> {
+        let store = &self.ports.store;
         let return_url = self.return_url(&authorization).await?.map(String::from);
+        let connector = &authorization.grant.connector;
+        // A deleted connector's row stays, so a consent that ended keeps its name.
+        let row = store
+            .connector(&authorization.team, connector.as_str())
+            .await?;
+        let service = row.map_or_else(|| connector.to_string(), |row| row.service);
+        let services = store.services().await?;
+        let known = services.iter().find(|known| known.id == service);
         Ok(ConsentResult {
             state: authorization.state,
-            connector: authorization.grant.connector.to_string(),
+            connector: connector.to_string(),
+            requester: authorization.requester,
+            service: service_name(&service, known),
             return_url,
+            id: authorization.id,
         })
     }
 

@@ -1,0 +1,70 @@
+//! Answers to browsers: pages, and 303 to clean URLs. Never 307 or 308 (requirement 19), never an
+//! address with a code or a state in it (requirement 18).
+
+use askama::Template;
+use axum::http::header::{CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{Html, IntoResponse as _, Response};
+use grantry_core::Error;
+
+use super::look::Look;
+use super::message::Message;
+use crate::kit::edge::Failed;
+
+/// On every page, beside what `kit::edge` gives every answer. The opener policy keeps a page that opened
+/// ours in a window from steering it.
+const HEADERS: [(HeaderName, HeaderValue); 2] = [
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ),
+];
+
+/// A page with a form. Its own origin learns where a POST comes from, nobody else does:
+/// `no-referrer` would make `Origin` `null` and leave older browsers nothing to be known by.
+pub(super) fn form(look: &Look, targets: &str, page: &impl Template) -> Response {
+    let mut response = rendered(StatusCode::OK, look, targets, page);
+    response
+        .headers_mut()
+        .insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    response
+}
+
+/// A page that says something.
+pub(super) fn message(status: StatusCode, message: &Message<'_>) -> Response {
+    rendered(status, &message.look, "'none'", message)
+}
+
+/// Sends the browser on with GET.
+pub(super) fn see_other(url: &str) -> Response {
+    match HeaderValue::from_str(url) {
+        Ok(location) => (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response(),
+        Err(_) => failed(),
+    }
+}
+
+fn rendered(status: StatusCode, look: &Look, form_targets: &str, page: &impl Template) -> Response {
+    let policy = format!(
+        "default-src 'none'; style-src {}; form-action {form_targets}; frame-ancestors 'none'; base-uri 'none'",
+        look.csp_source()
+    );
+    let (Ok(html), Ok(policy)) = (page.render(), HeaderValue::from_str(&policy)) else {
+        return failed();
+    };
+    let mut response = (status, HEADERS, Html(html)).into_response();
+    response
+        .headers_mut()
+        .insert(CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+/// Texts and URLs of ours always can stand where they stand; the edge logs it if one cannot.
+fn failed() -> Response {
+    let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    response.extensions_mut().insert(Failed(Error::Internal));
+    response
+}

@@ -1,0 +1,317 @@
+//! The consent page and its button (design §7).
+
+use askama::Template;
+use axum::body::{Body, to_bytes};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{OriginalUri, Path, State};
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use grantry_core::ids::AuthorizationId;
+use grantry_core::limits::TOKEN_BYTES_MAX;
+use grantry_core::{Error, Secret};
+use grantry_engine::{Consent, ConsentPage, ConsentResult, Pressed, Settings};
+use url::{Url, form_urlencoded};
+
+use super::answer::{form, message, see_other};
+use super::browser::{cookie, is_at_home, is_own_post, origin_of, set_cookie};
+use super::look::Look;
+use super::message::{BAD_FORM, EXPIRED, OTHER_SITE, Stop, ended};
+use crate::App;
+use crate::kit::edge::Failed;
+
+/// A pasted key, every byte of it percent-encoded, and the other fields.
+const FORM_BYTES_MAX: usize = 3 * TOKEN_BYTES_MAX + 1024;
+
+/// In the query of a link that we have already sent to the public host once. A proxy that hides the
+/// host name from us must not make the browser go in circles.
+const MOVED: &str = "moved";
+
+/// What the page says above the facts. Fixed words in its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// The provider gave no usable answer; nothing was stored.
+    TryAgain,
+    /// Another account than the connected one was signed in to (requirement 21).
+    OtherAccount,
+    /// The pasted text cannot be a key.
+    Key,
+}
+
+impl Notice {
+    const ALL: [Self; 3] = [Self::TryAgain, Self::OtherAccount, Self::Key];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::TryAgain => "try-again",
+            Self::OtherAccount => "other-account",
+            Self::Key => "key",
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::TryAgain => {
+                "The provider did not answer as it should. Nothing was stored; please try again."
+            }
+            Self::OtherAccount => {
+                "You signed in to another account than the one that is connected. Nothing was changed. \
+                 Go on only if the other account shall take its place."
+            }
+            Self::Key => "That cannot be a key: it has to be one word of visible characters.",
+        }
+    }
+
+    fn in_query(query: Option<&str>) -> Option<Self> {
+        let (_, word) =
+            form_urlencoded::parse(query?.as_bytes()).find(|(name, _)| name == "notice")?;
+        Self::ALL.into_iter().find(|notice| notice.word() == word)
+    }
+}
+
+/// Address of a consent page.
+pub(super) fn address(settings: &Settings, id: &AuthorizationId, notice: Option<Notice>) -> String {
+    let page = settings.url(&format!("/authorize/{id}"));
+    match notice {
+        Some(notice) => format!("{page}?notice={}", notice.word()),
+        None => page,
+    }
+}
+
+/// The id in the path. What is not even text is as unknown as any other id.
+type Part = Result<Path<String>, PathRejection>;
+
+fn id_of(part: Part) -> AuthorizationId {
+    AuthorizationId::from(part.map(|Path(id)| id).unwrap_or_default())
+}
+
+#[derive(Template)]
+#[template(path = "consent.html")]
+struct Ask<'a> {
+    look: &'a Look,
+    page: &'a ConsentPage,
+    here: String,
+    notice: Option<Notice>,
+}
+
+#[derive(Template)]
+#[template(path = "cancel.html")]
+struct Cancel<'a> {
+    look: &'a Look,
+    page: &'a ConsentPage,
+    here: String,
+}
+
+impl Ask<'_> {
+    /// The button says that another account shall take the connected one's place.
+    fn replaces(&self) -> bool {
+        self.notice == Some(Notice::OtherAccount) && self.page.paste.is_none()
+    }
+
+    fn provider_host(&self) -> Option<String> {
+        let url = Url::parse(self.page.provider_origin.as_deref()?).ok()?;
+        url.host_str().map(str::to_owned)
+    }
+}
+
+/// `GET /authorize/{request}`: looking changes nothing.
+pub(super) async fn show(
+    State(app): State<App>,
+    part: Part,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    let settings = app.engine.settings();
+    if let Some(home) = moved(settings, &headers, &uri) {
+        return see_other(&home);
+    }
+    match app.engine.consent(&id_of(part)).await {
+        Ok(consent) => shown(settings, &consent, Notice::in_query(uri.query())),
+        Err(error) => broken(error),
+    }
+}
+
+/// `GET /authorize/{request}/cancel`: asks before the link is ended.
+pub(super) async fn cancel(
+    State(app): State<App>,
+    part: Part,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    let settings = app.engine.settings();
+    if let Some(home) = moved(settings, &headers, &uri) {
+        return see_other(&home);
+    }
+    let id = id_of(part);
+    match app.engine.consent(&id).await {
+        Ok(Consent::Ask(page)) => cancelling(settings, &page),
+        Ok(Consent::Ended(_) | Consent::Expired) => see_other(&address(settings, &id, None)),
+        Err(error) => broken(error),
+    }
+}
+
+/// `POST /authorize/{request}`: the button.
+pub(super) async fn decide(
+    State(app): State<App>,
+    part: Part,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let settings = app.engine.settings();
+    if !is_own_post(&headers, &settings.public_url) {
+        return stopped(OTHER_SITE);
+    }
+    let decision = to_bytes(body, FORM_BYTES_MAX).await;
+    let Some(decision) = decision.ok().and_then(|body| Decision::parse(&body)) else {
+        return stopped(BAD_FORM);
+    };
+    let id = id_of(part);
+    let cookie = cookie(&headers, &settings.public_url);
+    match decided(&app, &id, decision, cookie).await {
+        Ok(response) => response,
+        // The page itself knows how it ended.
+        Err(Error::Gone(_)) => see_other(&address(settings, &id, None)),
+        Err(Error::Invalid(_)) => see_other(&address(settings, &id, Some(Notice::Key))),
+        Err(Error::Conflict { .. }) => see_other(&address(settings, &id, Some(Notice::TryAgain))),
+        Err(error) => broken(error),
+    }
+}
+
+async fn decided(
+    app: &App,
+    id: &AuthorizationId,
+    decision: Decision,
+    cookie: Option<Secret>,
+) -> grantry_core::Result<Response> {
+    let settings = app.engine.settings();
+    Ok(match decision {
+        Decision::Connect { replaces } => {
+            pressed(settings, &app.engine.press(id, cookie, replaces).await?)
+        }
+        Decision::Paste(key) => go_on(settings, &app.engine.paste(id, key).await?),
+        Decision::Decline => go_on(settings, &app.engine.decline(id).await?),
+    })
+}
+
+/// What the form says.
+enum Decision {
+    Connect { replaces: bool },
+    Paste(Secret),
+    Decline,
+}
+
+impl Decision {
+    fn parse(body: &[u8]) -> Option<Self> {
+        let (mut action, mut key) = (None, None);
+        for (name, value) in form_urlencoded::parse(body) {
+            let field = match &*name {
+                "action" => &mut action,
+                "key" => &mut key,
+                _ => continue,
+            };
+            if field.replace(Secret::new(value)).is_some() {
+                return None;
+            }
+        }
+        match (action?.expose(), key) {
+            ("connect", None) => Some(Self::Connect { replaces: false }),
+            ("replace", None) => Some(Self::Connect { replaces: true }),
+            ("connect", Some(key)) => Some(Self::Paste(key)),
+            ("decline", None) => Some(Self::Decline),
+            _ => None,
+        }
+    }
+}
+
+/// Where the browser should be instead: at the public host, where its cookie will be.
+fn moved(settings: &Settings, headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    let again = uri.query() == Some(MOVED);
+    let home = again || is_at_home(headers, uri, &settings.public_url);
+    (!home).then(|| settings.url(&format!("{}?{MOVED}", uri.path())))
+}
+
+pub(super) fn shown(settings: &Settings, consent: &Consent, notice: Option<Notice>) -> Response {
+    match consent {
+        Consent::Ask(page) => {
+            let look = Look::branded(page.accent_color.as_deref());
+            let ask = Ask {
+                look: &look,
+                page,
+                here: address(settings, &page.id, None),
+                notice,
+            };
+            form(&look, &form_targets(page), &ask)
+        }
+        Consent::Ended(result) => message(StatusCode::OK, &ended(result)),
+        Consent::Expired => stopped(EXPIRED),
+    }
+}
+
+pub(super) fn cancelling(settings: &Settings, page: &ConsentPage) -> Response {
+    let look = Look::plain();
+    let cancel = Cancel {
+        look: &look,
+        page,
+        here: address(settings, &page.id, None),
+    };
+    form(&look, &form_targets(page), &cancel)
+}
+
+/// To the provider, with the cookie that its answer has to bring along.
+pub(super) fn pressed(settings: &Settings, pressed: &Pressed) -> Response {
+    let mut response = see_other(pressed.url.as_str());
+    if let Some(line) = set_cookie(&pressed.cookie, &settings.public_url) {
+        response.headers_mut().insert(SET_COOKIE, line);
+    }
+    response
+}
+
+/// Back to where the user came from, else to the page that says how it ended.
+fn go_on(settings: &Settings, result: &ConsentResult) -> Response {
+    see_other(&onward(settings, result))
+}
+
+/// Nothing is added to the return URL: who asked learns the result from the API.
+pub(super) fn onward(settings: &Settings, result: &ConsentResult) -> String {
+    let back = result.return_url.clone();
+    back.unwrap_or_else(|| address(settings, &result.id, None))
+}
+
+pub(super) fn stopped(stop: &'static Stop) -> Response {
+    message(stop.status, &stop.message())
+}
+
+/// An error of the engine's, as a page; the log gets the error itself.
+fn broken(error: Error) -> Response {
+    let mut response = stopped((&error).into());
+    response.extensions_mut().insert(Failed(error));
+    response
+}
+
+/// Where the form may lead. Chromium applies `form-action` to every redirect that follows the POST:
+/// to the provider, among the provider's own hosts (Slack's workspaces, Microsoft's sign-in), and, when
+/// it asks nothing, on through our callback to the return URL. So beside the known origins any https
+/// one is allowed where the provider is on https; a page that takes a key sends it nowhere but here.
+fn form_targets(page: &ConsentPage) -> String {
+    let back = page
+        .return_url
+        .as_deref()
+        .and_then(|url| Url::parse(url).ok());
+    let provider = page
+        .provider_origin
+        .as_deref()
+        .filter(|origin| origin.starts_with("http"));
+    let mut targets = vec!["'self'".to_owned()];
+    targets.extend(provider.map(str::to_owned));
+    targets.extend(back.as_ref().map(origin_of));
+    if provider.is_some_and(|origin| origin.starts_with("https:")) {
+        targets.push("https:".to_owned());
+    }
+    targets.join(" ")
+}
+
+/// The letter on a name's mark.
+fn initial(name: &str) -> String {
+    let letter = name.chars().find(|letter| letter.is_alphanumeric());
+    letter.map_or_else(String::new, |letter| letter.to_uppercase().collect())
+}

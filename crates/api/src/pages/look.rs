@@ -1,0 +1,172 @@
+//! The one style sheet, and a connector's colour where it can be read.
+//!
+//! The sheet is inline: a page is whole in one answer, also while two versions run side by side. The
+//! content security policy names it by its hash, so no other style is ever applied.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use grantry_vault::hash::sha256;
+
+const STYLE: &str = include_str!("../../templates/style.css");
+
+/// Cards as the style sheet paints them, by `prefers-color-scheme`.
+const CARDS: [(&str, Color); 2] = [
+    ("light", Color([0xff, 0xff, 0xff])),
+    ("dark", Color([0x1b, 0x1e, 0x24])),
+];
+
+/// WCAG 1.4.11: what a control needs against what surrounds it.
+const CONTROL_CONTRAST: f64 = 3.0;
+
+const BLACK: Color = Color([0, 0, 0]);
+const WHITE: Color = Color([0xff, 0xff, 0xff]);
+
+/// How a page looks: the style sheet with at most one colour of the connector's in it.
+pub(super) struct Look(String);
+
+impl Look {
+    /// Ours.
+    pub(super) fn plain() -> Self {
+        Self(STYLE.to_owned())
+    }
+
+    /// Ours with the main button in `accent` (`#rrggbb`) in each colour scheme where it stands out.
+    pub(super) fn branded(accent: Option<&str>) -> Self {
+        let mut style = STYLE.to_owned();
+        if let Some(accent) = accent.and_then(Color::parse) {
+            for (scheme, card) in CARDS {
+                if accent.contrast(card) >= CONTROL_CONTRAST {
+                    let (accent, text) = (accent.css(), accent.text().css());
+                    style.push_str(&format!(
+                        "@media (prefers-color-scheme: {scheme}) {{ :root {{ --accent: {accent}; --on-accent: {text}; }} }}\n"
+                    ));
+                }
+            }
+        }
+        Self(style)
+    }
+
+    /// The text of the page's one `<style>` element.
+    pub(super) fn style(&self) -> &str {
+        &self.0
+    }
+
+    /// The source expression that allows exactly this style (CSP 3 §2.3.1).
+    pub(super) fn csp_source(&self) -> String {
+        let hash = STANDARD.encode(sha256(&[self.0.as_bytes()]));
+        format!("'sha256-{hash}'")
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Color([u8; 3]);
+
+impl Color {
+    fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('#')?;
+        if digits.len() != 6 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let [_, red, green, blue] = u32::from_str_radix(digits, 16).ok()?.to_be_bytes();
+        Some(Self([red, green, blue]))
+    }
+
+    fn css(self) -> String {
+        let Self([red, green, blue]) = self;
+        format!("#{red:02x}{green:02x}{blue:02x}")
+    }
+
+    /// Relative luminance (WCAG 2.2).
+    fn luminance(self) -> f64 {
+        let [red, green, blue] = self.0.map(|value| {
+            let value = f64::from(value) / 255.0;
+            if value <= 0.040_45 {
+                value / 12.92
+            } else {
+                ((value + 0.055) / 1.055).powf(2.4)
+            }
+        });
+        0.2126 * red + 0.7152 * green + 0.0722 * blue
+    }
+
+    /// Contrast ratio (WCAG 2.2), 1 to 21.
+    fn contrast(self, other: Self) -> f64 {
+        let (a, b) = (self.luminance(), other.luminance());
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    /// The text colour to put on it. On any colour one of the two reaches 4.5 (WCAG 1.4.3).
+    fn text(self) -> Self {
+        if self.contrast(WHITE) >= 4.5 {
+            WHITE
+        } else {
+            BLACK
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_colour_is_used_where_the_button_stands_out_from_its_card() {
+        for (accent, light, dark) in [
+            ("#1a73e8", true, true),
+            ("#4A154B", true, false),
+            ("#ffe01b", false, true),
+            ("#ffffff", false, true),
+            ("#000000", true, false),
+        ] {
+            let look = Look::branded(Some(accent));
+            let added = look.style().strip_prefix(STYLE).unwrap();
+            assert_eq!(added.contains("scheme: light"), light, "{accent}");
+            assert_eq!(added.contains("scheme: dark"), dark, "{accent}");
+        }
+    }
+
+    #[test]
+    fn text_on_any_colour_can_be_read() {
+        for red in (0..=255).step_by(15) {
+            for green in (0..=255).step_by(15) {
+                for blue in (0..=255).step_by(15) {
+                    let color = Color([red, green, blue]);
+                    assert!(color.contrast(color.text()) >= 4.5, "{}", color.css());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_colour_never_reaches_the_style() {
+        for hostile in [
+            "",
+            "red",
+            "#fff",
+            "#12345g",
+            "#+12345",
+            "#1234567",
+            "#000;}*{display:none}",
+            "</style><script>",
+            "#€€",
+        ] {
+            assert_eq!(Look::branded(Some(hostile)).style(), STYLE, "{hostile}");
+        }
+        assert_eq!(Look::branded(None).style(), STYLE);
+    }
+
+    #[test]
+    fn the_cards_are_those_of_the_style_sheet_and_nothing_can_close_it() {
+        for (_, card) in CARDS {
+            assert!(STYLE.contains(&format!("--card: {};", card.css())));
+        }
+        assert!(!STYLE.contains('<'));
+    }
+
+    #[test]
+    fn the_policy_names_this_very_style() {
+        let (plain, branded) = (Look::plain(), Look::branded(Some("#1a73e8")));
+        assert_ne!(plain.csp_source(), branded.csp_source());
+        assert!(plain.csp_source().starts_with("'sha256-"));
+    }
+}
