@@ -9,8 +9,10 @@
 //! - `connect`: a consent from the request for it to the stored connection.
 //! - `tokens`: reading, refreshing, minting and revoking. `tokens/refresh.rs` is the promise.
 //! - `lists`: what there is; keys and imports.
+//! - `apply`: declared rows made to exist.
 //! - `background`: what runs without being asked.
 
+mod apply;
 mod authenticate;
 mod background;
 mod cache;
@@ -35,6 +37,7 @@ use grantry_core::{Clock, Entropy, Result, Store, Timestamp, http};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use apply::{AppliedRow, ApplyProblem, ApplyReport, Change, Declared, Place, resolve_env};
 pub use connect::{
     AskConsent, CallbackEnd, CallbackRefusal, Consent, ConsentPage, ConsentResult, Pressed,
     Requested,

@@ -203,23 +203,25 @@ impl Engine {
         Ok((key, text))
     }
 
-    /// Makes a server-level key, if there is none yet: the first start's.
+    /// Makes a server-level key, if there is no key at all yet: the first start's.
     pub async fn first_server_key(&self) -> Result<Option<Secret>> {
-        if !self
-            .ports
-            .store
-            .keys(None, None, &Page::first(1))
-            .await?
-            .is_empty()
-        {
-            return Ok(None);
+        let any = self.ports.store.keys(None, None, &Page::first(1)).await?;
+        if any.is_empty() {
+            self.server_key("first server key").await.map(Some)
+        } else {
+            Ok(None)
         }
+    }
+
+    /// Makes a server-level key called `name`. Only for whoever holds the data itself: it may do
+    /// everything. The text is returned once and never again.
+    pub async fn server_key(&self, name: &str) -> Result<Secret> {
         let (text, now) = (self.key_text(), self.now());
         let key = Key {
             id: KeyId::mint(now, self.entropy()),
             hash: *Handle::of(HandleKind::ApiKey, text.expose()).as_bytes(),
             hint: hint_of(&text),
-            name: "first server key".to_owned(),
+            name: name.to_owned(),
             level: KeyLevel::Server,
             account: None,
             team: None,
@@ -237,7 +239,7 @@ impl Engine {
                 .with("key", key.id.as_str())
                 .done();
         self.ports.store.put_key(&key, &event).await?;
-        Ok(Some(text))
+        Ok(text)
     }
 
     /// Revokes a key of the caller's team. It is refused everywhere within 2 s.
@@ -347,7 +349,7 @@ impl Engine {
             .await
     }
 
-    fn key_text(&self) -> Secret {
+    pub(crate) fn key_text(&self) -> Secret {
         Secret::new(format!(
             "{KEY_PREFIX}{}",
             entropy::alphanumeric(self.entropy(), KEY_CHARS)

@@ -2,13 +2,14 @@
 
 use grantry_core::ids::{ConnectorId, TokenSetId};
 use grantry_core::nouns::{
-    Connector, ConnectorType, Environment, EventKind, Link, Project, TriggerDestination,
+    Connector, ConnectorType, Environment, EventKind, Link, Project, Sealed, TriggerDestination,
 };
-use grantry_core::{Error, Problem, Result, StoreError, entropy};
-use grantry_vault::envelope::Place;
+use grantry_core::{Error, Problem, Result, Secret, StoreError, entropy};
 use serde_json::{Map, Value};
 use url::Url;
+use zeroize::Zeroizing;
 
+use super::server::secrets_of;
 use super::{ConnectorView, Entry, data, links::checked_environments};
 use crate::permissions::Act;
 use crate::{Caller, Engine};
@@ -46,6 +47,16 @@ pub struct NewConnector {
     pub accent_color: Option<String>,
 }
 
+/// A connector that holds what can be checked without asking anybody, its secrets still apart.
+pub struct Checked {
+    /// The row, its `secrets` not sealed yet.
+    pub connector: Connector,
+    /// To be sealed.
+    pub secrets: Vec<(String, Secret)>,
+    /// The caller chose no uid.
+    pub generated_uid: bool,
+}
+
 /// A link to be made with a connector.
 pub struct NewLink {
     /// Project id or name.
@@ -75,21 +86,24 @@ impl Engine {
             ),
             None => None,
         };
-        let (connector, generated_uid) =
-            self.checked(caller, &new, project.as_ref().and_then(Option::as_ref))?;
+        let Checked {
+            mut connector,
+            secrets,
+            generated_uid,
+        } = self.checked(caller, &new, project.as_ref().and_then(Option::as_ref))?;
         let links = match (new.link, project) {
             (Some(link), Some(Some(project))) => vec![self.link_of(&connector, &project, link)?],
             (Some(_), _) => return Err(Error::NotFound("project")),
             (None, _) => vec![],
         };
         self.check_server(&connector).await?;
+        connector.secrets = self.seal_secrets(&connector, &secrets).await?;
         let event = self
             .draft(EventKind::ConnectorCreated, caller)
             .connector(&connector.id)
             .with("type", connector.kind.as_str())
             .with("uid", connector.uid.as_str())
             .done();
-        let mut connector = connector;
         let mut created = self
             .ports
             .store
@@ -124,14 +138,13 @@ impl Engine {
         ))
     }
 
-    /// Checks everything that can be checked without asking anybody, and seals the secrets. Also
-    /// says whether the uid was generated.
+    /// Checks everything that can be checked without asking anybody.
     pub(crate) fn checked(
         &self,
         caller: &Caller,
         new: &NewConnector,
         project: Option<&Project>,
-    ) -> Result<(Connector, bool)> {
+    ) -> Result<Checked> {
         let mut problems = Vec::new();
         let kind = ConnectorType::from_word(&new.kind);
         if kind.is_none() {
@@ -211,7 +224,6 @@ impl Engine {
         let service = service_of(new.service.as_deref(), &checked.public, kind);
         let generated = uid.is_none();
         let uid = uid.map_or_else(|| generated_uid(&service, &name), str::to_owned);
-        let secrets = self.seal_secrets(caller, &id, checked.secrets)?;
         let connector = Connector {
             id,
             team: caller.team.clone(),
@@ -220,7 +232,7 @@ impl Engine {
             kind,
             service,
             data: checked.public,
-            secrets,
+            secrets: None,
             metadata: new.metadata.clone(),
             redirect_uri: self.settings.url("/callback"),
             default_installation: None,
@@ -237,7 +249,11 @@ impl Engine {
             updated_at: now,
             deleted_at: None,
         };
-        Ok((connector, generated))
+        Ok(Checked {
+            connector,
+            secrets: checked.secrets,
+            generated_uid: generated,
+        })
     }
 
     fn link_of(&self, connector: &Connector, project: &Project, link: NewLink) -> Result<Link> {
@@ -257,33 +273,29 @@ impl Engine {
 }
 
 impl Engine {
-    fn seal_secrets(
+    /// The connector's secrets as one sealed JSON object; `None` when there are none.
+    pub(crate) async fn seal_secrets(
         &self,
-        caller: &Caller,
-        id: &ConnectorId,
-        secrets: Vec<(String, grantry_core::Secret)>,
-    ) -> Result<Option<grantry_core::nouns::Sealed>> {
+        connector: &Connector,
+        secrets: &[(String, Secret)],
+    ) -> Result<Option<Sealed>> {
         if secrets.is_empty() {
             return Ok(None);
         }
-        let mut json = zeroize::Zeroizing::new(String::from("{"));
+        let mut json = Zeroizing::new(String::from("{"));
         for (index, (name, secret)) in secrets.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             let name = serde_json::to_string(name).map_err(|_| Error::Internal)?;
-            let value = zeroize::Zeroizing::new(
+            let value = Zeroizing::new(
                 serde_json::to_string(secret.expose()).map_err(|_| Error::Internal)?,
             );
             json.push_str(&format!("{comma}{name}:"));
             json.push_str(&value);
         }
         json.push('}');
-        let place = Place {
-            team: caller.team.as_str(),
-            table: "connectors",
-            row: id.as_str(),
-            field: "secrets",
-        };
-        self.keys.seal(place, json.as_bytes()).map(Some)
+        self.keys.ready(&connector.team).await?;
+        let sealed = self.keys.seal(secrets_of(connector), json.as_bytes())?;
+        Ok(Some(sealed))
     }
 }
 

@@ -14,8 +14,11 @@ use grantry_core::nouns::{Connector, Environment, EventKind, Link};
 use grantry_core::store::RevocationScope;
 use grantry_core::{Error, Result};
 
-pub use create::{NewConnector, NewLink};
-pub use server::{Discovered, OauthClient, app_enabled, default_scopes, user_enabled};
+pub use create::{Checked, NewConnector, NewLink};
+pub use links::checked_environments;
+pub use server::{
+    Discovered, OauthClient, app_enabled, default_scopes, offline_problems, user_enabled,
+};
 pub use view::{Capabilities, ConnectorView, service_name};
 
 use crate::permissions::Act;

@@ -174,25 +174,7 @@ impl Engine {
                     Unresolved::Other(error) => error,
                 });
         let (server, source) = resolved?;
-        let missing = |endpoint: Endpoint| {
-            let known = match source {
-                ServerSource::Discovery => "the server's metadata has none",
-                ServerSource::Catalogue => "the catalogue has none for this service",
-                ServerSource::Config => {
-                    "there is no serverUrl to discover it from, and the service is not in the catalogue"
-                }
-            };
-            server.url(endpoint).err().map(|_| {
-                Problem::new(
-                    format!("data.serverConfig.{}", endpoint.as_str()),
-                    format!("is required: {known}"),
-                )
-            })
-        };
-        let mut problems: Vec<Problem> = missing(Endpoint::Token).into_iter().collect();
-        if user_enabled(&connector.data) {
-            problems.extend(missing(Endpoint::Authorization));
-        }
+        let problems = missing_endpoints(connector, &server, source);
         if problems.is_empty() {
             Ok(())
         } else {
@@ -233,19 +215,19 @@ impl Engine {
         connector: &Connector,
         name: &str,
     ) -> Result<Option<Secret>> {
+        Ok(self.connector_secrets(connector).await?.remove(name))
+    }
+
+    /// All of the connector's secrets, by the same names.
+    pub(crate) async fn connector_secrets(
+        &self,
+        connector: &Connector,
+    ) -> Result<HashMap<String, Secret>> {
         let Some(sealed) = &connector.secrets else {
-            return Ok(None);
+            return Ok(HashMap::new());
         };
-        let place = Place {
-            team: connector.team.as_str(),
-            table: "connectors",
-            row: connector.id.as_str(),
-            field: "secrets",
-        };
-        let json = self.keys.open_text(place, sealed).await?;
-        let mut secrets: HashMap<String, Secret> =
-            serde_json::from_str(json.expose()).map_err(|_| Error::Internal)?;
-        Ok(secrets.remove(name))
+        let json = self.keys.open_text(secrets_of(connector), sealed).await?;
+        serde_json::from_str(json.expose()).map_err(|_| Error::Internal)
     }
 
     async fn resolve_server(
@@ -256,29 +238,11 @@ impl Engine {
         let row = services
             .iter()
             .find(|service| service.id == connector.service);
-        let base = row.map(from_catalogue).unwrap_or_default();
-        let mut source = if row.is_some() {
-            ServerSource::Catalogue
-        } else {
-            ServerSource::Config
-        };
         let discovered = match connector.data.get("serverUrl").and_then(Value::as_str) {
-            Some(url) => {
-                source = ServerSource::Discovery;
-                Some(self.discover(&connector.id, url).await?)
-            }
+            Some(url) => Some(self.discover(&connector.id, url).await?),
             None => None,
         };
-        let mut server = base;
-        if let Some(discovered) = discovered {
-            server = server.overridden_by(&discovered);
-        }
-        if let Some(config) = connector.data.get("serverConfig") {
-            let config: Server = serde_json::from_value(config.clone())
-                .map_err(|_| Unresolved::Other(Error::Internal))?;
-            server = server.overridden_by(&config);
-        }
-        Ok((server, source))
+        layered(connector, row, discovered.as_deref()).map_err(Unresolved::Other)
     }
 
     async fn discover(
@@ -311,6 +275,72 @@ impl Engine {
                 }
             };
         }
+    }
+}
+
+/// The server as the catalogue's row, discovery and the connector's own `serverConfig` describe it,
+/// each over the one before.
+fn layered(
+    connector: &Connector,
+    row: Option<&Service>,
+    discovered: Option<&Server>,
+) -> Result<(Server, ServerSource)> {
+    let mut server = row.map(from_catalogue).unwrap_or_default();
+    let mut source = match row {
+        Some(_) => ServerSource::Catalogue,
+        None => ServerSource::Config,
+    };
+    if let Some(discovered) = discovered {
+        source = ServerSource::Discovery;
+        server = server.overridden_by(discovered);
+    }
+    if let Some(config) = connector.data.get("serverConfig") {
+        let config: Server = serde_json::from_value(config.clone()).map_err(|_| Error::Internal)?;
+        server = server.overridden_by(&config);
+    }
+    Ok((server, source))
+}
+
+/// The endpoints that the connector's grants need and `server` lacks.
+fn missing_endpoints(connector: &Connector, server: &Server, source: ServerSource) -> Vec<Problem> {
+    let known = match source {
+        ServerSource::Discovery => "the server's metadata has none",
+        ServerSource::Catalogue => "the catalogue has none for this service",
+        ServerSource::Config => {
+            "there is no serverUrl to discover it from, and the service is not in the catalogue"
+        }
+    };
+    let user = user_enabled(&connector.data).then_some(Endpoint::Authorization);
+    [Endpoint::Token]
+        .into_iter()
+        .chain(user)
+        .filter(|endpoint| server.url(*endpoint).is_err())
+        .map(|endpoint| {
+            Problem::new(
+                format!("data.serverConfig.{}", endpoint.as_str()),
+                format!("is required: {known}"),
+            )
+        })
+        .collect()
+}
+
+/// What of [`Engine::check_server`] can be checked without asking anybody: nothing when the
+/// endpoints are left to discovery.
+pub fn offline_problems(connector: &Connector, row: Option<&Service>) -> Result<Vec<Problem>> {
+    if connector.kind != ConnectorType::Oauth || connector.data.contains_key("serverUrl") {
+        return Ok(Vec::new());
+    }
+    let (server, source) = layered(connector, row, None)?;
+    Ok(missing_endpoints(connector, &server, source))
+}
+
+/// Where a connector's secrets are sealed into.
+pub fn secrets_of(connector: &Connector) -> Place<'_> {
+    Place {
+        team: connector.team.as_str(),
+        table: "connectors",
+        row: connector.id.as_str(),
+        field: "secrets",
     }
 }
 
