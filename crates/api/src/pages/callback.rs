@@ -9,7 +9,7 @@ use grantry_engine::{CallbackEnd, Settings};
 
 use super::answer::see_other;
 use super::browser::cookie;
-use super::consent::{Notice, address, onward, stopped};
+use super::consent::{Notice, Part, address, onward, stopped};
 use super::message::{Stop, UNKNOWN, WRONG_METHOD};
 use crate::App;
 
@@ -38,8 +38,9 @@ pub(super) async fn wrong_method() -> Response {
 }
 
 /// `GET /problem/{word}`: why a callback was not accepted.
-pub(super) async fn problem(Path(word): Path<String>) -> Response {
-    stopped(Stop::from_word(&word).unwrap_or(UNKNOWN))
+pub(super) async fn problem(word: Part) -> Response {
+    let stop = word.ok().and_then(|Path(word)| Stop::from_word(&word));
+    stopped(stop.unwrap_or(UNKNOWN))
 }
 
 pub(super) fn destination(settings: &Settings, end: Result<CallbackEnd>) -> String {

@@ -78,8 +78,8 @@ pub(super) fn address(settings: &Settings, id: &AuthorizationId, notice: Option<
     }
 }
 
-/// The id in the path. What is not even text is as unknown as any other id.
-type Part = Result<Path<String>, PathRejection>;
+/// The variable part of the path. What is not even text is as unknown as any other.
+pub(super) type Part = Result<Path<String>, PathRejection>;
 
 fn id_of(part: Part) -> AuthorizationId {
     AuthorizationId::from(part.map(|Path(id)| id).unwrap_or_default())

@@ -1,72 +1,18 @@
 //! What the pages show and send, without a server behind them.
 
 use askama::Template as _;
-use axum::body::to_bytes;
 use axum::http::StatusCode;
 use axum::response::Response;
 use grantry_core::ids::AuthorizationId;
 use grantry_core::nouns::AuthorizationState;
 use grantry_core::{Error, Secret};
-use grantry_engine::{
-    CallbackEnd, CallbackRefusal, Consent, ConsentPage, ConsentResult, Pressed, Settings,
-};
+use grantry_engine::{CallbackEnd, CallbackRefusal, Consent, ConsentPage, ConsentResult, Pressed};
 use url::Url;
 
-use super::callback::destination;
-use super::consent::{Notice, cancelling, pressed, shown, stopped};
-use super::message::{STOPS, ended};
-
-const HOSTILE: &str = "\"><script>alert(1)</script><img src=x onerror='x'>&{{7*7}}\u{202e}";
-
-pub(super) fn settings() -> Settings {
-    Settings::new(
-        Url::parse("https://connect.example").unwrap(),
-        "n1".to_owned(),
-    )
-}
-
-pub(super) fn page() -> ConsentPage {
-    ConsentPage {
-        id: AuthorizationId::from("sca_1"),
-        requester: "Support desk · Acme".to_owned(),
-        connector: "Acme GitHub".to_owned(),
-        service: "GitHub".to_owned(),
-        subject: "dana@acme.example".to_owned(),
-        environment: "production".to_owned(),
-        scopes: vec!["repo".to_owned(), "read:user".to_owned()],
-        device_code: None,
-        provider_origin: Some("https://github.com".to_owned()),
-        paste: None,
-        accent_color: None,
-        return_url: Some("https://desk.acme.example/done?tab=1".to_owned()),
-    }
-}
-
-pub(super) fn result() -> ConsentResult {
-    ConsentResult {
-        id: AuthorizationId::from("sca_1"),
-        state: AuthorizationState::Success {
-            connection: "conn_1".into(),
-        },
-        connector: "scl_1".to_owned(),
-        requester: "Support desk · Acme".to_owned(),
-        service: "GitHub".to_owned(),
-        return_url: Some("https://desk.acme.example/done?tab=1".to_owned()),
-    }
-}
-
-fn ask(page: ConsentPage) -> Consent {
-    Consent::Ask(Box::new(page))
-}
-
-fn header<'a>(response: &'a Response, name: &str) -> &'a str {
-    response.headers()[name].to_str().unwrap()
-}
-
-async fn html(response: Response) -> String {
-    let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
-    String::from_utf8(bytes.into()).unwrap()
-}
+use super::super::callback::destination;
+use super::super::consent::{Notice, cancelling, pressed, shown, stopped};
+use super::super::message::{STOPS, ended};
+use super::{HOSTILE, ask, header, html, page, result, settings};
 
 /// A page's text, as a person reads it.
 async fn text(response: Response) -> String {
@@ -357,54 +303,5 @@ fn requirement_18_a_callback_ends_at_a_clean_address() {
     ];
     for (end, expected) in ends {
         assert_eq!(destination(&settings(), end), expected);
-    }
-}
-
-#[tokio::test]
-#[ignore = "writes every page into target/pages, for people to look at"]
-async fn write_the_pages() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/pages");
-    std::fs::create_dir_all(&folder).unwrap();
-    let many = (1..=14)
-        .map(|n| format!("https://www.googleapis.com/auth/some.long.scope.{n}.readonly"))
-        .collect();
-    let consent = |page, notice| shown(&settings(), &ask(page), notice);
-    let paste = Some(
-        "1. Open your workspace settings.\n2. Choose API keys, then Create.\n3. Copy the key."
-            .to_owned(),
-    );
-    let mut pages = vec![
-        ("consent".to_owned(), consent(page(), None)),
-        ("consent-minimal".to_owned(), consent(ConsentPage { scopes: vec![], return_url: None, ..page() }, None)),
-        ("consent-full".to_owned(), consent(ConsentPage {
-            environment: "preview".to_owned(),
-            device_code: Some("ABCD-EF23".to_owned()),
-            accent_color: Some("#7a1fa2".to_owned()),
-            ..page()
-        }, None)),
-        ("consent-long".to_owned(), consent(ConsentPage {
-            requester: "The extraordinarily long project name of somebody · A team with a name that does not end".to_owned(),
-            service: "Google Workspace for Enterprises".to_owned(),
-            connector: "google-workspace-for-enterprises/production-eu-west".to_owned(),
-            subject: "0195f1c2a7b84cc0a1b2c3d4e5f60718@users.some-identity-provider.example".to_owned(),
-            accent_color: Some("#ffe01b".to_owned()),
-            scopes: many,
-            ..page()
-        }, None)),
-        ("consent-again".to_owned(), consent(page(), Some(Notice::TryAgain))),
-        ("consent-other".to_owned(), consent(page(), Some(Notice::OtherAccount))),
-        ("paste".to_owned(), consent(ConsentPage { paste, provider_origin: None, ..page() }, None)),
-        ("hostile".to_owned(), consent(ConsentPage { requester: HOSTILE.to_owned(), service: HOSTILE.to_owned(), ..page() }, None)),
-        ("cancel".to_owned(), cancelling(&settings(), &page())),
-        ("ended-good".to_owned(), shown(&settings(), &Consent::Ended(result()), None)),
-        ("ended-no".to_owned(), shown(&settings(), &Consent::Ended(ConsentResult { state: AuthorizationState::Canceled, return_url: None, ..result() }), None)),
-    ];
-    pages.extend(
-        STOPS
-            .iter()
-            .map(|stop| (format!("stop-{}", stop.word), stopped(stop))),
-    );
-    for (name, response) in pages {
-        std::fs::write(folder.join(format!("{name}.html")), html(response).await).unwrap();
     }
 }
