@@ -1,7 +1,7 @@
 //! The nouns of Grantry, the ports that the outside world plugs into, and the closed error type.
 //!
 //! Nothing here does I/O, knows an async runtime, or speaks HTTP status codes. Every other crate
-//! depends on this one and on few others; `crates/it/src/laws.rs` keeps the arrows.
+//! depends on this one and on few others; `crates/it/tests/it/laws.rs` keeps the arrows.
 
 pub mod clock;
 pub mod entropy;

@@ -18,7 +18,13 @@ struct Hands {
     now: Timestamp,
     boot: Duration,
     next_sleeper: u64,
-    sleepers: Vec<(u64, Waker)>,
+    sleepers: Vec<Sleeper>,
+}
+
+struct Sleeper {
+    id: u64,
+    until: Duration,
+    waker: Waker,
 }
 
 impl ManualClock {
@@ -40,7 +46,9 @@ impl ManualClock {
         let woken = std::mem::take(&mut hands.sleepers);
         drop(hands);
         // Who has to sleep on registers again when polled.
-        woken.into_iter().for_each(|(_, waker)| waker.wake());
+        woken
+            .into_iter()
+            .for_each(|sleeper| sleeper.waker.wake());
     }
 
     /// Steps the wall clock alone, in either direction: an NTP correction, an operator's mistake.
@@ -51,6 +59,13 @@ impl ManualClock {
     /// How many sleeps are being waited for. A test waits for this level before it advances.
     pub fn sleepers(&self) -> usize {
         self.hands().sleepers.len()
+    }
+
+    /// How long until the first of them has slept enough; `None` when nobody sleeps.
+    pub fn until_next(&self) -> Option<Duration> {
+        let hands = self.hands();
+        let first = hands.sleepers.iter().map(|sleeper| sleeper.until).min();
+        first.map(|until| until.saturating_sub(hands.boot))
     }
 
     fn hands(&self) -> MutexGuard<'_, Hands> {
@@ -96,18 +111,25 @@ impl Future for Sleep {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut hands = self.clock.hands();
-        hands.sleepers.retain(|(id, _)| *id != self.id);
+        hands.sleepers.retain(|sleeper| sleeper.id != self.id);
         if hands.boot >= self.until {
             return Poll::Ready(());
         }
-        hands.sleepers.push((self.id, context.waker().clone()));
+        hands.sleepers.push(Sleeper {
+            id: self.id,
+            until: self.until,
+            waker: context.waker().clone(),
+        });
         Poll::Pending
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        self.clock.hands().sleepers.retain(|(id, _)| *id != self.id);
+        self.clock
+            .hands()
+            .sleepers
+            .retain(|sleeper| sleeper.id != self.id);
     }
 }
 
@@ -152,11 +174,13 @@ mod tests {
         let mut sleep = clock.sleep(Duration::from_secs(2));
         assert_eq!(poll(&mut sleep), Poll::Pending);
         assert_eq!(clock.sleepers(), 1);
+        assert_eq!(clock.until_next(), Some(Duration::from_secs(2)));
         clock.advance(Duration::from_secs(1));
         assert_eq!(poll(&mut sleep), Poll::Pending);
         clock.advance(Duration::from_secs(1));
         assert_eq!(poll(&mut sleep), Poll::Ready(()));
         assert_eq!(clock.sleepers(), 0);
+        assert_eq!(clock.until_next(), None);
     }
 
     #[test]

@@ -23,6 +23,13 @@ impl<B: Backend> Db<B> {
         Self { backend }
     }
 
+    /// The same store with its backend inside another one: one that watches it, or breaks it for a test.
+    pub fn map<C>(self, wrap: impl FnOnce(B) -> C) -> Db<C> {
+        Db {
+            backend: wrap(self.backend),
+        }
+    }
+
     /// Runs a write whose details nobody asks for.
     pub(crate) async fn run(&self, write: Write) -> Stored<()> {
         self.backend.write(write).await.map(drop)
