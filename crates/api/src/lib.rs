@@ -31,8 +31,9 @@ pub struct App {
 
 /// The whole route table.
 pub fn all_routes() -> impl Iterator<Item = &'static Route> {
-    [native::ROUTES, dialects::vercel::ROUTES, pages::ROUTES]
+    native::TABLES
         .into_iter()
+        .chain([dialects::vercel::ROUTES, pages::ROUTES])
         .flatten()
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use grantry_core::ids::{ProjectId, TeamId};
 use grantry_core::nouns::{Actor, Digest, Environment, Key, KeyLevel, Membership, Role, Team};
 use grantry_core::{Error, Result, Timestamp};
 use grantry_vault::hash::{Handle, HandleKind};
@@ -49,6 +50,12 @@ impl Engine {
             until: None,
         };
         self.act_in(&principal, team).await.map(Arc::new)
+    }
+
+    /// The team of a project, for the operator, who is in no team and may name a project alone.
+    pub async fn team_of_project(&self, id: &ProjectId) -> Result<Option<TeamId>> {
+        let project = self.ports.store.project_by_id(id).await?;
+        Ok(project.map(|project| project.team))
     }
 
     /// Verifies `bearer` against the store, without choosing a team.
@@ -127,8 +134,8 @@ impl Engine {
     /// A workload whose project exists, in an environment that the project has.
     pub(crate) async fn workload(
         &self,
-        team: grantry_core::ids::TeamId,
-        project: grantry_core::ids::ProjectId,
+        team: TeamId,
+        project: ProjectId,
         environment: Environment,
     ) -> Result<PrincipalKind> {
         let row = self.ports.store.project_by_id(&project).await?;
@@ -179,7 +186,7 @@ impl Engine {
     async fn standing(
         &self,
         principal: &Principal,
-        team: &grantry_core::ids::TeamId,
+        team: &TeamId,
     ) -> Result<(Standing, Actor)> {
         Ok(match &principal.kind {
             PrincipalKind::Server => (Standing::Server, Actor::Server),

@@ -116,6 +116,19 @@ impl Engine {
         }))
     }
 
+    /// One connection. A caller who may not see everybody's sees their own.
+    pub async fn connection(&self, caller: &Caller, id: &ConnectionId) -> Result<Connection> {
+        caller.require(Act::ReadLists)?;
+        let found = self.ports.store.connection(&caller.team, id).await?;
+        let connection = found.ok_or(Error::NotFound("connection"))?.connection;
+        let own = caller.require_subject(&connection.grant.subject).is_ok();
+        if own || caller.standing.may(Act::RevokeAny) {
+            Ok(connection)
+        } else {
+            Err(Error::NotFound("connection"))
+        }
+    }
+
     /// The team's projects.
     pub async fn projects(&self, caller: &Caller, page: &Page) -> Result<CursorPage<Project>> {
         caller.require(Act::ReadLists)?;

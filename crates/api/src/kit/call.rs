@@ -12,7 +12,7 @@ use axum::routing::{MethodRouter, on};
 use grantry_core::error::{self, Forbidden};
 use grantry_core::limits::BODY_BYTES_MAX;
 use grantry_core::{Error, Result};
-use grantry_engine::permissions::{Act, Standing};
+use grantry_engine::permissions::Act;
 use grantry_engine::{Caller, Engine, PrincipalKind};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
@@ -76,7 +76,14 @@ impl Call {
         let caller = match route.access {
             Access::Public(_) => None,
             Access::Act(act) => {
-                authenticate(app, act, &parts.headers, dialect.team(&query)).await?
+                authenticate(
+                    &app.engine,
+                    act,
+                    Credential::of(app, &parts.headers)?,
+                    dialect,
+                    &query,
+                )
+                .await?
             }
         };
         let path = path_of(&mut parts).await?;
@@ -86,18 +93,21 @@ impl Call {
             Takes::Nothing | Takes::Page => {}
             Takes::Json(rows) => {
                 require_type(&parts.headers, JSON)?;
-                fields = fields::check(rows, parse(&read(&parts.headers, body).await?)?)?;
+                fields = fields::check(
+                    rows,
+                    parse(&read(&parts.headers, body, BODY_BYTES_MAX).await?)?,
+                )?;
             }
             Takes::OptionalJson(rows) => {
-                let bytes = read(&parts.headers, body).await?;
+                let bytes = read(&parts.headers, body, BODY_BYTES_MAX).await?;
                 if !bytes.is_empty() {
                     require_type(&parts.headers, JSON)?;
                     fields = fields::check(rows, parse(&bytes)?)?;
                 }
             }
-            Takes::Text(media_type) => {
+            Takes::Text(media_type, bytes_max) => {
                 require_type(&parts.headers, media_type)?;
-                let bytes = read(&parts.headers, body).await?;
+                let bytes = read(&parts.headers, body, bytes_max).await?;
                 text = String::from_utf8(bytes.into()).map_err(|_| malformed("UTF-8", "text"))?;
             }
         }
@@ -124,32 +134,51 @@ impl Call {
     }
 }
 
+/// What a request proves itself with.
+enum Credential<'a> {
+    /// The control socket: whoever may open it is the operator.
+    Local,
+    /// A key or a token.
+    Bearer(&'a str),
+}
+
+impl<'a> Credential<'a> {
+    fn of(app: &App, headers: &'a HeaderMap) -> Result<Self> {
+        if app.local {
+            Ok(Self::Local)
+        } else {
+            bearer(headers).map(Self::Bearer)
+        }
+    }
+}
+
 /// Who calls, in which team, if their standing includes `act`. No caller for [`Act::Apply`], which is above teams.
 async fn authenticate(
-    app: &App,
+    engine: &Engine,
     act: Act,
-    headers: &HeaderMap,
-    team: Result<Option<&str>>,
+    credential: Credential<'_>,
+    dialect: Dialect,
+    query: &Fields,
 ) -> Result<Option<Arc<Caller>>> {
-    let engine = &app.engine;
-    let bearer = if app.local {
-        None
-    } else {
-        Some(bearer(headers)?)
-    };
-    let caller = match (act, bearer) {
-        (Act::Apply, None) => return Ok(None),
-        (Act::Apply, Some(bearer)) => {
-            let server = engine.principal(bearer).await?.kind == PrincipalKind::Server;
-            debug_assert!(Standing::Server.may(Act::Apply));
-            return if server {
-                Ok(None)
-            } else {
-                Err(Error::Forbidden(Forbidden::Role))
+    let caller = match (credential, act) {
+        (Credential::Local, Act::Apply) => return Ok(None),
+        (Credential::Bearer(bearer), Act::Apply) => {
+            return match engine.principal(bearer).await?.kind {
+                PrincipalKind::Server => Ok(None),
+                _ => Err(Error::Forbidden(Forbidden::Role)),
             };
         }
-        (_, None) => engine.server_caller(team?).await?,
-        (_, Some(bearer)) => engine.caller(bearer, team?).await?,
+        (Credential::Local, _) => {
+            let team = match (dialect.team(query)?, query.text("project")) {
+                (Some(team), _) => Some(team.into()),
+                (None, Some(project)) => engine.team_of_project(&project.into()).await?,
+                (None, None) => None,
+            };
+            let team =
+                team.ok_or_else(|| Error::invalid("team", "is required: a team's id or slug"))?;
+            engine.server_caller(Some(team.as_str())).await?
+        }
+        (Credential::Bearer(bearer), _) => engine.caller(bearer, dialect.team(query)?).await?,
     };
     caller.require(act)?;
     Ok(Some(caller))
@@ -208,25 +237,21 @@ fn require_type(headers: &HeaderMap, expected: &'static str) -> Result<()> {
 
 /// The whole body, if it is small enough: by its declared length before anything is read, else by what
 /// has arrived (requirement 102).
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes> {
+async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes> {
     let too_large = || {
         Error::Body(error::Body::TooLarge {
-            limit_bytes: BODY_BYTES_MAX,
+            limit_bytes: bytes_max,
         })
     };
-    let declared = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
-    if declared
-        .and_then(|length| length.parse::<u64>().ok())
-        .is_some_and(|n| n > BODY_BYTES_MAX as u64)
-    {
+    let declared = headers.get(header::CONTENT_LENGTH);
+    let declared = declared.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|bytes| bytes > bytes_max) {
         return Err(too_large());
     }
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+    match Limited::new(body, bytes_max).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(malformed("HTTP", "the body did not arrive whole")),
+        Err(_) => Err(malformed("HTTP", "it did not arrive whole")),
     }
 }
 

@@ -13,5 +13,6 @@ pub mod cursor;
 pub mod dialect;
 pub mod edge;
 pub mod fields;
+pub mod openapi;
 pub mod route;
 pub mod subject;

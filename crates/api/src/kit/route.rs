@@ -62,8 +62,8 @@ pub enum Takes {
     Json(&'static [Field]),
     /// The same, or nothing at all.
     OptionalJson(&'static [Field]),
-    /// Text of this content type.
-    Text(&'static str),
+    /// Text of this content type, of at most so many bytes.
+    Text(&'static str, usize),
     /// Whatever the page's own handler takes.
     Page,
 }

@@ -1,0 +1,190 @@
+//! Consents, connections, tokens.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use grantry_core::nouns::{Scopes, Subject};
+use grantry_core::store::ConnectionFilter;
+use grantry_core::{Result, Secret};
+use grantry_engine::permissions::Act;
+use grantry_engine::{AskConsent, AskToken, NewConnection, NewPair};
+
+use super::{fields, wire};
+use crate::kit::call::{Call, call};
+use crate::kit::fields::Fields;
+use crate::kit::route::{Access, Method, Route, Takes};
+use crate::kit::{answer, cursor, subject};
+
+/// Their rows of the route table.
+pub const ROUTES: &[Route] = &[
+    Route::new(
+        Method::Post,
+        "/api/v1/tokens",
+        Access::Act(Act::ReadToken),
+        "read_token",
+        |route| call(route, token),
+    )
+    .about("A token that outlives the validity buffer, refreshed where necessary.")
+    .takes(Takes::Json(fields::TOKEN))
+    .gives(200, "The token."),
+    Route::new(
+        Method::Post,
+        "/api/v1/authorizations",
+        Access::Act(Act::Authorize),
+        "create_authorization",
+        |route| call(route, authorize),
+    )
+    .about("Makes the link that a user opens to connect.")
+    .takes(Takes::Json(fields::AUTHORIZATION))
+    .gives(201, "The link, and the verifier of its result."),
+    Route::new(
+        Method::Get,
+        "/api/v1/authorizations/{verifier}",
+        Access::Public(
+            "the verifier is the proof: 256 random bits that only the requester was given",
+        ),
+        "get_authorization",
+        |route| call(route, outcome),
+    )
+    .about("How far a consent has come.")
+    .gives(200, "Its status: pending, success, error or canceled."),
+    Route::new(
+        Method::Get,
+        "/api/v1/connections",
+        Access::Act(Act::ReadLists),
+        "list_connections",
+        |route| call(route, list),
+    )
+    .about("Connections, newest first: the team's for an admin, their own for a member.")
+    .query(fields::CONNECTIONS)
+    .gives(200, "One page."),
+    Route::new(
+        Method::Post,
+        "/api/v1/connections",
+        Access::Act(Act::ImportConnections),
+        "import_connection",
+        |route| call(route, import),
+    )
+    .about("Takes in a grant that exists already; one that stands keeps its tokens (200).")
+    .takes(Takes::Json(fields::CONNECTION))
+    .gives(201, "The connection."),
+    Route::new(
+        Method::Get,
+        "/api/v1/connections/{connection}",
+        Access::Act(Act::ReadLists),
+        "get_connection",
+        |route| call(route, get),
+    )
+    .about("One connection; a member's must be their own.")
+    .gives(200, "The connection."),
+    Route::new(
+        Method::Delete,
+        "/api/v1/connections/{connection}",
+        Access::Act(Act::RevokeOwn),
+        "revoke_connection",
+        |route| call(route, revoke),
+    )
+    .about("Ends a connection here at once, and at the provider where it can.")
+    .gives(200, "What became of it."),
+];
+
+fn ask(body: &mut Fields) -> Result<AskToken> {
+    let subject = body.take_object("subject");
+    Ok(AskToken {
+        subject: subject.map(|fields| subject::of(fields, &[])).transpose()?,
+        environment: body.text("environment").map(Into::into),
+        installation: body.take_text("installation"),
+        scopes: Scopes::from_list(body.take_texts("scopes").unwrap_or_default()),
+        audience: body.take_texts("audience").unwrap_or_default(),
+        resources: body.take_texts("resources").unwrap_or_default(),
+        details: body.take_list("authorization_details").unwrap_or_default(),
+        validity_buffer: Duration::from_millis(
+            body.count("validity_buffer_ms").unwrap_or_default(),
+        ),
+    })
+}
+
+async fn token(mut call: Call) -> Result<Response> {
+    let ask = ask(&mut call.body)?;
+    let connector = call.body.take_text("connector").unwrap_or_default();
+    let served = call.engine.token(call.caller()?, &connector, ask).await?;
+    answer::ok(&wire::Token::from(&served))
+}
+
+async fn authorize(mut call: Call) -> Result<Response> {
+    let body = &mut call.body;
+    let ask = AskConsent {
+        token: ask(body)?,
+        return_url: body.take_text("return_url"),
+        prompt: body.take_text("prompt"),
+        device_code: body.flag("device_code").unwrap_or_default(),
+        expires_in: body.count("expires_in_ms").map(Duration::from_millis),
+        additional_params: body.take_map("additional_params").unwrap_or_default(),
+    };
+    let connector = body.take_text("connector").unwrap_or_default();
+    let requested = call
+        .engine
+        .authorize(call.caller()?, &connector, ask)
+        .await?;
+    answer::created(&wire::Authorization::from(&requested))
+}
+
+async fn outcome(call: Call) -> Result<Response> {
+    let (_, result) = call.engine.consent_result(call.path("verifier")).await?;
+    answer::ok(&wire::Outcome::from(&result))
+}
+
+async fn list(call: Call) -> Result<Response> {
+    let filter = ConnectionFilter {
+        connector: call.query.text("connector").map(Into::into),
+        subject: call.query.text("user").map(|id| Subject::User {
+            id: id.to_owned(),
+            issuer: None,
+        }),
+        include_revoked: call.query.flag("include_revoked").unwrap_or_default(),
+    };
+    let page = cursor::page(&call.query)?;
+    let found = call
+        .engine
+        .connections(call.caller()?, &filter, &page)
+        .await?;
+    answer::ok(&wire::List::of(&found, wire::Connection::from))
+}
+
+async fn import(mut call: Call) -> Result<Response> {
+    let body = &mut call.body;
+    let new = NewConnection {
+        id: body.text("id").map(Into::into),
+        connector: body.take_text("connector").unwrap_or_default(),
+        token: ask(body)?,
+        name: body.take_text("name"),
+        external_subject: body.take_text("external_subject"),
+        pair: NewPair {
+            access: Secret::new(body.take_text("access_token").unwrap_or_default()),
+            expires_in: body.count("expires_in").map(Duration::from_secs),
+            refresh: body.take_text("refresh_token").map(Secret::new),
+            scope: body.take_text("scope"),
+            metadata: body.take_map("metadata").unwrap_or_default(),
+        },
+    };
+    let (connection, new) = call.engine.import_connection(call.caller()?, new).await?;
+    let status = if new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok(answer::json(status, &wire::Connection::from(&connection)))
+}
+
+async fn get(call: Call) -> Result<Response> {
+    let id = call.path("connection").into();
+    let found = call.engine.connection(call.caller()?, &id).await?;
+    answer::ok(&wire::Connection::from(&found))
+}
+
+async fn revoke(call: Call) -> Result<Response> {
+    let id = call.path("connection").into();
+    let revoked = call.engine.revoke_connection(call.caller()?, &id).await?;
+    answer::ok(&wire::Ended::from(revoked))
+}

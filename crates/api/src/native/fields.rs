@@ -1,0 +1,275 @@
+//! What the bodies and queries of the native API hold.
+
+use crate::kit::cursor::LIMIT_MAX;
+use crate::kit::fields::{Field, Shape, optional, required};
+use crate::kit::subject;
+
+const LIMIT: Field = optional(
+    "limit",
+    Shape::Integer(1, LIMIT_MAX),
+    "Rows wanted, 20 when absent.",
+);
+const CURSOR: Field = optional(
+    "cursor",
+    Shape::Text(1024),
+    "`next_cursor` of the page before.",
+);
+
+/// A list without filters.
+pub const PAGE: &[Field] = &[LIMIT, CURSOR];
+
+/// `GET /connectors`
+pub const CONNECTORS: &[Field] = &[
+    LIMIT,
+    CURSOR,
+    optional(
+        "project",
+        Shape::Text(256),
+        "Linked to the project of this id.",
+    ),
+    optional("search", Shape::Text(256), "Text in name, uid or service."),
+    optional("type", Shape::Word(&["oauth", "api-key"]), "Of this type."),
+    optional("service", Shape::Text(512), "Of this service."),
+];
+
+/// `GET /connections`
+pub const CONNECTIONS: &[Field] = &[
+    LIMIT,
+    CURSOR,
+    optional(
+        "connector",
+        Shape::Text(256),
+        "Of the connector of this id.",
+    ),
+    optional("user", Shape::Text(512), "Of this user."),
+    optional("include_revoked", Shape::Bool, "Revoked ones too."),
+];
+
+/// `GET /events`
+pub const EVENTS: &[Field] = &[
+    LIMIT,
+    CURSOR,
+    optional("kind", Shape::Text(64), "Of this kind: `token.read`, …"),
+    optional(
+        "connector",
+        Shape::Text(256),
+        "About the connector of this id.",
+    ),
+    optional(
+        "connection",
+        Shape::Text(256),
+        "About the connection of this id.",
+    ),
+];
+
+/// `POST /connectors`
+pub const CONNECTOR: &[Field] = &[
+    required("type", Shape::Text(64), "`oauth` or `api-key`."),
+    required(
+        "data",
+        Shape::Free,
+        "Configuration and secrets of the type, as in the Vercel dialect.",
+    ),
+    optional(
+        "service",
+        Shape::Text(512),
+        "Catalogue id or URL of the third party.",
+    ),
+    optional(
+        "uid",
+        Shape::Text(256),
+        "Unique in the team; generated when absent.",
+    ),
+    optional(
+        "name",
+        Shape::Text(256),
+        "The linked project's name when absent.",
+    ),
+    optional(
+        "metadata",
+        Shape::Free,
+        "Your own annotations, kept as they are.",
+    ),
+    optional(
+        "project",
+        Shape::Text(256),
+        "Link this project (id or name) at once.",
+    ),
+    optional(
+        "environments",
+        Shape::Texts(128),
+        "Of that link; the three built-in ones when absent.",
+    ),
+    optional("icon", Shape::Text(64), "SHA-1 of an uploaded image."),
+    optional("background_color", Shape::Text(16), "`#rrggbb`"),
+    optional("accent_color", Shape::Text(16), "`#rrggbb`"),
+];
+
+/// `PUT /connectors/{connector}/projects/{project}`
+pub const LINK: &[Field] = &[required(
+    "environments",
+    Shape::Texts(128),
+    "All of the link's environments, at least one.",
+)];
+
+const SUBJECT: &[Field] = &[subject::TYPE, subject::ID, subject::ISSUER];
+
+const FOR: Field = required("connector", Shape::Text(256), "Connector id or uid.");
+const WHOSE: Field = optional(
+    "subject",
+    Shape::Object(SUBJECT),
+    "Whose; the app or yourself when absent.",
+);
+const WHERE: Field = optional(
+    "environment",
+    Shape::Text(128),
+    "Your own, else `production`, when absent.",
+);
+const INSTALLATION: Field = optional("installation", Shape::Text(512), "Provider tenant.");
+const SCOPES: Field = optional(
+    "scopes",
+    Shape::Texts(1024),
+    "The connector's own when absent.",
+);
+const AUDIENCE: Field = optional("audience", Shape::Texts(2048), "`audience` parameters.");
+const RESOURCES: Field = optional(
+    "resources",
+    Shape::Texts(2048),
+    "RFC 8707 resource indicators.",
+);
+const DETAILS: Field = optional("authorization_details", Shape::FreeList, "RFC 9396.");
+
+/// `POST /tokens`
+pub const TOKEN: &[Field] = &[
+    FOR,
+    WHOSE,
+    WHERE,
+    INSTALLATION,
+    SCOPES,
+    AUDIENCE,
+    RESOURCES,
+    DETAILS,
+    optional(
+        "validity_buffer_ms",
+        Shape::Integer(0, 31_536_000_000),
+        "The token shall live at least this long; cut to half its lifetime.",
+    ),
+];
+
+/// `POST /authorizations`
+pub const AUTHORIZATION: &[Field] = &[
+    FOR,
+    WHOSE,
+    WHERE,
+    INSTALLATION,
+    SCOPES,
+    AUDIENCE,
+    RESOURCES,
+    DETAILS,
+    optional(
+        "return_url",
+        Shape::Text(2048),
+        "Where the browser goes at the end.",
+    ),
+    optional("prompt", Shape::Text(256), "For the provider."),
+    optional(
+        "device_code",
+        Shape::Bool,
+        "Show a code here and on the page.",
+    ),
+    optional(
+        "expires_in_ms",
+        Shape::Integer(1, 86_400_000),
+        "Life of the link, 1 h when absent.",
+    ),
+    optional(
+        "additional_params",
+        Shape::Free,
+        "For the provider's authorization endpoint.",
+    ),
+];
+
+/// `POST /connections`
+pub const CONNECTION: &[Field] = &[
+    FOR,
+    WHOSE,
+    WHERE,
+    INSTALLATION,
+    SCOPES,
+    AUDIENCE,
+    RESOURCES,
+    DETAILS,
+    optional("id", Shape::Text(128), "Minted when absent."),
+    optional("name", Shape::Text(256), "For people."),
+    optional(
+        "external_subject",
+        Shape::Text(512),
+        "The account's id at the provider.",
+    ),
+    required("access_token", Shape::Text(65_536), "The access token."),
+    optional("refresh_token", Shape::Text(65_536), "The refresh token."),
+    optional(
+        "expires_in",
+        Shape::Integer(0, 31_536_000),
+        "Seconds that the access token has left.",
+    ),
+    optional(
+        "scope",
+        Shape::Text(8192),
+        "What was granted, separated by spaces.",
+    ),
+    optional(
+        "metadata",
+        Shape::Free,
+        "Public facts, handed out with the token.",
+    ),
+];
+
+/// `POST /keys`
+pub const KEY: &[Field] = &[
+    optional("name", Shape::Text(256), "For people."),
+    optional(
+        "role",
+        Shape::Word(&["owner", "admin", "member", "token-only"]),
+        "`token-only` when absent; at most your own.",
+    ),
+    optional(
+        "project",
+        Shape::Text(256),
+        "Make it this project's (id or name).",
+    ),
+    optional(
+        "environment",
+        Shape::Text(128),
+        "Where the project runs, `production` when absent.",
+    ),
+    optional(
+        "expires_at",
+        Shape::Text(64),
+        "RFC 3339; never when absent.",
+    ),
+];
+
+/// `POST /workload-tokens`
+pub const WORKLOAD_TOKEN: &[Field] = &[
+    required("project", Shape::Text(256), "Project id or name."),
+    optional("environment", Shape::Text(128), "`production` when absent."),
+    optional(
+        "ttl_ms",
+        Shape::Integer(1_000, 43_200_000),
+        "Its life, 12 h when absent.",
+    ),
+];
+
+/// `POST /workload-tokens`
+pub const WORKLOAD_TOKEN_QUERY: &[Field] = &[optional(
+    "project",
+    Shape::Text(256),
+    "At the control socket, in place of team: the team is that of the project of this id.",
+)];
+
+/// `POST /apply`
+pub const APPLY: &[Field] = &[
+    optional("file", Shape::Text(1024), "What messages call the file."),
+    optional("dry_run", Shape::Bool, "Only say what would change."),
+];

@@ -1,0 +1,83 @@
+//! The server itself: health, the OpenAPI document, and `apply`.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use grantry_core::{Error, Problem, Result};
+use grantry_engine::Declared;
+use grantry_engine::permissions::Act;
+
+use super::{fields, wire};
+use crate::kit::call::{Call, call};
+use crate::kit::route::{Access, Method, Route, Takes};
+use crate::kit::{answer, openapi};
+
+/// Largest apply file: a store of a million connections fits. Only the operator sends one.
+const APPLY_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Its rows of the route table.
+pub const ROUTES: &[Route] = &[
+    Route::new(
+        Method::Get,
+        "/healthz",
+        Access::Public("says only that the process runs"),
+        "health",
+        |route| call(route, health),
+    )
+    .about("The process runs.")
+    .gives(200, "It does."),
+    Route::new(
+        Method::Get,
+        "/readyz",
+        Access::Public("says only whether the server can serve"),
+        "ready",
+        |route| call(route, ready),
+    )
+    .about("The store answers, so requests can be served.")
+    .gives(200, "They can; 503 when they cannot."),
+    Route::new(
+        Method::Get,
+        "/api/v1/openapi.json",
+        Access::Public("documentation, the same for everybody"),
+        "openapi",
+        |route| call(route, document),
+    )
+    .about("This document.")
+    .gives(200, "OpenAPI 3.1."),
+    Route::new(
+        Method::Post,
+        "/api/v1/apply",
+        Access::Act(Act::Apply),
+        "apply",
+        |route| call(route, apply),
+    )
+    .about("Makes the rows of an apply file exist. Fields that end in `_env` have to be resolved before.")
+    .query(fields::APPLY)
+    .takes(Takes::Text("application/toml", APPLY_BYTES_MAX))
+    .gives(200, "What became of each row."),
+];
+
+async fn health(_: Call) -> Result<Response> {
+    Ok("ok\n".into_response())
+}
+
+async fn ready(call: Call) -> Result<Response> {
+    call.engine.ping().await?;
+    Ok("ready\n".into_response())
+}
+
+async fn document(call: Call) -> Result<Response> {
+    let document = openapi::document(&call.engine.settings().url("")).to_json();
+    let mut answer = (StatusCode::OK, document.map_err(|_| Error::Internal)?).into_response();
+    let json = HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(header::CONTENT_TYPE, json);
+    Ok(answer)
+}
+
+async fn apply(call: Call) -> Result<Response> {
+    let file = call.query.text("file").unwrap_or("apply.toml");
+    let declared = Declared::parse(file, &call.text)
+        .map_err(|problems| Error::Invalid(problems.into_iter().map(Problem::from).collect()))?;
+    let dry_run = call.query.flag("dry_run").unwrap_or_default();
+    let report = call.engine.apply(declared, dry_run).await?;
+    answer::ok(&wire::Applied::from(&report))
+}
