@@ -2,6 +2,7 @@
 //!
 //! - [`backend`] is the small port below the methods: a write is data, a backend runs it.
 //! - [`sqlite`] is the embedded backend: one writer thread with group commit, a pool of readers.
+//! - [`postgres`] is the backend for several nodes on one database.
 //! - `rows/` says how each noun lies in its table; one file per trait (`connectors.rs`, `refresh.rs` …)
 //!   holds the methods.
 //! - `contract/` (feature `contract`) is the suite that every backend has to pass.
@@ -12,6 +13,7 @@
 
 pub mod backend;
 pub mod migrate;
+pub mod postgres;
 pub mod spool;
 pub mod sqlite;
 
@@ -30,5 +32,6 @@ pub mod contract;
 
 pub use db::Db;
 pub use migrate::OpenError;
+pub use postgres::Postgres;
 pub use spool::DirSpool;
 pub use sqlite::{Options, Sqlite};

@@ -2,34 +2,82 @@
 
 use grantry_core::StoreError;
 
-/// Every unique index that a write can run into: its columns as SQLite's error lists them, and the
-/// word for what they keep unique. Those that only an `ON CONFLICT` meets are absent.
-const UNIQUE: &[(&str, &str)] = &[
-    ("data_keys.id", "data_key.id"),
-    ("signing_keys.kid", "signing_key.kid"),
-    ("events.id", "event.id"),
-    ("teams.slug", "team.slug"),
-    ("users.account, users.email", "user.email"),
-    ("projects.team, projects.name", "project.name"),
-    ("keys.id", "key.id"),
-    ("connectors.id", "connector.id"),
-    ("connectors.team, connectors.uid", "connector.uid"),
-    ("links.connector, links.project", "link"),
-    ("authorizations.id", "authorization.id"),
-    ("authorizations.verifier", "authorization.verifier"),
-    ("flows.state", "flow.state"),
-    (
+/// One unique index.
+struct Unique {
+    /// Its columns, as SQLite's error lists them.
+    columns: &'static str,
+    /// Its name, which PostgreSQL's error gives.
+    index: &'static str,
+    /// What it keeps unique.
+    word: &'static str,
+}
+
+const fn unique(columns: &'static str, index: &'static str, word: &'static str) -> Unique {
+    Unique {
+        columns,
+        index,
+        word,
+    }
+}
+
+/// Every unique index that a write can run into. Those that only an `ON CONFLICT` meets are absent.
+const UNIQUE: &[Unique] = &[
+    unique("data_keys.id", "data_keys_pkey", "data_key.id"),
+    unique("signing_keys.kid", "signing_keys_pkey", "signing_key.kid"),
+    unique("events.id", "events_pkey", "event.id"),
+    unique("teams.slug", "teams_slug", "team.slug"),
+    unique("users.account, users.email", "users_email", "user.email"),
+    unique(
+        "projects.team, projects.name",
+        "projects_name",
+        "project.name",
+    ),
+    unique("keys.id", "keys_pkey", "key.id"),
+    unique("connectors.id", "connectors_pkey", "connector.id"),
+    unique(
+        "connectors.team, connectors.uid",
+        "connectors_uid",
+        "connector.uid",
+    ),
+    unique("links.connector, links.project", "links_pkey", "link"),
+    unique(
+        "authorizations.id",
+        "authorizations_pkey",
+        "authorization.id",
+    ),
+    unique(
+        "authorizations.verifier",
+        "authorizations_verifier",
+        "authorization.verifier",
+    ),
+    unique("flows.state", "flows_pkey", "flow.state"),
+    unique(
         "connections.team, connections.connector, connections.grant_key",
+        "connections_grant",
         "connection.grant",
     ),
-    ("token_sets.set_id", "token_set.id"),
-    ("token_sets.connection, token_sets.kind", "token_set.kind"),
-    ("revocations.set_id", "revocation.set"),
-    ("schema_migrations.version", "migration"),
+    unique("token_sets.set_id", "token_sets_pkey", "token_set.id"),
+    unique(
+        "token_sets.connection, token_sets.kind",
+        "token_sets_kind",
+        "token_set.kind",
+    ),
+    unique("revocations.set_id", "revocations_pkey", "revocation.set"),
+    unique(
+        "schema_migrations.version",
+        "schema_migrations_pkey",
+        "migration",
+    ),
 ];
 
-/// The error for a violated index.
+/// The error for a violated index, by its columns.
 pub(crate) fn taken(columns: &str) -> Option<StoreError> {
-    let (_, word) = UNIQUE.iter().find(|(known, _)| *known == columns)?;
-    Some(StoreError::Taken(word))
+    let found = UNIQUE.iter().find(|unique| unique.columns == columns)?;
+    Some(StoreError::Taken(found.word))
+}
+
+/// The error for a violated index, by its name.
+pub(crate) fn taken_index(index: &str) -> Option<StoreError> {
+    let found = UNIQUE.iter().find(|unique| unique.index == index)?;
+    Some(StoreError::Taken(found.word))
 }
