@@ -116,6 +116,21 @@ impl Local {
         key: Option<&Secret>,
         json: Option<Vec<u8>>,
     ) -> Result<Reply, LocalError> {
+        let body = json.map(|json| ("application/json", json));
+        self.send_content(method, path, key, body).await
+    }
+
+    /// [`Local::send`] with a body of any content type.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn send_content(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&Secret>,
+        body: Option<(&'static str, Vec<u8>)>,
+    ) -> Result<Reply, LocalError> {
         let url = path
             .starts_with('/')
             .then(|| Url::parse(&format!("{}{path}", self.base)).ok())
@@ -128,8 +143,8 @@ impl Local {
         if let Some(key) = key {
             request = request.bearer_auth(key.expose());
         }
-        if let Some(json) = json {
-            request = request.header(CONTENT_TYPE, "application/json").body(json);
+        if let Some((media_type, bytes)) = body {
+            request = request.header(CONTENT_TYPE, media_type).body(bytes);
         }
         let mut answer = request
             .send()

@@ -1,0 +1,433 @@
+//! The native API, as the commands use it: found, called, and its refusals put into words.
+
+use std::path::{Path, PathBuf};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http;
+use grantry_core::Secret;
+use grantry_core::http::Method;
+use grantry_egress::{Local, Reply};
+use serde::Deserialize;
+use serde_json::Value;
+use tower::ServiceExt as _;
+use url::Url;
+
+use crate::config::{DATA_DIR, Profile, environment};
+use crate::control::Reach;
+use crate::data_dir::CONTROL_SOCKET;
+use crate::failure::{Exit, Failure, chain};
+
+/// Where `grantry dev` keeps its data.
+pub const DEV_DIR: &str = "./grantry-dev";
+/// The profile in it.
+pub const PROFILE: &str = "profile.toml";
+
+/// Bytes of the largest answer taken from a server in this process.
+const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Flags of every command that talks to a server.
+#[derive(clap::Args, Clone, Default)]
+pub struct Flags {
+    /// The server [env: GRANTRY_URL] [default: the one of ./grantry-dev or ./grantry-data]
+    #[arg(long, value_name = "URL", global = true)]
+    pub url: Option<Url>,
+    /// A key for it; the environment is the safer place [env: GRANTRY_KEY]
+    #[arg(long, value_name = "KEY", global = true)]
+    pub key: Option<String>,
+    /// Data directory of a server on this machine, to act as its operator [env: GRANTRY_DATA_DIR]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data_dir: Option<PathBuf>,
+    /// The team to act in, by id or slug; a team's key knows its own [env: GRANTRY_TEAM]
+    #[arg(long, value_name = "TEAM", global = true)]
+    pub team: Option<String>,
+}
+
+/// Where the server is.
+pub enum Place {
+    /// At a URL, with a key.
+    Url(Url, Secret),
+    /// At the control socket of this data directory, if one runs.
+    DataDir(PathBuf),
+}
+
+/// A server and the team to act in.
+pub struct Client {
+    transport: Transport,
+    key: Option<Secret>,
+    team: Option<String>,
+}
+
+enum Transport {
+    /// Another process, and the open directory that its socket is reached through.
+    Wire { local: Local, _reach: Option<Reach> },
+    /// A router in this process.
+    Here(Router),
+}
+
+/// What a request carries.
+pub enum Content {
+    /// Nothing.
+    None,
+    /// JSON.
+    Json(Value),
+    /// TOML.
+    Toml(String),
+}
+
+/// A refusal of the native API (RFC 9457).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Refusal {
+    /// Status of the answer.
+    #[serde(skip)]
+    pub http_status: u16,
+    /// Stable word.
+    pub code: String,
+    /// For people.
+    pub detail: String,
+    /// Wrong fields.
+    pub errors: Vec<WrongField>,
+    /// Where the subject can connect.
+    pub authorization_url: Option<String>,
+    /// Why the subject has to.
+    pub reason: Option<String>,
+}
+
+/// One wrong field of a [`Refusal`].
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct WrongField {
+    field: String,
+    message: String,
+}
+
+/// What a call came to.
+pub type Answer = Result<Value, Box<Refusal>>;
+
+impl Flags {
+    /// Finds the server: flags, then the environment, then what `grantry dev` or `serve` left here.
+    pub fn find(&self) -> Result<Place, Failure> {
+        if self.url.is_some() || (self.key.is_some() && environment("GRANTRY_URL").is_some()) {
+            let url = self
+                .url
+                .clone()
+                .map_or_else(|| env_url("GRANTRY_URL"), |url| Ok(Some(url)))?;
+            let key = self.key.clone().or_else(|| environment("GRANTRY_KEY"));
+            return with_key(url, key);
+        }
+        if let Some(directory) = &self.data_dir {
+            return Ok(Place::DataDir(directory.clone()));
+        }
+        if let Some(url) = env_url("GRANTRY_URL")? {
+            return with_key(Some(url), environment("GRANTRY_KEY"));
+        }
+        if let Some(directory) = environment("GRANTRY_DATA_DIR") {
+            return Ok(Place::DataDir(directory.into()));
+        }
+        if let Some(profile) = Profile::read(&Path::new(DEV_DIR).join(PROFILE))? {
+            return Ok(Place::Url(profile.url, profile.key));
+        }
+        Ok(Place::DataDir(DATA_DIR.into()))
+    }
+
+    /// The team that is named, or that the profile of `grantry dev` names for its own server.
+    fn team(&self, place: &Place) -> Result<Option<String>, Failure> {
+        if let Some(team) = self.team.clone().or_else(|| environment("GRANTRY_TEAM")) {
+            return Ok(Some(team));
+        }
+        let profile = Profile::read(&Path::new(DEV_DIR).join(PROFILE))?;
+        Ok(profile
+            .filter(|profile| matches!(place, Place::Url(url, _) if *url == profile.url))
+            .and_then(|profile| profile.team))
+    }
+
+    /// A client of the server that [`Flags::find`] finds. There must be one.
+    pub fn client(&self) -> Result<Client, Failure> {
+        let place = self.find()?;
+        let team = self.team(&place)?;
+        match place {
+            Place::Url(url, key) => Client::at_url(&url, key, team),
+            Place::DataDir(directory) => match Client::at_socket(&directory, team)? {
+                Some(client) => Ok(client),
+                None => Err(Failure::new(
+                    Exit::NoServer,
+                    format!("no server runs on {}", directory.display()),
+                )
+                .hint(
+                    "Start one (`grantry dev`, `grantry serve`), name its --data-dir, or set GRANTRY_URL and GRANTRY_KEY.",
+                )),
+            },
+        }
+    }
+}
+
+fn env_url(name: &str) -> Result<Option<Url>, Failure> {
+    let parse = |text: String| {
+        Url::parse(&text).map_err(|error| Failure::usage(format!("{name} is {text:?}: {error}")))
+    };
+    environment(name).map(parse).transpose()
+}
+
+fn with_key(url: Option<Url>, key: Option<String>) -> Result<Place, Failure> {
+    match (url, key) {
+        (Some(url), Some(key)) => Ok(Place::Url(url, Secret::new(key))),
+        (Some(url), None) => {
+            Err(Failure::usage(format!("no key for {url}")).hint("Set GRANTRY_KEY, or give --key."))
+        }
+        (None, _) => {
+            Err(Failure::usage("a key is given, and no server")
+                .hint("Set GRANTRY_URL, or give --url."))
+        }
+    }
+}
+
+impl Client {
+    /// The server at `url`.
+    pub fn at_url(url: &Url, key: Secret, team: Option<String>) -> Result<Self, Failure> {
+        let local = Local::http(url, None).map_err(|error| Failure::usage(chain(&error)))?;
+        Ok(Self {
+            transport: Transport::Wire {
+                local,
+                _reach: None,
+            },
+            key: Some(key),
+            team,
+        })
+    }
+
+    /// The server that holds `directory`; `None` when none does.
+    pub fn at_socket(directory: &Path, team: Option<String>) -> Result<Option<Self>, Failure> {
+        let socket = directory.join(CONTROL_SOCKET);
+        if !socket.exists() {
+            return Ok(None);
+        }
+        let unusable =
+            |error: String| Failure::new(Exit::NoServer, format!("{}: {error}", socket.display()));
+        let reach = Reach::of(&socket).map_err(|error| unusable(error.to_string()))?;
+        let local = Local::unix(reach.path()).map_err(|error| unusable(chain(&error)))?;
+        Ok(Some(Self {
+            transport: Transport::Wire {
+                local,
+                _reach: Some(reach),
+            },
+            key: None,
+            team,
+        }))
+    }
+
+    /// A server in this process.
+    pub const fn here(router: Router) -> Self {
+        Self {
+            transport: Transport::Here(router),
+            key: None,
+            team: None,
+        }
+    }
+
+    /// Calls `path` (without `/api/v1`) with `query`; a refusal is an answer too.
+    ///
+    /// # Errors
+    /// [`Exit::NoServer`] when there is no whole answer.
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        content: Content,
+    ) -> Result<Answer, Failure> {
+        let mut path = format!("/api/v1{path}");
+        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+        pairs.extend_pairs(query);
+        if let Some(team) = &self.team {
+            pairs.append_pair("team", team);
+        }
+        let query = pairs.finish();
+        if !query.is_empty() {
+            path = format!("{path}?{query}");
+        }
+        let body = match content {
+            Content::None => None,
+            Content::Json(value) => Some(("application/json", value.to_string().into_bytes())),
+            Content::Toml(text) => Some(("application/toml", text.into_bytes())),
+        };
+        let reply = match &self.transport {
+            Transport::Wire { local, .. } => {
+                let sent = local
+                    .send_content(method, &path, self.key.as_ref(), body)
+                    .await;
+                sent.map_err(|error| {
+                    let failure = Failure::new(Exit::NoServer, chain(&error));
+                    if error.is_absent() {
+                        failure.hint("Does it run? `grantry serve` or `grantry dev` starts one.")
+                    } else {
+                        failure
+                    }
+                })?
+            }
+            Transport::Here(router) => oneshot(router.clone(), method, &path, body).await?,
+        };
+        Ok(read(&reply))
+    }
+
+    /// [`Client::call`] where a refusal is a failure.
+    pub async fn demand(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        content: Content,
+    ) -> Result<Value, Failure> {
+        let answer = self.call(method, path, query, content).await?;
+        answer.map_err(|refusal| refusal.failure())
+    }
+}
+
+/// `text` as one segment of a path.
+pub fn segment(text: &str) -> String {
+    let mut segment = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                segment.push(char::from(byte));
+            }
+            _ => segment.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    segment
+}
+
+async fn oneshot(
+    router: Router,
+    method: Method,
+    path: &str,
+    body: Option<(&'static str, Vec<u8>)>,
+) -> Result<Reply, Failure> {
+    let broken = |error: String| Failure::new(Exit::Failed, error);
+    let (media_type, bytes) = body.unwrap_or_default();
+    let request = http::Request::builder()
+        .method(match method {
+            Method::Get => http::Method::GET,
+            Method::Post => http::Method::POST,
+            Method::Put => http::Method::PUT,
+            Method::Patch => http::Method::PATCH,
+            Method::Delete => http::Method::DELETE,
+        })
+        .uri(path)
+        .header(http::header::CONTENT_TYPE, media_type)
+        .body(Body::from(bytes))
+        .map_err(|error| broken(chain(&error)))?;
+    let Ok(answer) = router.oneshot(request).await;
+    let status = answer.status().as_u16();
+    let body = to_bytes(answer.into_body(), BODY_BYTES_MAX).await;
+    let body = body.map_err(|error| broken(chain(&error)))?;
+    Ok(Reply { status, body })
+}
+
+fn read(reply: &Reply) -> Answer {
+    if (200..300).contains(&reply.status) {
+        return Ok(serde_json::from_slice(&reply.body).unwrap_or(Value::Null));
+    }
+    let refusal: Refusal = serde_json::from_slice(&reply.body).unwrap_or_default();
+    Err(Box::new(Refusal {
+        http_status: reply.status,
+        ..refusal
+    }))
+}
+
+impl Refusal {
+    /// The refusal as a failed command.
+    pub fn failure(&self) -> Failure {
+        let mut words = match self.errors.as_slice() {
+            [] if self.detail.is_empty() => {
+                format!("the server answered with status {}", self.http_status)
+            }
+            [] => self.detail.clone(),
+            errors => {
+                let lines: Vec<String> = errors.iter().map(WrongField::line).collect();
+                lines.join("\n       ")
+            }
+        };
+        if self.errors.is_empty() && !self.code.is_empty() {
+            words = format!("{words} ({})", self.code);
+        }
+        let failure = Failure::new(Exit::Failed, words);
+        match self.code.as_str() {
+            "unauthenticated" => failure.hint(
+                "Is GRANTRY_KEY a key of this server, not revoked, not expired? A server's or account's key\n\
+                 (and the control socket) needs --team as well.",
+            ),
+            _ => failure,
+        }
+    }
+}
+
+impl WrongField {
+    fn line(&self) -> String {
+        match self.field.as_str() {
+            "" => self.message.clone(),
+            field => format!("{field}: {}", self.message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::{get, post};
+
+    use super::*;
+
+    fn refused(status: u16, body: &str) -> Failure {
+        let reply = Reply {
+            status,
+            body: body.to_owned().into(),
+        };
+        read(&reply).err().unwrap().failure()
+    }
+
+    #[test]
+    fn refusals_are_put_into_words() {
+        let detailed = refused(409, r#"{"code":"conflict","detail":"uid is taken"}"#);
+        assert_eq!(detailed.message, "uid is taken (conflict)");
+        let fields = refused(
+            400,
+            r#"{"code":"invalid","detail":"x","errors":[{"field":"name","message":"is missing"},{"field":"","message":"odd"}]}"#,
+        );
+        assert_eq!(fields.message, "name: is missing\n       odd");
+        assert!(refused(401, r#"{"code":"unauthenticated"}"#).hint.is_some());
+        let foreign = refused(502, "<html>bad gateway</html>");
+        assert_eq!(foreign.message, "the server answered with status 502");
+    }
+
+    #[test]
+    fn a_segment_stays_one_segment() {
+        assert_eq!(segment("oauth/acme é?#%"), "oauth%2Facme%20%C3%A9%3F%23%25");
+        assert_eq!(segment("scl_1-a.b~c"), "scl_1-a.b~c");
+    }
+
+    #[tokio::test]
+    async fn a_server_in_this_process_is_called_like_any_other() {
+        let echo = |uri: http::Uri, headers: http::HeaderMap, body: String| async move {
+            let media_type = headers[http::header::CONTENT_TYPE]
+                .to_str()
+                .unwrap()
+                .to_owned();
+            axum::Json(serde_json::json!([uri.to_string(), media_type, body]))
+        };
+        let router = Router::new().route("/api/v1/apply", post(echo)).route(
+            "/api/v1/none",
+            get(|| async { http::StatusCode::NO_CONTENT }),
+        );
+        let client = Client::here(router);
+        let content = Content::Toml("[a]".to_owned());
+        let answer = client.demand(Method::Post, "/apply", &[("file", "a b.toml")], content);
+        assert_eq!(
+            answer.await.unwrap(),
+            serde_json::json!(["/api/v1/apply?file=a+b.toml", "application/toml", "[a]"])
+        );
+        let empty = client.demand(Method::Get, "/none", &[], Content::None);
+        assert_eq!(empty.await.unwrap(), Value::Null);
+        let missing = client.demand(Method::Get, "/nowhere", &[], Content::None);
+        assert_eq!(missing.await.err().unwrap().exit, Exit::Failed);
+    }
+}

@@ -1,0 +1,103 @@
+//! The commands, one file each.
+
+mod apply;
+mod completions;
+mod connections;
+mod connectors;
+mod dev;
+mod events;
+mod keys;
+mod list;
+mod openapi;
+mod run;
+mod sandbox;
+mod serve;
+mod token;
+mod workload_token;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::runtime;
+
+use crate::failure::{EXIT_CODES, Exit, Failure};
+
+/// Connects accounts of your users to your apps, and hands your workloads fresh tokens.
+#[derive(Parser)]
+#[command(name = "grantry", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Grantry {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Try it: a server, a sandbox provider and a demo team on this machine
+    Dev(dev::Args),
+    /// Run the server
+    Serve(serve::Args),
+    /// Make the rows that a file declares exist
+    Apply(apply::Args),
+    /// Run the sandbox OAuth provider alone
+    Sandbox(sandbox::Args),
+    /// Print a fresh token, or the URL to connect
+    Token(token::Args),
+    /// Run a command with a fresh token in its environment
+    Run(run::Args),
+    /// Connectors: a team's registered clients of services
+    Connectors(connectors::Args),
+    /// Connections: what a consent left behind
+    Connections(connections::Args),
+    /// Events: who did what
+    Events(events::Args),
+    /// Keys of a team
+    Keys(keys::Args),
+    /// Mint a token that proves which project runs where
+    WorkloadToken(workload_token::Args),
+    /// Print the OpenAPI document
+    Openapi(openapi::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+impl Grantry {
+    /// Runs the command.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        match self.command {
+            Command::Dev(args) => server(dev::run(args)),
+            Command::Serve(args) => server(serve::run(args)),
+            Command::Sandbox(args) => server(sandbox::run(args)),
+            Command::Apply(args) => client(apply::run(args)),
+            Command::Token(args) => client(token::run(args)),
+            Command::Run(args) => client(run::run(args)),
+            Command::Connectors(args) => client(connectors::run(args)),
+            Command::Connections(args) => client(connections::run(args)),
+            Command::Events(args) => client(events::run(args)),
+            Command::Keys(args) => client(keys::run(args)),
+            Command::WorkloadToken(args) => client(workload_token::run(args)),
+            Command::Openapi(args) => openapi::run(&args),
+            Command::Completions(args) => completions::run(&args),
+        }?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Runs a command that many clients talk to.
+fn server(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    on(runtime::Builder::new_multi_thread(), command)
+}
+
+/// Runs a command that is one client.
+fn client(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    on(runtime::Builder::new_current_thread(), command)
+}
+
+fn on(
+    mut builder: runtime::Builder,
+    command: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let runtime = builder.enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Exit::Failed, error))?;
+    runtime.block_on(command)
+}

@@ -1,0 +1,175 @@
+//! `grantry serve`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use grantry_api::App;
+use grantry_core::Clock as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use url::Url;
+
+use crate::clock::SystemClock;
+use crate::config::{self, Config};
+use crate::control::ControlSocket;
+use crate::data_dir::{DataDir, write_private};
+use crate::failure::{Exit, Failure};
+use crate::house::{self, House};
+use crate::listen::{self, Doors};
+use crate::master_key::OnNew;
+use crate::{harden, out, telemetry};
+
+/// Time for what has begun: a token request may wait for its provider twice (requirement 100).
+const STOP_MAX: Duration = Duration::from_secs(29);
+
+/// Run the server.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: config::Flags,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run(args: Args) -> Result<(), Failure> {
+    telemetry::start("info")?;
+    harden::this_process()?;
+    let stop = asked_to_stop()?;
+    let config = Config::load(&args.config)?;
+    let directory = DataDir::open(&config.data_dir)?;
+    let tcp = listen::tcp(config.listen).await?;
+    let server = Server::open(&config, directory, tcp).await?;
+    server.greet().await?;
+    server.run(stop).await
+}
+
+/// A server that is ready to serve.
+pub struct Server {
+    house: House,
+    tcp: TcpListener,
+    control: ControlSocket,
+    address: SocketAddr,
+    url: Url,
+}
+
+impl Server {
+    /// Opens the data of `config` in `directory` behind `tcp`.
+    pub async fn open(
+        config: &Config,
+        directory: DataDir,
+        tcp: TcpListener,
+    ) -> Result<Self, Failure> {
+        let address = tcp.local_addr();
+        let address = address.map_err(|error| Failure::new(Exit::Address, error))?;
+        let url = config.public_url(address)?;
+        let house = house::open(config, directory, url.clone(), OnNew::Make).await?;
+        let socket = house.directory.control_socket();
+        let control = ControlSocket::open(&socket).map_err(|error| {
+            Failure::new(
+                Exit::Store,
+                format!(
+                    "cannot open the control socket {}: {error}",
+                    socket.display()
+                ),
+            )
+        })?;
+        Ok(Self {
+            house,
+            tcp,
+            control,
+            address,
+            url,
+        })
+    }
+
+    /// The house behind the doors.
+    pub const fn house(&self) -> &House {
+        &self.house
+    }
+
+    /// The public URL.
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Says where the server is, and hands out the first key of new data.
+    async fn greet(&self) -> Result<(), Failure> {
+        tracing::info!(address = %self.address, url = %self.url, data = %self.house.directory.path().display(), "listening");
+        let key = self.house.engine.first_server_key().await;
+        let key = key.map_err(|error| {
+            Failure::new(Exit::Store, format!("cannot make the first key: {error}"))
+        })?;
+        let Some(key) = key else { return Ok(()) };
+        if out::is_terminal() {
+            out::line(&format!(
+                "First server key, shown only now (it may do everything):\n\n  {}\n\n  export GRANTRY_URL={} GRANTRY_KEY={}\n",
+                out::bold(key.expose()),
+                self.url.as_str().trim_end_matches('/'),
+                key.expose()
+            ));
+            return Ok(());
+        }
+        let file = self.house.directory.first_key();
+        write_private(&file, &format!("{}\n", key.expose())).map_err(|error| {
+            Failure::new(
+                Exit::Store,
+                format!("cannot write {}: {error}", file.display()),
+            )
+        })?;
+        tracing::info!(file = %file.display(), "wrote the first server key");
+        Ok(())
+    }
+
+    /// Serves until `stop` completes, then finishes what has begun (at most 29 s).
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+        let engine = self.house.engine;
+        let started = engine.start().await;
+        started.map_err(|error| Failure::new(Exit::Store, format!("cannot start: {error}")))?;
+        let app = |local| App {
+            engine: engine.clone(),
+            local,
+        };
+        let doors = Doors {
+            tcp: self.tcp,
+            public: grantry_api::router(app(false)),
+            control: self.control,
+            local: grantry_api::router(app(true)),
+        };
+        let (ordered, stopping) = tokio::sync::oneshot::channel();
+        let stop = async {
+            stop.await;
+            tracing::info!("stopping");
+            // The receiver waits below; were it gone, there would be nobody to tell.
+            let _nobody_waits = ordered.send(());
+        };
+        let late = async {
+            // Fails only where serving ended without an order, and then nobody waits here.
+            let _ordered = stopping.await;
+            SystemClock.sleep(STOP_MAX).await;
+        };
+        let served = async {
+            doors.serve(stop).await;
+            engine.drain().await;
+        };
+        tokio::select! {
+            () = served => tracing::info!("stopped"),
+            () = late => tracing::warn!("stopped with requests unfinished after {} s", STOP_MAX.as_secs()),
+        }
+        Ok(())
+    }
+}
+
+/// Completes with the first SIGTERM or SIGINT.
+pub fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    let watch = |kind| {
+        signal(kind)
+            .map_err(|error| Failure::new(Exit::Failed, format!("cannot watch signals: {error}")))
+    };
+    let mut terminate = watch(SignalKind::terminate())?;
+    let mut interrupt = watch(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

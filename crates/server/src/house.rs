@@ -1,0 +1,124 @@
+//! Puts the house together: store, keys, the way out, engine.
+
+use std::sync::Arc;
+
+use grantry_core::store::Store;
+use grantry_core::{Clock, Entropy, entropy};
+use grantry_egress::{Egress, Options, Policy, SystemLookup};
+use grantry_engine::{Engine, Keys, OpenKeysError, Ports, Settings};
+use grantry_store::{DirSpool, OpenError, Sqlite};
+use grantry_vault::SystemEntropy;
+use url::Url;
+
+use crate::clock::SystemClock;
+use crate::config::{Config, EgressConfig};
+use crate::data_dir::DataDir;
+use crate::failure::{Exit, Failure, chain};
+use crate::master_key::{self, OnNew};
+
+/// A running engine and the directory that it owns.
+pub struct House {
+    /// The use cases.
+    pub engine: Arc<Engine>,
+    /// Locked while the house stands.
+    pub directory: DataDir,
+}
+
+/// Opens the data of `config` and makes an engine that calls itself `public_url`. Pairs that the
+/// last process could not store are brought home before this returns (design §6f).
+///
+/// # Errors
+/// [`Exit::MasterKey`], [`Exit::Store`], [`Exit::Usage`].
+pub async fn open(
+    config: &Config,
+    directory: DataDir,
+    public_url: Url,
+    on_new: OnNew,
+) -> Result<House, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let http = Arc::new(way_out(&config.egress)?);
+    let masters = master_key::find(&config.master_key, &directory, on_new, &*entropy)?;
+    let database = directory.database();
+    let db = Sqlite::open(
+        &database,
+        Arc::clone(&clock),
+        grantry_store::Options::default(),
+    )
+    .await
+    .map_err(|error| store_failure(&error))?;
+    let store: Arc<dyn Store> = Arc::new(db);
+    let keys = Keys::open(
+        &masters,
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        Arc::clone(&entropy),
+    )
+    .await
+    .map_err(|error| keys_failure(&error))?;
+    let spool = DirSpool::open(&directory.spool()).map_err(|error| {
+        Failure::new(
+            Exit::Store,
+            format!(
+                "cannot use the spool {}: {error}",
+                directory.spool().display()
+            ),
+        )
+    })?;
+    let node = entropy::alphanumeric(&*entropy, NODE_CHARS);
+    let settings = Settings {
+        refresh: config.refresh.clone(),
+        ..Settings::new(public_url, node)
+    };
+    let ports = Ports {
+        store,
+        http,
+        spool: Arc::new(spool),
+        clock,
+        entropy,
+    };
+    let engine = Engine::new(ports, settings, keys);
+    engine.replay_spool().await.map_err(|error| {
+        Failure::new(
+            Exit::Store,
+            format!("cannot bring spooled pairs home: {error}"),
+        )
+    })?;
+    Ok(House { engine, directory })
+}
+
+/// Enough that no two starts of any deployment share a name.
+const NODE_CHARS: usize = 12;
+
+fn way_out(config: &EgressConfig) -> Result<Egress, Failure> {
+    let policy = Policy::from_strings(&config.allow).map_err(|error| {
+        Failure::usage(error).hint("In [egress] allow, \"10.0.0.0/8\", \"idp.internal\" or \"localhost:4401\" would be right.")
+    })?;
+    let defaults = Options::default();
+    let extra_ca_pem = config.extra_ca_file.as_ref().map(|path| {
+        std::fs::read(path).map_err(|error| {
+            Failure::usage(format!(
+                "cannot read egress.extra_ca_file {}: {error}",
+                path.display()
+            ))
+        })
+    });
+    let options = Options {
+        extra_ca_pem: extra_ca_pem.transpose()?,
+        per_host_max: config.per_host_max.unwrap_or(defaults.per_host_max),
+    };
+    Egress::new(policy, Arc::new(SystemLookup), &options)
+        .map_err(|error| Failure::usage(chain(&error)))
+}
+
+fn store_failure(error: &OpenError) -> Failure {
+    Failure::new(Exit::Store, chain(error))
+}
+
+fn keys_failure(error: &OpenKeysError) -> Failure {
+    match error {
+        OpenKeysError::Key(wrong) => Failure::new(Exit::MasterKey, chain(wrong))
+            .hint("Start with the key that this data was made with: nothing has been changed."),
+        OpenKeysError::Store(error) => Failure::new(Exit::Store, chain(error)),
+    }
+}
