@@ -11,18 +11,12 @@ use super::look::Look;
 use super::message::Message;
 use crate::kit::edge::Failed;
 
-/// On every page, beside what `kit::edge` gives every answer. The opener policy keeps a page that opened
-/// ours in a window from steering it.
-const HEADERS: [(HeaderName, HeaderValue); 2] = [
-    (
-        HeaderName::from_static("cross-origin-opener-policy"),
-        HeaderValue::from_static("same-origin"),
-    ),
-    (
-        HeaderName::from_static("permissions-policy"),
-        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
-    ),
-];
+/// On every page, beside what `kit::edge` gives every answer. No opener policy: an app that opens our
+/// page in a window of its own has to learn when that window closes.
+const HEADERS: [(HeaderName, HeaderValue); 1] = [(
+    HeaderName::from_static("permissions-policy"),
+    HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)];
 
 /// A page with a form. Its own origin learns where a POST comes from, nobody else does:
 /// `no-referrer` would make `Origin` `null` and leave older browsers nothing to be known by.
