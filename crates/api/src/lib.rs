@@ -7,6 +7,8 @@ pub mod dialects;
 pub mod kit;
 pub mod native;
 pub mod pages;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

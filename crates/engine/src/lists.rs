@@ -190,6 +190,8 @@ impl Engine {
             (grantry_core::nouns::Actor::User { id }, None) => Some(id.as_str().into()),
             _ => None,
         };
+        let team = self.ports.store.team(caller.team.as_str()).await?;
+        let team = team.ok_or(Error::NotFound("team"))?;
         let text = self.key_text();
         let now = self.now();
         let key = Key {
@@ -198,7 +200,7 @@ impl Engine {
             hint: hint_of(&text),
             name: new.name,
             level: KeyLevel::Team,
-            account: None,
+            account: Some(team.account),
             team: Some(caller.team.clone()),
             user,
             project,

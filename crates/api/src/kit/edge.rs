@@ -157,3 +157,49 @@ fn log(answer: &Response, route: Option<&MatchedPath>, id: &str) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::{Body, to_bytes};
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_in_shape_and_the_next_request_is_served() {
+        async fn defect() -> &'static str {
+            panic!("a defect")
+        }
+        let router: Router = Router::new()
+            .route("/v1/defect", get(defect))
+            .route("/api/v1/defect", get(defect))
+            .route("/fine", get(async || "fine"))
+            .layer(Edge::new("n1"));
+        let ask = async |path: &str| {
+            let asked = Request::get(path).body(Body::empty()).unwrap();
+            let answer = router.clone().oneshot(asked).await.unwrap();
+            let status = answer.status();
+            let id = answer.headers()[REQUEST_ID].to_str().unwrap().to_owned();
+            let body = to_bytes(answer.into_body(), 1024).await.unwrap();
+            (
+                status.as_u16(),
+                id,
+                String::from_utf8(body.to_vec()).unwrap(),
+            )
+        };
+        let (status, id, body) = ask("/v1/defect").await;
+        assert_eq!((status, id.as_str()), (500, "n1-1"));
+        assert_eq!(
+            body,
+            r#"{"error":{"code":"internal_server_error","message":"internal error"}}"#
+        );
+        let (status, _, body) = ask("/api/v1/defect").await;
+        assert!(
+            status == 500 && body.contains(r#""code":"internal""#),
+            "{body}"
+        );
+        assert_eq!(ask("/fine").await.2, "fine");
+    }
+}

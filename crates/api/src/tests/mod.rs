@@ -1,0 +1,7 @@
+//! The APIs over a whole server: router, engine, database. Only the provider is played.
+
+mod bodies;
+mod native;
+mod refusals;
+mod server;
+mod vercel;

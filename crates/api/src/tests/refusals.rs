@@ -1,0 +1,148 @@
+//! Every row of the route table that asks for a caller refuses those who must not call it.
+
+use grantry_core::nouns::Role;
+use grantry_engine::permissions::Standing;
+
+use super::server::{Answer, Server, request};
+use crate::all_routes;
+use crate::kit::dialect::Dialect;
+use crate::kit::route::{Access, Route, Takes};
+
+const KEYS: [(&str, Standing); 4] = [
+    ("tok_admin", Standing::Role(Role::Admin)),
+    ("tok_member", Standing::Role(Role::Member)),
+    ("tok_token_only", Standing::Role(Role::TokenOnly)),
+    ("tok_workload", Standing::Workload),
+];
+
+/// The route with things that exist in its path.
+fn line(route: &Route) -> String {
+    let path = route
+        .path
+        .replace("{connector}", "scl_1")
+        .replace("{project}", "prj_1")
+        .replace("{connection}", "conn_1")
+        .replace("{key}", "key_1");
+    assert!(
+        !path.contains('{'),
+        "{path} has a parameter that this test does not know"
+    );
+    format!("{} {path}", route.method.as_str())
+}
+
+/// In the shape of its dialect.
+fn code(route: &Route, answer: &Answer) -> String {
+    let body = answer.json();
+    let code = match route.dialect() {
+        Dialect::Native => &body["code"],
+        Dialect::Vercel => &body["error"]["code"],
+    };
+    code.as_str()
+        .unwrap_or_else(|| panic!("no code: {body}"))
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_caller_without_a_valid_credential_is_refused_everywhere() {
+    let server = Server::start().await;
+    let mut asked = 0;
+    for route in all_routes() {
+        let Access::Act(_) = route.access else {
+            continue;
+        };
+        let bad = [
+            None,
+            Some(""),
+            Some("tok_nobody"),
+            Some("a.b.c"),
+            Some("tok admin"),
+            Some("é"),
+        ];
+        for key in bad {
+            let answer = server.send(request(key, &line(route), None)).await;
+            assert_eq!(
+                answer.status,
+                401,
+                "{} with {key:?}: {}",
+                line(route),
+                answer.text
+            );
+            let expected = match route.dialect() {
+                Dialect::Native => "unauthenticated",
+                Dialect::Vercel => "unauthorized",
+            };
+            assert_eq!(code(route, &answer), expected);
+            asked += 1;
+        }
+    }
+    assert!(asked > 100, "{asked}");
+}
+
+#[tokio::test]
+async fn a_caller_whose_standing_does_not_include_the_act_is_refused_whatever_the_body() {
+    let server = Server::start().await;
+    let mut refused = 0;
+    for route in all_routes() {
+        let Access::Act(act) = route.access else {
+            continue;
+        };
+        for (key, standing) in KEYS {
+            let answer = server.call(key, &line(route), None).await;
+            if standing.may(act) {
+                continue;
+            }
+            assert_eq!(
+                answer.status,
+                403,
+                "{} with {key}: {}",
+                line(route),
+                answer.text
+            );
+            assert_eq!(code(route, &answer), "forbidden");
+            refused += 1;
+        }
+    }
+    assert!(refused > 30, "{refused}");
+}
+
+#[tokio::test]
+async fn a_caller_who_names_another_team_is_refused_everywhere() {
+    let server = Server::start().await;
+    for route in all_routes() {
+        let Access::Act(_) = route.access else {
+            continue;
+        };
+        let (parameter, _) = route.dialect().team_parameters()[0];
+        for team in ["team_1", "acme"] {
+            let line = format!("{}?{parameter}={team}", line(route));
+            let answer = server.call("tok_stranger", &line, None).await;
+            let refused = [403, 404].contains(&answer.status.as_u16());
+            assert!(refused, "{line}: {} {}", answer.status, answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_one_team_is_found_by_the_key_of_another() {
+    let server = Server::start().await;
+    for route in all_routes() {
+        let Access::Act(act) = route.access else {
+            continue;
+        };
+        let admin = Standing::Role(Role::Admin).may(act);
+        if !admin || !route.path.contains('{') || !matches!(route.takes, Takes::Nothing) {
+            continue;
+        }
+        let answer = server.call("tok_stranger", &line(route), None).await;
+        assert_eq!(answer.status, 404, "{}: {}", line(route), answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_public_route_gives_its_reason() {
+    for route in all_routes() {
+        if let Access::Public(reason) = route.access {
+            assert!(reason.len() > 10, "{}: {reason:?}", route.path);
+        }
+    }
+}
