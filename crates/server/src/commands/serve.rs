@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use grantry_api::App;
-use grantry_core::Clock as _;
+use grantry_core::{Clock as _, Secret};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
@@ -91,14 +91,26 @@ impl Server {
         &self.url
     }
 
-    /// Says where the server is, and hands out the first key of new data.
+    /// Hands out the first key of new data, and says where the server is.
     async fn greet(&self) -> Result<(), Failure> {
-        tracing::info!(address = %self.address, url = %self.url, data = %self.house.directory.path().display(), "listening");
         let key = self.house.engine.first_server_key().await;
         let key = key.map_err(|error| {
             Failure::new(Exit::Store, format!("cannot make the first key: {error}"))
         })?;
-        let Some(key) = key else { return Ok(()) };
+        if let Some(key) = key {
+            self.hand_out(&key)?;
+        }
+        tracing::info!(
+            address = %self.address,
+            url = %self.url,
+            data = %self.house.directory.path().display(),
+            "listening"
+        );
+        Ok(())
+    }
+
+    /// Shows `key` to the person at the terminal, or writes it where only the owner reads.
+    fn hand_out(&self, key: &Secret) -> Result<(), Failure> {
         if out::is_terminal() {
             out::line(&format!(
                 "First server key, shown only now (it may do everything):\n\n  {}\n\n  export GRANTRY_URL={} GRANTRY_KEY={}\n",
