@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use grantry_core::store::Store;
-use grantry_core::{Clock, Entropy, entropy};
+use grantry_core::{Clock, Entropy};
 use grantry_egress::{Egress, Options, Policy, SystemLookup};
 use grantry_engine::{Engine, Keys, OpenKeysError, Ports, Settings};
 use grantry_store::{DirSpool, OpenError, Sqlite};
@@ -65,10 +65,9 @@ pub async fn open(
             ),
         )
     })?;
-    let node = entropy::alphanumeric(&*entropy, NODE_CHARS);
     let settings = Settings {
         refresh: config.refresh.clone(),
-        ..Settings::new(public_url, node)
+        ..Settings::new(public_url, NODE.to_owned())
     };
     let ports = Ports {
         store,
@@ -87,8 +86,9 @@ pub async fn open(
     Ok(House { engine, directory })
 }
 
-/// Enough that no two starts of any deployment share a name.
-const NODE_CHARS: usize = 12;
+/// The one node of an embedded database. The directory's lock proves that there is no other, so a
+/// process that was killed leaves no lease that its successor would have to wait for.
+const NODE: &str = "embedded";
 
 fn way_out(config: &EgressConfig) -> Result<Egress, Failure> {
     let policy = Policy::from_strings(&config.allow).map_err(|error| {
