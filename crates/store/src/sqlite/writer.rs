@@ -14,48 +14,44 @@ use crate::backend::{Done, Write};
 /// Writes in one commit, at most: bounds how long the first of them waits.
 const GROUP: usize = 256;
 
+type Outcome = Stored<Vec<Done>>;
+
 /// A write and who waits for it.
 pub(super) struct Job {
     pub write: Write,
-    pub answer: oneshot::Sender<Stored<Vec<Done>>>,
+    pub answer: oneshot::Sender<Outcome>,
 }
 
 /// Runs until the queue is closed and empty.
 pub(super) fn run(connection: &Connection, mut jobs: mpsc::Receiver<Job>) {
-    let mut group = Vec::with_capacity(GROUP);
-    while jobs.blocking_recv_many(&mut group, GROUP) > 0 {
-        let (writes, answers): (Vec<_>, Vec<_>) = group
-            .drain(..)
-            .map(|Job { write, answer }| (write, answer))
-            .unzip();
-        for (outcome, answer) in commit(connection, &writes).into_iter().zip(answers) {
+    while let Some(Job { write, answer }) = jobs.blocking_recv() {
+        let (mut answers, mut outcomes) = (vec![answer], Vec::new());
+        let mut group = || -> rusqlite::Result<()> {
+            control(connection, "BEGIN IMMEDIATE")?;
+            outcomes.push(alone(connection, &write)?);
+            // What comes in meanwhile goes along: the sync is what costs.
+            while outcomes.len() < GROUP
+                && let Ok(Job { write, answer }) = jobs.try_recv()
+            {
+                answers.push(answer);
+                outcomes.push(alone(connection, &write)?);
+            }
+            control(connection, "COMMIT")
+        };
+        if let Err(error) = group() {
+            // Fails when SQLite has rolled back by itself, which is as good.
+            let _already = connection.execute_batch("ROLLBACK");
+            outcomes = vec![Err(translate(&error)); answers.len()];
+        }
+        for (answer, outcome) in answers.into_iter().zip(outcomes) {
             // Whoever asked may be gone; the write stands all the same.
             let _gone = answer.send(outcome);
         }
     }
 }
 
-/// The outcomes of a group, in its order.
-fn commit(connection: &Connection, writes: &[Write]) -> Vec<Stored<Vec<Done>>> {
-    let together = || -> rusqlite::Result<Vec<_>> {
-        control(connection, "BEGIN IMMEDIATE")?;
-        let mut outcomes = Vec::with_capacity(writes.len());
-        for write in writes {
-            outcomes.push(alone(connection, write)?);
-        }
-        control(connection, "COMMIT")?;
-        Ok(outcomes)
-    };
-    together().unwrap_or_else(|error| {
-        let error = translate(&error);
-        // Fails when SQLite has rolled back by itself, which is as good.
-        let _already = connection.execute_batch("ROLLBACK");
-        vec![Err(error); writes.len()]
-    })
-}
-
 /// One write in its savepoint. The outer error ends the group: the transaction is gone.
-fn alone(connection: &Connection, write: &Write) -> rusqlite::Result<Stored<Vec<Done>>> {
+fn alone(connection: &Connection, write: &Write) -> rusqlite::Result<Outcome> {
     control(connection, "SAVEPOINT write")?;
     let outcome = statements(connection, write);
     if outcome.is_err() {
@@ -66,7 +62,7 @@ fn alone(connection: &Connection, write: &Write) -> rusqlite::Result<Stored<Vec<
     Ok(outcome)
 }
 
-fn statements(connection: &Connection, write: &Write) -> Stored<Vec<Done>> {
+fn statements(connection: &Connection, write: &Write) -> Outcome {
     write
         .iter()
         .map(|statement| {
