@@ -1,5 +1,6 @@
 //! What runs without being asked. Each loop does one thing, logs its failures and goes on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -27,6 +28,51 @@ const KEEP_ENDED: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Idle connections refreshed in one round, and at the same time.
 const KEEP_ALIVE_BATCH: u32 = 500;
 const KEEP_ALIVE_AT_ONCE: usize = 16;
+
+/// A change may be committed after one with a higher position (several nodes on one database), but
+/// not later than this: no write lives longer than the store's statement timeout of 5 s.
+const LATE: Duration = Duration::from_secs(15);
+
+/// What has been heard of the change feed: everything up to `newest` but the holes, positions that
+/// were given out and not seen committed yet. They are asked for again until they are too old to come.
+struct Feed {
+    newest: i64,
+    holes: BTreeMap<i64, Duration>,
+}
+
+impl Feed {
+    /// Everything up to `newest` was committed before the caches were first filled.
+    const fn from(newest: i64) -> Self {
+        Self {
+            newest,
+            holes: BTreeMap::new(),
+        }
+    }
+
+    /// The position to ask from.
+    fn since(&self) -> i64 {
+        self.holes
+            .first_key_value()
+            .map_or(self.newest, |(first, _)| first - 1)
+    }
+
+    /// Whether `seq` is heard of for the first time.
+    fn is_news(&mut self, seq: i64, now: Duration) -> bool {
+        if seq <= self.newest {
+            return self.holes.remove(&seq).is_some();
+        }
+        self.holes
+            .extend((self.newest + 1..seq).map(|hole| (hole, now)));
+        self.newest = seq;
+        true
+    }
+
+    /// Gives up on holes that nothing can fill any more: their writes were rolled back.
+    fn settle(&mut self, now: Duration) {
+        self.holes
+            .retain(|_, since| now.saturating_sub(*since) <= LATE);
+    }
+}
 
 impl Engine {
     /// Brings home what the last process left in the spool. Call before listening (design §6f).
@@ -99,20 +145,33 @@ impl Engine {
         });
     }
 
-    fn spawn_poll(self: &Arc<Self>, mut seq: i64) {
+    fn spawn_poll(self: &Arc<Self>, newest: i64) {
         let engine = Arc::clone(self);
         self.tasks.spawn(async move {
+            let mut feed = Feed::from(newest);
             while engine.pause(POLL).await {
-                match engine.ports.store.changes(seq).await {
-                    Ok(changes) => {
-                        seq = changes.last().map_or(seq, |change| change.seq);
-                        changes.iter().for_each(|change| engine.forget(change));
-                        engine.heard();
-                    }
+                match engine.listen(&mut feed).await {
+                    Ok(()) => engine.heard(),
                     Err(error) => tracing::warn!(%error, "the change feed does not answer"),
                 }
             }
         });
+    }
+
+    /// Forgets what others have changed since the last call.
+    async fn listen(&self, feed: &mut Feed) -> Result<()> {
+        let (mut since, now) = (feed.since(), self.ports.clock.boot());
+        loop {
+            let changes = self.ports.store.changes(since).await?;
+            let Some(last) = changes.last() else { break };
+            since = last.seq;
+            let news = changes
+                .iter()
+                .filter(|change| feed.is_news(change.seq, now));
+            news.for_each(|change| self.forget(change));
+        }
+        feed.settle(now);
+        Ok(())
     }
 
     /// Sleeps; false when it is time to stop.
@@ -159,5 +218,35 @@ impl Engine {
             .for_each(|_| async {})
             .await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn a_change_that_was_committed_late_is_heard_once() {
+        let mut feed = Feed::from(10);
+        assert!(feed.is_news(12, at(1)));
+        assert_eq!(feed.since(), 10, "11 may still come");
+        assert!(!feed.is_news(12, at(2)));
+        assert!(feed.is_news(11, at(2)));
+        assert!(!feed.is_news(11, at(2)));
+        assert_eq!(feed.since(), 12);
+    }
+
+    #[test]
+    fn a_hole_that_nobody_fills_is_given_up() {
+        let mut feed = Feed::from(10);
+        assert!(feed.is_news(12, at(1)));
+        feed.settle(at(16));
+        assert_eq!(feed.since(), 10);
+        feed.settle(at(17));
+        assert_eq!(feed.since(), 12);
     }
 }

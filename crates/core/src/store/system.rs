@@ -118,7 +118,8 @@ pub trait SystemStore: Send + Sync + 'static {
     /// A team's events, newest first; the page's sort value is `at` in microseconds.
     async fn events(&self, team: &TeamId, filter: &EventFilter, page: &Page) -> Stored<Vec<Event>>;
 
-    /// Changes after position `seq`, oldest first, at most 1 000.
+    /// Committed changes after position `seq`, by position, at most 1 000. Where several nodes write,
+    /// one with a lower position may be committed up to 15 s later than one with a higher.
     async fn changes(&self, seq: i64) -> Stored<Vec<Change>>;
 
     /// The newest position of the change feed.

@@ -47,8 +47,7 @@ impl Default for Options {
     }
 }
 
-/// A statement may take this long: it keeps a hung transaction from holding up the change feed
-/// (`core::store::SystemStore::changes` looks back further than this).
+/// No write lives much longer than this, so a position of the change feed that is not committed by then never will be.
 const STATEMENT_TIMEOUT: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s'; \
                                  SET synchronous_commit = on; SET default_transaction_isolation = 'serializable'";
 
