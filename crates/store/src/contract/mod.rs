@@ -16,8 +16,10 @@ pub mod connect;
 pub mod connections;
 pub mod connectors;
 pub mod feed;
+pub mod keys;
 pub mod lists;
 pub mod refresh;
+pub mod rejections;
 pub mod revocations;
 pub mod system;
 pub mod tenancy;
@@ -255,6 +257,8 @@ macro_rules! contract_tests {
                 people_are_unique_by_email_within_their_account,
                 a_membership_needs_a_team_and_a_person_of_its_account,
                 projects_belong_to_one_team,
+            ]
+            keys: [
                 a_key_is_known_by_its_hash,
                 keys_are_listed_by_how_far_they_reach,
                 a_key_is_revoked_once_and_can_come_back,
@@ -312,11 +316,13 @@ macro_rules! contract_tests {
                 one_of_many_pairs_is_stored,
                 a_pair_for_a_revoked_connection_is_dead,
                 a_pair_and_a_revocation_never_both_win,
+                idle_sets_are_those_that_can_be_refreshed_now,
+            ]
+            rejections: [
                 a_rejection_is_marked_once,
                 a_rejection_after_an_unknown_attempt_means_a_lost_response,
                 a_rejection_waits_for_another_node_and_yields_to_a_new_pair,
                 a_late_success_clears_a_rejection,
-                idle_sets_are_those_that_can_be_refreshed_now,
             ]
         }
     };

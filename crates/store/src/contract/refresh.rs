@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use grantry_core::Timestamp;
-use grantry_core::error::ReconnectReason;
-use grantry_core::nouns::{Connection, ConnectionState, EventKind, TokenSet};
+use grantry_core::nouns::{Connection, EventKind, TokenSet};
 use grantry_core::store::{Begin, Completion, Rejection, Retry};
 
 use super::fixtures::{HOUR, MINUTE, NOW, connection, grant, token_set};
 use super::{World, parallel, row, rows, scope};
 
-const fn go(number: u32, first_sent_at: Timestamp) -> Begin {
+pub(super) const fn go(number: u32, first_sent_at: Timestamp) -> Begin {
     Begin::Go {
         number,
         first_sent_at,
@@ -18,13 +17,13 @@ const fn go(number: u32, first_sent_at: Timestamp) -> Begin {
 }
 
 /// The answer is lost; the flight goes on.
-const UNKNOWN: Retry = Retry {
+pub(super) const UNKNOWN: Retry = Retry {
     not_processed: false,
     release: false,
     not_before: NOW,
 };
 
-async fn end(world: &World, set: &TokenSet, node: &str, number: u32, retry: Retry) {
+pub(super) async fn end(world: &World, set: &TokenSet, node: &str, number: u32, retry: Retry) {
     let ended = world
         .store
         .end_attempt(&set.team, &set.id, node, number, &retry)
@@ -32,7 +31,7 @@ async fn end(world: &World, set: &TokenSet, node: &str, number: u32, retry: Retr
     assert_eq!(ended, Ok(()));
 }
 
-async fn complete(world: &World, presented: &TokenSet, next: &TokenSet) -> Completion {
+pub(super) async fn complete(world: &World, presented: &TokenSet, next: &TokenSet) -> Completion {
     let event = world.event(EventKind::TokenRefreshed);
     let completed = world
         .store
@@ -40,13 +39,13 @@ async fn complete(world: &World, presented: &TokenSet, next: &TokenSet) -> Compl
     completed.await.unwrap()
 }
 
-async fn reject(world: &World, set: &TokenSet, node: &str, number: u32) -> Rejection {
+pub(super) async fn reject(world: &World, set: &TokenSet, node: &str, number: u32) -> Rejection {
     let event = world.event(EventKind::ConnectionNeedsReauth);
     let rejected = world.store.reject(&set.team, &set.id, node, number, &event);
     rejected.await.unwrap()
 }
 
-async fn one_set(world: &World) -> (Connection, TokenSet) {
+pub(super) async fn one_set(world: &World) -> (Connection, TokenSet) {
     let connector = world.connector("scl_1").await;
     world.connection(&connector, "u1").await
 }
@@ -303,86 +302,6 @@ pub async fn a_pair_and_a_revocation_never_both_win(world: &World) {
         assert_eq!(queued, [expected], "{completed:?}");
         assert!(world.live(&connection).await.sets.is_empty());
     }
-}
-
-pub async fn a_rejection_is_marked_once(world: &World) {
-    let (connection, set) = one_set(world).await;
-    assert_eq!(world.begin(&set, "a").await, go(1, NOW));
-    let marked = Rejection::Marked {
-        lost_response: false,
-    };
-    assert_eq!(reject(world, &set, "a", 1).await, marked);
-    let live = world.live(&connection).await;
-    let state = ConnectionState::NeedsReauth(ReconnectReason::Rejected);
-    assert_eq!(
-        (live.connection.state, live.connection.updated_at),
-        (state, NOW)
-    );
-    assert_eq!(rows(&live.sets), [row(&set)], "the set stays");
-    assert_eq!(reject(world, &set, "a", 1).await, marked);
-    let log = world.log(EventKind::ConnectionNeedsReauth).await;
-    assert_eq!(log.len(), 1);
-    assert_eq!(log[0].data["reason"], "rejected");
-    assert_eq!(log[0].data["why"], "test");
-}
-
-pub async fn a_rejection_after_an_unknown_attempt_means_a_lost_response(world: &World) {
-    let (connection, set) = one_set(world).await;
-    assert_eq!(world.begin(&set, "a").await, go(1, NOW));
-    end(world, &set, "a", 1, UNKNOWN).await;
-    assert_eq!(world.begin(&set, "a").await, go(2, NOW));
-    let lost = Rejection::Marked {
-        lost_response: true,
-    };
-    assert_eq!(reject(world, &set, "a", 2).await, lost);
-    let state = world.live(&connection).await.connection.state;
-    assert_eq!(
-        state,
-        ConnectionState::NeedsReauth(ReconnectReason::LostResponse)
-    );
-    let log = world.log(EventKind::ConnectionNeedsReauth).await;
-    assert_eq!(log[0].data["reason"], "lost_response");
-}
-
-pub async fn a_rejection_waits_for_another_node_and_yields_to_a_new_pair(world: &World) {
-    let (connection, set) = one_set(world).await;
-    assert_eq!(world.begin(&set, "a").await, go(1, NOW));
-    world.pass(MINUTE);
-    assert_eq!(world.begin(&set, "b").await, go(2, NOW));
-    assert_eq!(reject(world, &set, "a", 1).await, Rejection::Held);
-    let of_theirs = TokenSet {
-        team: world.theirs.clone(),
-        ..set.clone()
-    };
-    assert_eq!(reject(world, &of_theirs, "b", 2).await, Rejection::Moved);
-    let next = token_set("next", &connection, "main");
-    assert_eq!(complete(world, &set, &next).await, Completion::Stored);
-    assert_eq!(reject(world, &set, "a", 1).await, Rejection::Moved);
-    let live = world.live(&connection).await;
-    assert_eq!(live.connection.state, ConnectionState::Active);
-    assert_eq!(world.events_of(EventKind::ConnectionNeedsReauth).await, 0);
-    world.revoke(&connection).await;
-    assert_eq!(reject(world, &next, "a", 1).await, Rejection::Moved);
-}
-
-pub async fn a_late_success_clears_a_rejection(world: &World) {
-    let (connection, set) = one_set(world).await;
-    assert_eq!(world.begin(&set, "a").await, go(1, NOW));
-    world.pass(MINUTE);
-    assert_eq!(world.begin(&set, "b").await, go(2, NOW));
-    let lost = Rejection::Marked {
-        lost_response: true,
-    };
-    assert_eq!(reject(world, &set, "b", 2).await, lost);
-    let next = token_set("next", &connection, "main");
-    assert_eq!(
-        complete(world, &set, &next).await,
-        Completion::Stored,
-        "whoever holds the lease"
-    );
-    let live = world.live(&connection).await;
-    assert_eq!(live.connection.state, ConnectionState::Active);
-    assert_eq!(rows(&live.sets), [row(&next)]);
 }
 
 pub async fn idle_sets_are_those_that_can_be_refreshed_now(world: &World) {

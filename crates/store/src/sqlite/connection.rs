@@ -75,7 +75,7 @@ fn open(path: &Path, clock: &Arc<dyn Clock>, mode: OpenFlags) -> Result<Connecti
     connection.busy_timeout(BUSY_TIMEOUT).map_err(refused)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     // Without this SQLite prepares a statement anew at every run if its plan could depend on what is
-    // bound, and next to a partial index every plan could: it made point reads four times slower.
+    // bound, and next to a partial index every plan could: it made point reads more than twice as slow.
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map_err(refused)?;
