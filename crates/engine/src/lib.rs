@@ -129,6 +129,11 @@ impl Engine {
         Ok(self.ports.store.ping().await?)
     }
 
+    /// Time, for those who wait on behalf of a caller.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.ports.clock
+    }
+
     /// The wall clock.
     pub fn now(&self) -> Timestamp {
         self.ports.clock.now()

@@ -1,7 +1,9 @@
 //! A request on its way to a handler: bearer, standing, query, body, in this order, so that nobody
 //! without standing makes the server read a body.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
@@ -9,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use axum::routing::{MethodRouter, on};
+use futures_util::future::{Either, select};
 use grantry_core::error::{self, Forbidden};
 use grantry_core::limits::BODY_BYTES_MAX;
 use grantry_core::{Error, Result};
@@ -36,7 +39,7 @@ pub struct Call {
     /// The request's headers.
     pub headers: HeaderMap,
     caller: Option<Arc<Caller>>,
-    path: Vec<(String, String)>,
+    path: RawPathParams,
 }
 
 /// A route's handler around `handle`, which gets what the row promises and speaks `grantry_core::Error`.
@@ -95,11 +98,11 @@ impl Call {
                 require_type(&parts.headers, JSON)?;
                 fields = fields::check(
                     rows,
-                    parse(&read(&parts.headers, body, BODY_BYTES_MAX).await?)?,
+                    parse(&read(&app.engine, &parts.headers, body, BODY_BYTES_MAX).await?)?,
                 )?;
             }
             Takes::OptionalJson(rows) => {
-                let bytes = read(&parts.headers, body, BODY_BYTES_MAX).await?;
+                let bytes = read(&app.engine, &parts.headers, body, BODY_BYTES_MAX).await?;
                 if !bytes.is_empty() {
                     require_type(&parts.headers, JSON)?;
                     fields = fields::check(rows, parse(&bytes)?)?;
@@ -107,7 +110,7 @@ impl Call {
             }
             Takes::Text(media_type, bytes_max) => {
                 require_type(&parts.headers, media_type)?;
-                let bytes = read(&parts.headers, body, bytes_max).await?;
+                let bytes = read(&app.engine, &parts.headers, body, bytes_max).await?;
                 text = String::from_utf8(bytes.into()).map_err(|_| malformed("UTF-8", "text"))?;
             }
         }
@@ -129,7 +132,7 @@ impl Call {
 
     /// The percent-decoded path parameter `name`; empty when the route has none of that name.
     pub fn path(&self, name: &str) -> &str {
-        let found = self.path.iter().find(|(key, _)| key == name);
+        let found = self.path.iter().find(|(key, _)| *key == name);
         found.map_or("", |(_, value)| value)
     }
 }
@@ -202,7 +205,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str> {
 }
 
 /// The path's parameters. The router matched the raw path, so `%2F` stayed within its segment.
-async fn path_of(parts: &mut Parts) -> Result<Vec<(String, String)>> {
+async fn path_of(parts: &mut Parts) -> Result<RawPathParams> {
     let path = parts.uri.path().as_bytes();
     let broken = |at: usize| {
         let digits = path.get(at + 1..at + 3);
@@ -212,11 +215,7 @@ async fn path_of(parts: &mut Parts) -> Result<Vec<(String, String)>> {
         return Err(Error::invalid("path", "has a broken percent escape"));
     }
     let params = RawPathParams::from_request_parts(parts, &()).await;
-    let params = params.map_err(|_| Error::invalid("path", "is not UTF-8 once decoded"))?;
-    Ok(params
-        .iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect())
+    params.map_err(|_| Error::invalid("path", "is not UTF-8 once decoded"))
 }
 
 const JSON: &str = "application/json";
@@ -235,9 +234,12 @@ fn require_type(headers: &HeaderMap, expected: &'static str) -> Result<()> {
     }
 }
 
-/// The whole body, if it is small enough: by its declared length before anything is read, else by what
-/// has arrived (requirement 102).
-async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes> {
+/// Time in which a body of up to 1 MiB has to arrive (requirement 101); each further MiB has a second more.
+const BODY_TIME: Duration = Duration::from_secs(15);
+
+/// The whole body, if it is small enough, by its declared length before anything is read, else by what
+/// has arrived (requirement 102), and if it arrives in time.
+async fn read(engine: &Engine, headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes> {
     let too_large = || {
         Error::Body(error::Body::TooLarge {
             limit_bytes: bytes_max,
@@ -248,10 +250,15 @@ async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes
     if declared.is_some_and(|bytes| bytes > bytes_max) {
         return Err(too_large());
     }
-    match Limited::new(body, bytes_max).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(malformed("HTTP", "it did not arrive whole")),
+    let further = Duration::from_secs((bytes_max.saturating_sub(BODY_BYTES_MAX) >> 20) as u64);
+    let arriving = pin!(Limited::new(body, bytes_max).collect());
+    // Lazy: a body that is there already starts no timer.
+    let late = pin!(async { engine.clock().sleep(BODY_TIME + further).await });
+    match select(arriving, late).await {
+        Either::Left((Ok(whole), _)) => Ok(whole.to_bytes()),
+        Either::Left((Err(error), _)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Either::Left((Err(_), _)) => Err(malformed("HTTP", "it broke off")),
+        Either::Right(_) => Err(malformed("HTTP", "it took too long to arrive")),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whatever is wrong with a request is said in its dialect's shape, and nothing is written.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::http::Request;
 use futures_util::{StreamExt, stream};
@@ -170,6 +172,26 @@ async fn a_body_that_breaks_off_is_the_callers_mistake() {
         .send(raw(route, "application/json", Body::from_stream(broken)))
         .await;
     assert_eq!(answer.status, 400, "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_not_waited_for_longer_than_15_seconds() {
+    let server = Server::start().await;
+    let route = json_routes().next().unwrap();
+    let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+    let answering = server.send(raw(route, "application/json", never));
+    let time_passes = async {
+        for seconds in [14, 1] {
+            // Waits on: after 14 s the body is still given a chance.
+            while server.clock.sleepers() == 0 {
+                tokio::task::yield_now().await;
+            }
+            server.clock.advance(Duration::from_secs(seconds));
+        }
+    };
+    let (answer, ()) = tokio::join!(answering, time_passes);
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    assert!(answer.text.contains("took too long"), "{}", answer.text);
 }
 
 #[tokio::test]

@@ -4,4 +4,5 @@ mod bodies;
 mod native;
 mod refusals;
 mod server;
-mod vercel;
+mod vercel_connectors;
+mod vercel_tokens;

@@ -2,6 +2,7 @@
 
 use grantry_core::nouns::Role;
 use grantry_engine::permissions::Standing;
+use serde_json::json;
 
 use super::server::{Answer, Server, request};
 use crate::all_routes;
@@ -76,6 +77,40 @@ async fn a_caller_without_a_valid_credential_is_refused_everywhere() {
         }
     }
     assert!(asked > 100, "{asked}");
+}
+
+#[tokio::test]
+async fn a_key_that_has_expired_or_was_revoked_is_refused_everywhere() {
+    let server = Server::start().await;
+    let make = async |expires_at: &str| {
+        let body = json!({"role": "admin", "expires_at": expires_at});
+        let made = server
+            .call("tok_admin", "POST /api/v1/keys", Some(&body))
+            .await
+            .expect(201);
+        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        (text("key"), text("id"))
+    };
+    let (expired, _) = make("2026-01-01T00:01:00Z").await;
+    let (revoked, id) = make("2030-01-01T00:00:00Z").await;
+    for key in [&expired, &revoked] {
+        server
+            .call(key, "GET /api/v1/projects", None)
+            .await
+            .expect(200);
+    }
+    server.clock.advance(std::time::Duration::from_secs(60));
+    let revoke = format!("DELETE /api/v1/keys/{id}");
+    server.call("tok_admin", &revoke, None).await.expect(204);
+    for route in all_routes() {
+        let Access::Act(_) = route.access else {
+            continue;
+        };
+        for key in [&expired, &revoked] {
+            let answer = server.call(key, &line(route), None).await;
+            assert_eq!(answer.status, 401, "{}: {}", line(route), answer.text);
+        }
+    }
 }
 
 #[tokio::test]

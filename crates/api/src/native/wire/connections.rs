@@ -1,0 +1,165 @@
+//! Tokens, consents, connections.
+
+use grantry_core::nouns::{
+    AuthorizationState, Connection as ConnectionRow, ConnectionState, Grant, Scopes, Subject,
+};
+use grantry_engine::{ConsentResult, Requested, Revoked, ServedToken};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Named, Time};
+
+/// A token.
+#[derive(Serialize)]
+pub struct Token<'a> {
+    token: &'a str,
+    token_id: &'a str,
+    /// `null` when nobody knows.
+    expires_at: Option<Time>,
+    scope: Option<&'a str>,
+    connector: Named<'a>,
+    /// `null` for a connector's stored key.
+    connection: Option<&'a str>,
+    name: Option<&'a str>,
+    external_subject: Option<&'a str>,
+    metadata: &'a Map<String, Value>,
+}
+
+impl<'a> From<&'a ServedToken> for Token<'a> {
+    /// The one place where the native API exposes a token.
+    fn from(served: &'a ServedToken) -> Self {
+        let connection = served.connection.as_deref().map(|live| &live.connection);
+        Self {
+            token: served.token.expose(),
+            token_id: served.token_set.as_str(),
+            expires_at: served.expires_at.map(Time),
+            scope: served.scope.as_deref(),
+            connector: Named::from(&served.connector.connector),
+            connection: connection.map(|connection| connection.id.as_str()),
+            name: connection.and_then(|connection| connection.name.as_deref()),
+            external_subject: connection
+                .and_then(|connection| connection.external_subject.as_deref()),
+            metadata: &served.metadata,
+        }
+    }
+}
+
+/// A consent that was asked for.
+#[derive(Serialize)]
+pub struct Authorization<'a> {
+    id: &'a str,
+    url: &'a str,
+    verifier: &'a str,
+    device_code: Option<&'a str>,
+    expires_at: Time,
+    connector: Named<'a>,
+}
+
+impl<'a> From<&'a Requested> for Authorization<'a> {
+    fn from(requested: &'a Requested) -> Self {
+        Self {
+            id: requested.id.as_str(),
+            url: &requested.url,
+            verifier: requested.verifier.expose(),
+            device_code: requested.device_code.as_deref(),
+            expires_at: Time(requested.expires_at),
+            connector: Named::from(&requested.connector.connector),
+        }
+    }
+}
+
+/// How far a consent has come.
+#[derive(Serialize)]
+pub struct Outcome<'a> {
+    #[serde(flatten)]
+    state: &'a AuthorizationState,
+    connector: &'a str,
+}
+
+impl<'a> From<&'a ConsentResult> for Outcome<'a> {
+    fn from(result: &'a ConsentResult) -> Self {
+        Self {
+            state: &result.state,
+            connector: &result.connector,
+        }
+    }
+}
+
+/// A connection. Its tokens are read by `POST /tokens`.
+#[derive(Serialize)]
+pub struct Connection<'a> {
+    id: &'a str,
+    connector: &'a str,
+    subject: &'a Subject,
+    environment: &'a str,
+    installation: Option<&'a str>,
+    scopes: &'a Scopes,
+    audience: &'a [String],
+    resources: &'a [String],
+    authorization_details: &'a [Value],
+    /// `active`, `needs_reauth` or `revoked`.
+    state: &'static str,
+    /// Why the subject has to connect again.
+    reason: Option<&'static str>,
+    name: Option<&'a str>,
+    external_subject: Option<&'a str>,
+    created_at: Time,
+    updated_at: Time,
+}
+
+impl<'a> From<&'a ConnectionRow> for Connection<'a> {
+    fn from(row: &'a ConnectionRow) -> Self {
+        let Grant {
+            connector,
+            subject,
+            environment,
+            installation,
+            scopes,
+            audience,
+            resources,
+            details,
+        } = &row.grant;
+        let (state, reason) = match row.state {
+            ConnectionState::Active => ("active", None),
+            ConnectionState::NeedsReauth(reason) => ("needs_reauth", Some(reason.as_str())),
+            ConnectionState::Revoked => ("revoked", None),
+        };
+        Self {
+            id: row.id.as_str(),
+            connector: connector.as_str(),
+            subject,
+            environment: environment.as_str(),
+            installation: installation.as_deref(),
+            scopes,
+            audience,
+            resources,
+            authorization_details: details,
+            state,
+            reason,
+            name: row.name.as_deref(),
+            external_subject: row.external_subject.as_deref(),
+            created_at: Time(row.created_at),
+            updated_at: Time(row.updated_at),
+        }
+    }
+}
+
+/// What became of a revocation.
+#[derive(Serialize)]
+pub struct Ended {
+    deleted: u64,
+    provider_revoked: u64,
+    provider_skipped: u64,
+    provider_failed: u64,
+}
+
+impl From<Revoked> for Ended {
+    fn from(revoked: Revoked) -> Self {
+        Self {
+            deleted: revoked.deleted,
+            provider_revoked: revoked.provider_revoked,
+            provider_skipped: revoked.provider_skipped,
+            provider_failed: revoked.provider_failed,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Connectors and links.
+
+use grantry_core::nouns::{Actor, Link as LinkRow};
+use grantry_engine::ConnectorView;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::Time;
+
+/// A connector.
+#[derive(Serialize)]
+pub struct Connector<'a> {
+    id: &'a str,
+    team: &'a str,
+    uid: &'a str,
+    name: &'a str,
+    r#type: &'static str,
+    service: &'a str,
+    service_name: &'a str,
+    redirect_uri: &'a str,
+    data: &'a Map<String, Value>,
+    has_secrets: bool,
+    metadata: &'a Map<String, Value>,
+    subjects: &'a [&'static str],
+    supports_revocation: bool,
+    links: Vec<Link<'a>>,
+    icon: Option<&'a str>,
+    background_color: Option<&'a str>,
+    accent_color: Option<&'a str>,
+    /// Set while the provider refuses the client itself.
+    fault: Option<Fault<'a>>,
+    created_by: &'a Actor,
+    updated_by: &'a Actor,
+    created_at: Time,
+    updated_at: Time,
+}
+
+#[derive(Serialize)]
+struct Fault<'a> {
+    code: &'a str,
+    count: u32,
+    at: Time,
+}
+
+impl<'a> From<&'a ConnectorView> for Connector<'a> {
+    fn from(view: &'a ConnectorView) -> Self {
+        let row = &view.connector;
+        Self {
+            id: row.id.as_str(),
+            team: row.team.as_str(),
+            uid: &row.uid,
+            name: &row.name,
+            r#type: row.kind.as_str(),
+            service: &row.service,
+            service_name: &view.service_name,
+            redirect_uri: &row.redirect_uri,
+            data: &row.data,
+            has_secrets: view.has_secrets,
+            metadata: &row.metadata,
+            subjects: &view.capabilities.subjects,
+            supports_revocation: view.capabilities.revocation,
+            links: view.links.iter().map(Link::from).collect(),
+            icon: row.icon.as_deref(),
+            background_color: row.background_color.as_deref(),
+            accent_color: row.accent_color.as_deref(),
+            fault: row.fault.as_ref().map(|fault| Fault {
+                code: &fault.code,
+                count: fault.count,
+                at: Time(fault.at),
+            }),
+            created_by: &row.created_by,
+            updated_by: &row.updated_by,
+            created_at: Time(row.created_at),
+            updated_at: Time(row.updated_at),
+        }
+    }
+}
+
+/// A link.
+#[derive(Serialize)]
+pub struct Link<'a> {
+    connector: &'a str,
+    project: &'a str,
+    environments: Vec<&'a str>,
+    created_at: Time,
+    updated_at: Time,
+}
+
+impl<'a> From<&'a LinkRow> for Link<'a> {
+    fn from(link: &'a LinkRow) -> Self {
+        Self {
+            connector: link.connector.as_str(),
+            project: link.project.as_str(),
+            environments: link.environments.iter().map(|one| one.as_str()).collect(),
+            created_at: Time(link.created_at),
+            updated_at: Time(link.updated_at),
+        }
+    }
+}

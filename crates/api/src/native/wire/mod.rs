@@ -1,0 +1,62 @@
+//! The native API's JSON.
+
+mod connections;
+mod connectors;
+mod team;
+
+use grantry_core::Timestamp;
+use grantry_core::nouns::Connector as ConnectorRow;
+use grantry_engine::CursorPage;
+use serde::{Serialize, Serializer};
+
+pub use connections::{Authorization, Connection, Ended, Outcome, Token};
+pub use connectors::{Connector, Link};
+pub use team::{Applied, Event, Key, Minted, NewKey, Project};
+
+use crate::kit::cursor;
+
+/// RFC 3339.
+struct Time(Timestamp);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// One page of a list.
+#[derive(Serialize)]
+pub struct List<T> {
+    data: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+impl<T> List<T> {
+    /// `page` with each row as `show` shows it.
+    pub fn of<'a, R>(page: &'a CursorPage<R>, show: impl Fn(&'a R) -> T) -> Self {
+        Self {
+            data: page.data.iter().map(show).collect(),
+            next_cursor: page.next.as_ref().map(cursor::encode),
+        }
+    }
+}
+
+/// A connector, in short.
+#[derive(Serialize)]
+struct Named<'a> {
+    id: &'a str,
+    uid: &'a str,
+    name: &'a str,
+    r#type: &'static str,
+}
+
+impl<'a> From<&'a ConnectorRow> for Named<'a> {
+    fn from(row: &'a ConnectorRow) -> Self {
+        Self {
+            id: row.id.as_str(),
+            uid: &row.uid,
+            name: &row.name,
+            r#type: row.kind.as_str(),
+        }
+    }
+}

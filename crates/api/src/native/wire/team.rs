@@ -1,0 +1,157 @@
+//! Projects, events, keys, workload tokens, and what an apply did.
+
+use std::collections::BTreeMap;
+
+use grantry_core::nouns::{
+    Actor, CustomEnvironment, Event as EventRow, Key as KeyRow, KeyLevel, Project as ProjectRow,
+    Role,
+};
+use grantry_engine::{ApplyReport, Change, WorkloadToken};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::Time;
+
+/// A project.
+#[derive(Serialize)]
+pub struct Project<'a> {
+    id: &'a str,
+    name: &'a str,
+    custom_environments: &'a [CustomEnvironment],
+    base_urls: &'a BTreeMap<String, String>,
+    created_at: Time,
+}
+
+impl<'a> From<&'a ProjectRow> for Project<'a> {
+    fn from(row: &'a ProjectRow) -> Self {
+        Self {
+            id: row.id.as_str(),
+            name: &row.name,
+            custom_environments: &row.custom_environments,
+            base_urls: &row.base_urls,
+            created_at: Time(row.created_at),
+        }
+    }
+}
+
+/// A line of the event log.
+#[derive(Serialize)]
+pub struct Event<'a> {
+    id: &'a str,
+    at: Time,
+    kind: &'static str,
+    actor: &'a Actor,
+    connector: Option<&'a str>,
+    connection: Option<&'a str>,
+    data: &'a Map<String, Value>,
+}
+
+impl<'a> From<&'a EventRow> for Event<'a> {
+    fn from(row: &'a EventRow) -> Self {
+        Self {
+            id: row.id.as_str(),
+            at: Time(row.at),
+            kind: row.kind.as_str(),
+            actor: &row.actor,
+            connector: row.connector.as_ref().map(|id| id.as_str()),
+            connection: row.connection.as_ref().map(|id| id.as_str()),
+            data: &row.data,
+        }
+    }
+}
+
+/// A key, without its text.
+#[derive(Serialize)]
+pub struct Key<'a> {
+    id: &'a str,
+    /// The first characters of its text.
+    hint: &'a str,
+    name: &'a str,
+    level: KeyLevel,
+    role: Role,
+    user: Option<&'a str>,
+    project: Option<&'a str>,
+    environment: Option<&'a str>,
+    created_at: Time,
+    expires_at: Option<Time>,
+    revoked_at: Option<Time>,
+}
+
+impl<'a> From<&'a KeyRow> for Key<'a> {
+    fn from(row: &'a KeyRow) -> Self {
+        Self {
+            id: row.id.as_str(),
+            hint: &row.hint,
+            name: &row.name,
+            level: row.level,
+            role: row.role,
+            user: row.user.as_ref().map(|id| id.as_str()),
+            project: row.project.as_ref().map(|id| id.as_str()),
+            environment: row.environment.as_ref().map(|one| one.as_str()),
+            created_at: Time(row.created_at),
+            expires_at: row.expires_at.map(Time),
+            revoked_at: row.revoked_at.map(Time),
+        }
+    }
+}
+
+/// A key that was just made: the only answer that shows its text.
+#[derive(Serialize)]
+pub struct NewKey<'a> {
+    /// The text.
+    pub key: &'a str,
+    /// The row.
+    #[serde(flatten)]
+    pub row: Key<'a>,
+}
+
+/// A workload token.
+#[derive(Serialize)]
+pub struct Minted<'a> {
+    token: &'a str,
+    expires_at: Time,
+}
+
+impl<'a> From<&'a WorkloadToken> for Minted<'a> {
+    fn from(minted: &'a WorkloadToken) -> Self {
+        Self {
+            token: minted.token.expose(),
+            expires_at: Time(minted.expires_at),
+        }
+    }
+}
+
+/// What an apply did.
+#[derive(Serialize)]
+pub struct Applied<'a> {
+    dry_run: bool,
+    rows: Vec<AppliedRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct AppliedRow<'a> {
+    table: &'a str,
+    /// From 1.
+    row: usize,
+    id: &'a str,
+    change: &'static str,
+    /// The text of a key that was generated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+}
+
+impl<'a> From<&'a ApplyReport> for Applied<'a> {
+    fn from(report: &'a ApplyReport) -> Self {
+        let row = |row: &'a grantry_engine::AppliedRow| AppliedRow {
+            table: &row.table,
+            row: row.row,
+            id: &row.id,
+            change: Change::as_str(row.change),
+            key: row.key.as_ref().map(|key| key.expose()),
+        };
+        Self {
+            dry_run: report.dry_run,
+            rows: report.rows.iter().map(row).collect(),
+        }
+    }
+}
