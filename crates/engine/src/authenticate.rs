@@ -183,11 +183,7 @@ impl Engine {
         }
     }
 
-    async fn standing(
-        &self,
-        principal: &Principal,
-        team: &TeamId,
-    ) -> Result<(Standing, Actor)> {
+    async fn standing(&self, principal: &Principal, team: &TeamId) -> Result<(Standing, Actor)> {
         Ok(match &principal.kind {
             PrincipalKind::Server => (Standing::Server, Actor::Server),
             PrincipalKind::Account {

@@ -53,3 +53,96 @@ const fn status_and_code(error: &Error) -> (Status, &'static str) {
         Error::Internal => (Status::INTERNAL_SERVER_ERROR, "internal_server_error"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::body::to_bytes;
+    use axum::http::header;
+    use grantry_core::Timestamp;
+    use grantry_core::error::{Forbidden, Reconnect, ReconnectReason};
+    use serde_json::Value;
+
+    use super::*;
+
+    async fn told(error: Error) -> (u16, Option<String>, Value) {
+        let answer = answer(&error);
+        let retry = answer.headers().get(header::RETRY_AFTER);
+        let retry = retry.map(|value| value.to_str().unwrap().to_owned());
+        let status = answer.status().as_u16();
+        let body = to_bytes(answer.into_body(), 4096).await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        (status, retry, body["error"].clone())
+    }
+
+    #[tokio::test]
+    async fn who_has_to_connect_is_given_the_link_where_there_is_one() {
+        let reconnect = Reconnect {
+            reason: ReconnectReason::Revoked,
+            url: Some("https://connect.example/authorize/sca_1".to_owned()),
+            expires_at: Some(Timestamp(0)),
+        };
+        let (status, _, error) = told(Error::AuthorizationRequired(Box::new(reconnect))).await;
+        assert_eq!(
+            (status, &error["code"]),
+            (422, &json!("user_authorization_required"))
+        );
+        assert_eq!(
+            error["authorizationUrl"],
+            "https://connect.example/authorize/sca_1"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_may_try_again_is_told_when_in_whole_seconds_rounded_up() {
+        let provider = |timeout, retry_after| Error::Provider {
+            code: "backing_off",
+            timeout,
+            retry_after,
+        };
+        let limited = Error::RateLimited {
+            limit: 200,
+            window: Duration::from_secs(60),
+            retry_after: Duration::from_secs(12),
+        };
+        for (error, status, retry) in [
+            (
+                provider(false, Some(Duration::from_millis(2_001))),
+                502,
+                Some("3"),
+            ),
+            (provider(true, Some(Duration::ZERO)), 504, Some("1")),
+            (provider(false, None), 502, None),
+            (limited, 429, Some("12")),
+            (Error::Unavailable, 503, Some("1")),
+            (Error::Internal, 500, None),
+            (Error::Forbidden(Forbidden::NotLinked), 403, None),
+        ] {
+            let words = format!("{error:?}");
+            let (told_status, told_retry, _) = told(error).await;
+            assert_eq!(
+                (told_status, told_retry.as_deref()),
+                (status, retry),
+                "{words}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn the_words_that_clients_match_on_are_on_the_wire() {
+        let (_, _, error) = told(Error::Forbidden(Forbidden::NotLinked)).await;
+        let message = error["message"].as_str().unwrap();
+        assert!(
+            message
+                .to_lowercase()
+                .contains("connector is not linked to this project")
+        );
+        let (status, _, error) = told(Error::ConnectorFault).await;
+        assert_eq!(
+            (status, &error["code"]),
+            (422, &json!("unresolved_token")),
+            "{error}"
+        );
+    }
+}
