@@ -1,4 +1,19 @@
 //! The one integration-test binary: a second file beside this one would be a second link of
 //! everything (style: one binary, many modules).
+//!
+//! `world` is what the others stand on: an engine on a real database file, the sandbox as its
+//! provider, and a clock that the test holds.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "all of this is test code, also what stands outside of `#[test]` functions"
+)]
+
+mod apply;
+mod callback;
+mod canary;
+mod faults;
 mod laws;
+mod refresh;
+mod refusal;
+mod world;

@@ -1,0 +1,94 @@
+//! Knows whether the database is at work, and can break it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use grantry_core::StoreError;
+use grantry_core::store::Stored;
+use grantry_store::backend::{Backend, Done, Query, Row, Write};
+use grantry_store::migrate::Migrations;
+
+/// What a write meets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Broken {
+    /// Nothing: it is done and answered.
+    No = 0,
+    /// It is refused.
+    Refused = 1,
+    /// It is done, and the answer says that it was not: a commit whose answer was lost.
+    AnswerLost = 2,
+}
+
+/// What is under way outside the test's own tasks, and the lever.
+#[derive(Clone, Default)]
+pub struct Watch(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    under_way: AtomicUsize,
+    broken: AtomicU8,
+}
+
+/// Counted while it lives.
+pub struct UnderWay(Watch);
+
+impl Watch {
+    /// Something is under way.
+    pub fn enter(&self) -> UnderWay {
+        self.0.under_way.fetch_add(1, Ordering::SeqCst);
+        UnderWay(self.clone())
+    }
+
+    /// Whether anything is.
+    pub fn busy(&self) -> bool {
+        self.0.under_way.load(Ordering::SeqCst) > 0
+    }
+
+    /// From now on writes meet `broken`.
+    pub fn break_writes(&self, broken: Broken) {
+        self.0.broken.store(broken as u8, Ordering::SeqCst);
+    }
+
+    /// `inner`, watched.
+    pub fn around<B>(&self, inner: B) -> Watched<B> {
+        Watched {
+            inner,
+            watch: self.clone(),
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A watched backend.
+pub struct Watched<B> {
+    inner: B,
+    watch: Watch,
+}
+
+impl<B: Backend> Backend for Watched<B> {
+    const MIGRATIONS: Migrations = B::MIGRATIONS;
+
+    async fn write(&self, write: Write) -> Stored<Vec<Done>> {
+        let _under_way = self.watch.enter();
+        let broken = self.watch.0.broken.load(Ordering::SeqCst);
+        if broken == Broken::Refused as u8 {
+            return Err(StoreError::Unavailable);
+        }
+        let done = self.inner.write(write).await;
+        if broken == Broken::AnswerLost as u8 {
+            return Err(StoreError::Unavailable);
+        }
+        done
+    }
+
+    async fn read(&self, query: Query) -> Stored<Vec<Row>> {
+        let _under_way = self.watch.enter();
+        self.inner.read(query).await
+    }
+}
