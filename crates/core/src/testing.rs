@@ -46,9 +46,7 @@ impl ManualClock {
         let woken = std::mem::take(&mut hands.sleepers);
         drop(hands);
         // Who has to sleep on registers again when polled.
-        woken
-            .into_iter()
-            .for_each(|sleeper| sleeper.waker.wake());
+        woken.into_iter().for_each(|sleeper| sleeper.waker.wake());
     }
 
     /// Steps the wall clock alone, in either direction: an NTP correction, an operator's mistake.
