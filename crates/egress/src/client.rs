@@ -78,13 +78,14 @@ impl Egress {
         options: &Options,
     ) -> Result<Self, SetupError> {
         let policy = Arc::new(policy);
+        let tls = transport::trust(options.extra_ca_pem.as_deref())?;
         let client = |reach| {
             let filter = Filter {
                 lookup: lookup.clone(),
                 policy: policy.clone(),
                 reach,
             };
-            transport::builder(options.extra_ca_pem.as_deref())?
+            transport::builder(tls.clone())
                 .dns_resolver(filter)
                 .build()
                 .map_err(SetupError::Client)

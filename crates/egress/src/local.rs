@@ -74,7 +74,7 @@ impl Local {
     /// # Errors
     /// When no HTTP client can be made.
     pub fn unix(socket: &Path) -> Result<Self, SetupError> {
-        let client = transport::builder(None)?
+        let client = transport::builder(transport::trust_nobody()?)
             .timeout(DEADLINE)
             .unix_socket(socket)
             .build()
@@ -92,7 +92,11 @@ impl Local {
     /// # Errors
     /// An extra CA that is no PEM, or when no HTTP client can be made.
     pub fn http(base: &Url, extra_ca_pem: Option<&[u8]>) -> Result<Self, SetupError> {
-        let client = transport::builder(extra_ca_pem)?
+        let tls = match base.scheme() {
+            "https" => transport::trust(extra_ca_pem)?,
+            _ => transport::trust_nobody()?,
+        };
+        let client = transport::builder(tls)
             .timeout(DEADLINE)
             .build()
             .map_err(SetupError::Client)?;

@@ -1,10 +1,16 @@
 //! What every HTTP client of this crate has in common.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_core::http::Method;
-use reqwest::{Certificate, ClientBuilder, redirect, retry, tls};
+use reqwest::{ClientBuilder, redirect, retry};
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_platform_verifier::Verifier;
 
 /// Why no HTTP client could be made. Displays no source; print the chain.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +18,10 @@ pub enum SetupError {
     /// The extra CA is no PEM text, or holds no certificate.
     #[error("the extra CA holds no certificate in PEM form")]
     ExtraCa,
-    /// The system's certificate roots could not be read, or the socket path is unusable.
+    /// The system's certificate roots could not be read.
+    #[error("the system's certificate authorities cannot be read")]
+    Roots(#[source] rustls::Error),
+    /// The socket path is unusable.
     #[error("the HTTP client cannot be set up")]
     Client(#[source] reqwest::Error),
 }
@@ -25,23 +34,53 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// request written to a connection that is just being closed is a needless *unknown outcome*.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 
+/// TLS 1.2 and 1.3 (requirement 66).
+const VERSIONS: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
+
 const IDLE_PER_HOST_MAX: usize = 8;
 
 /// Response headers; more end the exchange.
 const HEADERS_MAX: usize = 100;
+
+/// Whom clients trust: the system's authorities, and those of `extra_ca_pem`. Share it between
+/// clients: reading a system's hundred-odd certificates takes longer than all else at a start.
+pub(crate) fn trust(extra_ca_pem: Option<&[u8]>) -> Result<ClientConfig, SetupError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let extra = certificates(extra_ca_pem)?;
+    let verifier = Verifier::new_with_extra_roots(extra, provider.clone());
+    let verifier = Arc::new(verifier.map_err(SetupError::Roots)?);
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(VERSIONS)
+        .map_err(SetupError::Roots)?;
+    // The name of the method is a warning to those who write a verifier; this one is the system's.
+    let config = config
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    Ok(config.with_no_client_auth())
+}
+
+/// For a client that never speaks TLS: trusts nobody, and reads nothing.
+pub(crate) fn trust_nobody() -> Result<ClientConfig, SetupError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(VERSIONS)
+        .map_err(SetupError::Roots)?;
+    let config = config.with_root_certificates(RootCertStore::empty());
+    Ok(config.with_no_client_auth())
+}
 
 /// A client that goes straight to the named server and does what it is told, once.
 ///
 /// reqwest's default policy may send a request again; [`retry::never`] ends that. What remains is
 /// hyper moving a request it has *not begun to write* from a dead idle connection to a new one,
 /// which is no second presentation.
-pub(crate) fn builder(extra_ca_pem: Option<&[u8]>) -> Result<ClientBuilder, SetupError> {
+pub(crate) fn builder(tls: ClientConfig) -> ClientBuilder {
     #[expect(
         clippy::disallowed_methods,
         reason = "egress is the one way out that the ban points to"
     )]
     let builder = reqwest::Client::builder();
-    Ok(builder
+    builder
         .user_agent(concat!("grantry/", env!("CARGO_PKG_VERSION")))
         .no_proxy()
         .redirect(redirect::Policy::none())
@@ -52,16 +91,21 @@ pub(crate) fn builder(extra_ca_pem: Option<&[u8]>) -> Result<ClientBuilder, Setu
         .connect_timeout(CONNECT_MAX)
         .pool_idle_timeout(IDLE_MAX)
         .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-        .tls_version_min(tls::Version::TLS_1_2)
-        .tls_certs_merge(certificates(extra_ca_pem)?))
+        .tls_backend_preconfigured(tls)
 }
 
-fn certificates(pem: Option<&[u8]>) -> Result<Vec<Certificate>, SetupError> {
+/// The certificates of a PEM text, each of them one that can be an authority.
+fn certificates(pem: Option<&[u8]>) -> Result<Vec<CertificateDer<'static>>, SetupError> {
     let Some(pem) = pem else {
         return Ok(Vec::new());
     };
-    let certificates = Certificate::from_pem_bundle(pem).map_err(|_| SetupError::ExtraCa)?;
-    if certificates.is_empty() {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let certificates = certificates.map_err(|_| SetupError::ExtraCa)?;
+    let mut usable = RootCertStore::empty();
+    let refused = certificates
+        .iter()
+        .any(|one| usable.add(one.clone()).is_err());
+    if refused || certificates.is_empty() {
         return Err(SetupError::ExtraCa);
     }
     Ok(certificates)
