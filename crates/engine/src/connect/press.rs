@@ -5,8 +5,8 @@ use std::sync::Arc;
 use grantry_core::ids::{AuthorizationId, ConnectionId};
 use grantry_core::limits::{FLOW_TTL, TOKEN_BYTES_MAX};
 use grantry_core::nouns::{
-    Actor, Authorization, AuthorizationState, Connection, ConnectionState, ConnectorType,
-    EventKind, Flow, Sealed,
+    Actor, Authorization, AuthorizationState, Connection, ConnectionState, ConnectorType, Event,
+    EventKind, Flow, Sealed, TokenSet,
 };
 use grantry_core::{Entropy, Error, Result, Secret, StoreError, entropy};
 use grantry_oauth::authorize::Authorize;
@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use super::page::{ConsentResult, consent_scopes, is_open};
 use crate::Engine;
 use crate::events::Draft;
-use crate::tokens::NewPair;
+use crate::tokens::{NewPair, PAUSE, TRIES};
 
 /// Characters of the binding cookie: 256 bits.
 pub const COOKIE_CHARS: usize = 43;
@@ -227,22 +227,25 @@ impl Engine {
             .end_user_draft(EventKind::AuthorizationCompleted, authorization)
             .connection(&connection.id)
             .done();
-        let sets = [set];
-        let completed = store
-            .complete_authorization(&authorization.id, &connection, &sets, &event)
+        let completed = self
+            .commit_consent(authorization, &connection, &set, &event)
             .await;
         self.caches.lives.invalidate(&connection.id);
-        if let Err(error) = completed {
-            let [set] = sets;
-            self.revoke_orphan(authorization, &connection.id, set).await;
-            return Err(match error {
-                StoreError::Missing(_) => Error::Gone("authorization"),
-                // Another consent for the same grant was stored a moment ago.
-                StoreError::Taken(_) => Error::conflict(
-                    "another consent for this account was completed at the same time",
-                ),
-                other => other.into(),
-            });
+        match completed {
+            Ok(()) => {}
+            // It may be stored after all, and then it is live.
+            Err(StoreError::Unavailable) => return Err(Error::Unavailable),
+            Err(refused) => {
+                self.revoke_orphan(authorization, &connection.id, set).await;
+                return Err(match refused {
+                    StoreError::Missing(_) => Error::Gone("authorization"),
+                    // Another consent for the same grant was stored a moment ago.
+                    StoreError::Taken(_) => Error::conflict(
+                        "another consent for this account was completed at the same time",
+                    ),
+                    other => other.into(),
+                });
+            }
         }
         let state = AuthorizationState::Success {
             connection: connection.id,
@@ -252,6 +255,37 @@ impl Engine {
             ..authorization.clone()
         })
         .await
+    }
+
+    /// Stores a consent, as often as the store fails to say whether it did. A commit that seemed to
+    /// fail is known by its set's id (design §6e).
+    async fn commit_consent(
+        &self,
+        authorization: &Authorization,
+        connection: &Connection,
+        set: &TokenSet,
+        event: &Event,
+    ) -> Result<(), StoreError> {
+        let store = &self.ports.store;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let sets = std::slice::from_ref(set);
+            let completed = store
+                .complete_authorization(&authorization.id, connection, sets, event)
+                .await;
+            let Err(error) = completed else {
+                return Ok(());
+            };
+            let standing = store.connection(&connection.team, &connection.id).await?;
+            if standing.is_some_and(|live| live.sets.iter().any(|stored| stored.id == set.id)) {
+                return Ok(());
+            }
+            if error != StoreError::Unavailable || tries == TRIES {
+                return Err(error);
+            }
+            self.ports.clock.sleep(PAUSE).await;
+        }
     }
 
     /// Ends an authorization without a connection.

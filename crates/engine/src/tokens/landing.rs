@@ -15,9 +15,10 @@ use super::pair::NewPair;
 use super::read::reconnect;
 use crate::Engine;
 
-/// Tries at the store before the pair goes to the spool, and the pause between them.
-const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(100);
+/// Tries at the store before a pair is taken elsewhere or given up.
+pub const TRIES: u32 = 3;
+/// Pause between them.
+pub const PAUSE: Duration = Duration::from_millis(100);
 
 /// Pause between rounds when neither the store nor the spool takes the pair.
 const ROUND: Duration = Duration::from_secs(1);

@@ -18,6 +18,7 @@ mod refresh;
 mod revoke;
 
 pub use flights::Flights;
+pub use landing::{PAUSE, TRIES};
 pub use pair::{Arrived, NewPair};
 pub use read::{AskToken, ServedToken};
 pub use revoke::Revoked;

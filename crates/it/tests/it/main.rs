@@ -14,6 +14,8 @@ mod callback;
 mod canary;
 mod faults;
 mod laws;
+mod meanwhile;
 mod refresh;
 mod refusal;
+mod revocation;
 mod world;

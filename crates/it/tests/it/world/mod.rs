@@ -106,7 +106,8 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("grantry.db");
         let db = Sqlite::open(&path, Arc::clone(&shared), Options::default()).await;
-        let store: Arc<dyn Store> = Arc::new(db.unwrap().map(|inner| watch.around(inner)));
+        let store: Arc<dyn Store> =
+            Arc::new(db.unwrap().map(|inner| watch.around(inner, clock.clone())));
 
         let listener = match setup.sockets {
             true => Some(wire::listen().await),

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use grantry_core::StoreError;
 use grantry_core::store::Stored;
+use grantry_core::testing::ManualClock;
+use grantry_core::{Clock, StoreError};
 use grantry_store::backend::{Backend, Done, Query, Row, Write};
 use grantry_store::migrate::Migrations;
 
@@ -18,7 +20,12 @@ pub enum Broken {
     Refused = 1,
     /// It is done, and the answer says that it was not: a commit whose answer was lost.
     AnswerLost = 2,
+    /// It is done, and the answer takes [`SLOW`].
+    Slow = 3,
 }
+
+/// Longer than a lease leaves room for.
+const SLOW: Duration = Duration::from_secs(20);
 
 /// What is under way outside the test's own tasks, and the lever.
 #[derive(Clone, Default)]
@@ -50,10 +57,11 @@ impl Watch {
         self.0.broken.store(broken as u8, Ordering::SeqCst);
     }
 
-    /// `inner`, watched.
-    pub fn around<B>(&self, inner: B) -> Watched<B> {
+    /// `inner`, watched; `clock` says how slow it can be made.
+    pub fn around<B>(&self, inner: B, clock: ManualClock) -> Watched<B> {
         Watched {
             inner,
+            clock,
             watch: self.clone(),
         }
     }
@@ -68,6 +76,7 @@ impl Drop for UnderWay {
 /// A watched backend.
 pub struct Watched<B> {
     inner: B,
+    clock: ManualClock,
     watch: Watch,
 }
 
@@ -75,14 +84,18 @@ impl<B: Backend> Backend for Watched<B> {
     const MIGRATIONS: Migrations = B::MIGRATIONS;
 
     async fn write(&self, write: Write) -> Stored<Vec<Done>> {
-        let _under_way = self.watch.enter();
+        let under_way = self.watch.enter();
         let broken = self.watch.0.broken.load(Ordering::SeqCst);
         if broken == Broken::Refused as u8 {
             return Err(StoreError::Unavailable);
         }
         let done = self.inner.write(write).await;
+        drop(under_way);
         if broken == Broken::AnswerLost as u8 {
             return Err(StoreError::Unavailable);
+        }
+        if broken == Broken::Slow as u8 {
+            self.clock.sleep(SLOW).await;
         }
         done
     }

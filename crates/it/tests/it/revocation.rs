@@ -1,0 +1,115 @@
+//! Ending a connection: at once for its owner, at the provider as soon as it answers (requirement 51).
+
+use std::time::Duration;
+
+use grantry_core::nouns::EventKind;
+use grantry_core::store::{EventFilter, Page};
+use grantry_sandbox::{Endpoint, Order};
+
+use crate::world::World;
+
+/// The last word on the provider's side: which event, with which outcome.
+const TABLE: &[(&str, EventKind, &str)] = &[
+    ("ok", EventKind::ProviderRevoked, "revoked"),
+    // For a while only: tried again until it is done.
+    ("s503", EventKind::ProviderRevoked, "revoked"),
+    ("s500", EventKind::ProviderRevoked, "revoked"),
+    ("s429", EventKind::ProviderRevoked, "revoked"),
+    ("hang", EventKind::ProviderRevoked, "revoked"),
+    ("lost", EventKind::ProviderRevoked, "revoked"),
+    // Another try cannot help.
+    (
+        "unsupported",
+        EventKind::ProviderRevokeFailed,
+        "unsupported",
+    ),
+    ("inv_client", EventKind::ProviderRevokeFailed, "failed"),
+    ("reflect", EventKind::ProviderRevokeFailed, "failed"),
+    ("r307", EventKind::ProviderRevokeFailed, "failed"),
+];
+
+async fn outcomes(world: &World, kind: EventKind) -> Vec<String> {
+    let filter = EventFilter {
+        kind: Some(kind),
+        ..EventFilter::default()
+    };
+    let team = "team_1".into();
+    let events = world.store.events(&team, &filter, &Page::first(100)).await;
+    let events = events.unwrap().into_iter();
+    events
+        .map(|event| {
+            event.data["outcome"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .collect()
+}
+
+fn strike(world: &World, fault: &str, times: Option<u64>) {
+    let endpoint = if fault == "ok" {
+        Endpoint::Token
+    } else {
+        Endpoint::Revoke
+    };
+    let order = Order {
+        fault: fault.to_owned(),
+        endpoint: Some(endpoint),
+        times,
+        ..Order::default()
+    };
+    world.sandbox.order(order).unwrap();
+}
+
+#[tokio::test]
+async fn the_connection_ends_at_once_whatever_the_provider_says() {
+    for (fault, kind, outcome) in TABLE {
+        let world = World::new().await;
+        let connection = world.connect("u1").await;
+        // Two tries at most meet it, unless it is a verdict.
+        let passing = *kind == EventKind::ProviderRevoked;
+        strike(&world, fault, passing.then_some(2));
+        let caller = world.server().await;
+        let revoke = world.engine.revoke_connection(&caller, &connection.id);
+        assert_eq!(world.run(revoke).await.unwrap().deleted, 1, "{fault}");
+        assert!(world.live("u1").await.is_none(), "{fault}");
+        assert!(world.token_text("u1").await.is_err(), "{fault}");
+
+        world.engine.start().await.unwrap();
+        world.pass(Duration::from_secs(15 * 60)).await;
+        assert_eq!(outcomes(&world, *kind).await, [*outcome], "{fault}");
+        let asked = world.revocations();
+        world.pass(Duration::from_secs(15 * 60)).await;
+        assert_eq!(
+            world.revocations(),
+            asked,
+            "{fault}: asked after the last word"
+        );
+        assert_eq!(
+            world.sandbox.stats().trapped,
+            0,
+            "{fault}: a redirect was followed"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_never_answers_is_given_up_after_a_day_and_said_so() {
+    let world = World::new().await;
+    let connection = world.connect("u1").await;
+    strike(&world, "s503", None);
+    let caller = world.server().await;
+    let revoke = world.engine.revoke_connection(&caller, &connection.id);
+    assert!(world.run(revoke).await.is_ok());
+    // The background, one round every two hours instead of every five seconds.
+    for _ in 0..13 {
+        world.clock.advance(Duration::from_secs(2 * 3600));
+        let node = world.another_node("later").await;
+        node.start().await.unwrap();
+        world.pass(Duration::from_secs(6)).await;
+        world.run(node.drain()).await;
+    }
+    let failed = outcomes(&world, EventKind::ProviderRevokeFailed).await;
+    assert_eq!(failed, ["failed"]);
+    assert!(world.revocations() > 5);
+}
