@@ -193,6 +193,7 @@ impl Engine {
             ChangeKind::Key | ChangeKind::User | ChangeKind::Team | ChangeKind::Project => {
                 self.caches.callers.clear()
             }
+            ChangeKind::Service => self.caches.catalogue.clear(),
             ChangeKind::Connector => self.forget_connector(&ConnectorId::from(change.key.as_str())),
             ChangeKind::Connection => self
                 .caches

@@ -16,6 +16,7 @@ mod apply;
 mod authenticate;
 mod background;
 mod cache;
+mod catalogue;
 mod connect;
 mod connectors;
 mod events;
@@ -90,6 +91,7 @@ struct Caches {
     connectors: Guarded<ConnectorId, Entry>,
     grant_refs: Guarded<String, ConnectionId>,
     lives: Guarded<ConnectionId, Live>,
+    catalogue: Guarded<(), catalogue::Catalogue>,
     /// Boot time, in microseconds, of the last successful poll of the change feed: a node that has
     /// not heard of changes for 2 s does not trust its caches (design §8).
     polled_at: AtomicI64,
@@ -107,6 +109,7 @@ impl Engine {
                 connectors: Guarded::new(entries),
                 grant_refs: Guarded::new(entries),
                 lives: Guarded::new(entries),
+                catalogue: Guarded::new(1),
                 polled_at: AtomicI64::new(i64::MIN),
             },
             reads: ReadLog::default(),

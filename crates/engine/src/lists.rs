@@ -72,14 +72,14 @@ impl Engine {
             .store
             .connectors(&caller.team, filter, page)
             .await?;
-        let services = self.ports.store.services().await?;
+        let catalogue = self.catalogue().await?;
         let page = cut(rows, page, |row| {
             (row.created_at.0.to_string(), row.id.to_string())
         });
         let mut data = Vec::with_capacity(page.data.len());
         for connector in page.data {
             let links = self.ports.store.links(&caller.team, &connector.id).await?;
-            data.push(ConnectorView::of(&Entry { connector, links }, &services));
+            data.push(ConnectorView::of(&Entry { connector, links }, &catalogue));
         }
         Ok(CursorPage {
             data,

@@ -237,7 +237,11 @@ impl<B: Backend> TenancyStore for Db<B> {
     }
 
     async fn put_service(&self, service: &Service, event: &Event) -> Stored<bool> {
-        let write = vec![BY_ID.of(service).one_or(UNCHANGED), insert(event)];
+        let write = vec![
+            BY_ID.of(service).one_or(UNCHANGED),
+            change(ChangeKind::Service, &service.id),
+            insert(event),
+        ];
         self.run_unless(UNCHANGED, write).await
     }
 

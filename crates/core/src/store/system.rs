@@ -70,6 +70,8 @@ pub enum ChangeKind {
     Team,
     /// Projects, by id.
     Project,
+    /// The catalogue's overlays, by service id.
+    Service,
     /// Connectors and their links, by connector id.
     Connector,
     /// Connections and their token sets, by connection id. Absence is not cached, so a new

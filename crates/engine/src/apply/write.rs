@@ -27,6 +27,7 @@ impl Engine {
         if changes {
             // Who may do what follows from teams, people, projects and keys alike.
             self.caches.callers.clear();
+            self.caches.catalogue.clear();
         }
         rows
     }

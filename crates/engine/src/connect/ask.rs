@@ -129,7 +129,7 @@ impl Engine {
             verifier,
             device_code: authorization.device_code,
             expires_at: authorization.expires_at,
-            connector: ConnectorView::of(&entry, &self.ports.store.services().await?),
+            connector: ConnectorView::of(&entry, &*self.catalogue().await?),
         })
     }
 

@@ -127,10 +127,8 @@ impl Engine {
         authorization: &Authorization,
         connector: &Connector,
     ) -> Result<bool> {
-        let services = self.ports.store.services().await?;
-        let row = services
-            .iter()
-            .find(|service| service.id == connector.service);
+        let catalogue = self.catalogue().await?;
+        let row = catalogue.of(&connector);
         Ok(consent_scopes(connector, row, &authorization.grant.scopes)
             .iter()
             .any(|scope| scope == "openid"))

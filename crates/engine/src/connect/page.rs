@@ -84,10 +84,8 @@ impl Engine {
         let Some(connector) = connector.filter(|_| is_open(&authorization, self.now())) else {
             return Ok(Consent::Expired);
         };
-        let services = self.ports.store.services().await?;
-        let row = services
-            .iter()
-            .find(|service| service.id == connector.service);
+        let catalogue = self.catalogue().await?;
+        let row = catalogue.of(&connector);
         let provider_origin = match connector.kind {
             ConnectorType::Oauth => {
                 let client = self.oauth_client(&connector).await?;
@@ -152,8 +150,8 @@ impl Engine {
             .connector(&authorization.team, connector.as_str())
             .await?;
         let service = row.map_or_else(|| connector.to_string(), |row| row.service);
-        let services = store.services().await?;
-        let known = services.iter().find(|known| known.id == service);
+        let catalogue = self.catalogue().await?;
+        let known = catalogue.service(&service);
         Ok(ConsentResult {
             state: authorization.state,
             connector: connector.to_string(),

@@ -75,10 +75,8 @@ impl Engine {
             used_at: None,
         };
 
-        let services = self.ports.store.services().await?;
-        let row = services
-            .iter()
-            .find(|service| service.id == connector.service);
+        let catalogue = self.catalogue().await?;
+        let row = catalogue.of(&connector);
         let scope = consent_scopes(&connector, row, &authorization.grant.scopes);
         let details = &authorization.grant.details;
         let details = (!details.is_empty()).then(|| Value::Array(details.clone()));

@@ -134,7 +134,7 @@ impl Engine {
         }
         Ok(ConnectorView::of(
             &Entry { connector, links },
-            &self.ports.store.services().await?,
+            &*self.catalogue().await?,
         ))
     }
 

@@ -57,10 +57,7 @@ impl Engine {
     pub async fn connector(&self, caller: &Caller, id_or_uid: &str) -> Result<ConnectorView> {
         caller.require(Act::ReadConnector)?;
         let entry = self.usable_connector(caller, id_or_uid).await?;
-        Ok(ConnectorView::of(
-            &entry,
-            &self.ports.store.services().await?,
-        ))
+        Ok(ConnectorView::of(&entry, &*self.catalogue().await?))
     }
 
     /// Deletes a connector: its secrets and links go, its connections end, its tokens are revoked at

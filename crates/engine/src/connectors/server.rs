@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use grantry_core::ids::ConnectorId;
 use grantry_core::nouns::{Connector, ConnectorType, Service};
-use grantry_core::{Error, Problem, Result, Secret, StoreError, Timestamp};
+use grantry_core::{Error, Problem, Result, Secret, Timestamp};
 use grantry_oauth::authorize::is_reserved;
 use grantry_oauth::client::{AuthMethod, Client};
 use grantry_oauth::discovery::{Discovery, DiscoveryError, Step};
@@ -80,9 +80,9 @@ impl From<DiscoveryError> for Unresolved {
     }
 }
 
-impl From<StoreError> for Unresolved {
-    fn from(error: StoreError) -> Self {
-        Self::Other(error.into())
+impl From<Error> for Unresolved {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
     }
 }
 
@@ -234,10 +234,8 @@ impl Engine {
         &self,
         connector: &Connector,
     ) -> Result<(Server, ServerSource), Unresolved> {
-        let services = self.ports.store.services().await?;
-        let row = services
-            .iter()
-            .find(|service| service.id == connector.service);
+        let catalogue = self.catalogue().await?;
+        let row = catalogue.of(&connector);
         let discovered = match connector.data.get("serverUrl").and_then(Value::as_str) {
             Some(url) => Some(self.discover(&connector.id, url).await?),
             None => None,

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Entry;
 use super::server::{app_enabled, user_enabled};
+use crate::catalogue::Catalogue;
 
 /// What a connector can do; read from its configuration, never probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,12 +34,10 @@ pub struct ConnectorView {
 }
 
 impl ConnectorView {
-    pub(crate) fn of(entry: &Entry, services: &[Service]) -> Self {
+    pub(crate) fn of(entry: &Entry, catalogue: &Catalogue) -> Self {
         let mut connector = entry.connector.clone();
         let has_secrets = connector.secrets.take().is_some();
-        let row = services
-            .iter()
-            .find(|service| service.id == connector.service);
+        let row = catalogue.of(&connector);
         let capabilities = capabilities(&connector, row);
         let service_name = service_name(&connector.service, row);
         Self {

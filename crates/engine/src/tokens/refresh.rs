@@ -95,8 +95,25 @@ impl Engine {
                         return Err(unanswered("timeout", true, Duration::from_secs(1)));
                     }
                     self.ports.clock.sleep(LOOK_AGAIN).await;
+                    self.heed_other(&live, set).await?;
                 }
             }
+        }
+    }
+
+    /// The other flight may have ended without an answer: the patience it asks for holds for everybody.
+    async fn heed_other(&self, live: &Live, set: &TokenSet) -> Result<()> {
+        let connection = &live.connection;
+        let stored = self
+            .ports
+            .store
+            .connection(&connection.team, &connection.id)
+            .await?;
+        let sets = stored.map(|stored| stored.sets).unwrap_or_default();
+        let same = sets.iter().find(|stored| stored.id == set.id);
+        match same.map(|same| same.not_before.since(self.now())) {
+            Some(wait) if !wait.is_zero() => Err(unanswered("backing_off", false, wait)),
+            _ => Ok(()),
         }
     }
 

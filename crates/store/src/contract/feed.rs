@@ -1,6 +1,6 @@
 //! The change feed: what caches must hear of.
 
-use grantry_core::nouns::{Connector, EventKind, Membership, Role};
+use grantry_core::nouns::{Connector, EventKind, Membership, Role, Service};
 use grantry_core::store::{Change, ChangeKind, Retry};
 
 use super::fixtures::{HOUR, MINUTE, NOW, connection, fault, grant, key, link, token_set, user};
@@ -39,6 +39,15 @@ pub async fn every_write_that_caches_must_hear_of_is_in_the_feed(world: &World) 
     assert_eq!(
         since(world, &mut position).await,
         fed(ChangeKind::User, "usr_1")
+    );
+    let service = Service {
+        id: "svc_1".to_owned(),
+        data: serde_json::Map::new(),
+    };
+    store.put_service(&service, &event()).await.unwrap();
+    assert_eq!(
+        since(world, &mut position).await,
+        fed(ChangeKind::Service, "svc_1")
     );
     let membership = Membership {
         team: ours.clone(),

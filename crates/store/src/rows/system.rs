@@ -12,6 +12,7 @@ words!(ChangeKind {
     User = "user",
     Team = "team",
     Project = "project",
+    Service = "service",
     Connector = "connector",
     Connection = "connection",
 });
