@@ -119,11 +119,14 @@ impl Flags {
         if let Some(directory) = &self.data_dir {
             return Ok(Place::DataDir(directory.clone()));
         }
-        if let Some(url) = env_url("GRANTRY_URL")? {
-            return with_key(Some(url), environment("GRANTRY_KEY"));
-        }
-        if let Some(directory) = environment("GRANTRY_DATA_DIR") {
-            return Ok(Place::DataDir(directory.into()));
+        let (url, key) = (env_url("GRANTRY_URL")?, environment("GRANTRY_KEY"));
+        match (url, key, environment("GRANTRY_DATA_DIR")) {
+            // A URL without a key may be there for others: SDKs that are pointed at this server.
+            (Some(_), None, Some(directory)) | (None, _, Some(directory)) => {
+                return Ok(Place::DataDir(directory.into()));
+            }
+            (Some(url), key, _) => return with_key(Some(url), key),
+            (None, _, None) => {}
         }
         if let Some(profile) = Profile::read(&Path::new(DEV_DIR).join(PROFILE))? {
             return Ok(Place::Url(profile.url, profile.key));

@@ -412,7 +412,15 @@ fn rows_are_made_shown_and_removed_from_the_command_line() {
         .run_with(&member, "connectors list")
         .assert(1, &["unauthenticated"]);
 
-    // The team of two at the control socket is told by the project alone.
+    let (url, data) = (("GRANTRY_URL", server.url.as_str()), on[0]);
+    place
+        .run_with(&[url], "keys list")
+        .assert(2, &["GRANTRY_KEY"]);
+    place
+        .run_with(&[url, data], "keys list --team demo")
+        .assert(0, &[]);
+
+    // At the control socket the project alone tells the team.
     let no_team = &on[..1];
     let minted = place.run_with(
         no_team,

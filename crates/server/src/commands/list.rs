@@ -116,9 +116,17 @@ fn cells<const N: usize>(row: &Value, columns: &[Column; N]) -> [String; N] {
             .filter_map(|pointer| row.pointer(pointer));
         found
             .find(|value| !value.is_null())
-            .map(text)
+            .map(|value| to_the_second(text(value)))
             .unwrap_or_default()
     })
+}
+
+/// A time without its fraction, which a list does not need; any other text as it is.
+fn to_the_second(text: String) -> String {
+    match (text.parse::<jiff::Timestamp>(), text.split_once('.')) {
+        (Ok(_), Some((whole, _))) => format!("{whole}Z"),
+        _ => text,
+    }
 }
 
 /// A value on one line.
@@ -137,6 +145,17 @@ fn text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_shows_times_to_the_second() {
+        for (text, shown) in [
+            ("2026-11-23T15:34:45.698717Z", "2026-11-23T15:34:45Z"),
+            ("2026-11-23T15:34:45Z", "2026-11-23T15:34:45Z"),
+            ("v1.2", "v1.2"),
+        ] {
+            assert_eq!(to_the_second(text.to_owned()), shown);
+        }
+    }
 
     #[test]
     fn a_cell_is_the_first_value_that_is_there() {
