@@ -41,7 +41,7 @@ pub fn all_routes() -> impl Iterator<Item = &'static Route> {
 
 /// The service for one listener. Unknown paths and wrong methods are answered in the shape of their prefix.
 pub fn router(app: App) -> Router {
-    let edge = Edge::new(&app.engine.settings().node);
+    let edge = Edge::new(app.engine.instance());
     all_routes()
         .fold(Router::new(), |router, route| {
             router.route(route.path, (route.handler)(route))

@@ -34,7 +34,7 @@ use std::sync::atomic::AtomicI64;
 use grantry_core::ids::{ConnectionId, ConnectorId, TeamId};
 use grantry_core::nouns::{Actor, Digest, Event, EventKind};
 use grantry_core::store::{Live, Spool};
-use grantry_core::{Clock, Entropy, Result, Store, Timestamp, http};
+use grantry_core::{Clock, Entropy, Result, Store, Timestamp, entropy, http};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -74,6 +74,7 @@ pub struct Ports {
 pub struct Engine {
     ports: Ports,
     settings: Settings,
+    instance: String,
     keys: Keys,
     caches: Caches,
     reads: ReadLog,
@@ -101,6 +102,7 @@ impl Engine {
     /// An engine over these ports. Nothing runs in the background before [`Engine::start`].
     pub fn new(ports: Ports, settings: Settings, keys: Keys) -> Arc<Self> {
         let entries = settings.cache_entries;
+        let instance = entropy::alphanumeric(&*ports.entropy, 8);
         Arc::new(Self {
             keys,
             caches: Caches {
@@ -119,12 +121,18 @@ impl Engine {
             stop: CancellationToken::new(),
             ports,
             settings,
+            instance,
         })
     }
 
     /// The settings it was made with.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// A word that no other start of any server shares; request ids begin with it.
+    pub fn instance(&self) -> &str {
+        &self.instance
     }
 
     /// The store answers and its schema is ours (readiness).

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::log::Entry;
+use crate::log::{Entry, Outcome};
 
 /// What a client may do while the outcome of a presentation is unknown (design §6d).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Rules {
                 .is_some_and(|refusal| refusal.answered_at < Some(entry.at))
             {
                 violations.push(violation(Kind::AfterInvalidGrant, entry, place));
-            } else {
+            } else if !told_untouched(entry) {
                 let key = (place.family, place.generation);
                 generations.entry(key).or_default().push(entry);
             }
@@ -121,6 +121,12 @@ fn presented(entry: &Entry) -> Option<crate::Place> {
     entry
         .refresh
         .filter(|_| entry.grant_type.as_deref() == Some("refresh_token"))
+}
+
+/// The answer said that the request was not processed: the next presentation is the first again.
+fn told_untouched(entry: &Entry) -> bool {
+    let refusal = entry.status == 503 || (400..500).contains(&entry.status) && entry.status != 408;
+    entry.outcome == Outcome::Skipped && refusal && entry.error.as_deref() != Some("invalid_grant")
 }
 
 fn violation(kind: Kind, entry: &Entry, place: crate::Place) -> Violation {
@@ -192,6 +198,36 @@ mod tests {
         ] {
             assert_eq!(kinds(rows), [], "{rows:?}");
         }
+    }
+
+    #[test]
+    fn a_presentation_that_was_told_to_be_untouched_starts_no_burst() {
+        let log = |status| {
+            let entry = |seq: u64, ms, status| Entry {
+                seq,
+                at: Timestamp::from_millis(ms),
+                endpoint: Endpoint::Token,
+                client_id: None,
+                grant_type: Some("refresh_token".into()),
+                refresh: Some(Place {
+                    family: 0,
+                    generation: 0,
+                    current: true,
+                }),
+                faults: vec![],
+                outcome: Outcome::Skipped,
+                status,
+                error: None,
+                answered_at: None,
+            };
+            [
+                entry(0, 0, status),
+                entry(1, 30_000, 500),
+                entry(2, 30_001, 500),
+            ]
+        };
+        assert_eq!(check(&log(429)), []);
+        assert_eq!(check(&log(500)).len(), 1, "an outcome that is unknown does");
     }
 
     #[test]

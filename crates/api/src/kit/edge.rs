@@ -47,15 +47,15 @@ pub struct Edge(Arc<Ids>);
 
 /// Request ids are the process's name and a number: unique without drawing randomness per request.
 struct Ids {
-    node: String,
+    instance: String,
     next: AtomicU64,
 }
 
 impl Edge {
-    /// The edge of the process called `node`.
-    pub fn new(node: &str) -> Self {
+    /// The edge of the process that `instance` tells from every other.
+    pub fn new(instance: &str) -> Self {
         Self(Arc::new(Ids {
-            node: node.to_owned(),
+            instance: instance.to_owned(),
             next: AtomicU64::new(1),
         }))
     }
@@ -126,8 +126,8 @@ where
 impl Ids {
     fn next(&self) -> String {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut id = String::with_capacity(self.node.len() + 8);
-        id.push_str(&self.node);
+        let mut id = String::with_capacity(self.instance.len() + 8);
+        id.push_str(&self.instance);
         let _ = write!(id, "-{number:x}");
         id
     }

@@ -68,19 +68,33 @@ impl Engine {
                     number,
                     first_sent_at,
                 } => {
-                    // The commit took so long that the lease could end before the answer: do not send (design §6c).
+                    let asked = self.asked_patience(&live, set).await;
                     let spent = self.ports.clock.boot().saturating_sub(before_attempt);
-                    if spent > lease.saturating_sub(self.settings.refresh.deadline) {
+                    let not_sent = match asked {
+                        Err(error) => Some((self.now(), error)),
+                        Ok(Some(until)) => {
+                            let wait = until.since(self.now());
+                            Some((until, unanswered("backing_off", false, wait)))
+                        }
+                        // It took so long that the lease could end before the answer (design §6c).
+                        Ok(None)
+                            if spent > lease.saturating_sub(self.settings.refresh.deadline) =>
+                        {
+                            Some((self.now(), Error::Unavailable))
+                        }
+                        Ok(None) => None,
+                    };
+                    if let Some((not_before, error)) = not_sent {
                         let retry = Retry {
                             not_processed: true,
                             release: true,
-                            not_before: self.now(),
+                            not_before,
                         };
                         self.ports
                             .store
                             .end_attempt(&set.team, &set.id, &self.settings.node, number, &retry)
                             .await?;
-                        return Err(Error::Unavailable);
+                        return Err(error);
                     }
                     self.present(&live, set, &cargo, number, first_sent_at)
                         .await?
@@ -95,26 +109,21 @@ impl Engine {
                         return Err(unanswered("timeout", true, Duration::from_secs(1)));
                     }
                     self.ports.clock.sleep(LOOK_AGAIN).await;
-                    self.heed_other(&live, set).await?;
                 }
             }
         }
     }
 
-    /// The other flight may have ended without an answer: the patience it asks for holds for everybody.
-    async fn heed_other(&self, live: &Live, set: &TokenSet) -> Result<()> {
+    /// Until when a flight that ended since `live` was read has asked everybody to wait. Read with the
+    /// lease in hand, so that none can end unseen.
+    async fn asked_patience(&self, live: &Live, set: &TokenSet) -> Result<Option<Timestamp>> {
         let connection = &live.connection;
-        let stored = self
-            .ports
-            .store
-            .connection(&connection.team, &connection.id)
-            .await?;
+        let store = &self.ports.store;
+        let stored = store.connection(&connection.team, &connection.id).await?;
         let sets = stored.map(|stored| stored.sets).unwrap_or_default();
-        let same = sets.iter().find(|stored| stored.id == set.id);
-        match same.map(|same| same.not_before.since(self.now())) {
-            Some(wait) if !wait.is_zero() => Err(unanswered("backing_off", false, wait)),
-            _ => Ok(()),
-        }
+        let same = sets.into_iter().find(|stored| stored.id == set.id);
+        let until = same.map(|same| same.not_before);
+        Ok(until.filter(|until| self.now() < *until))
     }
 
     async fn load_cargo(&self, live: &Live, set: &TokenSet) -> Result<Cargo> {
@@ -264,13 +273,13 @@ impl Engine {
             }
             Outcome::Rejected => self.rejected(live, set, number, error.code()).await,
             Outcome::ClientFault => {
+                let not_before = self.fault(connector, error.code()).await?;
                 end(Retry {
                     not_processed: true,
                     release: true,
-                    not_before: now,
+                    not_before,
                 })
                 .await?;
-                self.fault(connector, error.code()).await?;
                 Ok(Next::Land(Err(Error::ConnectorFault)))
             }
             Outcome::Config => {
@@ -350,8 +359,8 @@ impl Engine {
     }
 
     /// Notes that the provider refuses the client itself: an alarm, and a breaker that opens for
-    /// longer the more often it does (requirement 43). Tokens are kept.
-    pub(crate) async fn fault(&self, connector: &Connector, code: &str) -> Result<()> {
+    /// longer the more often it does (requirement 43). Tokens are kept. Returns when it closes.
+    pub(crate) async fn fault(&self, connector: &Connector, code: &str) -> Result<Timestamp> {
         let count = connector.fault.as_ref().map_or(0, |fault| fault.count) + 1;
         let wait = self.jittered(count - 1, self.settings.refresh.backoff.0);
         let now = self.now();
@@ -373,7 +382,7 @@ impl Engine {
             .set_fault(&connector.team, &connector.id, Some(&fault), Some(&event))
             .await?;
         self.caches.connectors.invalidate(&connector.id);
-        Ok(())
+        Ok(fault.not_before)
     }
 
     /// While the stored token is valid, flights are at least `spacing` apart.

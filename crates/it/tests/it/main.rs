@@ -9,9 +9,11 @@
     reason = "all of this is test code, also what stands outside of `#[test]` functions"
 )]
 
+mod app_tokens;
 mod apply;
 mod callback;
 mod canary;
+mod chaos;
 mod faults;
 mod laws;
 mod meanwhile;
