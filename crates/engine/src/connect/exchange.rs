@@ -128,7 +128,7 @@ impl Engine {
         connector: &Connector,
     ) -> Result<bool> {
         let catalogue = self.catalogue().await?;
-        let row = catalogue.of(&connector);
+        let row = catalogue.of(connector);
         Ok(consent_scopes(connector, row, &authorization.grant.scopes)
             .iter()
             .any(|scope| scope == "openid"))

@@ -235,7 +235,7 @@ impl Engine {
         connector: &Connector,
     ) -> Result<(Server, ServerSource), Unresolved> {
         let catalogue = self.catalogue().await?;
-        let row = catalogue.of(&connector);
+        let row = catalogue.of(connector);
         let discovered = match connector.data.get("serverUrl").and_then(Value::as_str) {
             Some(url) => Some(self.discover(&connector.id, url).await?),
             None => None,

@@ -40,11 +40,7 @@ impl Engine {
         grant: Grant,
         old: Option<Arc<Live>>,
     ) -> Landed {
-        if connector
-            .fault
-            .as_ref()
-            .is_some_and(|fault| self.now() < fault.not_before)
-        {
+        if self.breaker_is_open(connector) {
             return Err(Error::ConnectorFault);
         }
         let pair = self.ask_for_app_token(connector, &grant).await?;

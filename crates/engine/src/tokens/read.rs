@@ -183,6 +183,9 @@ impl Engine {
         let flight = match decision {
             Decision::Serve => return Ok(live),
             Decision::Reconnect(reason) => return Err(reconnect(reason)),
+            Decision::Later(_) if self.breaker_is_open(&entry.connector) => {
+                return Err(Error::ConnectorFault);
+            }
             Decision::Later(wait) => {
                 return Err(Error::Provider {
                     code: "backing_off",

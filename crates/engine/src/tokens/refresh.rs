@@ -134,11 +134,7 @@ impl Engine {
         if connector.deleted_at.is_some() {
             return Err(Error::Gone("connector"));
         }
-        if connector
-            .fault
-            .as_ref()
-            .is_some_and(|fault| self.now() < fault.not_before)
-        {
+        if self.breaker_is_open(&connector) {
             return Err(Error::ConnectorFault);
         }
         let sealed = set.refresh.as_ref().ok_or(Error::Internal)?;
@@ -383,6 +379,12 @@ impl Engine {
             .await?;
         self.caches.connectors.invalidate(&connector.id);
         Ok(fault.not_before)
+    }
+
+    /// Whether the provider refused the client so lately that it is not asked.
+    pub(super) fn breaker_is_open(&self, connector: &Connector) -> bool {
+        let fault = connector.fault.as_ref();
+        fault.is_some_and(|fault| self.now() < fault.not_before)
     }
 
     /// While the stored token is valid, flights are at least `spacing` apart.
