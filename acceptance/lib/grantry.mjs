@@ -1,17 +1,30 @@
 // The built binary, run as an operator would: its own data folder, its own port.
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Child, freePort, run, temporaryFolder } from './process.mjs';
 
 export const BIN = process.env.GRANTRY_BIN ?? path.join(import.meta.dirname, '../../target/release/grantry');
 
+/** Databases made by this process. */
+let databases = 0;
+
 export class Grantry {
   /** Starts a server on an empty data folder and applies `document` (see world.mjs). */
   static async start(document) {
     const server = new Grantry(temporaryFolder('data'), await freePort());
+    if (process.env.ACCEPTANCE_DATABASE === 'postgres') await server.#onPostgres();
     await server.serve();
     if (document) await server.apply(document);
     return server;
+  }
+
+  /** Starts one more node on this server's database. */
+  async another() {
+    const node = new Grantry(temporaryFolder('data'), await freePort());
+    Object.assign(node, { databaseUrl: this.databaseUrl, masterKey: this.masterKey });
+    await node.serve();
+    return node;
   }
 
   constructor(folder, port) {
@@ -27,6 +40,16 @@ export class Grantry {
     mkdirSync(this.dataDir, { mode: 0o700 });
   }
 
+  /** Moves to a new database of the cluster that TEST_DATABASE_URL names. */
+  async #onPostgres() {
+    const name = `grantry_${process.pid}_${databases++}`;
+    const cluster = process.env.TEST_DATABASE_URL;
+    await run('psql', ['--quiet', '--no-psqlrc', cluster, '-c', `CREATE DATABASE ${name}`]);
+    this.databaseUrl = cluster.replace(/[^/]*$/, name);
+    this.masterKey = path.join(this.folder, 'master.key');
+    writeFileSync(this.masterKey, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
+  }
+
   /** Starts (again, after a kill) on the same data and port. */
   async serve() {
     this.child = new Child(BIN, [
@@ -35,6 +58,7 @@ export class Grantry {
       ...['--listen', this.address],
       ...['--data-dir', this.dataDir],
       ...['--public-url', this.url],
+      ...(this.databaseUrl ? ['--database-url', this.databaseUrl, '--master-key-file', this.masterKey] : []),
     ]);
     await this.child.until(async () => (await fetch(`${this.url}/readyz`).catch(() => null))?.ok);
   }

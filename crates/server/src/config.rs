@@ -12,7 +12,7 @@ use grantry_engine::RefreshSettings;
 use serde::Deserialize;
 use url::{Host, Url};
 
-use crate::failure::{Failure, chain};
+use crate::failure::{Exit, Failure, chain};
 use file::File;
 
 mod file;
@@ -43,7 +43,7 @@ pub struct Flags {
     /// Where the data is kept [default: ./grantry-data]
     #[arg(long, value_name = "DIR", env = "GRANTRY_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// PostgreSQL instead of the embedded database (with the next version)
+    /// PostgreSQL instead of the embedded database: postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(
         long,
         value_name = "URL",
@@ -68,6 +68,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the data is kept.
     pub data_dir: PathBuf,
+    /// PostgreSQL in place of the embedded database. Holds a password.
+    pub database_url: Option<Secret>,
     /// As given; see [`Config::public_url`].
     pub public_url: Option<Url>,
     /// Where the master key comes from.
@@ -123,13 +125,18 @@ impl Config {
     }
 
     fn merge(flags: &Flags, file: File, master_key: Option<Secret>) -> Result<Self, Failure> {
-        if flags.database_url.is_some() || file.database_url.is_some() {
-            return Err(
-                Failure::usage("--database-url: this version knows the embedded database only")
-                    .hint("PostgreSQL comes with the next version. Leave database_url out, and give --data-dir."),
-            );
-        }
         let master_key = master_key_source(flags, &file, master_key)?;
+        let database_url = flags.database_url.clone().or(file.database_url.clone());
+        if database_url.is_some() && matches!(master_key, MasterKeySource::Default) {
+            return Err(Failure::new(
+                Exit::MasterKey,
+                "with --database-url a master key has to be given: all nodes on one database share it",
+            )
+            .hint(
+                "Make one (openssl rand -base64 32), keep it apart from the database, and give it as\n\
+                 --master-key-file, --master-key-fd or GRANTRY_MASTER_KEY to every node.",
+            ));
+        }
         let public_url = flags.public_url.clone().or(file.public_url);
         let listen = flags.listen.or(file.listen).unwrap_or(LISTEN);
         match &public_url {
@@ -149,6 +156,7 @@ impl Config {
                 .clone()
                 .or(file.data_dir)
                 .unwrap_or_else(|| DATA_DIR.into()),
+            database_url: database_url.map(Secret::new),
             public_url,
             master_key,
             egress: EgressConfig {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use grantry_core::store::Store;
-use grantry_core::{Clock, Entropy};
+use grantry_core::{Clock, Entropy, entropy};
 use grantry_egress::{Egress, Options, Policy, SystemLookup};
 use grantry_engine::{Engine, Keys, OpenKeysError, Ports, Settings};
-use grantry_store::{DirSpool, OpenError, Sqlite};
+use grantry_store::{DirSpool, OpenError, Postgres, Sqlite};
 use grantry_vault::SystemEntropy;
 use url::Url;
 
@@ -38,16 +38,14 @@ pub async fn open(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let http = Arc::new(way_out(&config.egress)?);
+    // Nodes on one database must not each make a key of their own.
+    let on_new = if config.database_url.is_some() {
+        OnNew::Refuse
+    } else {
+        on_new
+    };
     let masters = master_key::find(&config.master_key, &directory, on_new, &*entropy)?;
-    let database = directory.database();
-    let db = Sqlite::open(
-        &database,
-        Arc::clone(&clock),
-        grantry_store::Options::default(),
-    )
-    .await
-    .map_err(|error| store_failure(&error))?;
-    let store: Arc<dyn Store> = Arc::new(db);
+    let store = open_store(config, &directory, &clock).await?;
     let keys = Keys::open(
         &masters,
         Arc::clone(&store),
@@ -67,7 +65,7 @@ pub async fn open(
     })?;
     let settings = Settings {
         refresh: config.refresh.clone(),
-        ..Settings::new(public_url, NODE.to_owned())
+        ..Settings::new(public_url, node(config, &*entropy))
     };
     let ports = Ports {
         store,
@@ -86,9 +84,39 @@ pub async fn open(
     Ok(House { engine, directory })
 }
 
-/// The one node of an embedded database. The directory's lock proves that there is no other, so a
-/// process that was killed leaves no lease that its successor would have to wait for.
-const NODE: &str = "embedded";
+async fn open_store(
+    config: &Config,
+    directory: &DataDir,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Store>, Failure> {
+    let clock = Arc::clone(clock);
+    let opened: Result<Arc<dyn Store>, OpenError> = match &config.database_url {
+        Some(url) => {
+            let options = grantry_store::postgres::Options::default();
+            let db = Postgres::open(url.expose(), clock, options).await;
+            db.map(|db| Arc::new(db) as Arc<dyn Store>)
+        }
+        None => {
+            let options = grantry_store::Options::default();
+            let db = Sqlite::open(&directory.database(), clock, options).await;
+            db.map(|db| Arc::new(db) as Arc<dyn Store>)
+        }
+    };
+    opened.map_err(|error| store_failure(&error))
+}
+
+/// How this process signs leases. Of an embedded database there is one node, which the directory's
+/// lock proves, so a process that was killed leaves no lease that its successor would have to wait
+/// for. On PostgreSQL every start is a node of its own.
+fn node(config: &Config, entropy: &dyn Entropy) -> String {
+    match config.database_url {
+        Some(_) => entropy::alphanumeric(entropy, NODE_CHARS),
+        None => "embedded".to_owned(),
+    }
+}
+
+/// Enough that no two starts of any deployment share a name.
+const NODE_CHARS: usize = 12;
 
 fn way_out(config: &EgressConfig) -> Result<Egress, Failure> {
     let policy = Policy::from_strings(&config.allow).map_err(|error| {

@@ -63,11 +63,11 @@ fn in_file(
             ))
         }
         Err(MasterKeyError::Missing(path)) if on_new == OnNew::Refuse => {
-            let message = format!("there is no data in {} yet", directory.path().display());
-            Err(Failure::new(Exit::MasterKey, message).hint(format!(
-                "`grantry serve` makes the database and its master key ({}).",
-                path.display()
-            )))
+            let message = format!("there is no master key {}", path.display());
+            Err(Failure::new(Exit::MasterKey, message).hint(
+                "On the embedded database `grantry serve` makes it with the data; with --database-url\n\
+                 make it yourself (openssl rand -base64 32) and give the same one to every node.",
+            ))
         }
         Err(MasterKeyError::Missing(path)) => {
             let keys = MasterKeys::create_file(&path, entropy).map_err(|error| failure(&error))?;

@@ -92,6 +92,7 @@ async fn listen_near(address: SocketAddr, who: &str) -> Result<tokio::net::TcpLi
 fn config(tcp: &tokio::net::TcpListener) -> Result<Config, Failure> {
     let listen = tcp.local_addr();
     Ok(Config {
+        database_url: None,
         listen: listen.map_err(|error| Failure::new(Exit::Address, error))?,
         data_dir: DEV_DIR.into(),
         public_url: None,

@@ -84,7 +84,7 @@ fn what_cannot_work_is_refused_with_what_would() {
     for (flags, word) in [
         (
             flags(|f| f.database_url = Some("postgres://x".to_owned())),
-            "embedded database only",
+            "a master key has to be given",
         ),
         (
             flags(|f| f.listen = "0.0.0.0:80".parse().ok()),
