@@ -1,7 +1,6 @@
 //! Whatever is wrong with a request is said in its dialect's shape, and nothing is written.
 
 use std::collections::HashSet;
-
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
