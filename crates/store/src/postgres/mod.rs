@@ -7,19 +7,17 @@
 //! session state, and NOTIFY nowhere.
 
 mod retry;
+mod tls;
 mod value;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
-};
+use deadpool_postgres::{Client, Hook, HookError, Pool, Runtime, Timeouts};
 use grantry_core::store::Stored;
 use grantry_core::{Clock, StoreError};
-use tokio_postgres::config::SslMode;
-use tokio_postgres::{Config, IsolationLevel, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio::time::timeout;
+use tokio_postgres::{Config, IsolationLevel};
 
 use crate::backend::{Backend, Done, Query, Row, Statement, Write};
 use crate::migrate::{self, Migration, Migrations};
@@ -33,6 +31,9 @@ pub struct Options {
     pub connections: usize,
     /// How long a caller waits for a connection, new or free.
     pub wait: Duration,
+    /// How long a read, or one attempt of a write from its begin to its commit, may take before it is
+    /// broken off together with its connection. The change feed relies on 10 s at most.
+    pub deadline: Duration,
     /// TLS client settings, for URLs with `sslmode=require` (or `prefer`). The server's certificate is always verified.
     pub tls: Option<Arc<rustls::ClientConfig>>,
 }
@@ -42,19 +43,21 @@ impl Default for Options {
         Self {
             connections: 16,
             wait: Duration::from_secs(5),
+            deadline: Duration::from_secs(10),
             tls: None,
         }
     }
 }
 
-/// No write lives much longer than this, so a position of the change feed that is not committed by then never will be.
-const STATEMENT_TIMEOUT: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s'; \
-                                 SET synchronous_commit = on; SET default_transaction_isolation = 'serializable'";
+/// What the server itself breaks off. Isolation is not set: a write asks for its own, and a read is one statement.
+const SESSION: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s'; \
+                       SET synchronous_commit = on";
 
 /// The PostgreSQL backend.
 pub struct Postgres {
     pool: Pool,
     clock: Arc<dyn Clock>,
+    deadline: Duration,
 }
 
 impl Postgres {
@@ -68,9 +71,11 @@ impl Postgres {
         let config: Config = url
             .parse()
             .map_err(|error| OpenError::Database(format!("the database URL: {error}")))?;
+        let deadline = options.deadline;
         let backend = Self {
             pool: pool(config, options)?,
             clock: Arc::clone(&clock),
+            deadline,
         };
         // The first connection's trouble is the operator's to read, in the database's own words.
         let first = backend
@@ -90,27 +95,42 @@ impl Postgres {
         })
     }
 
-    async fn attempt(&self, write: &[Statement]) -> Result<Vec<Done>, Refusal> {
+    /// Runs `work` on a connection of the pool. One that is late is given up, for what it is still
+    /// busy with nobody knows.
+    async fn in_time<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut Client) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         let mut client = self.client().await.map_err(Refusal::Answer)?;
-        let transaction = client
-            .build_transaction()
-            .isolation_level(IsolationLevel::Serializable)
-            .start()
-            .await?;
-        let mut all = Vec::with_capacity(write.len());
-        for statement in write {
-            let done = value::run(&transaction, &statement.query).await?;
-            if let Some((count, error)) = &statement.expect
-                && *count != done.count
-            {
-                transaction.rollback().await?;
-                return Err(Refusal::Answer(error.clone()));
-            }
-            all.push(done);
+        if let Ok(done) = timeout(self.deadline, work(&mut client)).await {
+            return done;
         }
-        transaction.commit().await?;
-        Ok(all)
+        tracing::error!(deadline = ?self.deadline, "the database does not answer in time");
+        drop(Client::take(client));
+        Err(Refusal::Answer(StoreError::Unavailable))
     }
+}
+
+/// One try of a write.
+async fn attempt(client: &mut Client, write: &[Statement]) -> Result<Vec<Done>, Refusal> {
+    let transaction = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::Serializable)
+        .start()
+        .await?;
+    let mut all = Vec::with_capacity(write.len());
+    for statement in write {
+        let done = value::run(&transaction, &statement.query).await?;
+        if let Some((count, error)) = &statement.expect
+            && *count != done.count
+        {
+            transaction.rollback().await?;
+            return Err(Refusal::Answer(error.clone()));
+        }
+        all.push(done);
+    }
+    transaction.commit().await?;
+    Ok(all)
 }
 
 impl Backend for Postgres {
@@ -127,7 +147,8 @@ impl Backend for Postgres {
     async fn write(&self, write: Write) -> Stored<Vec<Done>> {
         let mut tries = 0;
         loop {
-            match self.attempt(&write).await {
+            let tried = self.in_time(async |client| attempt(client, &write).await);
+            match tried.await {
                 Ok(done) => return Ok(done),
                 Err(Refusal::Answer(error)) => return Err(error),
                 Err(Refusal::Again(reason)) => {
@@ -143,39 +164,22 @@ impl Backend for Postgres {
     }
 
     async fn read(&self, query: Query) -> Stored<Vec<Row>> {
-        let client = self.client().await?;
-        // A single statement is its own snapshot; it needs no transaction around it.
-        match value::run(&client, &query).await {
-            Ok(done) => Ok(done.rows),
-            Err(error) => match Refusal::from(error) {
-                Refusal::Answer(error) => Err(error),
-                Refusal::Again(_) => Err(StoreError::Unavailable),
-            },
-        }
+        // A single statement is its own snapshot; it needs no transaction around it, and is never
+        // refused because of another.
+        let read = self.in_time(async |client| Ok(value::run(client, &query).await?.rows));
+        read.await.map_err(|refusal| match refusal {
+            Refusal::Answer(error) => error,
+            Refusal::Again(_) => StoreError::Unavailable,
+        })
     }
 }
 
 fn pool(config: Config, options: Options) -> Result<Pool, OpenError> {
-    let manager = ManagerConfig {
-        recycling_method: RecyclingMethod::Fast,
-    };
-    let manager = match (config.get_ssl_mode(), options.tls) {
-        (SslMode::Disable, _) | (SslMode::Prefer, None) => {
-            Manager::from_config(config, NoTls, manager)
-        }
-        (_, Some(tls)) => {
-            Manager::from_config(config, MakeRustlsConnect::new((*tls).clone()), manager)
-        }
-        (_, None) => {
-            return Err(OpenError::Database(
-                "the database URL asks for TLS, and no TLS settings were given".to_owned(),
-            ));
-        }
-    };
+    let manager = tls::manager(config, options.tls)?;
     let prepare = Hook::async_fn(|client, _| {
         Box::pin(async move {
             client
-                .batch_execute(STATEMENT_TIMEOUT)
+                .batch_execute(SESSION)
                 .await
                 .map_err(HookError::Backend)
         })

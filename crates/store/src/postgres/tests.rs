@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use grantry_core::store::{Store, Stored};
 use grantry_core::testing::ManualClock;
-use grantry_core::{Clock, Timestamp};
+use grantry_core::{Clock, StoreError, Timestamp};
 use tokio_postgres::{Config, NoTls};
 
 use super::{Options, Postgres};
@@ -179,4 +179,41 @@ async fn nodes_that_start_at_once_migrate_once() {
     for node in [one, two, three] {
         node.map(drop).unwrap();
     }
+}
+
+async fn alone(options: Options) -> (Database, Db<Postgres>) {
+    let database = Database::make().await;
+    let clock = Arc::new(Ticking(ManualClock::default()));
+    let db = Postgres::open(&database.url, clock, options).await.unwrap();
+    (database, db)
+}
+
+#[tokio::test]
+async fn reads_are_not_serializable_for_nothing() {
+    let (_database, db) = alone(Options::default()).await;
+    let level = Query::new(
+        "SELECT current_setting('transaction_isolation') AS level",
+        vec![],
+    );
+    let rows = db.backend.read(level.clone()).await.unwrap();
+    assert_eq!(rows[0].get("level"), Ok("read committed".to_owned()));
+    let done = db.backend.write(vec![level.into()]).await.unwrap();
+    assert_eq!(done[0].rows[0].get("level"), Ok("serializable".to_owned()));
+}
+
+#[tokio::test]
+async fn what_takes_too_long_is_broken_off_with_its_connection() {
+    let (_database, db) = alone(Options {
+        connections: 1,
+        deadline: Duration::from_millis(300),
+        ..Options::default()
+    })
+    .await;
+    let slow = Query::new("SELECT 1 FROM pg_sleep(4)", vec![]);
+    let quick = Query::new("SELECT 1 AS one", vec![]);
+    let late = Err(StoreError::Unavailable);
+    assert_eq!(db.backend.read(slow.clone()).await.map(drop), late);
+    assert!(db.backend.read(quick.clone()).await.is_ok());
+    assert_eq!(db.backend.write(vec![slow.into()]).await.map(drop), late);
+    assert!(db.backend.write(vec![quick.into()]).await.is_ok());
 }
