@@ -1,6 +1,5 @@
 //! What runs without being asked. Each loop does one thing, logs its failures and goes on.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,6 +11,8 @@ use grantry_core::ids::{ConnectionId, ConnectorId};
 use grantry_core::store::{Change, ChangeKind};
 
 use crate::Engine;
+use crate::feed::{Feed, Heard};
+use crate::tokens::Home;
 
 /// How often the change feed is asked (design §8).
 const POLL: Duration = Duration::from_millis(500);
@@ -29,55 +30,15 @@ const KEEP_ENDED: Duration = Duration::from_secs(7 * 24 * 3600);
 const KEEP_ALIVE_BATCH: u32 = 500;
 const KEEP_ALIVE_AT_ONCE: usize = 16;
 
-/// A change may be committed after one with a higher position (several nodes on one database), but
-/// not later than this: no write lives longer than the store's statement timeout of 5 s.
-const LATE: Duration = Duration::from_secs(15);
-
-/// What has been heard of the change feed: everything up to `newest` but the holes, positions that
-/// were given out and not seen committed yet. They are asked for again until they are too old to come.
-struct Feed {
-    newest: i64,
-    holes: BTreeMap<i64, Duration>,
-}
-
-impl Feed {
-    /// Everything up to `newest` was committed before the caches were first filled.
-    const fn from(newest: i64) -> Self {
-        Self {
-            newest,
-            holes: BTreeMap::new(),
-        }
-    }
-
-    /// The position to ask from.
-    fn since(&self) -> i64 {
-        self.holes
-            .first_key_value()
-            .map_or(self.newest, |(first, _)| first - 1)
-    }
-
-    /// Whether `seq` is heard of for the first time.
-    fn is_news(&mut self, seq: i64, now: Duration) -> bool {
-        if seq <= self.newest {
-            return self.holes.remove(&seq).is_some();
-        }
-        self.holes
-            .extend((self.newest + 1..seq).map(|hole| (hole, now)));
-        self.newest = seq;
-        true
-    }
-
-    /// Gives up on holes that nothing can fill any more: their writes were rolled back.
-    fn settle(&mut self, now: Duration) {
-        self.holes
-            .retain(|_, since| now.saturating_sub(*since) <= LATE);
-    }
-}
-
 impl Engine {
-    /// Brings home what the last process left in the spool. Call before listening (design §6f).
+    /// Brings home what the last process left in the spool. Call before listening (design §6f). What
+    /// the store does not take yet stays, and the set that was presented for it is not presented again.
     pub async fn replay_spool(self: &Arc<Self>) -> Result<()> {
-        for spooled in self.ports.spool.entries().await? {
+        let entries = self.ports.spool.entries().await?;
+        for spooled in &entries {
+            self.flights.remember_spooled(spooled.clone());
+        }
+        for spooled in entries {
             let team = &spooled.next.team;
             let connection = self
                 .ports
@@ -86,11 +47,23 @@ impl Engine {
                 .await?;
             match connection {
                 Some(live) => {
-                    // A revoked or moved connection is an answer too: the pair is settled either way.
-                    let landed = self.bring_home(&live.connection, spooled).await;
-                    tracing::info!(connection = %live.connection.id, stored = landed.is_ok(), "replayed a spooled pair");
+                    let connection = &live.connection;
+                    match self.bring_home(connection, spooled).await? {
+                        Home::Stored(_) => {
+                            tracing::info!(connection = %connection.id, "stored a spooled pair");
+                        }
+                        Home::StillSpooled(_) => {
+                            tracing::warn!(connection = %connection.id, "the store does not take a spooled pair yet");
+                        }
+                        Home::Settled(_) => {
+                            tracing::info!(connection = %connection.id, "a spooled pair is not needed any more");
+                        }
+                    }
                 }
-                None => self.ports.spool.remove(&spooled.next.id).await?,
+                None => {
+                    self.ports.spool.remove(&spooled.next.id).await?;
+                    self.flights.forget_spooled(&spooled.presented);
+                }
             }
         }
         Ok(())
@@ -98,16 +71,13 @@ impl Engine {
 
     /// Starts the background loops. They end with [`Engine::drain`].
     pub async fn start(self: &Arc<Self>) -> Result<()> {
+        let asked = self.ports.clock.boot();
         let newest = self.ports.store.last_change().await?;
-        self.heard();
+        self.heard(asked);
         self.spawn_poll(newest);
         self.spawn_loop("token-read counts", FLUSH, |engine| async move {
-            let events = engine.reads.flush(engine.now(), false, engine.entropy());
-            if events.is_empty() {
-                Ok(())
-            } else {
-                Ok(engine.ports.store.append_events(&events).await?)
-            }
+            let over = engine.reads.take(engine.now(), false);
+            engine.write_counts(over).await
         });
         self.spawn_loop("revocations", RETRY, |engine| async move {
             engine.retry_revocations().await
@@ -148,10 +118,12 @@ impl Engine {
     fn spawn_poll(self: &Arc<Self>, newest: i64) {
         let engine = Arc::clone(self);
         self.tasks.spawn(async move {
-            let mut feed = Feed::from(newest);
+            let mut feed = Feed::join(newest);
             while engine.pause(POLL).await {
-                match engine.listen(&mut feed).await {
-                    Ok(()) => engine.heard(),
+                // What is committed while the question is under way may not be in the answer.
+                let asked = engine.ports.clock.boot();
+                match engine.listen(&mut feed, asked).await {
+                    Ok(()) => engine.heard(asked),
                     Err(error) => tracing::warn!(%error, "the change feed does not answer"),
                 }
             }
@@ -159,16 +131,25 @@ impl Engine {
     }
 
     /// Forgets what others have changed since the last call.
-    async fn listen(&self, feed: &mut Feed) -> Result<()> {
-        let (mut since, now) = (feed.since(), self.ports.clock.boot());
+    async fn listen(&self, feed: &mut Feed, now: Duration) -> Result<()> {
+        let mut since = feed.since();
         loop {
             let changes = self.ports.store.changes(since).await?;
             let Some(last) = changes.last() else { break };
             since = last.seq;
-            let news = changes
-                .iter()
-                .filter(|change| feed.is_news(change.seq, now));
-            news.for_each(|change| self.forget(change));
+            for change in &changes {
+                match feed.hear(change.seq, now) {
+                    Heard::Before => {}
+                    Heard::News => self.forget(change),
+                    Heard::Gap => {
+                        tracing::warn!(
+                            seq = change.seq,
+                            "the change feed jumped; all caches are emptied"
+                        );
+                        self.caches.clear();
+                    }
+                }
+            }
         }
         feed.settle(now);
         Ok(())
@@ -183,9 +164,10 @@ impl Engine {
         )
     }
 
-    fn heard(&self) {
-        let now = i64::try_from(self.ports.clock.boot().as_micros()).unwrap_or(i64::MAX);
-        self.caches.polled_at.store(now, Ordering::Relaxed);
+    /// The caches know what was committed before `asked`.
+    fn heard(&self, asked: Duration) {
+        let asked = i64::try_from(asked.as_micros()).unwrap_or(i64::MAX);
+        self.caches.polled_at.store(asked, Ordering::Relaxed);
     }
 
     fn forget(&self, change: &Change) {
@@ -215,39 +197,10 @@ impl Engine {
             .await?;
         let flights = sets.into_iter().map(|live| self.refresh(Arc::new(live)));
         stream::iter(flights)
+            .take_until(self.stop.cancelled())
             .buffer_unordered(KEEP_ALIVE_AT_ONCE)
             .for_each(|_| async {})
             .await;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn at(secs: u64) -> Duration {
-        Duration::from_secs(secs)
-    }
-
-    #[test]
-    fn a_change_that_was_committed_late_is_heard_once() {
-        let mut feed = Feed::from(10);
-        assert!(feed.is_news(12, at(1)));
-        assert_eq!(feed.since(), 10, "11 may still come");
-        assert!(!feed.is_news(12, at(2)));
-        assert!(feed.is_news(11, at(2)));
-        assert!(!feed.is_news(11, at(2)));
-        assert_eq!(feed.since(), 12);
-    }
-
-    #[test]
-    fn a_hole_that_nobody_fills_is_given_up() {
-        let mut feed = Feed::from(10);
-        assert!(feed.is_news(12, at(1)));
-        feed.settle(at(16));
-        assert_eq!(feed.since(), 10);
-        feed.settle(at(17));
-        assert_eq!(feed.since(), 12);
     }
 }

@@ -1,13 +1,12 @@
 //! A cache that cannot keep what was stale when it was filled.
 //!
-//! A fill notes the key's generation before it queries the store and takes its value out again when
-//! the generation moved meanwhile; an invalidation moves it first and removes second. Whichever way
-//! the two interleave, a value read before a change does not stay (design §8).
+//! A fill notes the key's generation before it queries the store and keeps its value only if the
+//! generation has not moved since; an invalidation moves it and removes the value. Both hold the
+//! generation while they do, so a value read before a change is not seen after it (design §8).
 
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
 
@@ -16,7 +15,7 @@ const SHARDS: usize = 256;
 /// A concurrent map of at most `capacity` entries.
 pub struct Guarded<K, V> {
     map: Cache<K, Arc<V>>,
-    generations: Box<[AtomicU64]>,
+    generations: Box<[Mutex<u64>]>,
     hasher: RandomState,
 }
 
@@ -29,7 +28,7 @@ impl<K: Hash + Eq + Clone, V> Guarded<K, V> {
     pub fn new(capacity: usize) -> Self {
         Self {
             map: Cache::new(capacity),
-            generations: (0..SHARDS).map(|_| AtomicU64::new(0)).collect(),
+            generations: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
         }
     }
@@ -47,14 +46,14 @@ impl<K: Hash + Eq + Clone, V> Guarded<K, V> {
     where
         K: Borrow<Q>,
     {
-        Ticket(self.generation(key).load(Ordering::SeqCst))
+        Ticket(*self.generation(key))
     }
 
     /// Keeps `value` unless `key` was invalidated since `ticket`.
     pub fn fill(&self, ticket: Ticket, key: &K, value: Arc<V>) {
-        self.map.insert(key.clone(), value);
-        if self.generation::<K>(key).load(Ordering::SeqCst) != ticket.0 {
-            self.map.remove(key);
+        let generation = self.generation::<K>(key);
+        if *generation == ticket.0 {
+            self.map.insert(key.clone(), value);
         }
     }
 
@@ -63,25 +62,30 @@ impl<K: Hash + Eq + Clone, V> Guarded<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.generation(key).fetch_add(1, Ordering::SeqCst);
+        let mut generation = self.generation(key);
+        *generation += 1;
         self.map.remove(key);
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
         self.generations.iter().for_each(|generation| {
-            generation.fetch_add(1, Ordering::SeqCst);
+            *held(generation) += 1;
         });
         self.map.clear();
     }
 
-    fn generation<Q: Hash + ?Sized>(&self, key: &Q) -> &AtomicU64
+    fn generation<Q: Hash + ?Sized>(&self, key: &Q) -> MutexGuard<'_, u64>
     where
         K: Borrow<Q>,
     {
         let hash = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
-        &self.generations[hash]
+        held(&self.generations[hash])
     }
+}
+
+fn held(generation: &Mutex<u64>) -> MutexGuard<'_, u64> {
+    generation.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -95,6 +99,24 @@ mod tests {
         cache.invalidate("a");
         cache.fill(ticket, &"a".to_owned(), Arc::new(1));
         assert!(cache.get("a").is_none());
+    }
+
+    #[test]
+    fn a_stale_value_is_not_seen_for_a_moment() {
+        const ROUNDS: u32 = 20_000;
+        let cache = Guarded::new(10);
+        std::thread::scope(|scope| {
+            let filler = scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    let ticket = cache.ticket("a");
+                    cache.invalidate("a");
+                    cache.fill(ticket, &"a".to_owned(), Arc::new(1));
+                }
+            });
+            while !filler.is_finished() {
+                assert!(cache.get("a").is_none());
+            }
+        });
     }
 
     #[test]

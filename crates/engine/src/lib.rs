@@ -10,7 +10,7 @@
 //! - `tokens`: reading, refreshing, minting and revoking. `tokens/refresh.rs` is the promise.
 //! - `lists`: what there is; keys and imports.
 //! - `apply`: declared rows made to exist.
-//! - `background`: what runs without being asked.
+//! - `background`, `feed`: what runs without being asked.
 
 mod apply;
 mod authenticate;
@@ -20,6 +20,7 @@ mod catalogue;
 mod connect;
 mod connectors;
 mod events;
+mod feed;
 mod keys;
 mod lists;
 pub mod permissions;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use grantry_core::ids::{ConnectionId, ConnectorId, TeamId};
-use grantry_core::nouns::{Actor, Digest, Event, EventKind};
+use grantry_core::nouns::{Actor, Digest, EventKind};
 use grantry_core::store::{Live, Spool};
 use grantry_core::{Clock, Entropy, Result, Store, Timestamp, entropy, http};
 use tokio_util::sync::CancellationToken;
@@ -53,7 +54,7 @@ pub use workload::{ISSUER_TOKEN_TTL_MAX, WorkloadToken};
 
 use cache::Guarded;
 use connectors::Entry;
-use events::{Draft, ReadLog};
+use events::{Counts, Draft, ReadLog};
 
 /// What the engine plugs into.
 #[derive(Clone)]
@@ -96,6 +97,18 @@ struct Caches {
     /// Boot time, in microseconds, of the last successful poll of the change feed: a node that has
     /// not heard of changes for 2 s does not trust its caches (design §8).
     polled_at: AtomicI64,
+}
+
+impl Caches {
+    /// Forgets all rows.
+    fn clear(&self) {
+        self.callers.clear();
+        self.connector_refs.clear();
+        self.connectors.clear();
+        self.grant_refs.clear();
+        self.lives.clear();
+        self.catalogue.clear();
+    }
 }
 
 impl Engine {
@@ -188,11 +201,22 @@ impl Engine {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        let reads: Vec<Event> = self.reads.flush(self.now(), true, self.entropy());
-        if !reads.is_empty()
-            && let Err(error) = self.ports.store.append_events(&reads).await
-        {
-            tracing::warn!(%error, events = reads.len(), "counted token reads were lost");
+        let counts = self.reads.take(self.now(), true);
+        if let Err(error) = self.write_counts(counts).await {
+            tracing::warn!(%error, "counted token reads were lost");
         }
+    }
+
+    /// Writes counted token reads; those that the store does not take are counted on.
+    async fn write_counts(&self, counts: Counts) -> Result<()> {
+        let events = counts.events(self.now(), self.entropy());
+        if events.is_empty() {
+            return Ok(());
+        }
+        let written = self.ports.store.append_events(&events).await;
+        if written.is_err() {
+            self.reads.put_back(counts);
+        }
+        Ok(written?)
     }
 }
