@@ -2,6 +2,7 @@
 
 mod create;
 mod data;
+mod discovered;
 mod links;
 mod server;
 mod view;
@@ -15,10 +16,9 @@ use grantry_core::store::RevocationScope;
 use grantry_core::{Error, Result};
 
 pub use create::{Checked, NewConnector, NewLink};
+pub use discovered::Discovered;
 pub use links::checked_environments;
-pub use server::{
-    Discovered, OauthClient, app_enabled, default_scopes, offline_problems, user_enabled,
-};
+pub use server::{OauthClient, app_enabled, default_scopes, offline_problems, user_enabled};
 pub use view::{Capabilities, ConnectorView, service_name};
 
 use crate::permissions::Act;
@@ -80,7 +80,7 @@ impl Engine {
         // From this commit on nothing is served. The tokens leave their connections, and the client is
         // made, before the secrets that can revoke them are destroyed.
         let queued = self.begin_revocation(caller, &scope).await?;
-        let client = self.oauth_client(&entry.connector).await.ok();
+        let client = self.revoking_client(&entry.connector).await;
         let event = self
             .draft(EventKind::ConnectorDeleted, caller)
             .connector(&id)
@@ -94,7 +94,7 @@ impl Engine {
         deleted?;
         let engine = Arc::clone(self);
         self.tasks
-            .spawn(async move { engine.revoke_at_provider(client.as_ref(), queued).await });
+            .spawn(async move { engine.revoke_at_provider(&client, queued).await });
         Ok(())
     }
 
@@ -171,6 +171,5 @@ impl Engine {
 
     pub(crate) fn forget_connector(&self, id: &ConnectorId) {
         self.caches.connectors.invalidate(id);
-        self.discovered.forget(id);
     }
 }

@@ -1,24 +1,18 @@
 //! From a connector to the authorization server and client it stands for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use grantry_core::ids::ConnectorId;
 use grantry_core::nouns::{Connector, ConnectorType, Service};
-use grantry_core::{Error, Problem, Result, Secret, Timestamp};
+use grantry_core::{Error, Problem, Result, Secret};
 use grantry_oauth::authorize::is_reserved;
 use grantry_oauth::client::{AuthMethod, Client};
-use grantry_oauth::discovery::{Discovery, DiscoveryError, Step};
+use grantry_oauth::discovery::DiscoveryError;
 use grantry_oauth::providers::Quirks;
 use grantry_oauth::server::{Endpoint, Server};
 use grantry_vault::envelope::Place;
 use serde_json::{Map, Value};
 
 use crate::Engine;
-
-/// How long a discovered document is used before it is fetched again.
-const DISCOVERY_TTL: Duration = Duration::from_secs(3600);
 
 /// What an `oauth` connector's requests are made with.
 pub struct OauthClient {
@@ -39,33 +33,6 @@ enum ServerSource {
     Catalogue,
     /// The connector's own `serverConfig` alone.
     Config,
-}
-
-/// Discovered documents, by connector.
-#[derive(Default)]
-pub struct Discovered(Mutex<HashMap<ConnectorId, (Timestamp, Arc<Server>)>>);
-
-impl Discovered {
-    /// The document, and whether it is young enough to be used without asking again.
-    fn get(&self, id: &ConnectorId, now: Timestamp) -> Option<(Arc<Server>, bool)> {
-        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        map.get(id)
-            .map(|(at, server)| (Arc::clone(server), now.since(*at) < DISCOVERY_TTL))
-    }
-
-    fn put(&self, id: &ConnectorId, now: Timestamp, server: Arc<Server>) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id.clone(), (now, server));
-    }
-
-    pub(crate) fn forget(&self, id: &ConnectorId) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id);
-    }
 }
 
 /// Why a connector's server is not known.
@@ -237,42 +204,13 @@ impl Engine {
         let catalogue = self.catalogue().await?;
         let row = catalogue.of(connector);
         let discovered = match connector.data.get("serverUrl").and_then(Value::as_str) {
-            Some(url) => Some(self.discover(&connector.id, url).await?),
+            Some(url) => {
+                let (http, clock) = (&*self.ports.http, &*self.ports.clock);
+                Some(self.discovered.get(http, clock, url).await?)
+            }
             None => None,
         };
         layered(connector, row, discovered.as_deref()).map_err(Unresolved::Other)
-    }
-
-    async fn discover(
-        &self,
-        id: &ConnectorId,
-        server_url: &str,
-    ) -> Result<Arc<Server>, Unresolved> {
-        let known = self.discovered.get(id, self.now());
-        if let Some((server, true)) = known {
-            return Ok(server);
-        }
-        let mut step = Discovery::start(server_url);
-        loop {
-            step = match step {
-                Step::Fetch(discovery, request) => {
-                    discovery.next(self.ports.http.send(request).await)
-                }
-                Step::Done(server) => {
-                    let server = Arc::<Server>::from(server);
-                    self.discovered.put(id, self.now(), Arc::clone(&server));
-                    return Ok(server);
-                }
-                Step::Failed(error) => {
-                    tracing::info!(connector = %id, %error, "discovery failed");
-                    // A metadata server that is down must not stop refreshes that worked an hour ago.
-                    return match (known, error) {
-                        (Some((server, false)), DiscoveryError::Unavailable) => Ok(server),
-                        (_, error) => Err(error.into()),
-                    };
-                }
-            };
-        }
     }
 }
 
