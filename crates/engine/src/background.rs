@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::{StreamExt, stream};
-use grantry_core::Result;
-use grantry_core::ids::{ConnectionId, ConnectorId};
+use grantry_core::ids::{ConnectionId, ConnectorId, TokenSetId};
 use grantry_core::store::{Change, ChangeKind};
+use grantry_core::{Result, Timestamp};
 
 use crate::Engine;
 use crate::feed::{Feed, Heard};
@@ -25,9 +25,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// How often rows that nothing needs any more are dropped, and how long they are kept.
 const SWEEP: Duration = Duration::from_secs(3600);
 const KEEP_ENDED: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Rows of a kind dropped in one transaction, and how long the node that does it may take for that.
+const SWEEP_BATCH: u32 = 1000;
+const SWEEP_LEASE: Duration = Duration::from_secs(60);
 
-/// Idle connections refreshed in one round, and at the same time.
+/// Idle connections asked for at once, how often in one round, and refreshed at the same time.
 const KEEP_ALIVE_BATCH: u32 = 500;
+const KEEP_ALIVE_BATCHES: u32 = 20;
 const KEEP_ALIVE_AT_ONCE: usize = 16;
 
 impl Engine {
@@ -85,15 +89,8 @@ impl Engine {
         self.spawn_loop("spool", RETRY, |engine| async move {
             engine.replay_spool().await
         });
-        self.spawn_loop("keep-alive", KEEP_ALIVE, |engine| async move {
-            engine.keep_alive().await
-        });
-        self.spawn_loop("sweep", SWEEP, |engine| async move {
-            let before = engine.now().before(KEEP_ENDED);
-            let dropped = engine.ports.store.sweep(before).await?;
-            tracing::debug!(dropped, "swept");
-            Ok(())
-        });
+        self.spawn_keep_alive();
+        self.spawn_loop("sweep", SWEEP, |engine| async move { engine.sweep().await });
         Ok(())
     }
 
@@ -184,23 +181,75 @@ impl Engine {
         }
     }
 
-    /// Refreshes connections that nobody has used for long, so that their grants do not lapse (requirement 50).
-    async fn keep_alive(self: Arc<Self>) -> Result<()> {
+    /// Drops what nothing needs any more, in small transactions, on one node at a time.
+    async fn sweep(&self) -> Result<()> {
+        let store = &self.ports.store;
+        let before = self.now().before(KEEP_ENDED);
+        let mut dropped = 0;
+        while store
+            .lease("sweep", &self.settings.node, SWEEP_LEASE)
+            .await?
+        {
+            let gone = store.sweep(before, SWEEP_BATCH).await?;
+            dropped += gone;
+            if gone < u64::from(SWEEP_BATCH) || self.stop.is_cancelled() {
+                break;
+            }
+        }
+        tracing::debug!(dropped, "swept");
+        Ok(())
+    }
+
+    fn spawn_keep_alive(self: &Arc<Self>) {
+        let engine = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let mut behind = None;
+            while engine.pause(KEEP_ALIVE).await {
+                if let Err(error) = engine.keep_alive(&mut behind).await {
+                    tracing::warn!(%error, "idle connections cannot be looked for");
+                }
+            }
+        });
+    }
+
+    /// Refreshes connections that nobody has used for long, so that their grants do not lapse
+    /// (requirement 50). A round goes on `behind` where the one before ended: sets that cannot be
+    /// refreshed at all must not keep the others waiting.
+    async fn keep_alive(
+        self: &Arc<Self>,
+        behind: &mut Option<(Timestamp, TokenSetId)>,
+    ) -> Result<()> {
         let Some(idle) = self.settings.refresh.keep_alive else {
             return Ok(());
         };
-        let now = self.now();
-        let sets = self
-            .ports
-            .store
-            .idle_sets(now.before(idle), now, KEEP_ALIVE_BATCH)
-            .await?;
-        let flights = sets.into_iter().map(|live| self.refresh(Arc::new(live)));
-        stream::iter(flights)
-            .take_until(self.stop.cancelled())
-            .buffer_unordered(KEEP_ALIVE_AT_ONCE)
-            .for_each(|_| async {})
-            .await;
+        let (mut refreshed, mut failed) = (0_u32, 0_u32);
+        for _ in 0..KEEP_ALIVE_BATCHES {
+            let now = self.now();
+            let after = behind.take();
+            let sets = self
+                .ports
+                .store
+                .idle_sets(now.before(idle), now, after.as_ref(), KEEP_ALIVE_BATCH)
+                .await?;
+            let last = sets.last().and_then(|live| live.sets.first());
+            *behind = last.map(|set| (set.received_at, set.id.clone()));
+            let flights = sets.into_iter().map(|live| self.refresh(Arc::new(live)));
+            let mut landings = stream::iter(flights)
+                .take_until(self.stop.cancelled())
+                .buffer_unordered(KEEP_ALIVE_AT_ONCE);
+            while let Some(landed) = landings.next().await {
+                match landed {
+                    Ok(_) => refreshed += 1,
+                    Err(_) => failed += 1,
+                }
+            }
+            if behind.is_none() || self.stop.is_cancelled() {
+                break;
+            }
+        }
+        if failed > 0 {
+            tracing::warn!(refreshed, failed, "idle connections could not be refreshed");
+        }
         Ok(())
     }
 }

@@ -64,7 +64,7 @@ impl Ending {
     }
 
     /// Moves the token sets into the queue; returns the queued revocations.
-    fn queue(&self, at: Timestamp, claim: Duration) -> Statement {
+    pub(crate) fn queue(&self, at: Timestamp, claim: Duration) -> Statement {
         let columns = Revocation::COLUMNS.join(", ");
         self.around(
             &format!(

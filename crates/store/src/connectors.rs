@@ -1,8 +1,10 @@
 //! Connectors and links.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use grantry_core::ids::{ConnectorId, EventId, ProjectId, TeamId};
-use grantry_core::nouns::{Connector, Event, EventKind, Fault, Link};
+use grantry_core::nouns::{Connector, Event, EventKind, Fault, Link, Revocation};
 use grantry_core::store::{
     ChangeKind, ConnectorFilter, ConnectorStore, Page, RevocationScope, Stored,
 };
@@ -12,7 +14,9 @@ use crate::Db;
 use crate::backend::{Backend, Statement, Write};
 use crate::connections::Ending;
 use crate::db::{UNCHANGED, and_in, guard, newest_first};
-use crate::rows::{Noun, Upsert, change, fault_columns, insert, json, params, select, update};
+use crate::rows::{
+    Noun, Upsert, change, decode, fault_columns, insert, json, params, select, update,
+};
 
 /// A declared connector does not say who changed it when, what the provider thinks of it, and how its
 /// secrets are sealed: a difference in these alone is none.
@@ -163,8 +167,9 @@ impl<B: Backend> ConnectorStore for Db<B> {
         team: &TeamId,
         id: &ConnectorId,
         at: Timestamp,
+        claim: Duration,
         event: &Event,
-    ) -> Stored<()> {
+    ) -> Stored<Vec<Revocation>> {
         let mut write = vec![
             Statement::new(
                 "UPDATE connectors SET deleted_at = ?3, updated_at = ?3, updated_by = ?4, secrets = NULL
@@ -197,8 +202,13 @@ impl<B: Backend> ConnectorStore for Db<B> {
             kind: EventKind::ConnectionRevoked,
             ..event.clone()
         };
-        write.extend(Ending::of(team, &scope).statements(at, &each));
-        self.run(write).await
+        let ending = Ending::of(team, &scope);
+        let queue = write.len();
+        write.push(ending.queue(at, claim));
+        write.extend(ending.statements(at, &each));
+        let done = self.backend.write(write).await?;
+        let queued = done.get(queue).map_or(&[][..], |done| &done.rows);
+        queued.iter().map(decode).collect()
     }
 
     async fn set_fault(

@@ -243,16 +243,24 @@ impl<B: Backend> RefreshStore for Db<B> {
         &self,
         idle_since: Timestamp,
         now: Timestamp,
+        after: Option<&(Timestamp, TokenSetId)>,
         limit: u32,
     ) -> Stored<Vec<Live>> {
-        let query = live(
+        let mut query = live(
             "JOIN connectors o ON o.id = c.connector
              WHERE t.refresh IS NOT NULL AND t.received_at < ?1 AND t.not_before <= ?2
              AND (t.lease_until IS NULL OR t.lease_until <= now_us())
              AND c.state = 'active' AND o.deleted_at IS NULL
-             ORDER BY t.received_at, t.set_id LIMIT ?3",
-            params![idle_since, now, limit],
+             AND (o.fault_not_before IS NULL OR o.fault_not_before <= ?2)",
+            params![idle_since, now],
         );
+        if let Some((received_at, set)) = after {
+            query.push(
+                " AND (t.received_at, t.set_id) > ({}, {})",
+                params![*received_at, set],
+            );
+        }
+        query.push(" ORDER BY t.received_at, t.set_id LIMIT {}", params![limit]);
         let rows = self.backend.read(query).await?;
         let one = |row: &Row| one_live(std::slice::from_ref(row)).transpose();
         rows.iter().filter_map(one).collect()

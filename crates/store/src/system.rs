@@ -14,12 +14,15 @@ use crate::db::newest_first;
 use crate::migrate;
 use crate::rows::{insert, micros, params, select};
 
-/// Rows that nothing can need again, at `?1` or now.
+/// Rows that nothing can need again at `?1`, no more than `?2` of each.
 const SWEPT: &[&str] = &[
     // The newest change stays: it is what the position of the feed is read from.
-    "DELETE FROM changes WHERE at < ?1 AND seq < (SELECT MAX(seq) FROM changes)",
-    "DELETE FROM flows WHERE over_at < ?1",
-    "DELETE FROM authorizations WHERE over_at < ?1",
+    "DELETE FROM changes WHERE seq IN
+     (SELECT seq FROM changes WHERE at < ?1 AND seq < (SELECT MAX(seq) FROM changes) ORDER BY at LIMIT ?2)",
+    "DELETE FROM flows WHERE state IN
+     (SELECT state FROM flows WHERE over_at < ?1 ORDER BY over_at LIMIT ?2)",
+    "DELETE FROM authorizations WHERE id IN
+     (SELECT id FROM authorizations WHERE over_at < ?1 ORDER BY over_at LIMIT ?2)",
 ];
 
 fn sealed(row: &Row) -> Stored<Sealed> {
@@ -155,10 +158,10 @@ impl<B: Backend> SystemStore for Db<B> {
         Ok(done.iter().any(|done| done.count == 1))
     }
 
-    async fn sweep(&self, before: Timestamp) -> Stored<u64> {
+    async fn sweep(&self, before: Timestamp, limit: u32) -> Stored<u64> {
         let mut write: Vec<_> = SWEPT
             .iter()
-            .map(|sql| Statement::new(*sql, params![before]))
+            .map(|sql| Statement::new(*sql, params![before, limit]))
             .collect();
         write.push(Statement::new(
             "DELETE FROM leases WHERE expires_at <= now_us()",

@@ -1,11 +1,13 @@
 //! Connectors and links.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{Page, Stored};
 use crate::Timestamp;
 use crate::ids::{ConnectorId, ProjectId, TeamId};
-use crate::nouns::{Connector, ConnectorType, Event, Fault, Link};
+use crate::nouns::{Connector, ConnectorType, Event, Fault, Link, Revocation};
 
 /// Which connectors to list.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,14 +64,16 @@ pub trait ConnectorStore: Send + Sync + 'static {
 
     /// Marks a live connector deleted, destroys its secrets, removes its links, ends its pending
     /// authorizations (`Canceled`) and revokes its connections as [`super::ConnectionStore::revoke`]
-    /// does, but without queueing anything for the provider. `Missing("connector")`.
+    /// does. Returns the queued revocations, claimed for `claim`: only who opened the secrets before
+    /// can carry them out. `Missing("connector")`.
     async fn delete_connector(
         &self,
         team: &TeamId,
         id: &ConnectorId,
         at: Timestamp,
+        claim: Duration,
         event: &Event,
-    ) -> Stored<()>;
+    ) -> Stored<Vec<Revocation>>;
 
     /// Sets or clears the fault of a live connector; no event when `event` is absent.
     async fn set_fault(

@@ -109,13 +109,15 @@ pub trait RefreshStore: Send + Sync + 'static {
         event: &Event,
     ) -> Stored<Rejection>;
 
-    /// Token sets of all teams with a refresh token, an active connection of a live connector, no
-    /// live lease and `not_before` passed, that arrived before `idle_since`: oldest first, at most
-    /// `limit`. For keep-alive.
+    /// Token sets of all teams with a refresh token, an active connection of a live connector that is
+    /// not waiting out a fault, no live lease and `not_before` passed, that arrived before
+    /// `idle_since`: oldest first, those behind `after` (arrival and id of a set), at most `limit`.
+    /// For keep-alive.
     async fn idle_sets(
         &self,
         idle_since: Timestamp,
         now: Timestamp,
+        after: Option<&(Timestamp, TokenSetId)>,
         limit: u32,
     ) -> Stored<Vec<Live>>;
 }

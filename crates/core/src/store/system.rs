@@ -132,6 +132,7 @@ pub trait SystemStore: Send + Sync + 'static {
     async fn lease(&self, name: &str, owner: &str, ttl: std::time::Duration) -> Stored<bool>;
 
     /// Drops changes, used or expired flows and authorizations that ended before `before`, and
-    /// expired leases: rows that nothing can need again. Returns how many went.
-    async fn sweep(&self, before: Timestamp) -> Stored<u64>;
+    /// expired leases: rows that nothing can need again. At most `limit` of each kind but the last;
+    /// returns how many went, so that fewer than `limit` means that none is left.
+    async fn sweep(&self, before: Timestamp, limit: u32) -> Stored<u64>;
 }

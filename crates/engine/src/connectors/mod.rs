@@ -8,11 +8,11 @@ mod server;
 mod view;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use grantry_core::error::Forbidden;
 use grantry_core::ids::ConnectorId;
 use grantry_core::nouns::{Connector, Environment, EventKind, Link};
-use grantry_core::store::RevocationScope;
 use grantry_core::{Error, Result};
 
 pub use create::{Checked, NewConnector, NewLink};
@@ -23,6 +23,10 @@ pub use view::{Capabilities, ConnectorView, service_name};
 
 use crate::permissions::Act;
 use crate::{Caller, Engine};
+
+/// How long the tokens of a deleted connector are left to the task that still has its client.
+/// Nobody else can revoke them, so whatever is left then is given up.
+const LAST_CLAIM: Duration = Duration::from_secs(3600);
 
 /// A connector as it is cached: the row and its links.
 pub struct Entry {
@@ -70,17 +74,6 @@ impl Engine {
         caller.require(Act::ManageConnectors)?;
         let entry = self.live_connector(caller, id_or_uid).await?;
         let id = entry.connector.id.clone();
-        let scope = RevocationScope {
-            connector: id.clone(),
-            connection: None,
-            subject: None,
-            environment: None,
-            installation: None,
-        };
-        // From this commit on nothing is served. The tokens leave their connections, and the client is
-        // made, before the secrets that can revoke them are destroyed.
-        let queued = self.begin_revocation(caller, &scope).await?;
-        let client = self.revoking_client(&entry.connector).await;
         let event = self
             .draft(EventKind::ConnectorDeleted, caller)
             .connector(&id)
@@ -88,13 +81,19 @@ impl Engine {
         let deleted = self
             .ports
             .store
-            .delete_connector(&caller.team, &id, self.now(), &event)
+            .delete_connector(&caller.team, &id, self.now(), LAST_CLAIM, &event)
             .await;
         self.forget_connector(&id);
-        deleted?;
+        let queued = deleted?;
+        for revocation in &queued {
+            self.caches.lives.invalidate(&revocation.connection);
+        }
         let engine = Arc::clone(self);
-        self.tasks
-            .spawn(async move { engine.revoke_at_provider(&client, queued).await });
+        self.tasks.spawn(async move {
+            // From the row as it was read: the stored one has lost its secrets.
+            let client = engine.revoking_client(&entry.connector).await;
+            engine.revoke_at_provider(&client, queued).await
+        });
         Ok(())
     }
 

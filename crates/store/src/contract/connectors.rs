@@ -1,10 +1,13 @@
 //! Connectors and links.
 
 use grantry_core::StoreError;
-use grantry_core::nouns::{Actor, AuthorizationState, ConnectionState, Connector, EventKind, Link};
+use grantry_core::nouns::{
+    Actor, AuthorizationState, ConnectionState, Connector, Event, EventKind, Link, Revocation,
+    TokenSet,
+};
 
 use super::fixtures::{self, HOUR, MINUTE, NOW, fault, link, sealed};
-use super::{World, row};
+use super::{World, row, rows};
 
 const MISSING: Result<(), StoreError> = Err(StoreError::Missing("connector"));
 
@@ -253,25 +256,22 @@ pub async fn a_deletion_destroys_the_secrets_and_ends_what_hangs_on_it(world: &W
     let pending = world.authorization(&connector, "sca_1").await;
     let pending_there = world.authorization(&neighbour, "sca_2").await;
     let (one, set) = world.connection(&connector, "conn_1").await;
-    let (two, _) = world.connection(&connector, "conn_2").await;
+    let (two, other_set) = world.connection(&connector, "conn_2").await;
     let (there, _) = world.connection(&neighbour, "conn_3").await;
     world.begin(&set, "n").await;
 
     let at = NOW.after(HOUR);
     let event = || world.event(EventKind::ConnectorDeleted);
-    let theirs = store
-        .delete_connector(&world.theirs, &connector.id, at, &event())
-        .await;
-    assert_eq!(theirs, MISSING);
     let deleted = event();
-    let ours = store
-        .delete_connector(&world.ours, &connector.id, at, &deleted)
-        .await;
-    assert_eq!(ours, Ok(()));
-    let again = store
-        .delete_connector(&world.ours, &connector.id, at, &event())
-        .await;
-    assert_eq!(again, MISSING);
+    let delete = async |team, event: Event| {
+        let queued = store.delete_connector(team, &connector.id, at, MINUTE, &event);
+        queued.await.map(|queued| rows(&queued))
+    };
+    let missing = Err(StoreError::Missing("connector"));
+    assert_eq!(delete(&world.theirs, event()).await, missing);
+    let mut queued = delete(&world.ours, deleted.clone()).await.unwrap();
+    queued.sort_by(|a, b| format!("{a:?}").cmp(&format!("{b:?}")));
+    assert_eq!(delete(&world.ours, event()).await, missing);
 
     let expected = Connector {
         secrets: None,
@@ -294,13 +294,21 @@ pub async fn a_deletion_destroys_the_secrets_and_ends_what_hangs_on_it(world: &W
         world.begin(&set, "n").await,
         grantry_core::store::Begin::Moved
     );
-    let queued = store
-        .due_revocations(NOW.after(100 * HOUR), MINUTE, 10)
-        .await;
-    assert!(
-        queued.unwrap().is_empty(),
-        "the provider is not asked: its client is gone"
-    );
+    let revocation = |set: &TokenSet| Revocation {
+        set: set.id.clone(),
+        team: world.ours.clone(),
+        connector: connector.id.clone(),
+        connection: set.connection.clone(),
+        access: set.access.clone(),
+        refresh: set.refresh.clone(),
+        tries: 0,
+        created_at: at,
+        not_before: at.after(MINUTE),
+    };
+    assert_eq!(queued, rows(&[revocation(&set), revocation(&other_set)]));
+    let due = async |at| store.due_revocations(at, MINUTE, 10).await.unwrap().len();
+    assert_eq!(due(at).await, 0, "who deleted it has them");
+    assert_eq!(due(at.after(MINUTE)).await, 2);
 
     // One line for the connector, one for each connection.
     assert_eq!(world.log(EventKind::ConnectorDeleted).await, [deleted]);

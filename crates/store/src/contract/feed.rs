@@ -162,7 +162,7 @@ pub async fn every_write_that_caches_must_hear_of_is_in_the_feed(world: &World) 
 pub async fn a_position_never_falls_back(world: &World) {
     let position = world.store.last_change().await.unwrap();
     world.pass(HOUR);
-    let swept = world.store.sweep(NOW.after(HOUR)).await.unwrap();
+    let swept = world.store.sweep(NOW.after(HOUR), 1000).await.unwrap();
     assert_eq!(
         i64::try_from(swept).unwrap(),
         position - 1,

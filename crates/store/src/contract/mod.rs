@@ -94,10 +94,9 @@ impl World {
     async fn delete(&self, connector: &Connector, at: Timestamp) {
         let event = self.event(EventKind::ConnectorDeleted);
         let Connector { team, id, .. } = connector;
-        assert_eq!(
-            self.store.delete_connector(team, id, at, &event).await,
-            Ok(())
-        );
+        let claim = fixtures::MINUTE;
+        let deleted = self.store.delete_connector(team, id, at, claim, &event);
+        assert!(deleted.await.is_ok());
     }
 
     /// A stored pending authorization of the connector.
@@ -244,6 +243,7 @@ macro_rules! contract_tests {
                 events_are_filtered,
                 a_lease_is_held_renewed_and_taken_over,
                 a_sweep_takes_only_what_nothing_can_need_again,
+                a_sweep_takes_its_time,
             ]
             feed: [
                 every_write_that_caches_must_hear_of_is_in_the_feed,

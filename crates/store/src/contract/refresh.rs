@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use grantry_core::Timestamp;
-use grantry_core::nouns::{Connection, EventKind, TokenSet};
+use grantry_core::nouns::{Connection, EventKind, Fault, TokenSet};
 use grantry_core::store::{Begin, Completion, Rejection, Retry};
 
-use super::fixtures::{HOUR, MINUTE, NOW, connection, grant, token_set};
+use super::fixtures::{HOUR, MINUTE, NOW, connection, fault, grant, token_set};
 use super::{World, parallel, row, rows, scope};
 
 pub(super) const fn go(number: u32, first_sent_at: Timestamp) -> Begin {
@@ -309,8 +309,10 @@ pub async fn idle_sets_are_those_that_can_be_refreshed_now(world: &World) {
     let connector = world.connector("scl_1").await;
     let theirs = world.connector_of("scl_theirs", &world.theirs).await;
     let gone = world.connector("scl_gone").await;
+    let faulted = world.connector("scl_faulted").await;
     let since = NOW.after(HOUR);
     let second = Duration::from_secs(1);
+    let later = NOW.after(second);
     let make = async |id: &str,
                       connector: &grantry_core::nouns::Connector,
                       change: &dyn Fn(&mut TokenSet)| {
@@ -332,6 +334,17 @@ pub async fn idle_sets_are_those_that_can_be_refreshed_now(world: &World) {
     let (_, rejected) = make("rejected", &connector, &|_| {}).await;
     let (revoked, _) = make("revoked", &connector, &|_| {}).await;
     make("gone", &gone, &|_| {}).await;
+    make("of a faulted one", &faulted, &|_| {}).await;
+    for connector in [&connector, &theirs] {
+        let set = store.set_fault(&connector.team, &connector.id, None, None);
+        assert_eq!(set.await, Ok(()));
+    }
+    let waiting = Fault {
+        not_before: later,
+        ..fault()
+    };
+    let set = store.set_fault(&world.ours, &faulted.id, Some(&waiting), None);
+    assert_eq!(set.await, Ok(()));
     assert_eq!(world.begin(&leased, "a").await, go(1, NOW));
     reject(world, &rejected, "a", 1).await;
     world.revoke(&revoked).await;
@@ -347,7 +360,7 @@ pub async fn idle_sets_are_those_that_can_be_refreshed_now(world: &World) {
         .await;
 
     let idle = async |now, limit| {
-        let found = store.idle_sets(since, now, limit).await.unwrap();
+        let found = store.idle_sets(since, now, None, limit).await.unwrap();
         let sets = found.iter().map(|live| {
             assert_eq!(live.sets.len(), 1);
             assert_eq!(live.sets[0].connection, live.connection.id);
@@ -357,11 +370,36 @@ pub async fn idle_sets_are_those_that_can_be_refreshed_now(world: &World) {
     };
     assert_eq!(idle(NOW, 10).await, ["older set", "two bot", "newer set"]);
     assert_eq!(idle(NOW, 1).await, ["older set"]);
-    let later = NOW.after(second);
     assert_eq!(
         idle(later, 10).await,
-        ["older set", "two bot", "waiting set", "newer set"]
+        [
+            "of a faulted one set",
+            "older set",
+            "two bot",
+            "waiting set",
+            "newer set"
+        ]
     );
+    // Page by page, also behind a set that is gone.
+    let mut pages = Vec::new();
+    let mut after = Some((NOW, "of".into()));
+    while let Some(behind) = after.take() {
+        let page = store
+            .idle_sets(since, later, Some(&behind), 2)
+            .await
+            .unwrap();
+        let last = page.last().map(|live| &live.sets[0]);
+        after = last.map(|set| (set.received_at, set.id.clone()));
+        let ids = page.iter().map(|live| live.sets[0].id.to_string());
+        pages.push(ids.collect::<Vec<_>>());
+    }
+    let expected = [
+        vec!["of a faulted one set", "older set"],
+        vec!["two bot", "waiting set"],
+        vec!["newer set"],
+        vec![],
+    ];
+    assert_eq!(pages, expected);
     world.pass(MINUTE);
     assert_eq!(
         idle(NOW, 10).await,

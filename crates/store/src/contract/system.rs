@@ -267,7 +267,7 @@ pub async fn a_sweep_takes_only_what_nothing_can_need_again(world: &World) {
             .zip(expected)
             .filter(|(was, is)| **was != *is)
             .count();
-        let swept = store.sweep(before).await.unwrap();
+        let swept = store.sweep(before, 1000).await.unwrap();
         assert_eq!(there().await, expected, "{before}");
         assert!(swept >= u64::try_from(gone).unwrap(), "{before}: {swept}");
     }
@@ -277,5 +277,40 @@ pub async fn a_sweep_takes_only_what_nothing_can_need_again(world: &World) {
         "a live lease stays"
     );
     world.pass(MINUTE);
-    assert_eq!(store.sweep(NOW).await, Ok(1), "only the lease had run out");
+    assert_eq!(
+        store.sweep(NOW, 1000).await,
+        Ok(1),
+        "only the lease had run out"
+    );
+}
+
+pub async fn a_sweep_takes_its_time(world: &World) {
+    let store = &world.store;
+    let connector = world.connector("scl_1").await;
+    let authorization = world.authorization(&connector, "sca_1").await;
+    for number in 0..5 {
+        let flow = flow(&format!("state {number}"), &authorization);
+        assert_eq!(store.start_flow(&flow).await, Ok(()));
+    }
+    world.pass(2 * HOUR);
+    let newest = world.connector("scl_2").await;
+    let before = NOW.after(HOUR + Duration::from_secs(1));
+    let mut rounds = 0;
+    loop {
+        let gone = store.sweep(before, 2).await.unwrap();
+        assert!(gone <= 6, "two of each of three kinds: {gone}");
+        rounds += 1;
+        if gone < 2 {
+            break;
+        }
+    }
+    assert!(rounds > 2, "{rounds}");
+    assert_eq!(store.authorization(&authorization.id).await, Ok(None));
+    for number in 0..5 {
+        let state = digest(&format!("state {number}"));
+        assert!(store.flow(&state).await.unwrap().is_none());
+    }
+    let left = store.changes(0).await.unwrap();
+    let left: Vec<_> = left.iter().map(|change| change.key.as_str()).collect();
+    assert_eq!(left, [newest.id.as_str()], "only what is old went");
 }

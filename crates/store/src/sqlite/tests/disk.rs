@@ -117,7 +117,7 @@ async fn a_full_disk_refuses_writes_serves_reads_and_heals() {
     let failed = db.authorization(&format!("sca_{stored}").into()).await;
     assert_eq!(failed, Ok(None));
 
-    assert!(db.sweep(NOW.after(2 * HOUR)).await.is_ok());
+    assert!(db.sweep(NOW.after(2 * HOUR), 1000).await.is_ok());
     assert_eq!(ask(stored).await, Ok(()), "there is room again");
 }
 
