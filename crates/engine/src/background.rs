@@ -234,9 +234,10 @@ impl Engine {
             let last = sets.last().and_then(|live| live.sets.first());
             *behind = last.map(|set| (set.received_at, set.id.clone()));
             let flights = sets.into_iter().map(|live| self.refresh(Arc::new(live)));
-            let mut landings = stream::iter(flights)
+            let landings = stream::iter(flights)
                 .take_until(self.stop.cancelled())
                 .buffer_unordered(KEEP_ALIVE_AT_ONCE);
+            let mut landings = std::pin::pin!(landings);
             while let Some(landed) = landings.next().await {
                 match landed {
                     Ok(_) => refreshed += 1,
