@@ -6,7 +6,7 @@ use grantry_core::nouns::EventKind;
 use grantry_core::store::{EventFilter, Page};
 use grantry_sandbox::{Endpoint, Order};
 
-use crate::world::World;
+use crate::world::{CONNECTOR, World};
 
 /// The last word on the provider's side: which event, with which outcome.
 const TABLE: &[(&str, EventKind, &str)] = &[
@@ -112,4 +112,18 @@ async fn a_provider_that_never_answers_is_given_up_after_a_day_and_said_so() {
     let failed = outcomes(&world, EventKind::ProviderRevokeFailed).await;
     assert_eq!(failed, ["failed"]);
     assert!(world.revocations() > 5);
+}
+
+#[tokio::test]
+async fn a_deleted_connectors_tokens_are_ended_at_the_provider_with_the_secrets_it_had() {
+    let world = World::new().await;
+    for user in ["u1", "u2"] {
+        world.connect(user).await;
+    }
+    let caller = world.server().await;
+    let delete = world.engine.delete_connector(&caller, CONNECTOR);
+    assert!(world.run(delete).await.is_ok());
+    world.run(world.engine.drain()).await;
+    let revoked = outcomes(&world, EventKind::ProviderRevoked).await;
+    assert_eq!(revoked, ["revoked", "revoked"]);
 }
