@@ -1,6 +1,7 @@
 //! Lines of the event log, and the log of token reads.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -125,14 +126,9 @@ impl ReadLog {
         }
     }
 
-    /// Notes that the event of a reader's first read has been committed. Returns the event that
-    /// tells of the further reads of an earlier minute, if there were any.
-    pub fn committed(
-        &self,
-        read: &Read<'_>,
-        now: Timestamp,
-        entropy: &dyn Entropy,
-    ) -> Option<Event> {
+    /// Notes that the event of a reader's first read has been committed. Takes out the count of its
+    /// earlier minute.
+    pub fn committed(&self, read: &Read<'_>, now: Timestamp) -> Counts {
         let reader = Reader {
             credential: read.caller.credential,
             set: read.set.clone(),
@@ -145,24 +141,33 @@ impl ReadLog {
             connector: read.connector.clone(),
             connection: read.connection.cloned(),
         };
-        let earlier = self.shard(&reader).insert(reader.clone(), tally)?;
-        earlier.event(&reader, now, entropy)
+        let earlier = self.shard(&reader).insert(reader.clone(), tally);
+        let earlier = earlier.filter(|tally| tally.further > 0);
+        Counts(earlier.map(|tally| (reader, tally)).into_iter().collect())
     }
 
-    /// Takes out the counts of minutes that are over, as events to append. With `all`, the running minute's too.
-    pub fn flush(&self, now: Timestamp, all: bool, entropy: &dyn Entropy) -> Vec<Event> {
-        let mut events = Vec::new();
+    /// Takes out the counts of minutes that are over. With `all`, the running minute's too.
+    pub fn take(&self, now: Timestamp, all: bool) -> Counts {
+        let over = |tally: &Tally| all || tally.minute != minute(now);
+        let mut counts = Vec::new();
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.retain(|reader, tally| {
-                let over = all || tally.minute != minute(now);
-                if over {
-                    events.extend(tally.event(reader, now, entropy));
-                }
-                !over
-            });
+            counts.extend(shard.extract_if(|_, tally| over(tally)));
         }
-        events
+        counts.retain(|(_, tally)| tally.further > 0);
+        Counts(counts)
+    }
+
+    /// Puts back counts that could not be written: they are told with a later minute's.
+    pub fn put_back(&self, counts: Counts) {
+        for (reader, tally) in counts.0 {
+            match self.shard(&reader).entry(reader) {
+                Entry::Occupied(running) => running.into_mut().further += tally.further,
+                Entry::Vacant(place) => {
+                    place.insert(tally);
+                }
+            }
+        }
     }
 
     fn shard(&self, reader: &Reader) -> MutexGuard<'_, HashMap<Reader, Tally>> {
@@ -173,11 +178,22 @@ impl ReadLog {
     }
 }
 
+/// Counts that were taken out to be written.
+#[must_use]
+pub struct Counts(Vec<(Reader, Tally)>);
+
+impl Counts {
+    /// The events that tell of them.
+    pub fn events(&self, now: Timestamp, entropy: &dyn Entropy) -> Vec<Event> {
+        let counts = self.0.iter();
+        counts
+            .map(|(reader, tally)| tally.event(reader, now, entropy))
+            .collect()
+    }
+}
+
 impl Tally {
-    fn event(&self, reader: &Reader, now: Timestamp, entropy: &dyn Entropy) -> Option<Event> {
-        if self.further == 0 {
-            return None;
-        }
+    fn event(&self, reader: &Reader, now: Timestamp, entropy: &dyn Entropy) -> Event {
         let mut draft = Draft::new(
             EventKind::TokenRead,
             Some(&self.team),
@@ -191,7 +207,7 @@ impl Tally {
         if let Some(connection) = &self.connection {
             draft = draft.connection(connection);
         }
-        Some(draft.done())
+        draft.done()
     }
 }
 
@@ -230,10 +246,17 @@ mod tests {
         let start = Timestamp(0);
 
         assert!(!log.count(&read, start), "nothing was committed yet");
-        assert_eq!(log.committed(&read, start, &entropy), None);
+        let told = |counts: &Counts| -> Vec<Value> {
+            let events = counts.events(start, &entropy);
+            events
+                .iter()
+                .map(|event| event.data["count"].clone())
+                .collect()
+        };
+        assert!(told(&log.committed(&read, start)).is_empty());
         assert!(log.count(&read, start) && log.count(&read, start));
         assert!(
-            log.flush(start, false, &entropy).is_empty(),
+            told(&log.take(start, false)).is_empty(),
             "the minute is not over"
         );
 
@@ -242,19 +265,22 @@ mod tests {
             !log.count(&read, next_minute),
             "a new minute starts with an event of its own"
         );
-        let told = log.committed(&read, next_minute, &entropy).unwrap();
+        let earlier = log.committed(&read, next_minute);
+        assert_eq!(told(&earlier), [2]);
         assert_eq!(
-            (told.kind, &told.data["count"]),
-            (EventKind::TokenRead, &Value::from(2))
+            earlier.events(next_minute, &entropy)[0].kind,
+            EventKind::TokenRead
         );
 
         assert!(log.count(&read, next_minute));
-        let flushed = log.flush(next_minute, true, &entropy);
-        assert_eq!(flushed.len(), 1);
-        assert_eq!(flushed[0].data["count"], 1);
+        log.put_back(earlier);
+        let all = log.take(next_minute, true);
+        assert_eq!(told(&all), [3], "what was put back is told with the next");
         assert!(
-            log.flush(next_minute, true, &entropy).is_empty(),
+            told(&log.take(next_minute, true)).is_empty(),
             "counts are told once"
         );
+        log.put_back(all);
+        assert_eq!(told(&log.take(next_minute, true)), [3]);
     }
 }

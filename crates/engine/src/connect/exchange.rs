@@ -6,7 +6,7 @@ use grantry_core::ids::ConnectionId;
 use grantry_core::nouns::{
     Authorization, AuthorizationState, Connection, Connector, EventKind, Flow, Revocation, TokenSet,
 };
-use grantry_core::{Error, Result, Secret};
+use grantry_core::{Error, Result, Secret, StoreError};
 use grantry_oauth::server::Server;
 use grantry_oauth::text::Redaction;
 use grantry_oauth::token::{self, AuthorizationCode, Exchange, Outcome};
@@ -16,7 +16,7 @@ use super::identity::Account;
 use super::page::consent_scopes;
 use super::press::{flow_row, nonce_of, verifier_place};
 use crate::Engine;
-use crate::tokens::Arrived;
+use crate::tokens::{Arrived, NewPair, PAUSE, TRIES};
 
 impl Engine {
     /// Redeems `code` at the server that was frozen when the button was pressed.
@@ -37,6 +37,9 @@ impl Engine {
             .keys
             .open_text(verifier_place(flow.team.as_str(), &row), &flow.verifier)
             .await?;
+        // What has to be known is read before the code is spent.
+        let expects_nonce = self.asks_openid(&authorization, &connector).await?;
+        self.keys.ready(&authorization.team).await?;
         let exchange = Exchange {
             server: &oauth.server,
             client: &oauth.client,
@@ -68,13 +71,10 @@ impl Engine {
             }
         };
         let account = match &tokens.id_token {
-            None => Account::default(),
+            None => Some(Account::default()),
             Some(id_token) => {
                 let nonce = nonce_of(&verifier);
-                let sent = self
-                    .asks_openid(&authorization, &connector)
-                    .await?
-                    .then_some(nonce.as_str());
+                let sent = expects_nonce.then_some(nonce.as_str());
                 match self.account(&oauth, id_token, sent).await {
                     Ok(account) => account,
                     Err(error) => {
@@ -87,38 +87,77 @@ impl Engine {
             }
         };
         let pair = Arrived(tokens).pair(&connector, &oauth.quirks, None);
-        if !flow.replaces
-            && let Some(connected) = self.other_account(&authorization, &account).await?
-        {
-            let set = self
-                .token_set(&authorization.team, &connected.id, pair)
-                .await?;
-            self.revoke_orphan(&authorization, &connected.id, set).await;
-            return Ok(CallbackEnd::OtherAccount {
-                id: authorization.id,
-                connected: connected.name.or(connected.external_subject),
-                signed_in: account.name.or(account.subject),
-            });
-        }
+        let standing = match self.connected(&authorization).await {
+            Ok(standing) => standing,
+            Err(error) => {
+                let never = ConnectionId::mint(self.now(), self.entropy());
+                self.drop_pair(&authorization, &never, pair).await?;
+                return Err(error.into());
+            }
+        };
+        // Whoever is known to be connected is not replaced unasked, nor forgotten.
+        let known = standing
+            .as_ref()
+            .filter(|known| !flow.replaces && known.external_subject.is_some());
+        let account = match (known, account) {
+            (None, account) => account.unwrap_or_default(),
+            (Some(known), Some(account)) if account.subject.is_none() => Account {
+                subject: known.external_subject.clone(),
+                name: known.name.clone(),
+            },
+            (Some(known), Some(account)) if account.subject != known.external_subject => {
+                self.drop_pair(&authorization, &known.id, pair).await?;
+                return Ok(CallbackEnd::OtherAccount {
+                    id: authorization.id,
+                    connected: known.name.clone().or(known.external_subject.clone()),
+                    signed_in: account.name.or(account.subject),
+                });
+            }
+            (Some(_), Some(account)) => account,
+            (Some(known), None) => {
+                self.drop_pair(&authorization, &known.id, pair).await?;
+                return self
+                    .exchange_failed(authorization, Outcome::Unknown, "account_unreadable")
+                    .await;
+            }
+        };
         let ended = self
-            .store_consent(&authorization, pair, account.subject, account.name)
+            .store_consent(&authorization, standing, pair, account)
             .await?;
         Ok(CallbackEnd::Ended(ended))
     }
 
-    /// The live connection of the same grant, if it is known to be another account's.
-    async fn other_account(
+    /// The live connection of the grant that is asked for. The code may be spent by now: a store that
+    /// does not answer is asked again.
+    pub(super) async fn connected(
         &self,
         authorization: &Authorization,
-        account: &Account,
-    ) -> Result<Option<Connection>> {
+    ) -> Result<Option<Connection>, StoreError> {
         let Authorization { team, grant, .. } = authorization;
-        let standing = self.ports.store.connection_by_grant(team, grant).await?;
-        let connected = standing.map(|live| live.connection);
-        Ok(connected.filter(|connected| {
-            let (known, found) = (&connected.external_subject, &account.subject);
-            known.is_some() && found.is_some() && known != found
-        }))
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.ports.store.connection_by_grant(team, grant).await {
+                Err(StoreError::Unavailable) if tries < TRIES => {
+                    self.ports.clock.sleep(PAUSE).await;
+                }
+                found => return Ok(found?.map(|live| live.connection)),
+            }
+        }
+    }
+
+    /// Has a pair revoked that is not stored.
+    async fn drop_pair(
+        &self,
+        authorization: &Authorization,
+        connection: &ConnectionId,
+        pair: NewPair,
+    ) -> Result<()> {
+        let set = self
+            .token_set(&authorization.team, connection, pair)
+            .await?;
+        self.revoke_orphan(authorization, connection, set).await;
+        Ok(())
     }
 
     /// Whether the authorization request carried a nonce.

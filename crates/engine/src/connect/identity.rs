@@ -24,19 +24,23 @@ pub struct Account {
 }
 
 impl Engine {
-    /// The account that `id_token` names. A token that does not hold is an error; one that cannot
-    /// be checked, because the provider publishes no issuer or no keys, or does not answer, is not believed.
+    /// The account that `id_token` names; `None` when the provider's keys, which would tell, cannot be
+    /// had now. A token that does not hold is an error; one that nobody can check, because the provider
+    /// publishes no issuer or no keys, is not believed.
     pub(super) async fn account(
         &self,
         oauth: &OauthClient,
         id_token: &Secret,
         nonce: Option<&str>,
-    ) -> Result<Account, IdTokenError> {
-        let (Some(issuer), Some(keys)) = (
+    ) -> Result<Option<Account>, IdTokenError> {
+        let (Some(issuer), Ok(url)) = (
             oauth.server.issuer.as_deref(),
-            self.provider_keys(oauth).await,
+            oauth.server.url(Endpoint::Jwks),
         ) else {
-            return Ok(Account::default());
+            return Ok(Some(Account::default()));
+        };
+        let Some(keys) = self.provider_keys(url).await else {
+            return Ok(None);
         };
         let expected = Expected {
             issuer,
@@ -49,16 +53,16 @@ impl Engine {
         let name = ["email", "preferred_username", "name"]
             .iter()
             .find_map(|claim| text(&claims, claim));
-        Ok(Account {
+        Ok(Some(Account {
             subject: text(&claims, "sub"),
             name,
-        })
+        }))
     }
 
-    async fn provider_keys(&self, oauth: &OauthClient) -> Option<KeySet> {
+    async fn provider_keys(&self, url: url::Url) -> Option<KeySet> {
         let request = Request {
             method: Method::Get,
-            url: oauth.server.url(Endpoint::Jwks).ok()?,
+            url,
             headers: vec![("accept", Zeroizing::new("application/json".to_owned()))],
             body: Zeroizing::default(),
             purpose: Purpose::Discovery,

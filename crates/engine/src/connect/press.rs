@@ -15,6 +15,7 @@ use grantry_vault::envelope::Place;
 use grantry_vault::hash::{Handle, HandleKind, s256};
 use serde_json::{Map, Value};
 
+use super::identity::Account;
 use super::page::{ConsentResult, consent_scopes, is_open};
 use crate::Engine;
 use crate::events::Draft;
@@ -169,7 +170,9 @@ impl Engine {
             scope: None,
             metadata: Map::new(),
         };
-        self.store_consent(&authorization, pair, None, None).await
+        let standing = self.connected(&authorization).await?;
+        self.store_consent(&authorization, standing, pair, Account::default())
+            .await
     }
 
     pub(super) async fn open_authorization(&self, id: &AuthorizationId) -> Result<Authorization> {
@@ -186,26 +189,23 @@ impl Engine {
         }
     }
 
-    /// Stores what a consent brought: the connection of the grant, new or made whole again.
+    /// Stores what a consent brought: the connection of the grant, new or `standing` made whole again.
     pub(super) async fn store_consent(
         self: &Arc<Self>,
         authorization: &Authorization,
+        standing: Option<Connection>,
         pair: NewPair,
-        external_subject: Option<String>,
-        name: Option<String>,
+        account: Account,
     ) -> Result<ConsentResult> {
-        let store = &self.ports.store;
-        let standing = store
-            .connection_by_grant(&authorization.team, &authorization.grant)
-            .await?;
+        let (name, external_subject) = (account.name, account.subject);
         let now = self.now();
         let connection = match standing {
-            Some(live) => Connection {
+            Some(standing) => Connection {
                 state: ConnectionState::Active,
                 name,
                 external_subject,
                 updated_at: now,
-                ..live.connection
+                ..standing
             },
             None => Connection {
                 id: ConnectionId::mint(now, self.entropy()),
@@ -275,10 +275,15 @@ impl Engine {
             let Err(error) = completed else {
                 return Ok(());
             };
-            let standing = store.connection(&connection.team, &connection.id).await?;
-            if standing.is_some_and(|live| live.sets.iter().any(|stored| stored.id == set.id)) {
-                return Ok(());
-            }
+            let stored = store.connection(&connection.team, &connection.id).await;
+            let error = match stored {
+                Ok(Some(live)) if live.sets.iter().any(|stored| stored.id == set.id) => {
+                    return Ok(());
+                }
+                Ok(_) => error,
+                // Whether it is stored is not known, whatever the last try said.
+                Err(_) => StoreError::Unavailable,
+            };
             if error != StoreError::Unavailable || tries == TRIES {
                 return Err(error);
             }

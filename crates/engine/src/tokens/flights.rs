@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use grantry_core::ids::TokenSetId;
 use grantry_core::store::{Live, Spooled};
-use grantry_core::{Error, Result};
+use grantry_core::{Error, Result, Timestamp};
 
 use crate::Engine;
 
@@ -24,9 +24,45 @@ pub struct Flights {
     /// Pairs that arrived and are only in the spool, by the set that was presented for them: that
     /// set must not be presented again (design §6, promise 1).
     spooled: Mutex<HashMap<TokenSetId, Spooled>>,
+    /// Grants whose first token was asked for in vain, by flight.
+    resting: Mutex<HashMap<String, Rest>>,
+}
+
+/// Most grants that rest at a time; what they are is up to callers.
+const RESTING_MAX: usize = 10_000;
+
+/// A pause after flights without a result.
+#[derive(Clone, Copy)]
+pub(super) struct Rest {
+    /// Failures in a row.
+    pub failures: u32,
+    /// No flight before this instant.
+    pub until: Timestamp,
 }
 
 impl Flights {
+    pub(super) fn rest(&self, flight: &str) -> Option<Rest> {
+        let map = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        map.get(flight).copied()
+    }
+
+    pub(super) fn begin_rest(&self, flight: String, rest: Rest, now: Timestamp) {
+        let mut map = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        if map.len() >= RESTING_MAX {
+            map.retain(|_, rest| now < rest.until);
+        }
+        if map.len() < RESTING_MAX {
+            map.insert(flight, rest);
+        }
+    }
+
+    pub(super) fn end_rest(&self, flight: &str) {
+        self.resting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(flight);
+    }
+
     pub(super) fn spooled(&self, presented: &TokenSetId) -> Option<Spooled> {
         self.spooled
             .lock()
@@ -35,12 +71,12 @@ impl Flights {
             .cloned()
     }
 
-    pub(super) fn remember_spooled(&self, spooled: Spooled) {
+    pub(crate) fn remember_spooled(&self, spooled: Spooled) {
         let mut map = self.spooled.lock().unwrap_or_else(PoisonError::into_inner);
         map.insert(spooled.presented.clone(), spooled);
     }
 
-    pub(super) fn forget_spooled(&self, presented: &TokenSetId) {
+    pub(crate) fn forget_spooled(&self, presented: &TokenSetId) {
         self.spooled
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -23,6 +23,26 @@ pub const PAUSE: Duration = Duration::from_millis(100);
 /// Pause between rounds when neither the store nor the spool takes the pair.
 const ROUND: Duration = Duration::from_secs(1);
 
+/// What became of a spooled pair.
+pub(crate) enum Home {
+    /// It is in the store: the connection as it now is.
+    Stored(Arc<Live>),
+    /// The store cannot say yet. The pair is durable where it is, and as good as stored.
+    StillSpooled(Arc<Live>),
+    /// It is not needed any more: a newer pair is current, or the connection is revoked.
+    Settled(Landed),
+}
+
+impl Home {
+    /// What a flight that brought it home serves.
+    pub(super) fn landed(self) -> Landed {
+        match self {
+            Self::Stored(live) | Self::StillSpooled(live) => Ok(live),
+            Self::Settled(landed) => landed,
+        }
+    }
+}
+
 impl Engine {
     /// Stores a pair that arrived for `presented`, or spools it; only then returns it.
     pub(super) async fn land(
@@ -73,19 +93,20 @@ impl Engine {
         self: &Arc<Self>,
         connection: &Connection,
         spooled: Spooled,
-    ) -> Landed {
-        match self
+    ) -> Result<Home> {
+        let stored = self
             .store_pair(connection, &spooled, EventKind::TokenRefreshed)
-            .await
-        {
-            Ok(landed) => {
-                self.ports.spool.remove(&spooled.next.id).await?;
-                self.flights.forget_spooled(&spooled.presented);
-                landed
-            }
-            // It is durable where it is.
-            Err(_) => Ok(Arc::new(renewed(connection, spooled.next))),
-        }
+            .await;
+        let Ok(landed) = stored else {
+            let live = renewed(connection, spooled.next);
+            return Ok(Home::StillSpooled(Arc::new(live)));
+        };
+        self.ports.spool.remove(&spooled.next.id).await?;
+        self.flights.forget_spooled(&spooled.presented);
+        Ok(match landed {
+            Ok(live) if live.sets.iter().any(|set| set.id == spooled.next.id) => Home::Stored(live),
+            landed => Home::Settled(landed),
+        })
     }
 
     /// Compare-and-swap on the presented set. `Err` when the store cannot say.

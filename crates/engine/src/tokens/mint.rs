@@ -1,23 +1,30 @@
 //! Tokens of the application itself, by client credentials (RFC 6749 §4.4).
 //!
-//! Nothing single-use is presented, so a lost answer costs nothing: the next read asks again.
+//! Nothing single-use is presented, so a lost answer costs nothing: the same is asked again, after the
+//! pause that the provider asked for or that grows with each failure.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use grantry_core::error::ReconnectReason;
 use grantry_core::ids::ConnectionId;
 use grantry_core::nouns::{Connection, ConnectionState, Connector, EventKind, Grant, Scopes};
-use grantry_core::store::Live;
-use grantry_core::{Error, Result};
+use grantry_core::store::{Live, Retry};
+use grantry_core::{Error, Result, Timestamp};
 use grantry_oauth::text::Redaction;
 use grantry_oauth::token::{self, Exchange, Outcome};
 use serde_json::Value;
 
-use super::flights::{Flight, Landed};
+use super::decide::lives;
+use super::flights::{Flight, Landed, Rest};
 use super::pair::{Arrived, NewPair};
-use super::read::main_set;
+use super::read::{main_set, reconnect};
 use super::refresh::unanswered;
 use crate::Engine;
 use crate::connectors::{Entry, default_scopes};
+
+/// First pause after a request that brought no token.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Joins or starts the flight that gets the app's token of `grant`; `old` is the connection it renews.
@@ -27,7 +34,7 @@ impl Engine {
         grant: &Grant,
         old: Option<Arc<Live>>,
     ) -> Flight {
-        let name = format!("{}\0{}", grant.connector, grant.key());
+        let name = flight_name(grant);
         let (entry, grant) = (Arc::clone(entry), grant.clone());
         self.fly(name, |engine| async move {
             engine.mint_flight(&entry.connector, grant, old).await
@@ -43,13 +50,42 @@ impl Engine {
         if self.breaker_is_open(connector) {
             return Err(Error::ConnectorFault);
         }
-        let pair = self.ask_for_app_token(connector, &grant).await?;
-        if let Some(old) = old {
-            let presented = main_set(&old)?;
+        // A flight that ended while `old` was on its way here may have brought what is asked for.
+        let team = &connector.team;
+        let standing = self.ports.store.connection_by_grant(team, &grant).await?;
+        if old.is_some() && standing.is_none() {
+            return Err(reconnect(ReconnectReason::Revoked));
+        }
+        if let Some(standing) = &standing {
+            let set = main_set(standing)?;
+            let is_old = old
+                .as_ref()
+                .is_some_and(|old| old.sets.iter().any(|old| old.id == set.id));
+            if !is_old && lives(set, self.now()) {
+                return Ok(Arc::new(standing.clone()));
+            }
+        }
+        let name = flight_name(&grant);
+        let rest = self.flights.rest(&name);
+        let rests_until = match &standing {
+            Some(standing) => main_set(standing)?.not_before,
+            None => rest.map_or(Timestamp(0), |rest| rest.until),
+        };
+        if self.now() < rests_until {
+            let wait = rests_until.since(self.now());
+            return Err(unanswered("backing_off", false, wait));
+        }
+        let pair = match self.ask_for_app_token(connector, &grant).await {
+            Ok(pair) => pair,
+            Err(error) => return Err(self.back_off(name, standing.as_ref(), rest, error).await?),
+        };
+        self.flights.end_rest(&name);
+        if let Some(standing) = standing {
+            let presented = main_set(&standing)?;
             return self
                 .land(
                     connector,
-                    &old.connection,
+                    &standing.connection,
                     presented,
                     pair,
                     EventKind::TokenMinted,
@@ -86,6 +122,51 @@ impl Engine {
             .connection_by_grant(&connector.team, &connection.grant)
             .await?;
         stored.map(Arc::new).ok_or(Error::NotFound("connector"))
+    }
+
+    /// Sees to it that what ended in `error` is not asked for again at once: noted at the token set
+    /// that stays, for all nodes, or in memory where there is none yet. Returns what the caller is told.
+    async fn back_off(
+        &self,
+        name: String,
+        old: Option<&Live>,
+        rest: Option<Rest>,
+        error: Error,
+    ) -> Result<Error> {
+        let Error::Provider {
+            code,
+            timeout,
+            retry_after,
+        } = error
+        else {
+            return Ok(error);
+        };
+        let wait = |failures| retry_after.unwrap_or_else(|| self.jittered(failures, FIRST_PAUSE));
+        let now = self.now();
+        let Some(old) = old else {
+            let failures = rest.map_or(0, |rest| rest.failures);
+            let wait = wait(failures);
+            let rest = Rest {
+                failures: failures + 1,
+                until: now.after(wait),
+            };
+            self.flights.begin_rest(name, rest, now);
+            return Ok(unanswered(code, timeout, wait));
+        };
+        let set = main_set(old)?;
+        let wait = self.patience(set, wait(set.failures));
+        // No attempt was committed, for nothing single-use was presented: there is none to keep or delete.
+        let retry = Retry {
+            not_processed: false,
+            release: true,
+            not_before: now.after(wait),
+        };
+        self.ports
+            .store
+            .end_attempt(&set.team, &set.id, &self.settings.node, 0, &retry)
+            .await?;
+        self.caches.lives.invalidate(&old.connection.id);
+        Ok(unanswered(code, timeout, wait))
     }
 
     async fn ask_for_app_token(&self, connector: &Connector, grant: &Grant) -> Result<NewPair> {
@@ -141,4 +222,8 @@ impl Engine {
             }
         }
     }
+}
+
+fn flight_name(grant: &Grant) -> String {
+    format!("{}\0{}", grant.connector, grant.key())
 }

@@ -49,11 +49,16 @@ impl Engine {
         let set = main_set(&live)?;
         if let Some(spooled) = self.flights.spooled(&set.id) {
             // Its successor arrived already: bring that home instead of presenting this one again.
-            return self.bring_home(&live.connection, spooled).await;
+            return self.bring_home(&live.connection, spooled).await?.landed();
         }
         let cargo = self.load_cargo(&live, set).await?;
         let started = self.ports.clock.boot();
+        let mut presented = false;
         loop {
+            // What was presented is seen through; nothing new is begun.
+            if !presented && self.stop.is_cancelled() {
+                return Err(Error::Unavailable);
+            }
             let before_attempt = self.ports.clock.boot();
             let lease = self.settings.refresh.lease;
             let begun = self
@@ -68,7 +73,9 @@ impl Engine {
                     number,
                     first_sent_at,
                 } => {
-                    let asked = self.asked_patience(&live, set).await;
+                    let asked = self
+                        .asked_patience(&live, set, &cargo, number, first_sent_at)
+                        .await;
                     let spent = self.ports.clock.boot().saturating_sub(before_attempt);
                     let not_sent = match asked {
                         Err(error) => Some((self.now(), error)),
@@ -96,6 +103,7 @@ impl Engine {
                             .await?;
                         return Err(error);
                     }
+                    presented = true;
                     self.present(&live, set, &cargo, number, first_sent_at)
                         .await?
                 }
@@ -114,16 +122,39 @@ impl Engine {
         }
     }
 
-    /// Until when a flight that ended since `live` was read has asked everybody to wait. Read with the
-    /// lease in hand, so that none can end unseen.
-    async fn asked_patience(&self, live: &Live, set: &TokenSet) -> Result<Option<Timestamp>> {
+    /// Until when attempt `number` has to wait: because a flight that ended since `live` was read asked
+    /// everybody to, or because one never ended, for its process died. Read with the lease in hand, so
+    /// that none can end unseen.
+    async fn asked_patience(
+        &self,
+        live: &Live,
+        set: &TokenSet,
+        cargo: &Cargo,
+        number: u32,
+        first_sent_at: Timestamp,
+    ) -> Result<Option<Timestamp>> {
         let connection = &live.connection;
         let store = &self.ports.store;
         let stored = store.connection(&connection.team, &connection.id).await?;
         let sets = stored.map(|stored| stored.sets).unwrap_or_default();
         let same = sets.into_iter().find(|stored| stored.id == set.id);
-        let until = same.map(|same| same.not_before);
-        Ok(until.filter(|until| self.now() < *until))
+        let asked = same.map_or(Timestamp(0), |same| same.not_before);
+        let now = self.now();
+        if now < asked {
+            return Ok(Some(asked));
+        }
+        // Nothing but the first presentation is uncertain, and nobody waits for a token that lives.
+        if number == 1 || !lives(set, now) {
+            return Ok(None);
+        }
+        if cargo.oauth.quirks.kills_on_reuse && set.access_expires_at.is_some() {
+            return Ok(set.access_expires_at);
+        }
+        let settings = &self.settings.refresh;
+        // No flight has ended since the first presentation (design §6f).
+        let abandoned = asked <= first_sent_at && now.since(first_sent_at) >= settings.retry_window;
+        let wait = self.patience(set, self.jittered(set.failures, settings.backoff.0));
+        Ok(abandoned.then(|| now.after(wait)))
     }
 
     async fn load_cargo(&self, live: &Live, set: &TokenSet) -> Result<Cargo> {
@@ -269,13 +300,14 @@ impl Engine {
             }
             Outcome::Rejected => self.rejected(live, set, number, error.code()).await,
             Outcome::ClientFault => {
-                let not_before = self.fault(connector, error.code()).await?;
+                let fault = self.next_fault(connector, error.code());
                 end(Retry {
                     not_processed: true,
                     release: true,
-                    not_before,
+                    not_before: fault.not_before,
                 })
                 .await?;
+                self.note_fault(connector, &fault).await?;
                 Ok(Next::Land(Err(Error::ConnectorFault)))
             }
             Outcome::Config => {
@@ -330,7 +362,19 @@ impl Engine {
                 Next::Land(Err(reconnect(reason)))
             }
             Rejection::Moved => Next::Land(self.current(live).await),
-            Rejection::Held => Next::WaitForOther,
+            Rejection::Held => {
+                // A refused presentation has no outcome to come: it must not make the other's loss look lost.
+                let retry = Retry {
+                    not_processed: true,
+                    release: false,
+                    not_before: self.now(),
+                };
+                self.ports
+                    .store
+                    .end_attempt(&set.team, &set.id, &self.settings.node, number, &retry)
+                    .await?;
+                Next::WaitForOther
+            }
         })
     }
 
@@ -355,30 +399,39 @@ impl Engine {
     }
 
     /// Notes that the provider refuses the client itself: an alarm, and a breaker that opens for
-    /// longer the more often it does (requirement 43). Tokens are kept. Returns when it closes.
-    pub(crate) async fn fault(&self, connector: &Connector, code: &str) -> Result<Timestamp> {
+    /// longer the more often it does (requirement 43). Tokens are kept.
+    pub(crate) async fn fault(&self, connector: &Connector, code: &str) -> Result<()> {
+        let fault = self.next_fault(connector, code);
+        self.note_fault(connector, &fault).await
+    }
+
+    fn next_fault(&self, connector: &Connector, code: &str) -> Fault {
         let count = connector.fault.as_ref().map_or(0, |fault| fault.count) + 1;
         let wait = self.jittered(count - 1, self.settings.refresh.backoff.0);
         let now = self.now();
-        let fault = Fault {
+        Fault {
             code: code.to_owned(),
             count,
             at: now,
             not_before: now.after(wait),
-        };
+        }
+    }
+
+    async fn note_fault(&self, connector: &Connector, fault: &Fault) -> Result<()> {
+        let Fault { code, count, .. } = fault;
         let event = self
             .system_draft(EventKind::ConnectorFaulted, &connector.team)
             .connector(&connector.id)
-            .with("code", code)
-            .with("count", count)
+            .with("code", code.as_str())
+            .with("count", *count)
             .done();
         tracing::warn!(connector = %connector.id, code, count, "the provider refuses this connector's client");
         self.ports
             .store
-            .set_fault(&connector.team, &connector.id, Some(&fault), Some(&event))
+            .set_fault(&connector.team, &connector.id, Some(fault), Some(&event))
             .await?;
         self.caches.connectors.invalidate(&connector.id);
-        Ok(fault.not_before)
+        Ok(())
     }
 
     /// Whether the provider refused the client so lately that it is not asked.
@@ -388,7 +441,7 @@ impl Engine {
     }
 
     /// While the stored token is valid, flights are at least `spacing` apart.
-    fn patience(&self, set: &TokenSet, wait: Duration) -> Duration {
+    pub(super) fn patience(&self, set: &TokenSet, wait: Duration) -> Duration {
         if lives(set, self.now()) {
             wait.max(self.settings.refresh.spacing)
         } else {
@@ -397,7 +450,7 @@ impl Engine {
     }
 
     /// Exponential back-off from `first`, doubled per failure, with full jitter on its upper half.
-    fn jittered(&self, failures: u32, first: Duration) -> Duration {
+    pub(super) fn jittered(&self, failures: u32, first: Duration) -> Duration {
         let longest = self.settings.refresh.backoff.1;
         let full = first.saturating_mul(1 << failures.min(16)).min(longest);
         let draw = u16::from_le_bytes(entropy::bytes(self.entropy()));

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use grantry_core::nouns::{EventKind, Revocation, Subject};
+use grantry_core::nouns::{Connector, ConnectorType, EventKind, Revocation, Subject};
 use grantry_core::store::RevocationScope;
-use grantry_core::{Result, StoreError};
+use grantry_core::{Error, Result, StoreError};
 use grantry_oauth::revoke::{self, TokenKind};
 use grantry_oauth::server::Endpoint;
 
@@ -49,7 +49,8 @@ enum AtProvider {
 
 impl Engine {
     /// Ends the connections of `connector` that match `subject` and `installation`. Without a
-    /// subject that is everybody's, and takes [`Act::RevokeAny`].
+    /// subject that is everybody's, and takes [`Act::RevokeAny`], as does all that the caller does
+    /// not own.
     pub async fn revoke(
         self: &Arc<Self>,
         caller: &Caller,
@@ -60,7 +61,7 @@ impl Engine {
         match &subject {
             Some(subject) => {
                 caller.require(Act::RevokeOwn)?;
-                if caller.require_subject(subject).is_err() {
+                if !caller.owns(subject) {
                     caller.require(Act::RevokeAny)?;
                 }
             }
@@ -98,8 +99,8 @@ impl Engine {
         let (engine, entry) = (Arc::clone(self), Arc::clone(entry));
         let mut revoked = self
             .uncancellable(async move {
-                let client = engine.oauth_client(&entry.connector).await.ok();
-                Ok(engine.revoke_at_provider(client.as_ref(), queued).await)
+                let client = engine.revoking_client(&entry.connector).await;
+                Ok(engine.revoke_at_provider(&client, queued).await)
             })
             .await?;
         (revoked.found, revoked.deleted) = (found, found);
@@ -127,10 +128,24 @@ impl Engine {
         Ok(queued)
     }
 
+    /// The client that ends tokens of `connector` at its provider; none where the provider has no way
+    /// to do that. An error says that this is not known now.
+    pub(crate) async fn revoking_client(
+        &self,
+        connector: &Connector,
+    ) -> Result<Option<OauthClient>> {
+        if connector.kind != ConnectorType::Oauth {
+            return Ok(None);
+        }
+        let client = self.oauth_client(connector).await?;
+        let able = client.server.url(Endpoint::Revocation).is_ok();
+        Ok(able.then_some(client))
+    }
+
     /// Asks the provider to end each queued pair. Whatever has no verdict stays queued.
     pub(crate) async fn revoke_at_provider(
         &self,
-        client: Option<&OauthClient>,
+        client: &Result<Option<OauthClient>>,
         queued: Vec<Revocation>,
     ) -> Revoked {
         let tries = stream::iter(queued).map(|revocation| async move {
@@ -155,26 +170,32 @@ impl Engine {
 
     /// Retries what is due. For the background.
     pub(crate) async fn retry_revocations(self: &Arc<Self>) -> Result<()> {
-        for revocation in self
+        let due = self
             .ports
             .store
             .due_revocations(self.now(), CLAIM, 100)
-            .await?
-        {
+            .await?;
+        for revocation in due {
+            // The rest is due again when this claim has run out.
+            if self.stop.is_cancelled() {
+                break;
+            }
             let connector = self
                 .ports
                 .store
                 .connector(&revocation.team, revocation.connector.as_str())
                 .await?;
-            let client = match connector.filter(|connector| connector.deleted_at.is_none()) {
-                Some(connector) => self.oauth_client(&connector).await.ok(),
-                None => None,
+            let verdict = match connector.filter(|connector| connector.deleted_at.is_none()) {
+                Some(connector) => {
+                    let client = self.revoking_client(&connector).await;
+                    self.try_at_provider(&client, &revocation).await
+                }
+                // The client went with its connector: nobody can revoke any more.
+                None => AtProvider::Failed,
             };
             let overdue = self.now().since(revocation.created_at) > GIVE_UP_AFTER;
-            let verdict = match self.try_at_provider(client.as_ref(), &revocation).await {
+            let verdict = match verdict {
                 AtProvider::Later(_) if overdue => AtProvider::Failed,
-                // The client went with its connector: nobody can revoke any more.
-                AtProvider::Skipped if client.is_none() => AtProvider::Failed,
                 verdict => verdict,
             };
             self.settle(&revocation, verdict).await?;
@@ -184,12 +205,16 @@ impl Engine {
 
     async fn try_at_provider(
         &self,
-        client: Option<&OauthClient>,
+        client: &Result<Option<OauthClient>>,
         revocation: &Revocation,
     ) -> AtProvider {
-        let Some(client) = client.filter(|client| client.server.url(Endpoint::Revocation).is_ok())
-        else {
-            return AtProvider::Skipped;
+        let client = match client {
+            Ok(Some(client)) => client,
+            Ok(None) => return AtProvider::Skipped,
+            Err(error) => {
+                tracing::info!(connector = %revocation.connector, %error, "it is not known how to revoke at the provider; it will be tried again");
+                return AtProvider::Later(None);
+            }
         };
         // The refresh token first: with it goes the power to make new ones.
         let halves = [
@@ -203,11 +228,13 @@ impl Engine {
         let mut verdict = AtProvider::Skipped;
         for (sealed, half, kind) in halves {
             let Some(sealed) = sealed else { continue };
-            let Ok(token) = self
+            let opened = self
                 .open_token(&revocation.team, &revocation.set, half, sealed)
-                .await
-            else {
-                return AtProvider::Failed;
+                .await;
+            let token = match opened {
+                Ok(token) => token,
+                Err(Error::Unavailable) => return AtProvider::Later(None),
+                Err(_) => return AtProvider::Failed,
             };
             let Ok(request) = revoke::request(&client.server, &client.client, &token, kind) else {
                 return AtProvider::Failed;

@@ -1,4 +1,6 @@
-//! Tokens of the application itself: nothing single-use is presented, so silence costs nothing.
+//! Tokens of the application itself: nothing single-use is presented, so silence costs nothing but a pause.
+
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use grantry_core::Error;
@@ -6,7 +8,7 @@ use grantry_core::nouns::Subject;
 use grantry_engine::AskToken;
 use grantry_sandbox::Order;
 
-use crate::world::World;
+use crate::world::{ACCESS_TTL, World};
 
 const DECLARED: &str = r#"
     [[connectors]]
@@ -21,6 +23,7 @@ const DECLARED: &str = r#"
 fn app() -> AskToken {
     AskToken {
         subject: Some(Subject::App),
+        validity_buffer: Duration::from_secs(30),
         ..AskToken::default()
     }
 }
@@ -65,16 +68,66 @@ async fn two_hundred_readers_cause_one_request_and_a_new_one_when_it_has_run_out
     }
 }
 
+fn retry_after(read: &Result<String, Error>, fault: &str) -> Duration {
+    match read {
+        Err(Error::Provider {
+            retry_after: Some(wait),
+            ..
+        }) => *wait,
+        other => panic!("{fault}: {other:?}"),
+    }
+}
+
+/// The first token, and its successors when it is dead.
 #[tokio::test]
-async fn a_request_without_an_answer_is_made_again_by_the_next_read() {
+async fn a_request_without_an_answer_is_made_again_after_a_pause() {
     let world = World::new().await;
     world.apply(DECLARED).await;
     for fault in ["lost", "hang", "s500", "empty", "r307", "s429"] {
         strike(&world, fault);
-        assert!(read(&world).await.is_err(), "{fault}");
+        let wait = retry_after(&read(&world).await, fault);
+        let asked = minted(&world);
+        assert!(read(&world).await.is_err(), "{fault}: too early");
+        assert_eq!(minted(&world), asked, "{fault}: asked before its time");
+        world.pass(wait).await;
         assert!(read(&world).await.is_ok(), "{fault}");
         world.expire().await;
     }
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_for_an_hour_is_asked_seldom() {
+    let world = World::new().await;
+    world.apply(DECLARED).await;
+    let order = Order {
+        fault: "s500".to_owned(),
+        grant_type: Some("client_credentials".to_owned()),
+        ..Order::default()
+    };
+    world.sandbox.order(order).unwrap();
+    for _ in 0..720 {
+        assert!(read(&world).await.is_err());
+        world.pass(Duration::from_secs(5)).await;
+    }
+    let asked = minted(&world);
+    assert!((8..20).contains(&asked), "{asked} requests in an hour");
+}
+
+#[tokio::test]
+async fn while_the_old_token_lives_it_is_served_and_requests_are_spaced() {
+    let world = World::new().await;
+    world.apply(DECLARED).await;
+    let first = read(&world).await.unwrap();
+    world.clock.advance(ACCESS_TTL - Duration::from_secs(20));
+    let asked = minted(&world);
+    strike(&world, "s500");
+    for _ in 0..10 {
+        assert_eq!(read(&world).await, Ok(first.clone()));
+        world.pass(Duration::from_secs(1)).await;
+    }
+    assert_eq!(minted(&world), asked + 1);
+    world.pass(Duration::from_secs(30)).await;
+    assert_ne!(read(&world).await, Ok(first));
 }
 
 #[tokio::test]
@@ -86,6 +139,6 @@ async fn a_refused_client_opens_the_breaker_and_recovers() {
     let asked = minted(&world);
     assert_eq!(read(&world).await, Err(Error::ConnectorFault));
     assert_eq!(minted(&world), asked, "the breaker is open");
-    world.pass(std::time::Duration::from_secs(60)).await;
+    world.pass(Duration::from_secs(60)).await;
     assert!(read(&world).await.is_ok());
 }
