@@ -191,11 +191,12 @@ impl Engine {
                 role,
                 ..
             } => {
-                // A person's key opens no team that the person is not, or no longer, a member of.
+                // A person's role in a team they are no member of comes from the account key alone.
                 let memberships = self.ports.store.memberships(user).await?;
-                let theirs = role_in(&memberships, team.as_str()).ok_or(Error::NotFound("team"))?;
+                let role = role_in(&memberships, team.as_str())
+                    .map_or(*role, |theirs| role.at_most(theirs));
                 (
-                    Standing::Role(role.at_most(theirs)),
+                    Standing::Role(role),
                     Actor::User {
                         id: user.to_string(),
                     },

@@ -49,8 +49,7 @@ enum AtProvider {
 
 impl Engine {
     /// Ends the connections of `connector` that match `subject` and `installation`. Without a
-    /// subject that is everybody's, and takes [`Act::RevokeAny`], as does all that the caller does
-    /// not own.
+    /// subject that is everybody's, and takes [`Act::RevokeAny`].
     pub async fn revoke(
         self: &Arc<Self>,
         caller: &Caller,
@@ -61,7 +60,7 @@ impl Engine {
         match &subject {
             Some(subject) => {
                 caller.require(Act::RevokeOwn)?;
-                if !caller.owns(subject) {
+                if caller.require_subject(subject).is_err() {
                     caller.require(Act::RevokeAny)?;
                 }
             }

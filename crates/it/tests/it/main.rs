@@ -17,7 +17,6 @@ mod chaos;
 mod faults;
 mod laws;
 mod meanwhile;
-mod reach;
 mod refresh;
 mod refusal;
 mod revocation;
