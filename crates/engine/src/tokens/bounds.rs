@@ -1,0 +1,238 @@
+//! Which grants there can be: what names one is either sent to the provider or tells stored
+//! connections apart, and its key fits an index row of every store.
+
+use grantry_core::nouns::{Connector, ConnectorType, Grant, Scopes, Subject};
+use grantry_core::{Error, Problem, Result};
+
+/// Bytes of a whole key. A PostgreSQL index row takes 2 704 with team and connector.
+const KEY_BYTES_MAX: usize = 2000;
+/// Bytes of one scope, audience, resource or authorization detail.
+const ITEM_BYTES_MAX: usize = 512;
+/// Authorization details of one grant.
+const DETAILS_MAX: usize = 16;
+
+/// Refuses a grant that is too long or could not be sent as it is. Names every wrong field.
+pub fn check(grant: &Grant, kind: ConnectorType) -> Result<()> {
+    let mut problems = Vec::new();
+    let mut problem = |field: &str, message: String| problems.push(Problem::new(field, message));
+    let scopes: &[String] = match &grant.scopes {
+        Scopes::Default => &[],
+        Scopes::Exactly(scopes) => scopes,
+    };
+    let details: Vec<String> = grant.details.iter().map(ToString::to_string).collect();
+    let lists: [(&str, &[String]); 4] = [
+        ("scopes", scopes),
+        ("audience", &grant.audience),
+        ("resources", &grant.resources),
+        ("authorizationDetails", &details),
+    ];
+    for (field, items) in lists {
+        if items.iter().any(|item| item.len() > ITEM_BYTES_MAX) {
+            problem(
+                field,
+                format!("must have items of at most {ITEM_BYTES_MAX} bytes"),
+            );
+        }
+    }
+    // Scopes are a set and no longer in the caller's order: the wrong one is named by its text.
+    let wrong = scopes.iter().find(|scope| !is_scope_token(scope));
+    if let (ConnectorType::Oauth, Some(wrong)) = (kind, wrong) {
+        let message = "is not a scope: 1 or more printable ASCII characters but space, \" and \\";
+        problem("scopes", format!("{wrong:?} {message}"));
+    }
+    if grant.audience.len() > 1 {
+        problem("audience", "must name one at most".to_owned());
+    }
+    if details.len() > DETAILS_MAX {
+        let message = format!("must be at most {DETAILS_MAX} items");
+        problem("authorizationDetails", message);
+    }
+    let length = grant.key().len();
+    if problems.is_empty() && length > KEY_BYTES_MAX {
+        let message = format!(
+            "is too long: all that names a grant together is {length} bytes of at most {KEY_BYTES_MAX}"
+        );
+        problems.push(Problem::new(longest(grant, &lists), message));
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Invalid(problems))
+    }
+}
+
+/// Refuses an app token that a client credentials request cannot ask for: it would be no narrower
+/// than one asked for without.
+pub fn check_mintable(grant: &Grant, connector: &Connector) -> Result<()> {
+    let mut problems = Vec::new();
+    let message = "cannot be asked for with the app's own credentials";
+    if !grant.details.is_empty() {
+        problems.push(Problem::new("authorizationDetails", message));
+    }
+    if grant.installation.is_some() && grant.installation != connector.default_installation {
+        problems.push(Problem::new("installationId", message));
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Invalid(problems))
+    }
+}
+
+/// The field that makes the key as long as it is.
+fn longest<'a>(grant: &Grant, lists: &[(&'a str, &[String]); 4]) -> &'a str {
+    let subject = match &grant.subject {
+        Subject::App => 0,
+        Subject::User { id, issuer } => id.len() + issuer.as_ref().map_or(0, String::len),
+        Subject::Connection { id } => id.len(),
+    };
+    let installation = grant.installation.as_ref().map_or(0, String::len);
+    let lists = lists
+        .iter()
+        .map(|(field, items)| (items.iter().map(String::len).sum(), *field));
+    lists
+        .chain([(subject, "subject"), (installation, "installationId")])
+        .max()
+        .map_or("subject", |(_, field)| field)
+}
+
+/// `scope-token` (RFC 6749 §3.3).
+fn is_scope_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
+}
+
+#[cfg(test)]
+mod tests {
+    use grantry_core::nouns::Environment;
+    use serde_json::json;
+
+    use super::*;
+
+    fn grant() -> Grant {
+        Grant {
+            connector: "scl_1".into(),
+            subject: Subject::User {
+                id: "u1".to_owned(),
+                issuer: None,
+            },
+            environment: Environment::production(),
+            installation: None,
+            scopes: Scopes::Default,
+            audience: vec![],
+            resources: vec![],
+            details: vec![],
+        }
+    }
+
+    fn texts(count: usize, bytes: usize) -> Vec<String> {
+        (0..count)
+            .map(|index| format!("{index:0>bytes$}"))
+            .collect()
+    }
+
+    fn refused(grant: &Grant) -> Vec<String> {
+        match check(grant, ConnectorType::Oauth) {
+            Ok(()) => vec![],
+            Err(Error::Invalid(problems)) => {
+                problems.into_iter().map(|problem| problem.field).collect()
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    fn scopes(list: &[&str]) -> Grant {
+        Grant {
+            scopes: Scopes::from_list(list.iter().map(|scope| (*scope).to_owned())),
+            ..grant()
+        }
+    }
+
+    #[test]
+    fn a_grant_that_can_be_asked_for_is_accepted() {
+        let full = Grant {
+            installation: Some("T1".to_owned()),
+            audience: texts(1, 200),
+            resources: texts(3, 100),
+            details: vec![json!({"type": "payment"}); DETAILS_MAX],
+            ..scopes(&["https://www.googleapis.com/auth/drive", "a:b", "*x"])
+        };
+        for good in [grant(), full] {
+            assert_eq!(refused(&good), [""; 0], "{good:?}");
+        }
+    }
+
+    #[test]
+    fn each_field_that_is_too_much_is_named() {
+        let long = "x".repeat(ITEM_BYTES_MAX + 1);
+        for (bad, field) in [
+            (scopes(&[&long]), "scopes"),
+            (scopes(&["read", ""]), "scopes"),
+            (scopes(&["read write"]), "scopes"),
+            (scopes(&["re\u{0}ad"]), "scopes"),
+            (scopes(&["r\"d"]), "scopes"),
+            (scopes(&["lés"]), "scopes"),
+            (
+                Grant {
+                    audience: texts(2, 1),
+                    ..grant()
+                },
+                "audience",
+            ),
+            (
+                Grant {
+                    resources: vec![long.clone()],
+                    ..grant()
+                },
+                "resources",
+            ),
+            (
+                Grant {
+                    resources: texts(5, ITEM_BYTES_MAX),
+                    ..grant()
+                },
+                "resources",
+            ),
+            (
+                Grant {
+                    details: vec![json!({}); DETAILS_MAX + 1],
+                    ..grant()
+                },
+                "authorizationDetails",
+            ),
+            (
+                Grant {
+                    details: vec![json!({ "type": long })],
+                    ..grant()
+                },
+                "authorizationDetails",
+            ),
+            (
+                Grant {
+                    subject: Subject::User {
+                        id: "\u{1}".repeat(512),
+                        issuer: None,
+                    },
+                    ..grant()
+                },
+                "subject",
+            ),
+        ] {
+            assert_eq!(refused(&bad), [field], "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_the_greatest_length_is_accepted_and_a_longer_one_is_not() {
+        let with = |bytes: usize| Grant {
+            resources: texts(3, ITEM_BYTES_MAX),
+            installation: Some("i".repeat(bytes)),
+            ..grant()
+        };
+        let rest = KEY_BYTES_MAX - with(1).key().len() + 1;
+        assert_eq!(refused(&with(rest)), [""; 0]);
+        assert_eq!(refused(&with(rest + 1)), ["resources"]);
+    }
+}
