@@ -191,12 +191,11 @@ impl Engine {
                 role,
                 ..
             } => {
-                // A person's role in a team they are no member of comes from the account key alone.
+                // A person's key opens no team that the person is not, or no longer, a member of.
                 let memberships = self.ports.store.memberships(user).await?;
-                let role = role_in(&memberships, team.as_str())
-                    .map_or(*role, |theirs| role.at_most(theirs));
+                let theirs = role_in(&memberships, team.as_str()).ok_or(Error::NotFound("team"))?;
                 (
-                    Standing::Role(role),
+                    Standing::Role(role.at_most(theirs)),
                     Actor::User {
                         id: user.to_string(),
                     },

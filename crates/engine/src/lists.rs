@@ -29,8 +29,8 @@ pub struct CursorPage<T> {
 pub struct NewKey {
     /// For people.
     pub name: String,
-    /// At most the caller's own.
-    pub role: Role,
+    /// At most the caller's own; `token-only` when absent. A workload's key has none.
+    pub role: Option<Role>,
     /// A workload's key: its project and environment.
     pub workload: Option<(String, Environment)>,
     /// When it ends.
@@ -57,6 +57,9 @@ pub struct NewConnection {
 const KEY_CHARS: usize = 43;
 const KEY_PREFIX: &str = "grk_";
 const HINT_CHARS: usize = 8;
+
+/// Declared keys below this many bytes are warned of: they can be guessed.
+pub const KEY_BYTES_WANTED: usize = 24;
 
 impl Engine {
     /// The caller's live connectors.
@@ -121,8 +124,7 @@ impl Engine {
         caller.require(Act::ReadLists)?;
         let found = self.ports.store.connection(&caller.team, id).await?;
         let connection = found.ok_or(Error::NotFound("connection"))?.connection;
-        let own = caller.require_subject(&connection.grant.subject).is_ok();
-        if own || caller.standing.may(Act::RevokeAny) {
+        if caller.reaches(&connection) || caller.standing.may(Act::RevokeAny) {
             Ok(connection)
         } else {
             Err(Error::NotFound("connection"))
@@ -168,8 +170,12 @@ impl Engine {
     /// Makes a key of the caller's team. The text is returned once and never again.
     pub async fn create_key(&self, caller: &Caller, new: NewKey) -> Result<(Key, Secret)> {
         caller.require(Act::ManageKeys)?;
+        if new.workload.is_some() && new.role.is_some() {
+            return Err(Error::invalid("role", "a workload's key has none"));
+        }
+        let role = new.role.unwrap_or(Role::TokenOnly);
         if let crate::permissions::Standing::Role(own) = caller.standing
-            && own.at_most(new.role) != new.role
+            && own.at_most(role) != role
         {
             return Err(Error::invalid("role", "must not exceed your own"));
         }
@@ -205,7 +211,7 @@ impl Engine {
             user,
             project,
             environment,
-            role: new.role,
+            role,
             created_at: now,
             expires_at: new.expires_at,
             revoked_at: None,
@@ -218,7 +224,8 @@ impl Engine {
         Ok((key, text))
     }
 
-    /// Makes a server-level key, if there is no key at all yet: the first start's.
+    /// Makes a server-level key if there is none yet, revoked ones included: the first start's. Keys of
+    /// accounts and teams do not count.
     pub async fn first_server_key(&self) -> Result<Option<Secret>> {
         let any = self.ports.store.keys(None, None, &Page::first(1)).await?;
         if any.is_empty() {
@@ -339,7 +346,8 @@ impl Engine {
         Ok((standing.connection, false))
     }
 
-    /// Ends one connection by its id.
+    /// Ends one connection by its id. [`Error::NotFound`] for one that the caller cannot reach; the
+    /// app's, which the team shares, takes [`Act::RevokeAny`] or a workload of its environment.
     pub async fn revoke_connection(
         self: &Arc<Self>,
         caller: &Caller,
@@ -352,11 +360,13 @@ impl Engine {
             .connection(&caller.team, id)
             .await?
             .ok_or(Error::NotFound("connection"))?;
-        if caller
-            .require_subject(&live.connection.grant.subject)
-            .is_err()
-        {
-            caller.require(Act::RevokeAny)?;
+        if !caller.standing.may(Act::RevokeAny) {
+            if !caller.reaches(&live.connection) {
+                return Err(Error::NotFound("connection"));
+            }
+            if !caller.owns(&live.connection.grant.subject) {
+                caller.require(Act::RevokeAny)?;
+            }
         }
         let connector: ConnectorId = live.connection.grant.connector.clone();
         let entry = self.usable_connector(caller, connector.as_str()).await?;
@@ -372,9 +382,11 @@ impl Engine {
     }
 }
 
-/// The first characters of a key, for people to tell keys apart.
+/// The first characters of a key, for people to tell keys apart: never more than a quarter of it.
 pub fn hint_of(text: &Secret) -> String {
-    text.expose().chars().take(HINT_CHARS).collect()
+    let text = text.expose();
+    let shown = HINT_CHARS.min(text.chars().count() / 4);
+    text.chars().take(shown).collect()
 }
 
 /// The rows of one page out of a query that asked for one row more.
@@ -392,4 +404,22 @@ fn cut<T>(
         None
     };
     CursorPage { data: rows, next }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_never_gives_away_more_than_a_quarter_of_a_key() {
+        for (text, hint) in [
+            ("", ""),
+            ("abc", ""),
+            ("tok_abc123", "to"),
+            ("0123456789abcdef0123456789abcdef", "01234567"),
+            ("grk_0123456789abcdef0123456789abcdef0123456789", "grk_0123"),
+        ] {
+            assert_eq!(hint_of(&Secret::new(text)), hint, "{text}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use grantry_core::error::Forbidden;
 use grantry_core::ids::{AccountId, KeyId, ProjectId, TeamId, UserId};
-use grantry_core::nouns::{Actor, Digest, Environment, Role, Subject};
+use grantry_core::nouns::{Actor, Connection, Digest, Environment, Role, Subject};
 use grantry_core::{Error, Result, Timestamp};
 
 use crate::permissions::{Act, Standing};
@@ -109,10 +109,30 @@ impl Caller {
             Err(Error::Forbidden(Forbidden::SubjectNotAccessible))
         }
     }
+
+    /// Whether the caller may get at `connection` by its id, under which no subject and no environment
+    /// was named: a workload at those of its own environment, a key at those of the app and its person.
+    pub fn reaches(&self, connection: &Connection) -> bool {
+        let grant = &connection.grant;
+        let in_its_environment =
+            self.project().is_none() || self.environment() == grant.environment;
+        self.team == connection.team
+            && in_its_environment
+            && self.require_subject(&grant.subject).is_ok()
+    }
+
+    /// Whether connections of `subject` are the caller's own to end. The app's are shared by the team:
+    /// of those only a workload's (in its environment) are.
+    pub fn owns(&self, subject: &Subject) -> bool {
+        let shared = *subject == Subject::App && self.project().is_none();
+        !shared && self.require_subject(subject).is_ok()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use grantry_core::nouns::{ConnectionState, Grant, Scopes};
+
     use super::*;
 
     fn caller(actor: Actor) -> Caller {
@@ -143,6 +163,58 @@ mod tests {
                 alice.require_subject(&other),
                 Err(Error::Forbidden(Forbidden::SubjectNotAccessible))
             );
+        }
+    }
+
+    #[test]
+    fn a_connection_is_reached_in_ones_team_and_environment_and_ended_by_its_owner() {
+        let user = |id: &str| Subject::User {
+            id: id.to_owned(),
+            issuer: None,
+        };
+        let connection = |team: &str, environment: &str, subject: &Subject| Connection {
+            id: "conn_1".into(),
+            team: team.into(),
+            grant: Grant {
+                connector: "scl_1".into(),
+                subject: subject.clone(),
+                environment: environment.into(),
+                installation: None,
+                scopes: Scopes::Default,
+                audience: vec![],
+                resources: vec![],
+                details: vec![],
+            },
+            state: ConnectionState::Active,
+            name: None,
+            external_subject: None,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+        };
+        let alice = caller(Actor::User {
+            id: "usr_alice".to_owned(),
+        });
+        let preview = caller(Actor::Project {
+            id: "prj_1".to_owned(),
+            environment: "preview".into(),
+        });
+        let (own, other, app) = (user("usr_alice"), user("usr_bob"), Subject::App);
+        for (who, team, environment, subject, reaches, owns) in [
+            (&alice, "team_1", "production", &own, true, true),
+            (&alice, "team_1", "preview", &own, true, true),
+            (&alice, "team_2", "production", &own, false, true),
+            (&alice, "team_1", "production", &other, false, false),
+            (&alice, "team_1", "production", &app, true, false),
+            (&preview, "team_1", "preview", &other, true, true),
+            (&preview, "team_1", "preview", &app, true, true),
+            (&preview, "team_1", "production", &other, false, true),
+            (&preview, "team_1", "production", &app, false, true),
+            (&preview, "team_2", "preview", &other, false, true),
+        ] {
+            let connection = connection(team, environment, subject);
+            let case = format!("{:?}: {connection:?}", who.actor);
+            assert_eq!(who.reaches(&connection), reaches, "{case}");
+            assert_eq!(who.owns(subject), owns, "{case}");
         }
     }
 

@@ -10,7 +10,9 @@ pub struct Settings {
     /// Where browsers and workloads reach this server; every URL we build starts with it, and it is
     /// the issuer of our tokens. No trailing slash in use.
     pub public_url: Url,
-    /// Names this process in leases and attempts; unique per start.
+    /// Names this process in leases and attempts; no two that share a store may share it at a time.
+    /// Where a lock proves that there is only one (the embedded database), every start may use the
+    /// same: leases of a killed predecessor are then its own, and not waited for.
     pub node: String,
     /// The refresh protocol's times.
     pub refresh: RefreshSettings,

@@ -81,7 +81,7 @@ async fn list_keys(call: Call) -> Result<Response> {
 async fn create_key(mut call: Call) -> Result<Response> {
     let body = &mut call.body;
     let expires_at = body.text("expires_at").map(time).transpose()?;
-    let role = body.text("role").and_then(role).unwrap_or(Role::TokenOnly);
+    let role = body.text("role").and_then(role);
     let environment = body.text("environment").map(Environment::from);
     if environment.is_some() && body.text("project").is_none() {
         return Err(Error::invalid("environment", "is a project's: name one"));

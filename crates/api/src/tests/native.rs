@@ -227,7 +227,7 @@ async fn connections_are_imported_listed_read_and_ended() {
     server
         .call("tok_member", "DELETE /api/v1/connections/conn_1", None)
         .await
-        .expect(403);
+        .expect(404);
     let ended = server
         .call("tok_member", &format!("DELETE {own}"), None)
         .await
@@ -273,6 +273,7 @@ async fn keys_are_made_shown_once_and_revoked() {
     for (body, field) in [
         (json!({"role": "emperor"}), "role"),
         (json!({"role": "owner"}), "role"),
+        (json!({"role": "member", "project": "web"}), "role"),
         (json!({"expires_at": "tomorrow"}), "expires_at"),
         (json!({"environment": "production"}), "environment"),
         (

@@ -90,6 +90,7 @@ impl Engine {
             return Err(Error::Invalid(problems));
         }
         let grant = self.grant_of(caller, &entry, ask.token)?;
+        self.require_environment(caller, &grant.environment).await?;
         if !matches!(grant.subject, Subject::User { .. }) {
             let reason = "this subject needs no consent: ask for its token".to_owned();
             return Err(Error::Unresolvable { reason });

@@ -78,23 +78,17 @@ impl Engine {
     ) -> Result<ConnectorView> {
         caller.require(Act::ManageConnectors)?;
         let project = match &new.link {
-            Some(link) => Some(
-                self.ports
-                    .store
-                    .project(&caller.team, &link.project)
-                    .await?,
-            ),
+            Some(link) => Some(self.project(caller, &link.project).await?),
             None => None,
         };
         let Checked {
             mut connector,
             secrets,
             generated_uid,
-        } = self.checked(caller, &new, project.as_ref().and_then(Option::as_ref))?;
+        } = self.checked(caller, &new, project.as_ref())?;
         let links = match (new.link, project) {
-            (Some(link), Some(Some(project))) => vec![self.link_of(&connector, &project, link)?],
-            (Some(_), _) => return Err(Error::NotFound("project")),
-            (None, _) => vec![],
+            (Some(link), Some(project)) => vec![self.link_of(&connector, &project, link)?],
+            _ => vec![],
         };
         self.check_server(&connector).await?;
         connector.secrets = self.seal_secrets(&connector, &secrets).await?;
@@ -314,10 +308,12 @@ fn name_of(
         (Some(name), _) => name,
         (None, Some(project)) if kind != Some(ConnectorType::ApiKey) => &project.name,
         (None, _) => {
-            problems.push(Problem::new(
-                "name",
-                "is required (api-key connectors), or projectId to take its name from",
-            ));
+            let message = if kind == Some(ConnectorType::Oauth) {
+                "is required, or projectId to take the project's name"
+            } else {
+                "is required"
+            };
+            problems.push(Problem::new("name", message));
             return String::new();
         }
     };
@@ -434,6 +430,20 @@ mod tests {
             assert!(uid_complaint(bad).is_some(), "{bad}");
         }
         assert!(uid_complaint(&"x".repeat(257)).is_some());
+    }
+
+    #[test]
+    fn a_missing_name_is_told_with_the_way_out_that_there_is() {
+        let oauth = "is required, or projectId to take the project's name";
+        for (kind, message) in [
+            (Some(ConnectorType::Oauth), oauth),
+            (Some(ConnectorType::ApiKey), "is required"),
+            (None, "is required"),
+        ] {
+            let mut problems = Vec::new();
+            name_of(&NewConnector::default(), None, kind, &mut problems);
+            assert_eq!(problems, [Problem::new("name", message)], "{kind:?}");
+        }
     }
 
     #[test]

@@ -39,6 +39,8 @@ enum Shape {
     Free,
     /// The values of an `api-key` connector.
     Values,
+    /// Nothing: the field is the dialect's, and taking it in without acting on it would be a lie.
+    NotOffered,
 }
 
 const fn field(name: &'static str, shape: Shape) -> Field {
@@ -68,6 +70,7 @@ const OAUTH: &[Field] = &[
         Shape::OneOf(&["client_secret_post", "client_secret_basic", "none"]),
     ),
     field("responseType", Shape::OneOf(&["code"])),
+    // Satisfied either way: every authorization request carries an S256 challenge.
     field("pkceRequired", Shape::Bool),
     field("codeChallengeMethod", Shape::OneOf(&["S256"])),
     field("userAuthorization", Shape::Object(GRANT)),
@@ -76,11 +79,8 @@ const OAUTH: &[Field] = &[
         Shape::Object(&[required("enabled", Shape::Bool)]),
     ),
     field("clientCredentials", Shape::Object(GRANT)),
-    field("jwtBearer", Shape::Free),
-    field(
-        "forwardedClaims",
-        Shape::Object(&[field("idToken", Shape::Texts(256))]),
-    ),
+    field("jwtBearer", Shape::NotOffered),
+    field("forwardedClaims", Shape::NotOffered),
     field("defaultAudience", Shape::Text(2048)),
     field("defaultTokenExpiresIn", Shape::Integer(60)),
     field("authorizationUrlParams", Shape::TextMap(2048)),
@@ -164,7 +164,10 @@ impl Check<'_> {
     ) -> Map<String, Value> {
         for name in object.keys() {
             if !rows.iter().any(|row| row.name == name) {
-                let known: Vec<&str> = rows.iter().map(|row| row.name).collect();
+                let offered = rows
+                    .iter()
+                    .filter(|row| !matches!(row.shape, Shape::NotOffered));
+                let known: Vec<&str> = offered.map(|row| row.name).collect();
                 self.problem(
                     &format!("{path}.{name}"),
                     format!("is not a known field; known are {}", known.join(", ")),
@@ -257,6 +260,7 @@ impl Check<'_> {
             (Shape::Values, Value::Array(items)) if items.len() <= 100 => {
                 return Some(self.values(path, items));
             }
+            (Shape::NotOffered, _) => "is not offered by this version".to_owned(),
             (Shape::Values, _) => "must be a list of at most 100 objects with a value".to_owned(),
         };
         self.problem(path, complaint);
@@ -375,6 +379,11 @@ mod tests {
                 ConnectorType::Oauth,
                 json!({"clientId": "c", "clientSecret": long}),
                 vec!["data.clientSecret"],
+            ),
+            (
+                ConnectorType::Oauth,
+                json!({"clientId": "c", "jwtBearer": {"enabled": true}, "forwardedClaims": {}}),
+                vec!["data.jwtBearer", "data.forwardedClaims"],
             ),
             (
                 ConnectorType::Oauth,

@@ -1,6 +1,7 @@
 //! Serving tokens.
 //!
 //! - `read`: from a caller's question to an answer.
+//! - `bounds`: which grants there can be (pure).
 //! - `decide`: whether the stored token will do (pure).
 //! - `refresh`: the flight that presents a refresh token; the promise of design §6.
 //! - `landing`: making a pair that arrived durable.
@@ -8,6 +9,7 @@
 //! - `pair`: sealing a token response into a row.
 //! - `revoke`: ending connections, here and at the provider.
 
+mod bounds;
 mod decide;
 mod flights;
 mod landing;

@@ -52,7 +52,8 @@ pub struct NewPair {
 pub struct Arrived(pub grantry_oauth::token::TokenSet);
 
 impl Arrived {
-    /// The pair to store; `kept` is the refresh token that stays when the answer brought none (requirement 36).
+    /// The pair to store; `kept` is the refresh token that stays when the answer brought none
+    /// (requirement 36). A connector whose `refreshTokens.enabled` is false keeps none.
     pub fn pair(self, connector: &Connector, quirks: &Quirks, kept: Option<Secret>) -> NewPair {
         let tokens = self.0;
         let configured = connector
@@ -66,7 +67,10 @@ impl Arrived {
                 .expires_in
                 .or(configured)
                 .or(quirks.default_expires_in),
-            refresh: tokens.refresh_token.or(kept),
+            refresh: tokens
+                .refresh_token
+                .or(kept)
+                .filter(|_| keeps_refresh_tokens(connector)),
             scope: tokens.scope.map(|scopes| scopes.join(" ")),
             metadata: tokens.extra,
         }
@@ -118,6 +122,12 @@ impl Engine {
     ) -> Result<Secret> {
         self.keys.open_text(place(team, set, half), sealed).await
     }
+}
+
+fn keeps_refresh_tokens(connector: &Connector) -> bool {
+    let wanted = connector.data.get("refreshTokens");
+    let wanted = wanted.and_then(|wanted| wanted.get("enabled"));
+    wanted != Some(&Value::Bool(false))
 }
 
 fn place<'a>(team: &'a TeamId, set: &'a TokenSetId, half: Half) -> Place<'a> {

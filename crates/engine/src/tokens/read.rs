@@ -10,10 +10,11 @@ use grantry_core::ids::{ConnectionId, TokenSetId};
 use grantry_core::nouns::{
     ConnectorType, Environment, EventKind, Grant, Scopes, Subject, TokenSet,
 };
-use grantry_core::store::Live;
+use grantry_core::store::{Live, Page};
 use grantry_core::{Error, Result, Secret, Timestamp};
 use serde_json::{Map, Value};
 
+use super::bounds::{check, check_mintable};
 use super::decide::{Decision, Facts, decide, lives};
 use super::flights::Flight;
 use super::pair::{Half, MAIN};
@@ -25,6 +26,9 @@ use crate::{Caller, Engine};
 /// How long caches are trusted without news of the change feed (design §8).
 const TRUST: Duration = Duration::from_secs(2);
 
+/// Projects read at once in search of an environment.
+const PROJECTS_AT_ONCE: u32 = 1000;
+
 /// What token is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct AskToken {
@@ -32,11 +36,12 @@ pub struct AskToken {
     pub subject: Option<Subject>,
     /// The caller's own environment when absent; a workload cannot choose another.
     pub environment: Option<Environment>,
-    /// Provider tenant.
+    /// Provider tenant. It partitions a subject's connections and is not sent to the provider: a user
+    /// or an import can have one connection in each; no app token can be minted for one.
     pub installation: Option<String>,
     /// Scopes.
     pub scopes: Scopes,
-    /// `audience`
+    /// `audience`: one at most.
     pub audience: Vec<String>,
     /// Resource indicators.
     pub resources: Vec<String>,
@@ -75,12 +80,14 @@ impl Engine {
         caller.require(Act::ReadToken)?;
         let entry = self.usable_connector(caller, connector).await?;
         let grant = self.grant_of(caller, &entry, ask.clone())?;
+        self.require_environment(caller, &grant.environment).await?;
         if entry.connector.kind == ConnectorType::ApiKey && grant.subject == Subject::App {
             return self.stored_value(caller, entry, &grant).await;
         }
         let live = match self.live(caller, &grant).await? {
             Some(live) => live,
             None if grant.subject == Subject::App => {
+                check_mintable(&grant, &entry.connector)?;
                 let flight = self.mint(&entry, &grant, None);
                 self.board(flight).await?
             }
@@ -146,7 +153,7 @@ impl Engine {
             Some(asked) => asked,
             None => caller.environment(),
         };
-        Ok(Grant {
+        let grant = Grant {
             connector: connector.id.clone(),
             subject,
             environment,
@@ -157,7 +164,45 @@ impl Engine {
             audience: ask.audience,
             resources: ask.resources,
             details: ask.details,
-        })
+        };
+        check(&grant, connector.kind)?;
+        Ok(grant)
+    }
+
+    /// Refuses an environment that no workload of the team can ever act in: what is neither built in
+    /// nor one of its projects' own. A workload's own was checked when it was authenticated.
+    pub(crate) async fn require_environment(
+        &self,
+        caller: &Caller,
+        environment: &Environment,
+    ) -> Result<()> {
+        let known = Environment::BUILT_IN.contains(&environment.as_str());
+        if known || caller.project().is_some() {
+            return Ok(());
+        }
+        let mut page = Page::first(PROJECTS_AT_ONCE);
+        loop {
+            let projects = self.ports.store.projects(&caller.team, &page).await?;
+            if projects
+                .iter()
+                .any(|project| project.has_environment(environment))
+            {
+                return Ok(());
+            }
+            match projects.last() {
+                Some(last) if projects.len() > PROJECTS_AT_ONCE as usize => {
+                    page.after = Some((last.name.clone(), last.id.to_string()));
+                }
+                _ => break,
+            }
+        }
+        Err(Error::invalid(
+            "environment",
+            format!(
+                "must be {}, or the id of a custom environment of one of the team's projects",
+                Environment::BUILT_IN.join(", ")
+            ),
+        ))
     }
 
     /// `live` with a token that will do, renewed where necessary.
@@ -198,8 +243,7 @@ impl Engine {
         };
         match self.board(flight).await {
             Ok(renewed) => Ok(renewed),
-            // A failed flight serves the old token while it lives; a revocation ends it at once.
-            Err(error) if lives(set, self.now()) && !is_revoked(&error) => {
+            Err(error) if lives(set, self.now()) && spares_old_token(&error) => {
                 tracing::debug!(connection = %live.connection.id, %error, "serving the old token after a failed flight");
                 Ok(live)
             }
@@ -334,7 +378,10 @@ impl Engine {
             let found = self
                 .live_by_id(caller, &ConnectionId::from(id.as_str()))
                 .await?;
-            return Ok(found.filter(|live| live.connection.grant.connector == grant.connector));
+            return Ok(found.filter(|live| {
+                live.connection.grant.connector == grant.connector
+                    && caller.reaches(&live.connection)
+            }));
         }
         let reference = format!("{}\0{}", grant.connector, grant.key());
         if self.caches_are_fresh()
@@ -398,6 +445,48 @@ pub fn reconnect(reason: ReconnectReason) -> Error {
     }))
 }
 
-fn is_revoked(error: &Error) -> bool {
-    matches!(error, Error::AuthorizationRequired(why) if why.reason == ReconnectReason::Revoked)
+/// Whether a flight that ended so leaves the old token as good as it was: nobody could be asked, or
+/// the provider refused the refresh, which [`decide`] too serves what lives after. A revocation, a
+/// deleted connector and a defect of ours end it at once.
+fn spares_old_token(error: &Error) -> bool {
+    match error {
+        Error::Provider { .. }
+        | Error::ConnectorFault
+        | Error::Unavailable
+        | Error::DestinationRefused => true,
+        Error::AuthorizationRequired(why) => matches!(
+            why.reason,
+            ReconnectReason::Rejected | ReconnectReason::LostResponse
+        ),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_failure_to_renew_serves_the_old_token() {
+        let provider = Error::Provider {
+            code: "timeout",
+            timeout: true,
+            retry_after: None,
+        };
+        for (error, spares) in [
+            (provider, true),
+            (Error::ConnectorFault, true),
+            (Error::Unavailable, true),
+            (Error::DestinationRefused, true),
+            (reconnect(ReconnectReason::Rejected), true),
+            (reconnect(ReconnectReason::LostResponse), true),
+            (reconnect(ReconnectReason::Revoked), false),
+            (Error::Gone("connector"), false),
+            (Error::NotFound("connector"), false),
+            (Error::Internal, false),
+            (Error::Unauthenticated, false),
+        ] {
+            assert_eq!(spares_old_token(&error), spares, "{error:?}");
+        }
+    }
 }

@@ -49,7 +49,8 @@ enum AtProvider {
 
 impl Engine {
     /// Ends the connections of `connector` that match `subject` and `installation`. Without a
-    /// subject that is everybody's, and takes [`Act::RevokeAny`].
+    /// subject that is everybody's, and takes [`Act::RevokeAny`], as does all that the caller does
+    /// not own.
     pub async fn revoke(
         self: &Arc<Self>,
         caller: &Caller,
@@ -60,7 +61,7 @@ impl Engine {
         match &subject {
             Some(subject) => {
                 caller.require(Act::RevokeOwn)?;
-                if caller.require_subject(subject).is_err() {
+                if !caller.owns(subject) {
                     caller.require(Act::RevokeAny)?;
                 }
             }

@@ -17,6 +17,7 @@ mod chaos;
 mod faults;
 mod laws;
 mod meanwhile;
+mod reach;
 mod refresh;
 mod refusal;
 mod revocation;

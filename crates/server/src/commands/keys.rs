@@ -41,9 +41,9 @@ struct Create {
     /// What it is for
     #[arg(long)]
     name: String,
-    /// What it may do; ignored for a workload's key
-    #[arg(long, default_value = "member", value_parser = ["admin", "member", "token-only"])]
-    role: String,
+    /// What it may do, `member` when absent; a workload's key has none
+    #[arg(long, conflicts_with = "project", value_parser = ["admin", "member", "token-only"])]
+    role: Option<String>,
     /// Make it a workload's key: of this project, by id or name
     #[arg(long, requires = "environment")]
     project: Option<String>,
@@ -74,10 +74,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 }
 
 async fn create(client: &Client, new: Create, form: Form) -> Result<(), Failure> {
-    let mut body = json!({ "name": new.name, "role": new.role });
+    let mut body = json!({ "name": new.name });
     if let (Some(project), Some(environment)) = (new.project, new.environment) {
         body["project"] = json!(project);
         body["environment"] = json!(environment);
+    } else {
+        body["role"] = json!(new.role.as_deref().unwrap_or("member"));
     }
     let made = client
         .demand(Method::Post, "/keys", &[], Content::Json(body))

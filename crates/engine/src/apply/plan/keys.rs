@@ -12,7 +12,7 @@ use grantry_vault::hash::{Handle, HandleKind};
 use super::{Change, Person, Place, Planner, Step, Write, gather};
 use crate::apply::parse::Rows;
 use crate::apply::rows::KeyRow;
-use crate::lists::hint_of;
+use crate::lists::{KEY_BYTES_WANTED, hint_of};
 
 /// Keys read at once from a list.
 const PAGE: u32 = 1000;
@@ -202,8 +202,12 @@ impl Planner<'_> {
                     text
                 });
                 let id = row.id;
+                let id = id.unwrap_or_else(|| KeyId::mint(self.now, self.engine.entropy()));
+                if text.expose().len() < KEY_BYTES_WANTED {
+                    tracing::warn!(key = %id, "a declared key of fewer than {KEY_BYTES_WANTED} bytes can be guessed");
+                }
                 Key {
-                    id: id.unwrap_or_else(|| KeyId::mint(self.now, self.engine.entropy())),
+                    id,
                     hash: hash_of(&text),
                     hint: hint_of(&text),
                     ..wanted
