@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use grantry_core::ids::{ProjectId, TeamId};
 use grantry_core::nouns::{Actor, Digest, Environment, Key, KeyLevel, Membership, Role, Team};
+use grantry_core::store::Page;
 use grantry_core::{Error, Result, Timestamp};
 use grantry_vault::hash::{Handle, HandleKind};
 
@@ -56,6 +57,11 @@ impl Engine {
     pub async fn team_of_project(&self, id: &ProjectId) -> Result<Option<TeamId>> {
         let project = self.ports.store.project_by_id(id).await?;
         Ok(project.map(|project| project.team))
+    }
+
+    /// The server's teams, by id, for the operator, who may leave the team out where there is one.
+    pub async fn teams(&self, page: &Page) -> Result<Vec<Team>> {
+        Ok(self.ports.store.teams(None, page).await?)
     }
 
     /// Verifies `bearer` against the store, without choosing a team.

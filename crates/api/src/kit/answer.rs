@@ -41,8 +41,15 @@ pub fn nothing() -> Result<Response> {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// `answer` with `Retry-After` (whole seconds, rounded up) where `error` knows when another try makes sense.
-pub fn with_retry(mut answer: Response, error: &Error) -> Response {
+/// `answer` with what HTTP says beside it: `WWW-Authenticate` with every 401 (RFC 9110 §15.5.2), and
+/// `Retry-After` (whole seconds, rounded up) where `error` knows when another try makes sense.
+pub fn with_headers(mut answer: Response, error: &Error) -> Response {
+    if *error == Error::Unauthenticated {
+        let scheme = HeaderValue::from_static("Bearer");
+        answer
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, scheme);
+    }
     let wait = match error {
         Error::Provider { retry_after, .. } => retry_after.map(|wait| wait.as_millis()),
         Error::RateLimited { retry_after, .. } => Some(retry_after.as_millis()),

@@ -13,7 +13,9 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, on};
 use futures_util::future::{Either, select};
 use grantry_core::error::{self, Forbidden};
+use grantry_core::ids::TeamId;
 use grantry_core::limits::BODY_BYTES_MAX;
+use grantry_core::store::Page;
 use grantry_core::{Error, Result};
 use grantry_engine::permissions::Act;
 use grantry_engine::{Caller, Engine, PrincipalKind};
@@ -53,7 +55,7 @@ where
         route.method.filter(),
         async move |State(app): State<App>, request: Request| {
             let answered = match Call::accept(&app, route, dialect, request).await {
-                Ok(call) => handle(call).await,
+                Ok(call) => handle(call).await.map_err(|error| dialect.respell(error)),
                 Err(error) => Err(error),
             };
             answered.unwrap_or_else(|error| {
@@ -177,8 +179,10 @@ async fn authenticate(
                 (None, Some(project)) => engine.team_of_project(&project.into()).await?,
                 (None, None) => None,
             };
-            let team =
-                team.ok_or_else(|| Error::invalid("team", "is required: a team's id or slug"))?;
+            let team = match team {
+                Some(team) => team,
+                None => only_team(engine).await?,
+            };
             engine.server_caller(Some(team.as_str())).await?
         }
         (Credential::Bearer(bearer), _) => engine.caller(bearer, dialect.team(query)?).await?,
@@ -186,6 +190,24 @@ async fn authenticate(
     caller.require(act)?;
     Ok(Some(caller))
 }
+
+/// The team of an operator who names none: the one there is.
+async fn only_team(engine: &Engine) -> Result<TeamId> {
+    let teams = engine.teams(&Page::first(TEAMS_NAMED_MAX)).await?;
+    let message = match teams.as_slice() {
+        [only] => return Ok(only.id.clone()),
+        [] => "is required, and there is none yet: apply a file that declares one".to_owned(),
+        teams => {
+            let mut slugs: Vec<&str> = teams.iter().map(|team| team.slug.as_str()).collect();
+            slugs.sort_unstable();
+            format!("is required: one of {}", slugs.join(", "))
+        }
+    };
+    Err(Error::invalid("team", message))
+}
+
+/// Teams that an answer names at most.
+const TEAMS_NAMED_MAX: u32 = 20;
 
 /// The credential of `Authorization: Bearer …` (RFC 6750 §2.1; the scheme's case does not matter).
 fn bearer(headers: &HeaderMap) -> Result<&str> {
@@ -239,7 +261,15 @@ const BODY_TIME: Duration = Duration::from_secs(15);
 
 /// The whole body, if it is small enough, by its declared length before anything is read, else by what
 /// has arrived (requirement 102), and if it arrives in time.
-async fn read(engine: &Engine, headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes> {
+///
+/// # Errors
+/// [`Error::Body`].
+pub async fn read(
+    engine: &Engine,
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<Bytes> {
     let too_large = || {
         Error::Body(error::Body::TooLarge {
             limit_bytes: bytes_max,

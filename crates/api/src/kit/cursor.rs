@@ -25,13 +25,19 @@ fn decode(cursor: &str) -> Option<(String, String)> {
     Some((sort.to_owned(), id.to_owned()))
 }
 
-/// The page that the parameters `limit` and `cursor` name.
+/// The page of a list by time that the parameters `limit` and `cursor` name.
 pub fn page(query: &Fields) -> Result<Page> {
+    let page = page_by_name(query)?;
+    match &page.after {
+        Some((time, _)) if time.parse::<i64>().is_err() => Err(not_of_this_list()),
+        _ => Ok(page),
+    }
+}
+
+/// The same of a list by name, whose cursors hold a name where others hold a time.
+pub fn page_by_name(query: &Fields) -> Result<Page> {
     let after = match query.text("cursor").filter(|cursor| !cursor.is_empty()) {
-        Some(cursor) => {
-            let position = decode(cursor);
-            Some(position.ok_or_else(|| Error::invalid("cursor", "is not a cursor of this list"))?)
-        }
+        Some(cursor) => Some(decode(cursor).ok_or_else(not_of_this_list)?),
         None => None,
     };
     let limit = query
@@ -43,6 +49,10 @@ pub fn page(query: &Fields) -> Result<Page> {
     })
 }
 
+fn not_of_this_list() -> Error {
+    Error::invalid("cursor", "is not a cursor of this list")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -51,9 +61,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_leads_back_to_its_position(sort in "[^\0]{0,20}", id in "[^\0]{0,20}") {
+        fn a_cursor_leads_back_to_its_position(sort in "[^\0]{0,20}|-?[0-9]{1,15}", id in "[^\0]{0,20}") {
             let query = Fields::of_query(&format!("cursor={}", encode(&(sort.clone(), id.clone()))));
-            prop_assert_eq!(page(&query).unwrap().after, Some((sort, id)));
+            let by_time = page(&query).map(|page| page.after);
+            let position = Some((sort.clone(), id));
+            prop_assert_eq!(by_time.is_ok(), sort.parse::<i64>().is_ok());
+            prop_assert_eq!(page_by_name(&query).unwrap().after, position);
         }
 
         #[test]
@@ -64,10 +77,12 @@ mod tests {
 
     #[test]
     fn what_is_no_cursor_is_a_wrong_field() {
-        for bad in ["!", "YQ", "AA=", "%FF"] {
+        // The last one is "a\0b": in order, but no time.
+        for bad in ["!", "YQ", "AA=", "%FF", "YQBi"] {
             let refused = page(&Fields::of_query(&format!("cursor={bad}")));
             assert!(matches!(refused, Err(Error::Invalid(_))), "{bad}");
         }
+        assert!(page(&Fields::of_query("cursor=NwBi")).is_ok());
         assert_eq!(page(&Fields::default()).unwrap(), Page::first(20));
     }
 }

@@ -37,6 +37,14 @@ impl Dialect {
         }
     }
 
+    /// The error of a handler, with its fields named as this dialect names them.
+    pub fn respell(self, error: Error) -> Error {
+        match self {
+            Self::Native => crate::native::error::in_our_spelling(error),
+            Self::Vercel => error,
+        }
+    }
+
     /// Query parameters that choose the team, with what they hold.
     pub const fn team_parameters(self) -> &'static [(&'static str, &'static str)] {
         match self {

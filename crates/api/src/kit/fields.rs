@@ -296,5 +296,10 @@ impl Fields {
     }
 }
 
+/// An empty text is an absent one.
+pub fn present(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use grantry_engine::{AskConsent, AskToken, NewConnection, NewPair};
 
 use super::{fields, wire};
 use crate::kit::call::{Call, call};
-use crate::kit::fields::Fields;
+use crate::kit::fields::{Fields, present};
 use crate::kit::route::{Access, Method, Route, Takes};
 use crate::kit::{answer, cursor, subject};
 
@@ -94,7 +94,7 @@ fn ask(body: &mut Fields) -> Result<AskToken> {
     Ok(AskToken {
         subject: subject.map(|fields| subject::of(fields, &[])).transpose()?,
         environment: body.text("environment").map(Into::into),
-        installation: body.take_text("installation"),
+        installation: present(body.take_text("installation")),
         scopes: Scopes::from_list(body.take_texts("scopes").unwrap_or_default()),
         audience: body.take_texts("audience").unwrap_or_default(),
         resources: body.take_texts("resources").unwrap_or_default(),
@@ -137,7 +137,7 @@ async fn outcome(call: Call) -> Result<Response> {
 
 async fn list(call: Call) -> Result<Response> {
     let filter = ConnectionFilter {
-        connector: call.query.text("connector").map(Into::into),
+        connector: super::connector_named(&call).await?,
         subject: call.query.text("user").map(|id| Subject::User {
             id: id.to_owned(),
             issuer: None,

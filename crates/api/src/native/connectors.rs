@@ -1,14 +1,15 @@
 //! Connectors and their links.
 
 use axum::response::Response;
-use grantry_core::Result;
 use grantry_core::nouns::{ConnectorType, Environment};
 use grantry_core::store::ConnectorFilter;
+use grantry_core::{Error, Result};
 use grantry_engine::permissions::Act;
 use grantry_engine::{NewConnector, NewLink};
 
 use super::{fields, wire};
 use crate::kit::call::{Call, call};
+use crate::kit::fields::present;
 use crate::kit::route::{Access, Method, Route, Takes};
 use crate::kit::{answer, cursor};
 
@@ -88,8 +89,12 @@ pub const ROUTES: &[Route] = &[
 
 async fn list(call: Call) -> Result<Response> {
     let text = |name: &str| call.query.text(name).filter(|text| !text.is_empty());
+    let project = match text("project") {
+        Some(named) => Some(call.engine.project(call.caller()?, named).await?.id),
+        None => None,
+    };
     let filter = ConnectorFilter {
-        project: text("project").map(Into::into),
+        project,
         kinds: text("type")
             .and_then(ConnectorType::from_word)
             .into_iter()
@@ -108,6 +113,10 @@ async fn list(call: Call) -> Result<Response> {
 async fn create(mut call: Call) -> Result<Response> {
     let body = &mut call.body;
     let environments = body.take_texts("environments").map(environments);
+    let project = present(body.take_text("project"));
+    if environments.is_some() && project.is_none() {
+        return Err(Error::invalid("environments", "needs project"));
+    }
     let new = NewConnector {
         kind: body.take_text("type").unwrap_or_default(),
         uid: body.take_text("uid"),
@@ -115,7 +124,7 @@ async fn create(mut call: Call) -> Result<Response> {
         service: body.take_text("service"),
         data: body.take_map("data").unwrap_or_default(),
         metadata: body.take_map("metadata").unwrap_or_default(),
-        link: body.take_text("project").map(|project| NewLink {
+        link: project.map(|project| NewLink {
             project,
             environments,
         }),

@@ -38,12 +38,13 @@ pub fn answer(error: &Error) -> Response {
         _ => None,
     };
     let errors = match error {
-        Error::Invalid(problems) => problems.iter().map(in_our_spelling).collect(),
+        Error::Invalid(problems) => problems.clone(),
         _ => vec![],
     };
-    let detail = match errors.as_slice() {
-        [] => error.to_string(),
-        errors => Error::Invalid(errors.to_vec()).to_string(),
+    let detail = match error {
+        // What was there once is as unknown as what never was.
+        Error::Gone(thing) => Error::NotFound(thing).to_string(),
+        error => error.to_string(),
     };
     let details = Details {
         r#type: "about:blank",
@@ -56,26 +57,36 @@ pub fn answer(error: &Error) -> Response {
         authorization_url: reconnect.and_then(|reconnect| reconnect.url.as_deref()),
     };
     let answer = answer::typed(status, "application/problem+json", &details);
-    answer::with_retry(answer, error)
+    answer::with_headers(answer, error)
 }
 
-/// The engine names fields as the Vercel dialect does; here their first segment is in snake case. What
-/// is below it (`data.clientId`) is spelled alike in both.
-fn in_our_spelling(problem: &Problem) -> Problem {
-    let end = problem
-        .field
-        .find(['.', '['])
-        .unwrap_or(problem.field.len());
-    let (first, rest) = problem.field.split_at(end);
-    let mut field = String::with_capacity(problem.field.len() + 4);
-    for letter in first.chars() {
-        if letter.is_ascii_uppercase() {
-            field.push('_');
+/// Fields that the engine, which names them as the Vercel dialect does, and this API spell differently.
+/// What is below a field (`data.clientId`) is spelled alike in both.
+const SPELLINGS: [(&str, &str); 6] = [
+    ("accentColor", "accent_color"),
+    ("backgroundColor", "background_color"),
+    ("expiresInMs", "expires_in_ms"),
+    ("installationId", "installation"),
+    ("projectId", "project"),
+    ("returnUrl", "return_url"),
+];
+
+/// What a handler failed with, in the spelling of this API. Not for what was found wrong before: those
+/// problems quote the caller.
+pub fn in_our_spelling(error: Error) -> Error {
+    let respell = |problem: Problem| {
+        let known = SPELLINGS
+            .iter()
+            .find(|(theirs, _)| *theirs == problem.field);
+        match known {
+            Some((_, ours)) => Problem::new(*ours, problem.message),
+            None => problem,
         }
-        field.push(letter.to_ascii_lowercase());
+    };
+    match error {
+        Error::Invalid(problems) => Error::Invalid(problems.into_iter().map(respell).collect()),
+        error => error,
     }
-    field.push_str(rest);
-    Problem::new(field, problem.message.clone())
 }
 
 const fn status_and_code(error: &Error) -> (Status, &'static str) {

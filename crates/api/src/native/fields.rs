@@ -25,7 +25,7 @@ pub const CONNECTORS: &[Field] = &[
     optional(
         "project",
         Shape::Text(256),
-        "Linked to the project of this id.",
+        "Linked to this project, by id or name.",
     ),
     optional("search", Shape::Text(256), "Text in name, uid or service."),
     optional("type", Shape::Word(&["oauth", "api-key"]), "Of this type."),
@@ -39,7 +39,7 @@ pub const CONNECTIONS: &[Field] = &[
     optional(
         "connector",
         Shape::Text(256),
-        "Of the connector of this id.",
+        "Of this connector, by id or uid.",
     ),
     optional("user", Shape::Text(512), "Of this user."),
     optional("include_revoked", Shape::Bool, "Revoked ones too."),
@@ -53,7 +53,7 @@ pub const EVENTS: &[Field] = &[
     optional(
         "connector",
         Shape::Text(256),
-        "About the connector of this id.",
+        "About this connector, by id or uid.",
     ),
     optional(
         "connection",

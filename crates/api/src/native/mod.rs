@@ -8,6 +8,10 @@ mod server;
 mod team;
 mod wire;
 
+use grantry_core::ids::ConnectorId;
+use grantry_core::{Error, Result};
+
+use crate::kit::call::Call;
 use crate::kit::route::Route;
 
 /// The native rows of the route table.
@@ -17,3 +21,20 @@ pub const TABLES: [&[Route]; 4] = [
     team::ROUTES,
     server::ROUTES,
 ];
+
+/// The connector that the query's `connector` names by id or uid. What a deleted one left behind is
+/// still found by its id.
+async fn connector_named(call: &Call) -> Result<Option<ConnectorId>> {
+    let Some(named) = call
+        .query
+        .text("connector")
+        .filter(|named| !named.is_empty())
+    else {
+        return Ok(None);
+    };
+    match call.engine.connector(call.caller()?, named).await {
+        Ok(view) => Ok(Some(view.connector.id)),
+        Err(Error::Gone(_)) => Ok(Some(named.into())),
+        Err(error) => Err(error),
+    }
+}

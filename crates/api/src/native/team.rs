@@ -108,18 +108,22 @@ async fn revoke_key(call: Call) -> Result<Response> {
 }
 
 async fn list_projects(call: Call) -> Result<Response> {
-    let page = cursor::page(&call.query)?;
+    let page = cursor::page_by_name(&call.query)?;
     let found = call.engine.projects(call.caller()?, &page).await?;
     answer::ok(&wire::List::of(&found, wire::Project::from))
 }
 
 async fn list_events(call: Call) -> Result<Response> {
     let kind = call.query.text("kind").map(|word| {
-        EventKind::from_word(word).ok_or_else(|| Error::invalid("kind", "is not a kind of event"))
+        EventKind::from_word(word).ok_or_else(|| {
+            let kinds: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
+            let message = format!("is not a kind of event; there are {}", kinds.join(", "));
+            Error::invalid("kind", message)
+        })
     });
     let filter = EventFilter {
         kind: kind.transpose()?,
-        connector: call.query.text("connector").map(Into::into),
+        connector: super::connector_named(&call).await?,
         connection: call.query.text("connection").map(Into::into),
     };
     let page = cursor::page(&call.query)?;

@@ -2,7 +2,8 @@
 //! stays in the address bar, the history or a `Referer` (requirement 18).
 
 use axum::extract::{OriginalUri, Path, State};
-use axum::http::HeaderMap;
+use axum::http::header::ALLOW;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use grantry_core::Result;
 use grantry_engine::{CallbackEnd, Settings};
@@ -34,7 +35,10 @@ pub(super) async fn arrive(
 
 /// `POST /callback`: an answer in a form was not asked for (requirement 15).
 pub(super) async fn wrong_method() -> Response {
-    stopped(WRONG_METHOD)
+    let mut refusal = stopped(WRONG_METHOD);
+    let allowed = HeaderValue::from_static("GET,HEAD");
+    refusal.headers_mut().insert(ALLOW, allowed);
+    refusal
 }
 
 /// `GET /problem/{word}`: why a callback was not accepted.

@@ -1,7 +1,7 @@
 //! The consent page and its button (design §7).
 
 use askama::Template;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{OriginalUri, Path, State};
 use axum::http::header::SET_COOKIE;
@@ -18,6 +18,7 @@ use super::browser::{cookie, is_at_home, is_own_post, origin_of, set_cookie};
 use super::look::Look;
 use super::message::{BAD_FORM, EXPIRED, OTHER_SITE, Stop, ended};
 use crate::App;
+use crate::kit::call::read;
 use crate::kit::edge::Failed;
 
 /// A pasted key, every byte of it percent-encoded, and the other fields.
@@ -161,7 +162,7 @@ pub(super) async fn decide(
     if !is_own_post(&headers, &settings.public_url) {
         return stopped(OTHER_SITE);
     }
-    let decision = to_bytes(body, FORM_BYTES_MAX).await;
+    let decision = read(&app.engine, &headers, body, FORM_BYTES_MAX).await;
     let Some(decision) = decision.ok().and_then(|body| Decision::parse(&body)) else {
         return stopped(BAD_FORM);
     };

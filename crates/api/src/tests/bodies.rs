@@ -196,6 +196,22 @@ async fn a_body_that_does_not_arrive_is_not_waited_for_longer_than_15_seconds() 
 }
 
 #[tokio::test]
+async fn neither_is_the_form_of_the_consent_page() {
+    let server = Server::start().await;
+    let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+    let mut asked = request(None, "POST /authorize/sca_1", None);
+    *asked.body_mut() = never;
+    let time_passes = async {
+        while server.clock.sleepers() == 0 {
+            tokio::task::yield_now().await;
+        }
+        server.clock.advance(Duration::from_secs(15));
+    };
+    let (answer, ()) = tokio::join!(server.send(asked), time_passes);
+    assert_eq!(answer.status, 400, "{}", answer.text);
+}
+
+#[tokio::test]
 async fn unknown_paths_and_wrong_methods_are_answered_in_the_shape_of_their_prefix() {
     let server = Server::start().await;
     for (route, dialect, status, code) in [

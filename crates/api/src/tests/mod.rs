@@ -1,8 +1,10 @@
 //! The APIs over a whole server: router, engine, database. Only the provider is played.
 
 mod bodies;
+mod lists;
 mod native;
 mod refusals;
 mod server;
 mod vercel_connectors;
 mod vercel_tokens;
+mod words;

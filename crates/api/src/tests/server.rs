@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use grantry_core::Clock;
 use grantry_core::http::{self, Failure, Http};
 use grantry_core::ids::TokenSetId;
@@ -119,7 +120,16 @@ impl Server {
         self.send(request(Some(key), route, body)).await
     }
 
-    /// The same over the control socket.
+    /// An apply file over the control socket.
+    pub(super) async fn apply(&self, route: &str, text: &str) -> Answer {
+        let mut asked = request(None, route, None);
+        let toml = HeaderValue::from_static("application/toml");
+        asked.headers_mut().insert(CONTENT_TYPE, toml);
+        *asked.body_mut() = Body::from(text.to_owned());
+        read(self.local.clone(), asked).await
+    }
+
+    /// [`Self::call`] over the control socket.
     pub(super) async fn local(&self, route: &str, body: Option<&Value>) -> Answer {
         read(self.local.clone(), request(None, route, body)).await
     }

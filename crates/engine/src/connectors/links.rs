@@ -81,7 +81,7 @@ impl Engine {
     }
 
     /// A project of the caller's team, by id or name.
-    pub(crate) async fn project(&self, caller: &Caller, id_or_name: &str) -> Result<Project> {
+    pub async fn project(&self, caller: &Caller, id_or_name: &str) -> Result<Project> {
         self.ports
             .store
             .project(&caller.team, id_or_name)

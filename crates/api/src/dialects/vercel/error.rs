@@ -17,7 +17,7 @@ pub fn answer(error: &Error) -> Response {
     {
         inner["authorizationUrl"] = json!(url);
     }
-    answer::with_retry(answer::json(status, &json!({ "error": inner })), error)
+    answer::with_headers(answer::json(status, &json!({ "error": inner })), error)
 }
 
 /// Codes that clients match on are from the reference; where it saw none (400, 405, 413, 415, 5xx) they are ours.

@@ -72,7 +72,11 @@ pub const CONNECTORS: &[Field] = &[
         "Rows wanted, 20 when absent.",
     ),
     optional("cursor", Shape::Text(1024), "Where the page before ended."),
-    optional("projectId", Shape::Text(256), "Linked to this project."),
+    optional(
+        "projectId",
+        Shape::Text(256),
+        "Linked to this project, by id or name.",
+    ),
     optional("search", Shape::Text(256), "Text in name, uid or service."),
     optional("type", Shape::Text(1024), "Types, separated by commas."),
     optional(

@@ -7,13 +7,16 @@ use grantry_core::store::ConnectorFilter;
 use grantry_core::{Error, Problem, Result};
 use grantry_engine::{AskConsent, AskToken, NewConnector, NewLink};
 
-use crate::kit::fields::Fields;
+use crate::kit::fields::{Fields, present};
 use crate::kit::subject;
 
 /// A1's body.
 pub fn connector(mut body: Fields) -> Result<NewConnector> {
     let project = present(body.take_text("projectId"));
     let environments = body.take_texts("environments").map(environments);
+    if environments.is_some() && project.is_none() {
+        return Err(Error::invalid("environments", "needs projectId"));
+    }
     let trigger_destination = match body.take_object("triggerDestination") {
         Some(fields) => Some(destination(fields, project.as_deref())?),
         None => None,
@@ -66,7 +69,8 @@ pub fn environments(words: Vec<String>) -> Vec<Environment> {
         .collect()
 }
 
-/// A4's and A5's query; `None` when it asks for types that no connector has.
+/// A4's and A5's query but for the project, which has to be looked up; `None` when it asks for types
+/// that no connector has.
 pub fn filter(query: &Fields) -> Option<ConnectorFilter> {
     let words = |name: &str| -> Vec<String> {
         let list = query.text(name).unwrap_or_default().split(',');
@@ -82,7 +86,7 @@ pub fn filter(query: &Fields) -> Option<ConnectorFilter> {
         .collect();
     let text = |name: &str| query.text(name).filter(|text| !text.is_empty());
     (kinds.is_empty() == types.is_empty()).then(|| ConnectorFilter {
-        project: text("projectId").map(Into::into),
+        project: None,
         kinds,
         services: words("service"),
         search: text("search").map(str::to_owned),
@@ -125,9 +129,4 @@ pub fn consent(mut body: Fields) -> Result<AskConsent> {
         expires_in: body.count("expiresInMs").map(Duration::from_millis),
         additional_params: body.take_map("additionalParams").unwrap_or_default(),
     })
-}
-
-/// An empty text is an absent one.
-fn present(text: Option<String>) -> Option<String> {
-    text.filter(|text| !text.is_empty())
 }

@@ -4,6 +4,7 @@
 use axum::response::Response;
 use grantry_core::Result;
 use grantry_core::nouns::Environment;
+use grantry_core::store::ConnectorFilter;
 use grantry_engine::permissions::Act;
 use grantry_engine::{ConnectorView, CursorPage};
 use serde_json::json;
@@ -11,6 +12,7 @@ use serde_json::json;
 use super::wire::{self, Reader};
 use super::{fields, map};
 use crate::kit::call::{Call, call};
+use crate::kit::fields::present;
 use crate::kit::route::{Access, Method, Route, Takes};
 use crate::kit::{answer, cursor};
 
@@ -171,8 +173,16 @@ async fn create(mut call: Call) -> Result<Response> {
 
 async fn page_of(call: &Call) -> Result<CursorPage<ConnectorView>> {
     let page = cursor::page(&call.query)?;
+    let caller = call.caller()?;
+    let project = match call.query.text("projectId") {
+        Some(named) if !named.is_empty() => Some(call.engine.project(caller, named).await?.id),
+        _ => None,
+    };
     match map::filter(&call.query) {
-        Some(filter) => call.engine.connectors(call.caller()?, &filter, &page).await,
+        Some(filter) => {
+            let filter = ConnectorFilter { project, ..filter };
+            call.engine.connectors(caller, &filter, &page).await
+        }
         None => Ok(CursorPage {
             data: vec![],
             next: None,
@@ -261,7 +271,7 @@ async fn token(mut call: Call) -> Result<Response> {
 
 async fn revoke(mut call: Call) -> Result<Response> {
     let subject = map::subject(&mut call.body)?;
-    let installation = call.body.take_text("installationId");
+    let installation = present(call.body.take_text("installationId"));
     let revoked = call
         .engine
         .revoke(
