@@ -14,14 +14,17 @@ use tower::ServiceExt as _;
 use url::Url;
 
 use crate::config::{DATA_DIR, Profile, environment};
-use crate::control::Reach;
+use crate::control::{self, Reach};
 use crate::data_dir::CONTROL_SOCKET;
 use crate::failure::{Exit, Failure, chain};
 
 /// Where `grantry dev` keeps its data.
 pub const DEV_DIR: &str = "./grantry-dev";
 /// The profile in it.
-pub const PROFILE: &str = "profile.toml";
+pub const PROFILE_PATH: &str = "./grantry-dev/profile.toml";
+
+/// Above the flags of [`Flags`] in every help.
+const HEADING: &str = "Server";
 
 /// Bytes of the largest answer taken from a server in this process.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -30,23 +33,36 @@ const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 #[derive(clap::Args, Clone, Default)]
 pub struct Flags {
     /// The server [env: GRANTRY_URL] [default: the one of ./grantry-dev or ./grantry-data]
-    #[arg(long, value_name = "URL", global = true)]
+    #[arg(long, value_name = "URL", global = true, help_heading = HEADING)]
     pub url: Option<Url>,
     /// A key for it; the environment is the safer place [env: GRANTRY_KEY]
-    #[arg(long, value_name = "KEY", global = true)]
+    #[arg(long, value_name = "KEY", global = true, help_heading = HEADING)]
     pub key: Option<String>,
     /// Data directory of a server on this machine, to act as its operator [env: GRANTRY_DATA_DIR]
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", global = true, help_heading = HEADING)]
     pub data_dir: Option<PathBuf>,
     /// The team to act in, by id or slug; a team's key knows its own [env: GRANTRY_TEAM]
-    #[arg(long, value_name = "TEAM", global = true)]
+    #[arg(long, value_name = "TEAM", global = true, help_heading = HEADING)]
     pub team: Option<String>,
+}
+
+/// A key, and what to call the place that it came from.
+pub struct Key {
+    text: Secret,
+    from: &'static str,
+}
+
+impl Key {
+    /// The key `text` that was found in `from`.
+    pub const fn new(text: Secret, from: &'static str) -> Self {
+        Self { text, from }
+    }
 }
 
 /// Where the server is.
 pub enum Place {
     /// At a URL, with a key.
-    Url(Url, Secret),
+    Url(Url, Key),
     /// At the control socket of this data directory, if one runs.
     DataDir(PathBuf),
 }
@@ -54,7 +70,7 @@ pub enum Place {
 /// A server and the team to act in.
 pub struct Client {
     transport: Transport,
-    key: Option<Secret>,
+    key: Option<Key>,
     team: Option<String>,
 }
 
@@ -82,6 +98,9 @@ pub struct Refusal {
     /// Status of the answer.
     #[serde(skip)]
     pub http_status: u16,
+    /// What the refused key came from.
+    #[serde(skip)]
+    pub key_from: Option<&'static str>,
     /// Stable word.
     pub code: String,
     /// For people.
@@ -106,32 +125,45 @@ pub struct WrongField {
 pub type Answer = Result<Value, Box<Refusal>>;
 
 impl Flags {
-    /// Finds the server: flags, then the environment, then what `grantry dev` or `serve` left here.
+    /// Finds the server: what is named, then what `grantry dev` or `serve` left here.
     pub fn find(&self) -> Result<Place, Failure> {
-        if self.url.is_some() || (self.key.is_some() && environment("GRANTRY_URL").is_some()) {
-            let url = self
-                .url
-                .clone()
-                .map_or_else(|| env_url("GRANTRY_URL"), |url| Ok(Some(url)))?;
-            let key = self.key.clone().or_else(|| environment("GRANTRY_KEY"));
-            return with_key(url, key);
+        if let Some(place) = self.named()? {
+            return Ok(place);
         }
-        if let Some(directory) = &self.data_dir {
-            return Ok(Place::DataDir(directory.clone()));
+        Ok(match dev_profile()? {
+            Some(profile) => Place::Url(profile.url, Key::new(profile.key, PROFILE_PATH)),
+            None => Place::DataDir(DATA_DIR.into()),
+        })
+    }
+
+    /// The server that flags or, after them, the environment name. A key without a server is a
+    /// mistake: nobody shall act as the operator who meant to act with that key.
+    pub fn named(&self) -> Result<Option<Place>, Failure> {
+        let flag = self
+            .key
+            .clone()
+            .map(|key| Key::new(Secret::new(key), "--key"));
+        let variable =
+            || environment("GRANTRY_KEY").map(|key| Key::new(Secret::new(key), "GRANTRY_KEY"));
+        if let Some(url) = &self.url {
+            return with_key(url.clone(), flag.or_else(variable)).map(Some);
         }
-        let (url, key) = (env_url("GRANTRY_URL")?, environment("GRANTRY_KEY"));
+        if flag.is_none()
+            && let Some(directory) = &self.data_dir
+        {
+            return Ok(Some(Place::DataDir(directory.clone())));
+        }
+        let (url, key) = (env_url("GRANTRY_URL")?, flag.or_else(variable));
         match (url, key, environment("GRANTRY_DATA_DIR")) {
-            // A URL without a key may be there for others: SDKs that are pointed at this server.
-            (Some(_), None, Some(directory)) | (None, _, Some(directory)) => {
-                return Ok(Place::DataDir(directory.into()));
+            (None, Some(key), _) => {
+                let message = format!("{} is given, and no server that it is for", key.from);
+                Err(Failure::usage(message).hint("Set GRANTRY_URL, or give --url."))
             }
-            (Some(url), key, _) => return with_key(Some(url), key),
-            (None, _, None) => {}
+            // A URL without a key may be there for others: SDKs that are pointed at this server.
+            (_, None, Some(directory)) => Ok(Some(Place::DataDir(directory.into()))),
+            (Some(url), key, _) => with_key(url, key).map(Some),
+            (None, None, None) => Ok(None),
         }
-        if let Some(profile) = Profile::read(&Path::new(DEV_DIR).join(PROFILE))? {
-            return Ok(Place::Url(profile.url, profile.key));
-        }
-        Ok(Place::DataDir(DATA_DIR.into()))
     }
 
     /// The team that is named, or that the profile of `grantry dev` names for its own server.
@@ -139,10 +171,11 @@ impl Flags {
         if let Some(team) = self.team.clone().or_else(|| environment("GRANTRY_TEAM")) {
             return Ok(Some(team));
         }
-        let profile = Profile::read(&Path::new(DEV_DIR).join(PROFILE))?;
-        Ok(profile
-            .filter(|profile| matches!(place, Place::Url(url, _) if *url == profile.url))
-            .and_then(|profile| profile.team))
+        let Place::Url(url, _) = place else {
+            return Ok(None);
+        };
+        let profile = dev_profile()?.filter(|profile| profile.url == *url);
+        Ok(profile.and_then(|profile| profile.team))
     }
 
     /// A client of the server that [`Flags::find`] finds. There must be one.
@@ -172,22 +205,28 @@ fn env_url(name: &str) -> Result<Option<Url>, Failure> {
     environment(name).map(parse).transpose()
 }
 
-fn with_key(url: Option<Url>, key: Option<String>) -> Result<Place, Failure> {
-    match (url, key) {
-        (Some(url), Some(key)) => Ok(Place::Url(url, Secret::new(key))),
-        (Some(url), None) => {
+fn with_key(url: Url, key: Option<Key>) -> Result<Place, Failure> {
+    match key {
+        Some(key) => Ok(Place::Url(url, key)),
+        None => {
             Err(Failure::usage(format!("no key for {url}")).hint("Set GRANTRY_KEY, or give --key."))
         }
-        (None, _) => {
-            Err(Failure::usage("a key is given, and no server")
-                .hint("Set GRANTRY_URL, or give --url."))
-        }
+    }
+}
+
+/// The profile of the `grantry dev` that runs in this folder. One that has ended must not draw the
+/// commands to it.
+fn dev_profile() -> Result<Option<Profile>, Failure> {
+    if control::answers(&Path::new(DEV_DIR).join(CONTROL_SOCKET)) {
+        Profile::read(Path::new(PROFILE_PATH))
+    } else {
+        Ok(None)
     }
 }
 
 impl Client {
     /// The server at `url`.
-    pub fn at_url(url: &Url, key: Secret, team: Option<String>) -> Result<Self, Failure> {
+    pub fn at_url(url: &Url, key: Key, team: Option<String>) -> Result<Self, Failure> {
         let local = Local::http(url, None).map_err(|error| Failure::usage(chain(&error)))?;
         Ok(Self {
             transport: Transport::Wire {
@@ -257,7 +296,7 @@ impl Client {
         let reply = match &self.transport {
             Transport::Wire { local, .. } => {
                 let sent = local
-                    .send_content(method, &path, self.key.as_ref(), body)
+                    .send_content(method, &path, self.key.as_ref().map(|key| &key.text), body)
                     .await;
                 sent.map_err(|error| {
                     let failure = Failure::new(Exit::NoServer, chain(&error));
@@ -270,7 +309,12 @@ impl Client {
             }
             Transport::Here(router) => oneshot(router.clone(), method, &path, body).await?,
         };
-        Ok(read(&reply))
+        Ok(read(&reply).map_err(|refusal| {
+            Box::new(Refusal {
+                key_from: self.key.as_ref().map(|key| key.from),
+                ..*refusal
+            })
+        }))
     }
 
     /// [`Client::call`] where a refusal is a failure.
@@ -354,12 +398,16 @@ impl Refusal {
         if self.errors.is_empty() && !self.code.is_empty() {
             words = format!("{words} ({})", self.code);
         }
-        let failure = Failure::new(Exit::Failed, words);
+        let failure = Failure::new(Exit::Failed, words.trim_end());
         match self.code.as_str() {
-            "unauthenticated" => failure.hint(
-                "Is GRANTRY_KEY a key of this server, not revoked, not expired? A server's or account's key\n\
-                 (and the control socket) needs --team as well.",
-            ),
+            "unauthenticated" => failure.hint(format!(
+                "Is the key of {} one of this server, not revoked, not expired? A server's or account's key\n\
+                 needs --team or GRANTRY_TEAM as well.",
+                self.key_from.unwrap_or("this command")
+            )),
+            "invalid" if self.errors.iter().any(|error| error.field == "team") => {
+                failure.hint("Give --team, or set GRANTRY_TEAM.")
+            }
             _ => failure,
         }
     }
@@ -398,6 +446,8 @@ mod tests {
         );
         assert_eq!(fields.message, "name: is missing\n       odd");
         assert!(refused(401, r#"{"code":"unauthenticated"}"#).hint.is_some());
+        let team = r#"{"code":"invalid","errors":[{"field":"team","message":"is required"}]}"#;
+        assert!(refused(400, team).hint.unwrap().contains("--team"));
         let foreign = refused(502, "<html>bad gateway</html>");
         assert_eq!(foreign.message, "the server answered with status 502");
     }

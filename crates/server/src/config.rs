@@ -19,6 +19,8 @@ mod file;
 
 /// Where a server listens and the command line looks for one, unless told otherwise.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8787);
+/// Clients connected at once unless told otherwise. Each is an open file, and a few KiB while it is idle.
+pub const CONNECTIONS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// Where a server keeps its data unless told otherwise.
 pub const DATA_DIR: &str = "./grantry-data";
 
@@ -31,18 +33,32 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// An address from a flag.
+pub fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "an IP address and a port would be right, such as 127.0.0.1:8000")
+}
+
 /// Flags of a command that is a server. Each is a variable of the environment too.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Flags {
+    /// Where the data is kept [default: ./grantry-data]
+    #[arg(long, value_name = "DIR", env = "GRANTRY_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Everything else.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What a server is started with, beside its data directory.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Settings {
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE", env = "GRANTRY_CONFIG")]
     pub config: Option<PathBuf>,
     /// Address and port to listen at [default: 127.0.0.1:8787]
-    #[arg(long, value_name = "ADDRESS", env = "GRANTRY_LISTEN")]
+    #[arg(long, value_name = "ADDRESS", env = "GRANTRY_LISTEN", value_parser = address)]
     pub listen: Option<SocketAddr>,
-    /// Where the data is kept [default: ./grantry-data]
-    #[arg(long, value_name = "DIR", env = "GRANTRY_DATA_DIR")]
-    pub data_dir: Option<PathBuf>,
     /// PostgreSQL instead of the embedded database: postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(
         long,
@@ -74,6 +90,8 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// Where the master key comes from.
     pub master_key: MasterKeySource,
+    /// Clients connected at once; further ones wait.
+    pub connections_max: NonZeroUsize,
     /// The way out.
     pub egress: EgressConfig,
     /// Times of the refresh protocol.
@@ -108,7 +126,7 @@ impl Config {
     /// # Errors
     /// [`crate::failure::Exit::Usage`], naming the file and the key or the flag, and what would be right.
     pub fn load(flags: &Flags) -> Result<Self, Failure> {
-        let file = match &flags.config {
+        let file = match &flags.settings.config {
             None => File::default(),
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
@@ -125,8 +143,9 @@ impl Config {
     }
 
     fn merge(flags: &Flags, file: File, master_key: Option<Secret>) -> Result<Self, Failure> {
-        let master_key = master_key_source(flags, &file, master_key)?;
-        let database_url = flags.database_url.clone().or(file.database_url.clone());
+        let Flags { data_dir, settings } = flags;
+        let master_key = master_key_source(settings, &file, master_key)?;
+        let database_url = settings.database_url.clone().or(file.database_url.clone());
         if database_url.is_some() && matches!(master_key, MasterKeySource::Default) {
             return Err(Failure::new(
                 Exit::MasterKey,
@@ -137,8 +156,8 @@ impl Config {
                  --master-key-file, --master-key-fd or GRANTRY_MASTER_KEY to every node.",
             ));
         }
-        let public_url = flags.public_url.clone().or(file.public_url);
-        let listen = flags.listen.or(file.listen).unwrap_or(LISTEN);
+        let public_url = settings.public_url.clone().or(file.public_url);
+        let listen = settings.listen.or(file.listen).unwrap_or(LISTEN);
         match &public_url {
             Some(url) => check_public_url(url)?,
             None if listen.ip().is_loopback() => {}
@@ -151,14 +170,14 @@ impl Config {
         }
         Ok(Self {
             listen,
-            data_dir: flags
-                .data_dir
+            data_dir: data_dir
                 .clone()
                 .or(file.data_dir)
                 .unwrap_or_else(|| DATA_DIR.into()),
             database_url: database_url.map(Secret::new),
             public_url,
             master_key,
+            connections_max: file.connections_max.unwrap_or(CONNECTIONS_MAX),
             egress: EgressConfig {
                 allow: file.egress.allow,
                 extra_ca_file: file.egress.extra_ca_file,
@@ -179,7 +198,7 @@ impl Config {
 }
 
 fn master_key_source(
-    flags: &Flags,
+    flags: &Settings,
     file: &File,
     value: Option<Secret>,
 ) -> Result<MasterKeySource, Failure> {

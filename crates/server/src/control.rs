@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
@@ -43,6 +44,15 @@ impl Reach {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Whether a server listens at `socket`. The file of a killed one stays, and does not answer.
+pub fn answers(socket: &Path) -> bool {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks whether a server is there"
+    )]
+    Reach::of(socket).is_ok_and(|reach| UnixStream::connect(reach.path()).is_ok())
 }
 
 /// The socket while a server listens at it; its file goes with this value.
@@ -106,7 +116,9 @@ mod tests {
             let client = tokio::net::UnixStream::connect(reach.path());
             let (client, served) = tokio::join!(client, socket.listener.accept());
             assert!(client.is_ok() && served.is_ok());
+            assert!(answers(&path));
             drop(socket);
+            assert!(!answers(&path));
             assert!(!path.exists());
         }
     }

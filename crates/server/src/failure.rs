@@ -21,6 +21,10 @@ pub enum Exit {
     ConsentNeeded = 7,
     /// No server was found, or it does not answer.
     NoServer = 8,
+    /// `grantry run`: the command cannot be run (as shells say it).
+    NotRunnable = 126,
+    /// `grantry run`: there is no such command (as shells say it).
+    NoCommand = 127,
 }
 
 /// The table of exit codes, for `grantry --help`.
@@ -34,7 +38,9 @@ Exit codes:
   5  address to listen at is taken or forbidden
   6  another server holds the data directory
   7  no token: somebody has to connect first (URL on standard error)
-  8  no server found, or it does not answer";
+  8  no server found, or it does not answer
+  126  run: the command cannot be run
+  127  run: there is no such command";
 
 /// A failed command.
 #[derive(Debug)]
@@ -94,6 +100,8 @@ mod tests {
             Exit::Locked,
             Exit::ConsentNeeded,
             Exit::NoServer,
+            Exit::NotRunnable,
+            Exit::NoCommand,
         ] {
             let row = format!("\n  {}  ", exit as u8);
             assert!(EXIT_CODES.contains(&row), "{exit:?}");

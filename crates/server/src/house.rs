@@ -145,8 +145,9 @@ fn store_failure(error: &OpenError) -> Failure {
 
 fn keys_failure(error: &OpenKeysError) -> Failure {
     match error {
-        OpenKeysError::Key(wrong) => Failure::new(Exit::MasterKey, chain(wrong))
-            .hint("Start with the key that this data was made with: nothing has been changed."),
+        OpenKeysError::Key(wrong) => {
+            Failure::new(Exit::MasterKey, chain(wrong)).hint("Nothing has been changed.")
+        }
         OpenKeysError::Store(error) => Failure::new(Exit::Store, chain(error)),
     }
 }

@@ -2,17 +2,20 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use grantry_core::Clock as _;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit as Place, Semaphore};
 
 use crate::clock::SystemClock;
 use crate::control::ControlSocket;
@@ -21,6 +24,9 @@ use crate::port::holder_of;
 
 /// Time for the headers of a request, and between two requests of a connection (requirement 101).
 const HEADER_READ_MAX: Duration = Duration::from_secs(10);
+
+/// Bytes of a request's line and headers; more are answered with 431.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
 
 /// Pause after a failed accept (out of file descriptors, mostly), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -80,6 +86,8 @@ pub struct Doors {
     pub control: ControlSocket,
     /// Answers there.
     pub local: Router,
+    /// Clients of `tcp` at once. Further ones wait in the kernel's queue.
+    pub connections_max: NonZeroUsize,
 }
 
 impl Doors {
@@ -88,21 +96,24 @@ impl Doors {
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         allow_many_connections();
         let http = http();
+        let places = Arc::new(Semaphore::new(
+            self.connections_max.get().min(Semaphore::MAX_PERMITS),
+        ));
         let connections = GracefulShutdown::new();
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
                 () = &mut stop => break,
-                accepted = self.tcp.accept() => match accepted {
+                (accepted, place) = next(&self.tcp, &places) => match accepted {
                     Ok((stream, _)) => {
                         // An answer is one write; without this it may wait for an acknowledgement.
                         let _only_slower = stream.set_nodelay(true);
-                        attend(&http, &connections, stream, self.public.clone());
+                        attend(&http, &connections, stream, self.public.clone(), place);
                     }
                     Err(error) => pause(&error).await,
                 },
                 accepted = self.control.listener.accept() => match accepted {
-                    Ok((stream, _)) => attend(&http, &connections, stream, self.local.clone()),
+                    Ok((stream, _)) => attend(&http, &connections, stream, self.local.clone(), None),
                     Err(error) => pause(&error).await,
                 },
             }
@@ -113,28 +124,41 @@ impl Doors {
     }
 }
 
-fn http() -> auto::Builder<TokioExecutor> {
-    let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ_MAX);
-    http.http2().timer(TokioTimer::new());
+/// The next client, once there is a place for it. The place is free again when it is dropped.
+async fn next(
+    tcp: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (io::Result<(TcpStream, SocketAddr)>, Option<Place>) {
+    // The semaphore is never closed, and that is all that could fail.
+    let place = Arc::clone(places).acquire_owned().await.ok();
+    (tcp.accept().await, place)
+}
+
+/// HTTP/1.1 only: its time limit holds from the first byte on, silence included, and what HTTP/2 is
+/// good for (many requests on one connection across the internet) is the business of the proxy in front.
+fn http() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ_MAX)
+        .max_buf_size(HEADER_BYTES_MAX);
     http
 }
 
 fn attend(
-    http: &auto::Builder<TokioExecutor>,
+    http: &http1::Builder,
     connections: &GracefulShutdown,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
+    place: Option<Place>,
 ) {
     let service = TowerToHyperService::new(router);
     let connection = http.serve_connection(TokioIo::new(stream), service);
-    let connection = connections.watch(connection.into_owned());
+    let connection = connections.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection broke off");
         }
+        drop(place);
     });
 }
 
@@ -159,7 +183,6 @@ fn allow_many_connections() {
 mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
     use tokio::sync::oneshot;
 
     use super::*;
@@ -196,6 +219,7 @@ mod tests {
             public: Router::new().route("/", get(slow)),
             control,
             local: Router::new(),
+            connections_max: NonZeroUsize::MAX,
         };
         let (order, ordered) = oneshot::channel::<()>();
         let served = tokio::spawn(doors.serve(async { ordered.await.unwrap() }));
@@ -216,26 +240,64 @@ mod tests {
         served.await.unwrap();
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_trickles_its_headers_is_dropped() {
+    /// Serves for ever, so many clients at once.
+    async fn serving(connections_max: usize) -> (tempfile::TempDir, SocketAddr) {
         let tcp = tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = tcp.local_addr().unwrap();
-        let (_folder, control) = control();
+        let (folder, control) = control();
         let doors = Doors {
             tcp,
             public: Router::new(),
             control,
             local: Router::new(),
+            connections_max: connections_max.try_into().unwrap(),
         };
         tokio::spawn(doors.serve(std::future::pending()));
+        (folder, address)
+    }
+
+    /// All that the server says until it hangs up.
+    async fn told(client: &mut TcpStream) -> String {
+        let mut told = Vec::new();
+        // A reset is as good as an end.
+        let _read = client.read_to_end(&mut told).await;
+        String::from_utf8(told).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_silent_or_trickles_its_headers_is_dropped() {
+        let (_folder, address) = serving(1).await;
+        for begun in ["", "G", "GET / HTTP/1.1\r\nx: ", "PRI * HTTP/2.0\r\n\r\n"] {
+            let mut client = connect(address).await;
+            client.write_all(begun.as_bytes()).await.unwrap();
+            let told = told(&mut client).await;
+            assert!(told.is_empty() || told.starts_with("HTTP/1.1 4"), "{told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn headers_beyond_64_kib_are_refused() {
+        let (_folder, address) = serving(1).await;
         let mut client = connect(address).await;
-        client.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
-        let mut rest = Vec::new();
-        let read = client.read_to_end(&mut rest).await;
-        assert!(
-            read.is_err() || rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"),
-            "{rest:?}"
-        );
+        let long = format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(HEADER_BYTES_MAX));
+        client.write_all(long.as_bytes()).await.unwrap();
+        let told = told(&mut client).await;
+        assert!(told.starts_with("HTTP/1.1 431"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_all_places_are_taken_is_served_when_one_is_free() {
+        const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let (_folder, address) = serving(1).await;
+        let mut first = connect(address).await;
+        let mut second = connect(address).await;
+        second.write_all(ASK).await.unwrap();
+        let mut byte = [0];
+        let early = second.try_read(&mut byte);
+        assert!(early.is_err(), "{early:?}");
+        first.write_all(ASK).await.unwrap();
+        assert!(told(&mut first).await.starts_with("HTTP/1.1 404"));
+        assert!(told(&mut second).await.starts_with("HTTP/1.1 404"));
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write};
 use serde_json::Value;
 
 use crate::config::environment;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 
 /// How a result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +23,13 @@ impl Form {
     }
 }
 
-/// Prints `text` and a line break on standard output.
+/// Prints `text` and a line break on standard output. Ends the process where that fails: whoever reads
+/// the exit code must not take a lost result for a success.
 pub fn line(text: &str) {
-    write(io::stdout().lock(), &format!("{text}\n"));
+    if let Err(error) = write(io::stdout().lock(), &format!("{text}\n")) {
+        note(&format!("error: cannot write to standard output: {error}"));
+        std::process::exit(i32::from(Exit::Failed as u8));
+    }
 }
 
 /// Prints a JSON value, indented, on standard output.
@@ -35,7 +39,8 @@ pub fn json(value: &Value) {
 
 /// Prints `text` and a line break on standard error.
 pub fn note(text: &str) {
-    write(io::stderr().lock(), &format!("{text}\n"));
+    // There is nowhere left to say that this failed.
+    let _unheard = write(io::stderr().lock(), &format!("{text}\n"));
 }
 
 /// Prints a failed command's last words.
@@ -101,13 +106,14 @@ pub fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// A reader that went away (`| head`) is no failure of ours, and nothing else is left to tell.
-fn write(mut stream: impl Write, text: &str) {
+/// A reader that went away (`| head`) is no failure of ours; a result that could not be written is.
+fn write(mut stream: impl Write, text: &str) -> io::Result<()> {
     let written = stream
         .write_all(text.as_bytes())
         .and_then(|()| stream.flush());
-    if written.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
-        std::process::exit(0);
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        written => written,
     }
 }
 

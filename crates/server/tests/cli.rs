@@ -4,8 +4,8 @@
 #![cfg(test)]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -148,13 +148,25 @@ fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
             &["http://x"],
         ),
         ("serve --listen 0.0.0.0:0", &["public_url", "--public-url"]),
-        ("serve --database-url postgres://x", &["next version"]),
+        ("serve --listen localhost:8000", &["127.0.0.1:8000"]),
+        ("sandbox --listen localhost:8000", &["127.0.0.1:8000"]),
+        ("token a --key bogus", &["--key", "--url"]),
+        ("token a --key bogus --data-dir data", &["--key", "--url"]),
         ("token a --user u --app", &["--app"]),
         ("token a --url http://127.0.0.1:1", &["GRANTRY_KEY"]),
         ("run a --as 1X -- true", &["letters"]),
     ] {
         place.run(line).assert(2, words);
     }
+    let key = ("GRANTRY_KEY", "bogus");
+    for variables in [&[key][..], &[key, ("GRANTRY_DATA_DIR", "data")]] {
+        place
+            .run_with(variables, "keys list")
+            .assert(2, &["GRANTRY_KEY", "GRANTRY_URL"]);
+    }
+    place
+        .run("serve --database-url postgres://x")
+        .assert(3, &["master key", "--master-key-file"]);
     let odd = [("GRANTRY_LOG", "=loud=")];
     place
         .run_with(&odd, "serve --listen 127.0.0.1:0")
@@ -254,7 +266,7 @@ fn data_is_never_opened_without_its_master_key() {
     )];
     place
         .run_with(&other, again)
-        .assert(3, &["sealed under master key", "nothing has been changed"]);
+        .assert(3, &["sealed under master key", "Nothing has been changed"]);
     place
         .run_with(&[("GRANTRY_MASTER_KEY", "short")], again)
         .assert(3, &["GRANTRY_MASTER_KEY"]);
@@ -320,7 +332,7 @@ fn a_file_is_applied_to_resting_data_through_the_socket_and_through_the_api() {
         .assert(0, &["1 of 1"]);
     place
         .run_with(&[data], "apply -f wrong.toml")
-        .assert(1, &["wrong.toml", "[[teams]] row 1", "nmae"]);
+        .assert(2, &["wrong.toml", "[[teams]] row 1", "nmae"]);
     place
         .run_with(&[data], "apply -f absent.toml")
         .assert(2, &["absent.toml"]);
@@ -413,6 +425,18 @@ fn rows_are_made_shown_and_removed_from_the_command_line() {
         .assert(1, &["unauthenticated"]);
 
     let (url, data) = (("GRANTRY_URL", server.url.as_str()), on[0]);
+    // Where there is one team, it is meant; else they are listed.
+    place
+        .run_with(&on[..1], "connectors list")
+        .assert(0, &["scl_demo"]);
+    place.write(
+        "more.toml",
+        "[[teams]]\nid = 'team_2'\naccount = 'acc_demo'\nslug = 'second'\nname = 'Second'",
+    );
+    place.run_with(&on, "apply -f more.toml").assert(0, &[]);
+    place
+        .run_with(&on[..1], "connectors list")
+        .assert(1, &["demo, second", "--team", "GRANTRY_TEAM"]);
     place
         .run_with(&[url], "keys list")
         .assert(2, &["GRANTRY_KEY"]);
@@ -445,10 +469,125 @@ fn rows_are_made_shown_and_removed_from_the_command_line() {
 }
 
 #[test]
+fn resting_data_is_changed_with_the_key_that_its_server_is_started_with() {
+    let place = Place::new();
+    place.write("team.toml", &team());
+    place.write("other.key", "TfMubj4yLhuT1vtK8JaYwwGGBqknPt7gx98tv/Q9nDg=");
+    let key = place.path("other.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    place.write(
+        "grantry.toml",
+        "data_dir = 'data'\nmaster_key_file = 'other.key'",
+    );
+    let serve = "serve --listen 127.0.0.1:0 --config grantry.toml";
+    let server = Server::start(place.command(serve));
+    assert_eq!(server.stop(), Some(0));
+    place
+        .run("apply -f team.toml --data-dir data")
+        .assert(3, &["master.key is missing"]);
+    let wrong = [(
+        "GRANTRY_MASTER_KEY",
+        "FS+b/VhLEI6wcUQ26v3Jk8iW1p5DTmz7hXg0sOaAyNE=",
+    )];
+    let refused = place.run_with(&wrong, "apply -f team.toml --data-dir data");
+    refused.assert(3, &["Nothing has been changed"]);
+    assert_eq!(refused.stderr.matches("it was made with").count(), 1);
+    for line in [
+        "apply -f team.toml --config grantry.toml",
+        "apply -f team.toml --data-dir data --master-key-file other.key",
+    ] {
+        place.run(line).assert(0, &["of 5 declared rows"]);
+    }
+    let variable = [
+        ("GRANTRY_DATA_DIR", "data"),
+        ("GRANTRY_MASTER_KEY_FILE", "other.key"),
+    ];
+    place
+        .run_with(&variable, "apply -f team.toml")
+        .assert(0, &["0 of 5 declared rows"]);
+}
+
+#[test]
+fn the_example_of_the_apply_file_can_be_applied() {
+    let place = Place::new();
+    used(&place);
+    place.write(
+        "example.toml",
+        include_str!("../../../docs/apply-example.toml"),
+    );
+    place
+        .run("apply -f example.toml --dry-run --data-dir data")
+        .assert(0, &["would change"]);
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    let place = Place::new();
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let ended = place.command("completions bash").stdout(full).output();
+    let ended = Ended::of(ended.unwrap());
+    ended.assert(1, &["standard output"]);
+}
+
+#[test]
+fn a_command_that_cannot_be_run_ends_as_in_a_shell() {
+    let place = Place::new();
+    place.write("team.toml", &team());
+    place.write(
+        "grant.toml",
+        "[[connections]]\nteam = 'team_demo'\nconnector = 'scl_demo'\nenvironment = 'production'\n\
+         subject = { type = 'user', id = 'u1' }\naccess_token = 'at_1'\nexpires_in = 3600",
+    );
+    place.write("plain", "no program");
+    let server = serve(&place);
+    let data = [("GRANTRY_DATA_DIR", "data")];
+    for file in ["team.toml", "grant.toml"] {
+        place
+            .run_with(&data, &format!("apply -f {file}"))
+            .assert(0, &[]);
+    }
+    for (command, code) in [("absent", 127), ("./plain", 126), ("true", 0)] {
+        let line = format!("run sandbox/demo --user u1 --as T -- {command}");
+        let mut run = place.command(&line);
+        run.envs(data).env("PATH", "/usr/bin:/bin");
+        Ended::of(run.output().unwrap()).assert(code, &[]);
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_second_interrupt_ends_a_server_that_waits_for_its_requests() {
+    let place = Place::new();
+    let mut server = serve(&place);
+    let address = server.url.trim_start_matches("http://");
+    #[expect(clippy::disallowed_methods, reason = "the test is the client")]
+    let mut slow = TcpStream::connect(address).unwrap();
+    // A body that never comes; the server says so once it waits for it.
+    slow.write_all(
+        b"POST /authorize/sca_1 HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n",
+    )
+    .unwrap();
+    slow.read_exact(&mut [0; 12]).unwrap();
+    let pid = Pid::from_child(&server.child);
+    let ended = loop {
+        kill_process(pid, Signal::INT).unwrap();
+        std::thread::yield_now();
+        if let Some(ended) = server.child.try_wait().unwrap() {
+            break ended;
+        }
+    };
+    assert_eq!(ended.code(), Some(130));
+}
+
+#[test]
 fn dev_shows_a_token_every_time_and_its_commands_work() {
     let place = Place::new();
     let first = place.run("dev --once");
-    first.assert(0, &["Her access token", "token sandbox/demo --user alice"]);
+    first.assert(0, &["Her access token", "dev` keeps it running"]);
+    assert!(!first.stdout.contains("--user alice"), "{}", first.stdout);
     assert_eq!(mode(&place.path("grantry-dev/profile.toml")), 0o600);
     assert_eq!(
         fs::read_to_string(place.path("grantry-dev/.gitignore")).unwrap(),
@@ -463,9 +602,14 @@ fn dev_shows_a_token_every_time_and_its_commands_work() {
             .map(str::to_owned)
     };
     assert_eq!(key(&profile), key(&again));
+    // What has ended does not draw the commands to it.
     place
         .run("token sandbox/demo --user alice")
-        .assert(8, &["grantry dev"]);
+        .assert(8, &["no server runs on ./grantry-data", "grantry dev"]);
+    place.write("team.toml", &team());
+    let server = Server::start(place.command("serve --listen 127.0.0.1:0"));
+    place.run("apply -f team.toml").assert(0, &["5 of 5"]);
+    assert_eq!(server.stop(), Some(0));
 }
 
 #[test]
@@ -479,6 +623,8 @@ fn what_needs_no_server_needs_none() {
     place
         .run("openapi")
         .assert(0, &["/v1/connect/connectors", "http://127.0.0.1:8787"]);
+    place.run("sandbox --help").assert(0, &["demo-secret"]);
+    place.run("apply --help").assert(0, &["Server:"]);
     place
         .run("sandbox --list-faults")
         .assert(0, &["FAULT", "lost"]);

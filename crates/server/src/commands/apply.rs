@@ -30,33 +30,47 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     server: client::Flags,
+    /// How the server is configured, where none runs and the data is changed by this command.
+    #[command(flatten, next_help_heading = "The data, where no server runs")]
+    settings: config::Settings,
 }
 
 /// Applies the file through the server that holds the data, or to the data itself.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let (name, text) = read(&args.file)?;
     let text = resolve_env(&name, &text, &environment).map_err(|problems| refused(&problems))?;
-    let report = match args.server.find()? {
-        Place::Url(url, key) => {
+    // A configuration file may say where the data is.
+    let place = match &args.settings.config {
+        Some(_) => args.server.named()?,
+        None => Some(args.server.find()?),
+    };
+    let data_dir = match place {
+        Some(Place::Url(url, key)) => {
             let client = Client::at_url(&url, key, None)?;
-            apply(&client, &name, text, args.dry_run).await?
+            let report = apply(&client, &name, text, args.dry_run).await?;
+            print(&report, args.dry_run, Form::json_if(args.json));
+            return Ok(());
         }
-        Place::DataDir(directory) => match Client::at_socket(&directory, None)? {
-            Some(client) => apply(&client, &name, text, args.dry_run).await?,
-            None => {
-                let flags = config::Flags {
-                    data_dir: Some(directory),
-                    ..config::Flags::default()
-                };
-                apply_here(&flags, &name, text, args.dry_run).await?
-            }
-        },
+        Some(Place::DataDir(directory)) => Some(directory),
+        None => None,
+    };
+    let flags = config::Flags {
+        data_dir,
+        settings: args.settings,
+    };
+    let config = Config::load(&flags)?;
+    let report = match Client::at_socket(&config.data_dir, None)? {
+        Some(client) => apply(&client, &name, text, args.dry_run).await?,
+        None => apply_here(&config, &name, text, args.dry_run).await?,
     };
     print(&report, args.dry_run, Form::json_if(args.json));
     Ok(())
 }
 
 /// Applies `text` of the file `name` through `client`; the server's report.
+///
+/// # Errors
+/// [`Exit::Usage`] when the file is wrong, and those of [`Client::demand`].
 pub async fn apply(
     client: &Client,
     name: &str,
@@ -65,22 +79,31 @@ pub async fn apply(
 ) -> Result<Value, Failure> {
     let dry_run = if dry_run { "true" } else { "false" };
     let query = [("file", name), ("dry_run", dry_run)];
-    client
-        .demand(Method::Post, "/apply", &query, Content::Toml(text))
-        .await
+    let answer = client.call(Method::Post, "/apply", &query, Content::Toml(text));
+    answer.await?.map_err(|refusal| {
+        let wrong_file = !refusal.errors.is_empty();
+        let failure = refusal.failure();
+        if wrong_file {
+            Failure {
+                exit: Exit::Usage,
+                ..failure
+            }
+        } else {
+            failure
+        }
+    })
 }
 
 /// Applies to a data directory that no server holds.
 async fn apply_here(
-    flags: &config::Flags,
+    config: &Config,
     name: &str,
     text: String,
     dry_run: bool,
 ) -> Result<Value, Failure> {
     telemetry::start("warn")?;
     harden::this_process()?;
-    let config = Config::load(flags)?;
-    if !config.data_dir.exists() {
+    if config.database_url.is_none() && !config.data_dir.exists() {
         let message = format!("there is no data in {}", config.data_dir.display());
         return Err(Failure::new(Exit::NoServer, message).hint(
             "`grantry serve` makes a data directory; --data-dir, or GRANTRY_URL and GRANTRY_KEY name another place.",
@@ -88,7 +111,7 @@ async fn apply_here(
     }
     let directory = DataDir::open(&config.data_dir)?;
     let url = config.public_url(config.listen)?;
-    let house = house::open(&config, directory, url, OnNew::Refuse).await?;
+    let house = house::open(config, directory, url, OnNew::Refuse).await?;
     let router = grantry_api::router(App {
         engine: house.engine.clone(),
         local: true,

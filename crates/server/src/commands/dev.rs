@@ -1,7 +1,7 @@
 //! `grantry dev`: everything on one machine, and a token on the screen.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use grantry_core::Secret;
 use grantry_engine::RefreshSettings;
@@ -11,8 +11,8 @@ use url::Url;
 use super::serve::{Server, asked_to_stop};
 use super::token::{Ask, connect_url, text_of, token};
 use super::{apply, sandbox};
-use crate::client::{Client, DEV_DIR, PROFILE};
-use crate::config::{Config, EgressConfig, LISTEN, MasterKeySource, Profile};
+use crate::client::{Client, DEV_DIR, Key, PROFILE_PATH};
+use crate::config::{CONNECTIONS_MAX, Config, EgressConfig, LISTEN, MasterKeySource, Profile};
 use crate::data_dir::{DataDir, write_private};
 use crate::failure::{Exit, Failure};
 use crate::visitor::Visitor;
@@ -60,9 +60,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 
     let shown = async {
         declare(&issuer).await?;
+        let key = Key::new(key, PROFILE_PATH);
         let client = Client::at_url(&url, key, Some(TEAM.to_owned()))?;
         let token = first_token(&client, &issuer).await?;
-        out::line(&welcome(&url, &issuer, &token));
+        out::line(&welcome(&url, &issuer, &token, args.once));
         Ok(())
     };
     let shown: Result<(), Failure> = shown.await;
@@ -97,6 +98,7 @@ fn config(tcp: &tokio::net::TcpListener) -> Result<Config, Failure> {
         data_dir: DEV_DIR.into(),
         public_url: None,
         master_key: MasterKeySource::Default,
+        connections_max: CONNECTIONS_MAX,
         egress: EgressConfig {
             allow: vec!["127.0.0.0/8".to_owned()],
             extra_ca_file: None,
@@ -125,9 +127,9 @@ fn keep_out_of_git(directory: &Path) -> Result<(), Failure> {
 /// The key of the profile, which is written (anew) with the address of `server`. A key that this
 /// data knows is kept, so that starts leave no trail of keys.
 async fn profile_key(server: &Server) -> Result<Secret, Failure> {
-    let path = profile_path();
+    let path = Path::new(PROFILE_PATH);
     let engine = &server.house().engine;
-    let known = match Profile::read(&path) {
+    let known = match Profile::read(path) {
         Ok(Some(profile)) if engine.principal(profile.key.expose()).await.is_ok() => {
             Some(profile.key)
         }
@@ -146,7 +148,7 @@ async fn profile_key(server: &Server) -> Result<Secret, Failure> {
         key: key.clone(),
         team: Some(TEAM.to_owned()),
     };
-    let written = write_private(&path, &profile.to_toml()?);
+    let written = write_private(path, &profile.to_toml()?);
     written.map_err(|error| {
         Failure::new(
             Exit::Store,
@@ -154,10 +156,6 @@ async fn profile_key(server: &Server) -> Result<Secret, Failure> {
         )
     })?;
     Ok(key)
-}
-
-fn profile_path() -> PathBuf {
-    Path::new(DEV_DIR).join(PROFILE)
 }
 
 /// Makes the demo team exist, as an operator would: through the control socket.
@@ -201,19 +199,20 @@ async fn first_token(client: &Client, issuer: &str) -> Result<Secret, Failure> {
     text_of(&token(client, &ask).await?)
 }
 
-fn welcome(url: &Url, issuer: &str, token: &Secret) -> String {
+fn welcome(url: &Url, issuer: &str, token: &Secret, once: bool) -> String {
     let program = program();
     let server = url.as_str().trim_end_matches('/');
-    let heading = out::bold("Grantry runs.");
+    let heading = out::bold(if once {
+        "Grantry ran."
+    } else {
+        "Grantry runs."
+    });
     let token = out::bold(token.expose());
-    format!(
-        "{heading} Server {server}, sandbox provider {issuer}, data in {DEV_DIR}.
-
-{USER} has just connected her sandbox account through the OAuth code flow. Her access token:
-
-  {token}
-
-Try next, in another terminal, in this folder:
+    let next = if once {
+        format!("It worked. `{program} dev` keeps it running and prints commands to try.")
+    } else {
+        format!(
+            "Try next, in another terminal, in this folder:
 
   {program} token {CONNECTOR} --user {USER}
   {program} run {CONNECTOR} --user {USER} --as TOKEN -- sh -c 'curl -s -H \"Authorization: Bearer $TOKEN\" {issuer}/api/me'
@@ -222,6 +221,16 @@ Try next, in another terminal, in this folder:
 
 Ask for somebody else's token (--user bob), and the answer is the link that bob opens to connect.
 "
+        )
+    };
+    format!(
+        "{heading} Server {server}, sandbox provider {issuer}, data in {DEV_DIR}.
+
+{USER} has just connected her sandbox account through the OAuth code flow. Her access token:
+
+  {token}
+
+{next}"
     )
 }
 

@@ -1,6 +1,7 @@
 //! `grantry run`.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -36,7 +37,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         .env_remove("GRANTRY_KEY")
         .exec();
     let message = format!("cannot run {}: {error}", program.to_string_lossy());
-    Err(Failure::new(Exit::Failed, message))
+    let exit = match error.kind() {
+        ErrorKind::NotFound => Exit::NoCommand,
+        _ => Exit::NotRunnable,
+    };
+    Err(Failure::new(exit, message))
 }
 
 fn variable(name: &str) -> Result<String, &'static str> {

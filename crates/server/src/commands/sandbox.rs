@@ -10,15 +10,19 @@ use serde_json::json;
 
 use super::serve::asked_to_stop;
 use crate::clock::SystemClock;
+use crate::config::address;
 use crate::failure::{Exit, Failure};
 use crate::out::{self, Form};
 use crate::{listen, telemetry};
 
 /// Run the sandbox OAuth provider alone.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Its one client has the id demo and the secret demo-secret, and may use /callback on any loopback port."
+)]
 pub struct Args {
     /// Address and port to listen at
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8789")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8789", value_parser = address)]
     listen: SocketAddr,
     /// Answer every authorization request at once, as if the user had agreed
     #[arg(long)]
@@ -45,9 +49,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
     telemetry::start("info")?;
     let listener = listen::tcp(args.listen).await?;
-    let address = listener.local_addr();
-    let address = address.map_err(|error| Failure::new(Exit::Address, error))?;
-    let sandbox = provider(address, |config| Config {
+    let bound = listener.local_addr();
+    let bound = bound.map_err(|error| Failure::new(Exit::Address, error))?;
+    let sandbox = provider(bound, |config| Config {
         auto_consent: args.auto_consent,
         access_ttl: Duration::from_secs(args.access_ttl),
         grace: Duration::from_secs(args.grace),
@@ -55,7 +59,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     });
     tracing::info!(
         issuer = sandbox.issuer(),
-        client = "demo",
+        client_id = "demo",
+        client_secret = "demo-secret",
         "the sandbox provider listens"
     );
     let stop = asked_to_stop()?;

@@ -1,6 +1,7 @@
 //! `grantry serve`.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use grantry_api::App;
@@ -21,6 +22,9 @@ use crate::{harden, out, telemetry};
 
 /// Time for what has begun: a token request may wait for its provider twice (requirement 100).
 const STOP_MAX: Duration = Duration::from_secs(29);
+
+/// What shells say of a command that SIGINT ended.
+const INTERRUPTED: i32 = 130;
 
 /// Run the server.
 #[derive(clap::Args)]
@@ -49,6 +53,7 @@ pub struct Server {
     control: ControlSocket,
     address: SocketAddr,
     url: Url,
+    connections_max: NonZeroUsize,
 }
 
 impl Server {
@@ -78,6 +83,7 @@ impl Server {
             control,
             address,
             url,
+            connections_max: config.connections_max,
         })
     }
 
@@ -145,6 +151,7 @@ impl Server {
             public: grantry_api::router(app(false)),
             control: self.control,
             local: grantry_api::router(app(true)),
+            connections_max: self.connections_max,
         };
         let (ordered, stopping) = tokio::sync::oneshot::channel();
         let stop = async {
@@ -170,7 +177,8 @@ impl Server {
     }
 }
 
-/// Completes with the first SIGTERM or SIGINT.
+/// Completes with the first SIGTERM or SIGINT. Whoever presses Ctrl-C again does not want to wait: a
+/// SIGINT after that ends the process at once.
 pub fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
     let watch = |kind| {
         signal(kind)
@@ -183,5 +191,9 @@ pub fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        tokio::spawn(async move {
+            interrupt.recv().await;
+            std::process::exit(INTERRUPTED);
+        });
     })
 }

@@ -23,6 +23,7 @@ pub struct File {
     pub database_url: Option<String>,
     pub master_key_file: Option<PathBuf>,
     pub master_key_fd: Option<u32>,
+    pub connections_max: Option<NonZeroUsize>,
     pub egress: Egress,
     pub refresh: Refresh,
 }
@@ -62,6 +63,7 @@ const KEYS: [(&str, &[&str]); 3] = [
             "database_url",
             "master_key_file",
             "master_key_fd",
+            "connections_max",
             "egress",
             "refresh",
         ],
@@ -73,7 +75,10 @@ const KEYS: [(&str, &[&str]); 3] = [
 impl File {
     /// Reads `text` of the file `name`.
     pub fn parse(name: &str, text: &str) -> Result<Self, Failure> {
-        let wrong = |error: toml::de::Error| Failure::usage(format!("{name}: {error}"));
+        let wrong = |error: toml::de::Error| {
+            // The parser ends its words with an empty line.
+            Failure::usage(format!("{name}: {error}").trim_end())
+        };
         let table: toml::Table = toml::from_str(text).map_err(wrong)?;
         for (section, known) in KEYS {
             let found = match section {
@@ -199,6 +204,7 @@ public_url = "https://file.example"
 database_url = "postgres://file"
 master_key_file = "file.key"
 master_key_fd = 3
+connections_max = 9
 [egress]
 allow = ["127.0.0.0/8"]
 extra_ca_file = "ca.pem"
@@ -229,7 +235,7 @@ mod tests {
             assert_eq!(found, listed, "{section}");
             listed.len()
         });
-        assert_eq!(listed.sum::<usize>(), 15);
+        assert_eq!(listed.sum::<usize>(), 16);
         assert!(File::parse("sample", SAMPLE).is_ok());
     }
 
@@ -291,6 +297,7 @@ mod tests {
             ("listen = ", &["line 1"]),
         ] {
             let failure = File::parse("grantry.toml", text).err().unwrap();
+            assert_eq!(failure.message.trim_end(), failure.message);
             for word in words {
                 assert!(
                     failure.message.contains(word),

@@ -20,11 +20,13 @@ fn merged(flags: &Flags, file: File) -> Config {
 #[test]
 fn a_flag_beats_the_file_and_the_file_beats_the_default() {
     let flags = Flags {
-        listen: Some("127.0.0.1:2".parse().unwrap()),
         data_dir: Some("from-flag".into()),
-        public_url: Some("https://flag.example".parse().unwrap()),
-        master_key_file: Some("flag.key".into()),
-        ..Flags::default()
+        settings: Settings {
+            listen: Some("127.0.0.1:2".parse().unwrap()),
+            public_url: Some("https://flag.example".parse().unwrap()),
+            master_key_file: Some("flag.key".into()),
+            ..Settings::default()
+        },
     };
     let shown = |config: &Config| {
         let key = match &config.master_key {
@@ -63,11 +65,13 @@ fn a_flag_beats_the_file_and_the_file_beats_the_default() {
 fn the_sections_reach_their_users() {
     let config = merged(&Flags::default(), file());
     assert_eq!(config.egress.allow, ["127.0.0.0/8"]);
+    assert_eq!(config.connections_max.get(), 9);
     assert_eq!(config.egress.per_host_max.unwrap().get(), 8);
     assert_eq!(config.refresh.lease, Duration::from_secs(40));
     assert_eq!(config.refresh.spacing, Duration::from_secs(60));
     assert_eq!(config.refresh.keep_alive, None);
     let default = merged(&Flags::default(), File::default());
+    assert_eq!(default.connections_max, CONNECTIONS_MAX);
     assert_eq!(
         default.refresh.keep_alive,
         RefreshSettings::default().keep_alive
@@ -76,16 +80,12 @@ fn the_sections_reach_their_users() {
 
 #[test]
 fn what_cannot_work_is_refused_with_what_would() {
-    let flags = |change: fn(&mut Flags)| {
+    let flags = |change: fn(&mut Settings)| {
         let mut flags = Flags::default();
-        change(&mut flags);
+        change(&mut flags.settings);
         flags
     };
     for (flags, word) in [
-        (
-            flags(|f| f.database_url = Some("postgres://x".to_owned())),
-            "a master key has to be given",
-        ),
         (
             flags(|f| f.listen = "0.0.0.0:80".parse().ok()),
             "public_url is missing",
@@ -125,15 +125,35 @@ fn what_cannot_work_is_refused_with_what_would() {
         "http://[::1]:1",
         "https://a.example/sub",
     ] {
+        let flags = flags(|_| ());
         let flags = Flags {
-            public_url: url.parse().ok(),
-            ..Flags::default()
+            settings: Settings {
+                public_url: url.parse().ok(),
+                ..flags.settings
+            },
+            ..flags
         };
         assert!(
             Config::merge(&flags, File::default(), None).is_ok(),
             "{url}"
         );
     }
+}
+
+#[test]
+fn a_database_of_several_nodes_asks_for_a_master_key_that_they_share() {
+    let mut flags = Flags::default();
+    flags.settings.database_url = Some("postgres://x".to_owned());
+    let failure = Config::merge(&flags, File::default(), None).err().unwrap();
+    assert_eq!(failure.exit, Exit::MasterKey);
+    assert!(
+        failure.message.contains("a master key has to be given"),
+        "{}",
+        failure.message
+    );
+    assert!(failure.hint.is_some());
+    let given = Some(Secret::new("key"));
+    assert!(Config::merge(&flags, File::default(), given).is_ok());
 }
 
 #[test]
