@@ -467,3 +467,43 @@ async fn a_clock_step_refreshes_nothing_that_lives_and_revives_nothing_that_does
     assert!(world.token_text("u1").await.is_ok());
     assert_eq!(world.presentations().len(), 1);
 }
+
+/// A process died after it committed its attempt. While the old token lives nothing is presented at
+/// once; where reuse kills, not before it is dead.
+#[tokio::test]
+async fn what_a_dead_process_may_have_sent_is_not_sent_again_at_once() {
+    for (service, while_it_lives) in [("sandbox", 1), ("airtable", 0)] {
+        let world = World::with(Setup {
+            service,
+            ..Setup::default()
+        })
+        .await;
+        world.connect("u1").await;
+        let live = world.live("u1").await.unwrap();
+        let set = &live.sets[0];
+        world.clock.advance(ACCESS_TTL - 5 * MINUTE);
+        let lease = Duration::from_secs(30);
+        let begun = world
+            .store
+            .begin_attempt(&set.team, &set.id, "dead", lease)
+            .await;
+        assert!(begun.is_ok());
+        world.pass(lease).await;
+
+        let caller = world.server().await;
+        let early = async || {
+            let mut ask = token_of("u1");
+            ask.validity_buffer = 10 * MINUTE;
+            let read = world.engine.token(&caller, CONNECTOR, ask);
+            world.run(read).await.is_ok()
+        };
+        assert!(early().await, "{service}");
+        assert_eq!(world.presentations().len(), 0, "{service}");
+        world.pass(MINUTE).await;
+        assert!(early().await, "{service}");
+        assert_eq!(world.presentations().len(), while_it_lives, "{service}");
+        world.pass(5 * MINUTE).await;
+        assert!(world.token_text("u1").await.is_ok(), "{service}");
+        assert_eq!(world.presentations().len(), 1, "{service}");
+    }
+}
