@@ -468,6 +468,31 @@ async fn a_clock_step_refreshes_nothing_that_lives_and_revives_nothing_that_does
     assert_eq!(world.presentations().len(), 1);
 }
 
+/// A new process finds a spooled pair, and a store that takes none yet: the token that was presented
+/// for the pair must not be presented again, whatever is read before the next replay.
+#[tokio::test]
+async fn a_spooled_pair_that_stays_spooled_after_a_restart_is_still_used() {
+    let world = worn_out(Setup::default()).await;
+    world.strike("late", Some(1));
+    let caller = world.server().await;
+    let read = world.engine.token(&caller, CONNECTOR, token_of("u1"));
+    let breaks = async {
+        world.clock.sleep(Duration::from_secs(1)).await;
+        world.watch.break_writes(Broken::Refused);
+    };
+    // What it needs of the store to start it has before the store breaks.
+    let next = world.another_node("node-1, later").await;
+    let (_, ()) = world.run(join(read, breaks)).await;
+
+    world.run(next.replay_spool()).await.unwrap();
+    assert_eq!(world.spool.len(), 1);
+    world.watch.break_writes(Broken::No);
+    assert!(world.token_from(&next, "u1").await.is_ok());
+    assert_eq!(world.spool.len(), 0);
+    assert!(world.place("u1").await.current);
+    assert_eq!(world.presentations().len(), 1);
+}
+
 /// A process died after it committed its attempt. While the old token lives nothing is presented at
 /// once; where reuse kills, not before it is dead.
 #[tokio::test]
