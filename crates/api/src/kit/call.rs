@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use axum::routing::{MethodRouter, on};
+use futures_util::StreamExt as _;
 use futures_util::future::{Either, select};
 use grantry_core::error::{self, Forbidden};
 use grantry_core::ids::TeamId;
@@ -278,6 +279,10 @@ pub async fn read(
     let declared = headers.get(header::CONTENT_LENGTH);
     let declared = declared.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|bytes| bytes > bytes_max) {
+        let late = engine.clock().sleep(BODY_TIME);
+        tokio::spawn(async move {
+            let _drained_or_late = select(pin!(drain(body)), late).await;
+        });
         return Err(too_large());
     }
     let further = Duration::from_secs((bytes_max.saturating_sub(BODY_BYTES_MAX) >> 20) as u64);
@@ -289,6 +294,20 @@ pub async fn read(
         Either::Left((Err(error), _)) if error.is::<LengthLimitError>() => Err(too_large()),
         Either::Left((Err(_), _)) => Err(malformed("HTTP", "it broke off")),
         Either::Right(_) => Err(malformed("HTTP", "it took too long to arrive")),
+    }
+}
+
+/// Takes in what a client goes on sending and throws it away, up to a point: a connection that is closed
+/// on unread bytes is reset, and the client may never see the answer that tells it why.
+async fn drain(body: Body) {
+    const DRAINED_MAX: usize = 16 * 1024 * 1024;
+    let mut frames = body.into_data_stream();
+    let mut drained = 0;
+    while let Some(Ok(frame)) = frames.next().await {
+        drained += frame.len();
+        if drained > DRAINED_MAX {
+            break;
+        }
     }
 }
 
