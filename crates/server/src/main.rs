@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// A request is some dozens of small allocations; the C library's allocator took a tenth of a read's time.
+/// A request is some dozens of small allocations; the C library's allocator showed in the profile of a read.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
