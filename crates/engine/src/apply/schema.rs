@@ -165,6 +165,7 @@ pub const SERVICES: &[Field] = &[
     optional("alternates", Shape::Free),
     optional("scope_separator", Shape::OneOf(&["space", "comma"])),
     optional("common_scopes", Shape::List(&NAME)),
+    optional("sample_scopes", Shape::List(&NAME)),
     optional("user_scope_param", NAME),
     optional("client_id_param", NAME),
     optional("pkce", Shape::OneOf(&["required", "supported", "unknown"])),

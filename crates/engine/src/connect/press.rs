@@ -1,5 +1,6 @@
 //! The button of the consent page.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grantry_core::ids::{AuthorizationId, ConnectionId};
@@ -18,6 +19,7 @@ use serde_json::{Map, Value};
 use super::identity::Account;
 use super::page::{ConsentResult, consent_scopes, is_open};
 use crate::Engine;
+use crate::catalogue::authorize_params;
 use crate::events::Draft;
 use crate::tokens::{NewPair, PAUSE, TRIES};
 
@@ -81,13 +83,15 @@ impl Engine {
         let scope = consent_scopes(&connector, row, &authorization.grant.scopes);
         let details = &authorization.grant.details;
         let details = (!details.is_empty()).then(|| Value::Array(details.clone()));
-        let mut extra = strings(
-            connector
-                .data
-                .get("authorizationUrlParams")
-                .and_then(Value::as_object),
-        );
-        extra.extend(strings(Some(&authorization.additional_params)));
+        // The service's own first; what stands later takes the place of what has the same name.
+        let configured = connector.data.get("authorizationUrlParams");
+        let extra = [
+            authorize_params(row),
+            configured.and_then(Value::as_object),
+            Some(&authorization.additional_params),
+        ];
+        let extra: BTreeMap<String, String> = extra.into_iter().flat_map(strings).collect();
+        let extra: Vec<(String, String)> = extra.into_iter().collect();
         let default_audience = connector
             .data
             .get("defaultAudience")

@@ -62,6 +62,8 @@ const fn required(name: &'static str, shape: Shape) -> Field {
 const OAUTH: &[Field] = &[
     field("serverUrl", Shape::Url),
     field("serverConfig", Shape::Free),
+    // What the catalogue's endpoints leave open: a shop's name, a tenant.
+    field("variables", Shape::TextMap(256)),
     required("clientId", Shape::Text(2048)),
     field("clientName", Shape::Text(256)),
     field("clientSecret", Shape::Secret(8192)),

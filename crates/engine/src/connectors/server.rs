@@ -12,7 +12,7 @@ use grantry_oauth::server::{Endpoint, Server};
 use grantry_vault::envelope::Place;
 use serde_json::{Map, Value};
 
-use crate::Engine;
+use crate::{Engine, catalogue};
 
 /// What an `oauth` connector's requests are made with.
 pub struct OauthClient {
@@ -103,27 +103,6 @@ pub fn config_problems(data: &Map<String, Value>) -> Option<Vec<Problem>> {
     }
 }
 
-/// The metadata members of a catalogue row.
-fn from_catalogue(service: &Service) -> Server {
-    let mut server = service.data.clone();
-    if let Some(scopes) = server.remove("common_scopes") {
-        server.insert("scopes_supported".to_owned(), scopes);
-    }
-    const MEMBERS: [&str; 9] = [
-        "issuer",
-        "authorization_endpoint",
-        "token_endpoint",
-        "revocation_endpoint",
-        "introspection_endpoint",
-        "userinfo_endpoint",
-        "registration_endpoint",
-        "jwks_uri",
-        "scopes_supported",
-    ];
-    server.retain(|name, _| MEMBERS.contains(&name.as_str()));
-    serde_json::from_value(Value::Object(server)).unwrap_or_default()
-}
-
 impl Engine {
     /// Checks that a new `oauth` connector leads to an authorization server: what `serverUrl` claims
     /// is fetched and must hold (requirement 4), and the endpoints that its grants need are known.
@@ -140,8 +119,7 @@ impl Engine {
                     }
                     Unresolved::Other(error) => error,
                 });
-        let (server, source) = resolved?;
-        let problems = missing_endpoints(connector, &server, source);
+        let problems = problems_of(connector, resolved?);
         if problems.is_empty() {
             Ok(())
         } else {
@@ -151,8 +129,8 @@ impl Engine {
 
     /// The server, client and quirks of an `oauth` connector, its secret opened.
     pub(crate) async fn oauth_client(&self, connector: &Connector) -> Result<OauthClient> {
-        let (server, _) = self.resolve_server(connector).await?;
-        self.oauth_client_of(connector, server).await
+        let resolved = self.resolve_server(connector).await?;
+        self.oauth_client_of(connector, resolved.server).await
     }
 
     /// The same with a server that was frozen earlier.
@@ -163,7 +141,7 @@ impl Engine {
     ) -> Result<OauthClient> {
         let text = |name: &str| connector.data.get(name).and_then(Value::as_str);
         let secret = self.connector_secret(connector, "clientSecret").await?;
-        let quirks = Quirks::of(&connector.service);
+        let quirks = self.quirks_of(connector).await?;
         let auth = match text("tokenEndpointAuthMethod").and_then(AuthMethod::parse) {
             Some(method) => method,
             None => AuthMethod::pick(&server, secret.is_some()),
@@ -173,6 +151,17 @@ impl Engine {
             server,
             client: Client { id, secret, auth },
             quirks,
+        })
+    }
+
+    /// The deviations of the connector's service that are known, under what its row says.
+    async fn quirks_of(&self, connector: &Connector) -> Result<Quirks> {
+        let known = Quirks::of(&connector.service);
+        let rows = self.catalogue().await?;
+        let separator = rows.of(connector).and_then(catalogue::scope_separator);
+        Ok(Quirks {
+            scope_separator: separator.unwrap_or(known.scope_separator),
+            ..known
         })
     }
 
@@ -197,10 +186,7 @@ impl Engine {
         serde_json::from_str(json.expose()).map_err(|_| Error::Internal)
     }
 
-    async fn resolve_server(
-        &self,
-        connector: &Connector,
-    ) -> Result<(Server, ServerSource), Unresolved> {
+    async fn resolve_server(&self, connector: &Connector) -> Result<Layered, Unresolved> {
         let catalogue = self.catalogue().await?;
         let row = catalogue.of(connector);
         let discovered = match connector.data.get("serverUrl").and_then(Value::as_str) {
@@ -214,17 +200,28 @@ impl Engine {
     }
 }
 
+/// What is known of a connector's server.
+struct Layered {
+    server: Server,
+    source: ServerSource,
+    /// What is wrong with `data.variables`.
+    problems: Vec<Problem>,
+}
+
 /// The server as the catalogue's row, discovery and the connector's own `serverConfig` describe it,
 /// each over the one before.
 fn layered(
     connector: &Connector,
     row: Option<&Service>,
     discovered: Option<&Server>,
-) -> Result<(Server, ServerSource)> {
-    let mut server = row.map(from_catalogue).unwrap_or_default();
-    let mut source = match row {
-        Some(_) => ServerSource::Catalogue,
-        None => ServerSource::Config,
+) -> Result<Layered> {
+    let given = connector.data.get("variables").and_then(Value::as_object);
+    let (mut server, mut source, mut problems) = match row {
+        Some(row) => {
+            let (server, problems) = catalogue::server(row, given);
+            (server, ServerSource::Catalogue, problems)
+        }
+        None => (Server::default(), ServerSource::Config, Vec::new()),
     };
     if let Some(discovered) = discovered {
         source = ServerSource::Discovery;
@@ -234,11 +231,45 @@ fn layered(
         let config: Server = serde_json::from_value(config.clone()).map_err(|_| Error::Internal)?;
         server = server.overridden_by(&config);
     }
-    Ok((server, source))
+    if row.is_none() && given.is_some() {
+        problems.push(Problem::new(
+            "data.variables",
+            "is not asked for: the service is not in the catalogue",
+        ));
+    }
+    Ok(Layered {
+        server,
+        source,
+        problems,
+    })
 }
 
-/// The endpoints that the connector's grants need and `server` lacks.
-fn missing_endpoints(connector: &Connector, server: &Server, source: ServerSource) -> Vec<Problem> {
+/// The endpoints that the connector's grants need and its server lacks, and the variables that are wrong.
+/// A variable that is only missing is no problem where nothing needs it.
+fn problems_of(connector: &Connector, layered: Layered) -> Vec<Problem> {
+    let Layered {
+        server,
+        source,
+        mut problems,
+    } = layered;
+    let user = user_enabled(&connector.data).then_some(Endpoint::Authorization);
+    let missing: Vec<Endpoint> = [Endpoint::Token]
+        .into_iter()
+        .chain(user)
+        .filter(|endpoint| server.url(*endpoint).is_err())
+        .collect();
+    let given = connector.data.get("variables").and_then(Value::as_object);
+    let is_given = |problem: &Problem| match problem.field.strip_prefix("data.variables.") {
+        Some(name) => given.is_some_and(|given| given.contains_key(name)),
+        None => true,
+    };
+    if missing.is_empty() {
+        problems.retain(is_given);
+        return problems;
+    }
+    if !problems.is_empty() {
+        return problems;
+    }
     let known = match source {
         ServerSource::Discovery => "the server's metadata has none",
         ServerSource::Catalogue => "the catalogue has none for this service",
@@ -246,18 +277,13 @@ fn missing_endpoints(connector: &Connector, server: &Server, source: ServerSourc
             "there is no serverUrl to discover it from, and the service is not in the catalogue"
         }
     };
-    let user = user_enabled(&connector.data).then_some(Endpoint::Authorization);
-    [Endpoint::Token]
-        .into_iter()
-        .chain(user)
-        .filter(|endpoint| server.url(*endpoint).is_err())
-        .map(|endpoint| {
-            Problem::new(
-                format!("data.serverConfig.{}", endpoint.as_str()),
-                format!("is required: {known}"),
-            )
-        })
-        .collect()
+    let missing = missing.into_iter().map(|endpoint| {
+        Problem::new(
+            format!("data.serverConfig.{}", endpoint.as_str()),
+            format!("is required: {known}"),
+        )
+    });
+    missing.collect()
 }
 
 /// What of [`Engine::check_server`] can be checked without asking anybody: nothing when the
@@ -266,8 +292,7 @@ pub fn offline_problems(connector: &Connector, row: Option<&Service>) -> Result<
     if connector.kind != ConnectorType::Oauth || connector.data.contains_key("serverUrl") {
         return Ok(Vec::new());
     }
-    let (server, source) = layered(connector, row, None)?;
-    Ok(missing_endpoints(connector, &server, source))
+    Ok(problems_of(connector, layered(connector, row, None)?))
 }
 
 /// Where a connector's secrets are sealed into.

@@ -13,6 +13,7 @@ mod app_tokens;
 mod apply;
 mod callback;
 mod canary;
+mod catalogue;
 mod chaos;
 mod faults;
 mod laws;

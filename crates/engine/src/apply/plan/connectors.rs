@@ -12,6 +12,7 @@ use super::{Change, Place, Planner, Step, Write, gather, server_in};
 use crate::NewConnector;
 use crate::apply::parse::Rows;
 use crate::apply::rows::{ConnectorRow, LinkRow};
+use crate::catalogue::row_of;
 use crate::connectors::{Checked, checked_environments, offline_problems};
 
 /// A declared connector that holds for itself.
@@ -82,11 +83,8 @@ impl Planner<'_> {
         let Some(checked) = self.accept(&place, "", checked)? else {
             return Ok(None);
         };
-        let service = self
-            .services
-            .iter()
-            .find(|service| service.id == checked.connector.service);
-        let missing = offline_problems(&checked.connector, service)?;
+        let service = row_of(&self.services, &checked.connector.service);
+        let missing = offline_problems(&checked.connector, service.as_ref())?;
         let missing = missing.into_iter();
         self.problems
             .extend(missing.map(|problem| place.problem(problem.field, problem.message)));

@@ -1,0 +1,78 @@
+//! The services that connectors stand for: the built-in rows, and a deployment's own laid over them.
+
+mod builtin;
+mod facts;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use grantry_core::Result;
+use grantry_core::nouns::{Connector, Service};
+
+use crate::Engine;
+
+pub use facts::{authorize_params, scope_separator, server};
+
+/// What is known of services, by id.
+pub struct Catalogue(HashMap<String, Service>);
+
+impl Catalogue {
+    /// The built-in rows under `overlays`: a field of an overlay takes the place of the built-in one.
+    fn of_overlays(overlays: Vec<Service>) -> Self {
+        let mut rows: HashMap<String, Service> = builtin::services()
+            .iter()
+            .map(|service| (service.id.clone(), service.clone()))
+            .collect();
+        for overlay in overlays {
+            match rows.get_mut(&overlay.id) {
+                Some(row) => row.data.extend(overlay.data),
+                None => {
+                    rows.insert(overlay.id.clone(), overlay);
+                }
+            }
+        }
+        Self(rows)
+    }
+
+    /// The row of a connector's service.
+    pub fn of(&self, connector: &Connector) -> Option<&Service> {
+        self.service(&connector.service)
+    }
+
+    /// One row.
+    pub fn service(&self, id: &str) -> Option<&Service> {
+        self.0.get(id)
+    }
+}
+
+/// The row of `id` that a catalogue with these overlays has.
+pub fn row_of(overlays: &[Service], id: &str) -> Option<Service> {
+    let mut row = builtin::service(id).cloned();
+    if let Some(overlay) = overlays.iter().find(|overlay| overlay.id == id) {
+        match &mut row {
+            Some(row) => row.data.extend(overlay.data.clone()),
+            None => row = Some(overlay.clone()),
+        }
+    }
+    row
+}
+
+impl Engine {
+    /// The catalogue, from memory where that can be trusted.
+    pub(crate) async fn catalogue(&self) -> Result<Arc<Catalogue>> {
+        if self.caches_are_fresh()
+            && let Some(catalogue) = self.caches.catalogue.get(&())
+        {
+            return Ok(catalogue);
+        }
+        let ticket = self.caches.catalogue.ticket(&());
+        let overlays = self.ports.store.services().await?;
+        let catalogue = Arc::new(Catalogue::of_overlays(overlays));
+        self.caches
+            .catalogue
+            .fill(ticket, &(), Arc::clone(&catalogue));
+        Ok(catalogue)
+    }
+}
