@@ -84,6 +84,12 @@ ids! {
     /// One stored token pair. It is the pair's generation, the compare-and-swap key of a refresh and
     /// the row id in the associated data; never reused (design §6).
     TokenSetId = "stk_";
+    /// A named secret.
+    SecretId = "sec_";
+    /// An invitation into a team.
+    InviteId = "inv_";
+    /// A team's MCP server.
+    McpServerId = "mcp_";
     /// A line of the event log.
     EventId = "evt_";
 }

@@ -17,6 +17,7 @@ pub mod postgres;
 pub mod spool;
 pub mod sqlite;
 
+mod belongings;
 mod connect;
 mod connections;
 mod connectors;

@@ -27,7 +27,7 @@ fn account_exists(id: &AccountId) -> Statement {
     )
 }
 
-fn team_exists(id: &TeamId) -> Statement {
+pub(crate) fn team_exists(id: &TeamId) -> Statement {
     guard(
         "SELECT 1 FROM teams WHERE id = ?1",
         params![id],

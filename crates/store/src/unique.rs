@@ -39,6 +39,7 @@ const UNIQUE: &[Unique] = &[
         "connectors_uid",
         "connector.uid",
     ),
+    unique("secrets.team, secrets.name", "secrets_name", "secret.name"),
     unique("links.connector, links.project", "links_pkey", "link"),
     unique(
         "authorizations.id",

@@ -73,6 +73,18 @@ event_kinds! {
     LinkPut = "link.put",
     /// A project may no longer use a connector.
     LinkDeleted = "link.deleted",
+    /// A secret was made, renamed or given a new value.
+    SecretPut = "secret.put",
+    /// A secret was deleted.
+    SecretDeleted = "secret.deleted",
+    /// Somebody was invited, or their invitation changed.
+    InvitePut = "invite.put",
+    /// An invitation was taken back.
+    InviteDeleted = "invite.deleted",
+    /// An MCP server was made or changed.
+    McpServerPut = "mcp_server.put",
+    /// An MCP server was deleted.
+    McpServerDeleted = "mcp_server.deleted",
     /// Somebody asked for a consent.
     AuthorizationRequested = "authorization.requested",
     /// A consent was completed.

@@ -3,6 +3,7 @@
 
 pub mod actor;
 pub mod authorization;
+pub mod belongings;
 pub mod connection;
 pub mod connector;
 pub mod event;
@@ -11,6 +12,7 @@ pub mod tenancy;
 
 pub use actor::Actor;
 pub use authorization::{Authorization, AuthorizationState, Flow};
+pub use belongings::{Invite, McpServer, NamedSecret};
 pub use connection::{Attempt, Connection, ConnectionState, Revocation, Sealed, TokenSet};
 pub use connector::{Connector, ConnectorType, Fault, Link, Service, TriggerDestination};
 pub use event::{Event, EventKind};

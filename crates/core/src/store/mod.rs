@@ -8,6 +8,7 @@
 //! The few look-ups without one start from a hash or an id that is itself the proof of access (key
 //! hash, state hash, authorization id) or serve background work; they say so.
 
+mod belongings;
 mod connect;
 mod connections;
 mod connectors;
@@ -18,6 +19,7 @@ mod tenancy;
 
 use crate::Timestamp;
 
+pub use belongings::BelongingStore;
 pub use connect::ConnectStore;
 pub use connections::{ConnectionFilter, ConnectionStore, Live, RevocationScope};
 pub use connectors::{ConnectorFilter, ConnectorStore};
@@ -28,12 +30,24 @@ pub use tenancy::TenancyStore;
 
 /// All of storage.
 pub trait Store:
-    SystemStore + TenancyStore + ConnectorStore + ConnectStore + ConnectionStore + RefreshStore
+    SystemStore
+    + TenancyStore
+    + BelongingStore
+    + ConnectorStore
+    + ConnectStore
+    + ConnectionStore
+    + RefreshStore
 {
 }
 
 impl<T> Store for T where
-    T: SystemStore + TenancyStore + ConnectorStore + ConnectStore + ConnectionStore + RefreshStore
+    T: SystemStore
+        + TenancyStore
+        + BelongingStore
+        + ConnectorStore
+        + ConnectStore
+        + ConnectionStore
+        + RefreshStore
 {
 }
 

@@ -7,8 +7,8 @@ use grantry_core::ids::{ConnectionId, ConnectorId, ProjectId, TeamId};
 use grantry_core::nouns::{
     Account, Actor, Authorization, AuthorizationState, Connection, ConnectionState, Connector,
     ConnectorType, CustomEnvironment, Digest, Environment, Event, EventKind, Fault, Flow, Grant,
-    Key, KeyLevel, Link, Project, Revocation, Role, Scopes, Sealed, Subject, Team, TokenSet,
-    TriggerDestination, User,
+    Invite, Key, KeyLevel, Link, McpServer, NamedSecret, Project, Revocation, Role, Scopes, Sealed,
+    Subject, Team, TokenSet, TriggerDestination, User,
 };
 use serde_json::{Map, Value, json};
 
@@ -47,6 +47,43 @@ pub(crate) fn team(id: &str, account: &str) -> Team {
         name: format!("{id} name"),
         return_origins: vec!["https://app.example".to_owned()],
         created_at: NOW,
+    }
+}
+
+pub(crate) fn named_secret(id: &str, team: &TeamId) -> NamedSecret {
+    NamedSecret {
+        id: id.into(),
+        team: team.clone(),
+        name: format!("{id} name"),
+        value: sealed(id),
+        created_at: NOW,
+        updated_at: NOW.after(MINUTE),
+    }
+}
+
+pub(crate) fn invite(id: &str, team: &TeamId) -> Invite {
+    Invite {
+        id: id.into(),
+        team: team.clone(),
+        email: format!("{id}@example.org"),
+        role: Role::Member,
+        created_by: Actor::User {
+            id: "usr_1".to_owned(),
+        },
+        created_at: NOW,
+        expires_at: Some(NOW.after(HOUR)),
+        accepted_at: Some(NOW.after(MINUTE)),
+    }
+}
+
+pub(crate) fn mcp_server(id: &str, team: &TeamId) -> McpServer {
+    McpServer {
+        id: id.into(),
+        team: team.clone(),
+        name: format!("{id} name"),
+        base_url: format!("https://{id}.example/mcp"),
+        created_at: NOW,
+        updated_at: NOW.after(MINUTE),
     }
 }
 

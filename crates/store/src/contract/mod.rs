@@ -12,6 +12,7 @@
 pub(crate) mod fixtures;
 
 pub mod atomicity;
+pub mod belongings;
 pub mod connect;
 pub mod connections;
 pub mod connectors;
@@ -262,6 +263,13 @@ macro_rules! contract_tests {
                 a_key_is_known_by_its_hash,
                 keys_are_listed_by_how_far_they_reach,
                 a_key_is_revoked_once_and_can_come_back,
+            ]
+            belongings: [
+                a_secret_is_put_when_it_differs_and_found_by_id_or_name,
+                an_invite_is_put_and_found_by_address,
+                an_mcp_server_is_put_when_it_differs,
+                a_belonging_is_its_teams_alone_and_is_deleted_once,
+                belongings_are_listed_in_pages,
             ]
             connectors: [
                 a_connector_reads_back_as_it_was_written,

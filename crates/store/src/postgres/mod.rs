@@ -136,12 +136,20 @@ async fn attempt(client: &mut Client, write: &[Statement]) -> Result<Vec<Done>, 
 impl Backend for Postgres {
     const MIGRATIONS: Migrations = Migrations {
         bootstrap: include_str!("../../migrations/postgres/0000_bootstrap.sql"),
-        list: &[Migration {
-            version: 1,
-            name: "init",
-            min_binary: 1,
-            sql: include_str!("../../migrations/postgres/0001_init.sql"),
-        }],
+        list: &[
+            Migration {
+                version: 1,
+                name: "init",
+                min_binary: 1,
+                sql: include_str!("../../migrations/postgres/0001_init.sql"),
+            },
+            Migration {
+                version: 2,
+                name: "belongings",
+                min_binary: 1,
+                sql: include_str!("../../migrations/postgres/0002_belongings.sql"),
+            },
+        ],
     };
 
     async fn write(&self, write: Write) -> Stored<Vec<Done>> {

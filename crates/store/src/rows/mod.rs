@@ -5,6 +5,7 @@
 //! the migrations and in one file here.
 
 mod authorizations;
+mod belongings;
 mod connections;
 mod connectors;
 mod events;

@@ -119,12 +119,20 @@ impl Drop for Sqlite {
 impl Backend for Sqlite {
     const MIGRATIONS: Migrations = Migrations {
         bootstrap: include_str!("../../migrations/sqlite/0000_bootstrap.sql"),
-        list: &[Migration {
-            version: 1,
-            name: "init",
-            min_binary: 1,
-            sql: include_str!("../../migrations/sqlite/0001_init.sql"),
-        }],
+        list: &[
+            Migration {
+                version: 1,
+                name: "init",
+                min_binary: 1,
+                sql: include_str!("../../migrations/sqlite/0001_init.sql"),
+            },
+            Migration {
+                version: 2,
+                name: "belongings",
+                min_binary: 1,
+                sql: include_str!("../../migrations/sqlite/0002_belongings.sql"),
+            },
+        ],
     };
 
     async fn write(&self, write: Write) -> Stored<Vec<Done>> {

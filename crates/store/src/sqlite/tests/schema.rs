@@ -13,21 +13,37 @@ use crate::backend::{Done, Query, Row, Value, Write};
 use crate::migrate::{self, Migration, Migrations};
 use crate::unique;
 
-/// A later release: one more migration, which the older one cannot run beside.
+/// How many migrations this binary knows.
+const KNOWN: usize = Sqlite::MIGRATIONS.list.len();
+/// The number of the one after them.
+const NEXT: i64 = KNOWN as i64 + 1;
+
+/// The migrations of a later release: one more, which this one cannot run beside.
+const fn and_one_more(sql: &'static str) -> [Migration; KNOWN + 1] {
+    let next = Migration {
+        version: NEXT,
+        name: "next",
+        min_binary: NEXT,
+        sql,
+    };
+    let mut list = [next; KNOWN + 1];
+    let mut at = 0;
+    while at < KNOWN {
+        list[at] = Sqlite::MIGRATIONS.list[at];
+        at += 1;
+    }
+    list
+}
+
+/// A later release.
 struct Next(Sqlite);
 
 impl Backend for Next {
     const MIGRATIONS: Migrations = Migrations {
         bootstrap: Sqlite::MIGRATIONS.bootstrap,
-        list: &[
-            Sqlite::MIGRATIONS.list[0],
-            Migration {
-                version: 2,
-                name: "next",
-                min_binary: 2,
-                sql: "CREATE TABLE next (id TEXT) STRICT;\n\nINSERT INTO next VALUES ('a');\n",
-            },
-        ],
+        list: &and_one_more(
+            "CREATE TABLE next (id TEXT) STRICT;\n\nINSERT INTO next VALUES ('a');\n",
+        ),
     };
 
     async fn write(&self, write: Write) -> Stored<Vec<Done>> {
@@ -45,15 +61,9 @@ struct Broken(Sqlite);
 impl Backend for Broken {
     const MIGRATIONS: Migrations = Migrations {
         bootstrap: Sqlite::MIGRATIONS.bootstrap,
-        list: &[
-            Sqlite::MIGRATIONS.list[0],
-            Migration {
-                version: 2,
-                name: "broken",
-                min_binary: 2,
-                sql: "CREATE TABLE next (id TEXT) STRICT;\n\nCREATE TABLE next (id TEXT) STRICT;\n",
-            },
-        ],
+        list: &and_one_more(
+            "CREATE TABLE next (id TEXT) STRICT;\n\nCREATE TABLE next (id TEXT) STRICT;\n",
+        ),
     };
 
     async fn write(&self, write: Write) -> Stored<Vec<Done>> {
@@ -112,12 +122,11 @@ async fn a_binary_below_min_binary_is_refused() {
     );
     assert_eq!(Db::new(newer).ping().await, Ok(()));
     let refused = Sqlite::open(&path, clock(), Options::default()).await;
-    let expected = "the database needs a binary with schema 2 or newer, and this one has schema 1: \
-                    start the newer release";
-    assert_eq!(
-        refused.err().map(|error| error.to_string()).as_deref(),
-        Some(expected)
+    let expected = format!(
+        "the database needs a binary with schema {NEXT} or newer, and this one has schema {KNOWN}: \
+         start the newer release"
     );
+    assert_eq!(refused.err().map(|error| error.to_string()), Some(expected));
 }
 
 #[tokio::test]
@@ -125,11 +134,9 @@ async fn an_older_binary_runs_beside_a_newer_one_that_allows_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("grantry.db");
     let db = open_at(&path).await;
-    run(
-        &db,
-        "INSERT INTO schema_migrations VALUES (2, 'next', 0, 1)",
-    )
-    .await;
+    let applied = format!("INSERT INTO schema_migrations VALUES ({NEXT}, 'next', 0, {KNOWN})");
+    let applied = vec![Statement::new(applied, vec![])];
+    db.backend.write(applied).await.unwrap();
     assert_eq!(db.ping().await, Ok(()));
     assert_eq!(open_at(&path).await.ping().await, Ok(()));
 }
@@ -143,7 +150,7 @@ async fn a_migration_that_fails_leaves_nothing_behind() {
         let failed = migrate::run(&broken, &clock()).await;
         assert!(matches!(
             failed,
-            Err(OpenError::Migration { version: 2, .. })
+            Err(OpenError::Migration { version: NEXT, .. })
         ));
         assert_eq!(tables(&broken.0, "next").await, 0);
         assert_eq!(
@@ -208,7 +215,7 @@ async fn runners_that_start_together_all_end_with_one_schema() {
         let db = while_time_passes(&time, runner).await.unwrap().unwrap();
         assert_eq!(db.ping().await, Ok(()));
         let applied = Query::new("SELECT version FROM schema_migrations", vec![]);
-        assert_eq!(db.backend.read(applied).await.unwrap().len(), 1);
+        assert_eq!(db.backend.read(applied).await.unwrap().len(), KNOWN);
     }
 }
 
@@ -220,11 +227,14 @@ const NEVER_MET: &[&str] = &[
     "events.chain_pos",
     "keys.hash",
     "key_check.id",
+    "invites.id",
     "leases.name",
+    "mcp_servers.id",
     "memberships.user_id, memberships.team",
     "connections.id",
     "projects.id",
     "refresh_attempts.set_id, refresh_attempts.number",
+    "secrets.id",
     "services.id",
     "signing_keys.status",
     "teams.id",

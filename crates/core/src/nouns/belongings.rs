@@ -1,0 +1,61 @@
+//! What a team keeps beside its connectors: secrets, invitations, MCP servers.
+
+use super::{Actor, Role, Sealed};
+use crate::Timestamp;
+use crate::ids::{InviteId, McpServerId, SecretId, TeamId};
+
+/// A named value that can be set and never read back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedSecret {
+    /// Id.
+    pub id: SecretId,
+    /// Its team.
+    pub team: TeamId,
+    /// Unique within the team.
+    pub name: String,
+    /// The value, sealed in the place (team, `secrets`, id, `value`).
+    pub value: Sealed,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its name or value was changed last.
+    pub updated_at: Timestamp,
+}
+
+/// An invitation of somebody, known by a mail address, into a team. It is accepted when
+/// `accepted_at` is set, else pending until `expires_at`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Invite {
+    /// Id.
+    pub id: InviteId,
+    /// Into this team.
+    pub team: TeamId,
+    /// Of whom. One address can be invited more than once.
+    pub email: String,
+    /// What they may do there; never [`Role::TokenOnly`].
+    pub role: Role,
+    /// Who invites.
+    pub created_by: Actor,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From when on it cannot be accepted; never when absent.
+    pub expires_at: Option<Timestamp>,
+    /// When it was accepted.
+    pub accepted_at: Option<Timestamp>,
+}
+
+/// A Model Context Protocol server that a team's agents use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct McpServer {
+    /// Id.
+    pub id: McpServerId,
+    /// Its team.
+    pub team: TeamId,
+    /// For people.
+    pub name: String,
+    /// Where it is, an http(s) URL.
+    pub base_url: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
+}

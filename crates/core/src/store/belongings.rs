@@ -1,0 +1,51 @@
+//! Secrets, invitations, MCP servers: what a team keeps beside its connectors.
+//!
+//! A `put_*` makes the row exist as given, by its id, and keeps who made it and when. It returns
+//! whether anything changed, and writes `event` only then. `Missing("team")`; `Taken("….id")` when
+//! the id is another team's. Lists are a team's rows, newest first; the page's sort value is
+//! `created_at` in microseconds.
+
+use async_trait::async_trait;
+
+use super::{Page, Stored};
+use crate::ids::{InviteId, McpServerId, SecretId, TeamId};
+use crate::nouns::{Event, Invite, McpServer, NamedSecret};
+
+/// Rows that hang on nothing but their team. None of them is cached.
+#[async_trait]
+pub trait BelongingStore: Send + Sync + 'static {
+    /// Makes the secret exist as given. A value is sealed anew each time, so `value_changed` says
+    /// whether it is another one; the stored bytes stay when it is not. `Taken("secret.name")`.
+    async fn put_secret(
+        &self,
+        secret: &NamedSecret,
+        value_changed: bool,
+        event: &Event,
+    ) -> Stored<bool>;
+    /// One secret, by id or name; an id beats a name.
+    async fn secret(&self, team: &TeamId, id_or_name: &str) -> Stored<Option<NamedSecret>>;
+    /// A team's secrets.
+    async fn secrets(&self, team: &TeamId, page: &Page) -> Stored<Vec<NamedSecret>>;
+    /// Deletes a secret; its value is destroyed with the row. `Missing("secret")`.
+    async fn delete_secret(&self, team: &TeamId, id: &SecretId, event: &Event) -> Stored<()>;
+
+    /// Makes the invitation exist as given.
+    async fn put_invite(&self, invite: &Invite, event: &Event) -> Stored<bool>;
+    /// One invitation.
+    async fn invite(&self, team: &TeamId, id: &InviteId) -> Stored<Option<Invite>>;
+    /// A team's invitations, of one address when `email` is given, pending or not.
+    async fn invites(&self, team: &TeamId, email: Option<&str>, page: &Page)
+    -> Stored<Vec<Invite>>;
+    /// Deletes an invitation. `Missing("invite")`.
+    async fn delete_invite(&self, team: &TeamId, id: &InviteId, event: &Event) -> Stored<()>;
+
+    /// Makes the MCP server exist as given.
+    async fn put_mcp_server(&self, server: &McpServer, event: &Event) -> Stored<bool>;
+    /// One MCP server.
+    async fn mcp_server(&self, team: &TeamId, id: &McpServerId) -> Stored<Option<McpServer>>;
+    /// A team's MCP servers.
+    async fn mcp_servers(&self, team: &TeamId, page: &Page) -> Stored<Vec<McpServer>>;
+    /// Deletes an MCP server. `Missing("mcp_server")`.
+    async fn delete_mcp_server(&self, team: &TeamId, id: &McpServerId, event: &Event)
+    -> Stored<()>;
+}

@@ -1,0 +1,103 @@
+//! Secrets, invitations, MCP servers.
+
+use grantry_core::nouns::{Invite, McpServer, NamedSecret};
+
+use super::Noun;
+use super::values::{json, params};
+use crate::backend::{Bad, Row, Value};
+
+impl Noun for NamedSecret {
+    const TABLE: &'static str = "secrets";
+    const COLUMNS: &'static [&'static str] =
+        &["id", "team", "name", "value", "created_at", "updated_at"];
+
+    fn to_row(&self) -> Vec<Value> {
+        params![
+            &self.id,
+            &self.team,
+            &self.name,
+            &self.value,
+            self.created_at,
+            self.updated_at,
+        ]
+    }
+
+    fn from_row(row: &Row) -> Result<Self, Bad> {
+        Ok(Self {
+            id: row.get("id")?,
+            team: row.get("team")?,
+            name: row.get("name")?,
+            value: row.get("value")?,
+            created_at: row.get("created_at")?,
+            updated_at: row.get("updated_at")?,
+        })
+    }
+}
+
+impl Noun for Invite {
+    const TABLE: &'static str = "invites";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "team",
+        "email",
+        "role",
+        "created_by",
+        "created_at",
+        "expires_at",
+        "accepted_at",
+    ];
+
+    fn to_row(&self) -> Vec<Value> {
+        params![
+            &self.id,
+            &self.team,
+            &self.email,
+            self.role,
+            json(&self.created_by),
+            self.created_at,
+            self.expires_at,
+            self.accepted_at,
+        ]
+    }
+
+    fn from_row(row: &Row) -> Result<Self, Bad> {
+        Ok(Self {
+            id: row.get("id")?,
+            team: row.get("team")?,
+            email: row.get("email")?,
+            role: row.get("role")?,
+            created_by: row.json("created_by")?,
+            created_at: row.get("created_at")?,
+            expires_at: row.get("expires_at")?,
+            accepted_at: row.get("accepted_at")?,
+        })
+    }
+}
+
+impl Noun for McpServer {
+    const TABLE: &'static str = "mcp_servers";
+    const COLUMNS: &'static [&'static str] =
+        &["id", "team", "name", "base_url", "created_at", "updated_at"];
+
+    fn to_row(&self) -> Vec<Value> {
+        params![
+            &self.id,
+            &self.team,
+            &self.name,
+            &self.base_url,
+            self.created_at,
+            self.updated_at,
+        ]
+    }
+
+    fn from_row(row: &Row) -> Result<Self, Bad> {
+        Ok(Self {
+            id: row.get("id")?,
+            team: row.get("team")?,
+            name: row.get("name")?,
+            base_url: row.get("base_url")?,
+            created_at: row.get("created_at")?,
+            updated_at: row.get("updated_at")?,
+        })
+    }
+}
