@@ -1,6 +1,7 @@
 //! Lists, keys and imports: what the native API, the CLI and the pages read and do beside the flows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use grantry_core::ids::{ConnectionId, ConnectorId, KeyId};
 use grantry_core::nouns::{
@@ -60,6 +61,13 @@ const HINT_CHARS: usize = 8;
 
 /// Declared keys below this many bytes are warned of: they can be guessed.
 pub const KEY_BYTES_WANTED: usize = 24;
+
+/// An event may be stored a little after it happened, behind later ones: who follows the log sees it
+/// when all of its time are there. A write on PostgreSQL that is refused again and again takes longer.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// How often a log that has nothing new is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Engine {
     /// The caller's live connectors.
@@ -149,9 +157,48 @@ impl Engine {
     ) -> Result<CursorPage<Event>> {
         caller.require(Act::ReadEvents)?;
         let rows = self.ports.store.events(&caller.team, filter, page).await?;
-        Ok(cut(rows, page, |row| {
-            (row.at.0.to_string(), row.id.to_string())
-        }))
+        Ok(cut(rows, page, position))
+    }
+
+    /// The team's event log as it grows: what follows `page` and `filter` oldest first, once there is
+    /// something, at the latest after `wait`. The page always says where to go on. It begins now when
+    /// neither says where. Events of the last [`SETTLED`] are left for the next page.
+    pub async fn follow_events(
+        &self,
+        caller: &Caller,
+        filter: &EventFilter,
+        page: &Page,
+        wait: Duration,
+    ) -> Result<CursorPage<Event>> {
+        caller.require(Act::ReadEvents)?;
+        let until = self.ports.clock.boot() + wait;
+        let page = Page {
+            oldest_first: true,
+            ..page.clone()
+        };
+        let start = filter.since.unwrap_or_else(|| self.now().before(SETTLED));
+        let mut filter = EventFilter {
+            since: page.after.is_none().then_some(start).or(filter.since),
+            ..filter.clone()
+        };
+        let latest = filter.until;
+        loop {
+            let settled = self.now().before(SETTLED);
+            filter.until = Some(latest.map_or(settled, |latest| latest.min(settled)));
+            let mut found = self.events(caller, &filter, &page).await?;
+            if found.data.is_empty() {
+                let left = until.saturating_sub(self.ports.clock.boot());
+                if !left.is_zero() && !self.stop.is_cancelled() {
+                    self.ports.clock.sleep(left.min(LOOK_AGAIN)).await;
+                    continue;
+                }
+            }
+            // Of a time, no id sorts before the empty one.
+            let nowhere = || (start.0.to_string(), String::new());
+            let next = found.data.last().map(position);
+            found.next = Some(next.or(page.after).unwrap_or_else(nowhere));
+            return Ok(found);
+        }
     }
 
     /// The team's keys.
@@ -387,6 +434,10 @@ pub fn hint_of(text: &Secret) -> String {
     let text = text.expose();
     let shown = HINT_CHARS.min(text.chars().count() / 4);
     text.chars().take(shown).collect()
+}
+
+fn position(event: &Event) -> (String, String) {
+    (event.at.0.to_string(), event.id.to_string())
 }
 
 /// The rows of one page out of a query that asked for one row more.

@@ -8,7 +8,7 @@ use grantry_core::store::{BelongingStore, Page, Stored};
 
 use crate::Db;
 use crate::backend::{Backend, Statement, Value};
-use crate::db::{UNCHANGED, newest_first};
+use crate::db::{UNCHANGED, by_time};
 use crate::rows::{Noun, Upsert, insert, params, select};
 use crate::tenancy::team_exists;
 
@@ -101,7 +101,7 @@ impl<B: Backend> BelongingStore for Db<B> {
 
     async fn secrets(&self, team: &TeamId, page: &Page) -> Stored<Vec<NamedSecret>> {
         let mut query = select::<NamedSecret>("WHERE team = ?1", params![team]);
-        newest_first(&mut query, "created_at", page);
+        by_time(&mut query, "created_at", page);
         self.all(query).await
     }
 
@@ -130,7 +130,7 @@ impl<B: Backend> BelongingStore for Db<B> {
         if let Some(email) = email {
             query.push(" AND email = {}", params![email]);
         }
-        newest_first(&mut query, "created_at", page);
+        by_time(&mut query, "created_at", page);
         self.all(query).await
     }
 
@@ -151,7 +151,7 @@ impl<B: Backend> BelongingStore for Db<B> {
 
     async fn mcp_servers(&self, team: &TeamId, page: &Page) -> Stored<Vec<McpServer>> {
         let mut query = select::<McpServer>("WHERE team = ?1", params![team]);
-        newest_first(&mut query, "created_at", page);
+        by_time(&mut query, "created_at", page);
         self.all(query).await
     }
 

@@ -13,7 +13,7 @@ use grantry_core::{StoreError, Timestamp};
 use crate::Db;
 use crate::backend::{Backend, Query, Statement, Write};
 use crate::connectors::connector_is_live;
-use crate::db::newest_first;
+use crate::db::by_time;
 use crate::rows::{
     Noun, Upsert, decode, insert, json, live, one_live, params, select, subject_columns,
 };
@@ -169,7 +169,7 @@ impl<B: Backend> ConnectionStore for Db<B> {
         if !filter.include_revoked {
             query.push(" AND state <> 'revoked'", vec![]);
         }
-        newest_first(&mut query, "created_at", page);
+        by_time(&mut query, "created_at", page);
         self.all(query).await
     }
 

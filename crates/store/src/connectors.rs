@@ -13,7 +13,7 @@ use grantry_core::{StoreError, Timestamp};
 use crate::Db;
 use crate::backend::{Backend, Statement, Write};
 use crate::connections::Ending;
-use crate::db::{UNCHANGED, and_in, guard, newest_first};
+use crate::db::{UNCHANGED, and_in, by_time, guard};
 use crate::rows::{
     Noun, Upsert, change, decode, fault_columns, insert, json, params, select, update,
 };
@@ -158,7 +158,7 @@ impl<B: Backend> ConnectorStore for Db<B> {
         if let Some(text) = &filter.search {
             query.push(" AND search LIKE {} ESCAPE '!'", params![containing(text)]);
         }
-        newest_first(&mut query, "created_at", page);
+        by_time(&mut query, "created_at", page);
         self.all(query).await
     }
 

@@ -14,9 +14,6 @@ pub struct Db<B> {
 /// What a `put_*` write fails with when the row is as given already; the caller gets `false`.
 pub(crate) const UNCHANGED: StoreError = StoreError::Missing("difference");
 
-/// Nothing sorts after this in a list of the newest first.
-const NOTHING_OLDER: i64 = i64::MIN;
-
 impl<B: Backend> Db<B> {
     /// A store on a database whose schema is this binary's ([`crate::migrate::run`]).
     pub const fn new(backend: B) -> Self {
@@ -68,17 +65,21 @@ pub(crate) fn guard(sql: &'static str, params: Vec<Value>, error: StoreError) ->
     Statement::new(sql, params).one_or(error)
 }
 
-/// Cuts a list that is ordered newest first by `time_column` and the id.
-pub(crate) fn newest_first(query: &mut Query, time_column: &str, page: &Page) {
+/// Cuts a list that is ordered by `time_column` and the id, as the page says.
+pub(crate) fn by_time(query: &mut Query, time_column: &str, page: &Page) {
+    let (follows, direction, end) = match page.oldest_first {
+        false => ("<", "DESC", i64::MIN),
+        true => (">", "ASC", i64::MAX),
+    };
     if let Some((sort, id)) = &page.after {
         // A cursor that is no number comes from nobody's list: nothing follows it.
-        let sort = sort.parse().unwrap_or(NOTHING_OLDER);
+        let sort = sort.parse().unwrap_or(end);
         query.push(
-            &format!(" AND ({time_column}, id) < ({{}}, {{}})"),
+            &format!(" AND ({time_column}, id) {follows} ({{}}, {{}})"),
             params![sort, id],
         );
     }
-    let order = format!(" ORDER BY {time_column} DESC, id DESC LIMIT {{}}");
+    let order = format!(" ORDER BY {time_column} {direction}, id {direction} LIMIT {{}}");
     query.push(&order, params![rows_wanted(page)]);
 }
 

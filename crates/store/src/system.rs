@@ -5,14 +5,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use grantry_core::ids::TeamId;
 use grantry_core::nouns::{Event, Sealed};
-use grantry_core::store::{Change, DataKey, EventFilter, Page, SigningKey, Stored, SystemStore};
+use grantry_core::store::{
+    Author, Change, DataKey, EventFilter, Page, SigningKey, Stored, SystemStore,
+};
 use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
 use crate::backend::{Backend, Done, Query, Row, Statement};
-use crate::db::newest_first;
+use crate::db::{and_in, by_time};
 use crate::migrate;
-use crate::rows::{insert, micros, params, select};
+use crate::rows::{insert, json, micros, params, select};
 
 /// Rows that nothing can need again at `?1`, no more than `?2` of each.
 const SWEPT: &[&str] = &[
@@ -24,6 +26,25 @@ const SWEPT: &[&str] = &[
     "DELETE FROM authorizations WHERE id IN
      (SELECT id FROM authorizations WHERE over_at < ?1 ORDER BY over_at LIMIT ?2)",
 ];
+
+/// An actor is kept as JSON: one with an id is found by how its text begins.
+fn and_author(query: &mut Query, author: &Author) {
+    match author {
+        Author::Is(actor) => query.push(" AND actor = {}", params![json(actor)]),
+        Author::Id(id) => {
+            let id = serde_json::Value::from(id.as_str());
+            let begins = |kind: &str, end: char| format!(r#"{{"type":"{kind}","id":{id}{end}"#);
+            let project = begins("project", ',');
+            query.push(
+                &format!(
+                    " AND (actor IN ({{}}, {{}}) OR SUBSTR(actor, 1, {}) = {{}})",
+                    project.chars().count()
+                ),
+                params![begins("key", '}'), begins("user", '}'), project],
+            );
+        }
+    }
+}
 
 fn sealed(row: &Row) -> Stored<Sealed> {
     row.get("sealed").map_err(|_| StoreError::Inconsistent {
@@ -114,8 +135,10 @@ impl<B: Backend> SystemStore for Db<B> {
 
     async fn events(&self, team: &TeamId, filter: &EventFilter, page: &Page) -> Stored<Vec<Event>> {
         let mut query = select::<Event>("WHERE team = ?1", params![team]);
-        if let Some(kind) = filter.kind {
-            query.push(" AND kind = {}", params![kind]);
+        let kinds = filter.kinds.iter().map(|kind| (*kind).into());
+        and_in(&mut query, "kind", kinds.collect());
+        if let Some(author) = &filter.actor {
+            and_author(&mut query, author);
         }
         if let Some(connector) = &filter.connector {
             query.push(" AND connector = {}", params![connector]);
@@ -123,7 +146,13 @@ impl<B: Backend> SystemStore for Db<B> {
         if let Some(connection) = &filter.connection {
             query.push(" AND connection = {}", params![connection]);
         }
-        newest_first(&mut query, "at", page);
+        if let Some(since) = filter.since {
+            query.push(" AND at >= {}", params![since]);
+        }
+        if let Some(until) = filter.until {
+            query.push(" AND at < {}", params![until]);
+        }
+        by_time(&mut query, "at", page);
         self.all(query).await
     }
 

@@ -10,7 +10,7 @@ use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
 use crate::backend::{Backend, Statement, Write};
-use crate::db::{UNCHANGED, guard, newest_first, rows_wanted};
+use crate::db::{UNCHANGED, by_time, guard, rows_wanted};
 use crate::rows::{Upsert, change, insert, params, select};
 
 const BY_ID: Upsert<'static> = Upsert {
@@ -207,7 +207,7 @@ impl<B: Backend> TenancyStore for Db<B> {
         if let (Some(_), Some(account)) = (team, account) {
             query.push(" AND account = {}", params![account]);
         }
-        newest_first(&mut query, "created_at", page);
+        by_time(&mut query, "created_at", page);
         self.all(query).await
     }
 

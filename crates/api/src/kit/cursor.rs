@@ -25,9 +25,12 @@ fn decode(cursor: &str) -> Option<(String, String)> {
     Some((sort.to_owned(), id.to_owned()))
 }
 
-/// The page of a list by time that the parameters `limit` and `cursor` name.
+/// The page of a list by time that the parameters `limit`, `cursor` and `order` name.
 pub fn page(query: &Fields) -> Result<Page> {
-    let page = page_by_name(query)?;
+    let page = Page {
+        oldest_first: query.text("order") == Some("asc"),
+        ..page_by_name(query)?
+    };
     match &page.after {
         Some((time, _)) if time.parse::<i64>().is_err() => Err(not_of_this_list()),
         _ => Ok(page),
@@ -44,8 +47,8 @@ pub fn page_by_name(query: &Fields) -> Result<Page> {
         .count("limit")
         .and_then(|limit| u32::try_from(limit).ok());
     Ok(Page {
-        limit: limit.unwrap_or(LIMIT),
         after,
+        ..Page::first(limit.unwrap_or(LIMIT))
     })
 }
 

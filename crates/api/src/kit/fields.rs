@@ -3,7 +3,7 @@
 //! [`check`] reports every wrong field at once, by the path that the caller wrote. What passed the check
 //! is read by name from [`Fields`].
 
-use grantry_core::{Error, Problem, Result};
+use grantry_core::{Error, Problem, Result, Timestamp};
 use serde_json::{Map, Value};
 
 /// One field.
@@ -19,13 +19,15 @@ pub struct Field {
     pub about: &'static str,
 }
 
-/// What a field holds. `null` is the same as absence everywhere.
+/// What a field holds. `null` is the same as absence, unless a handler asks ([`Fields::cleared`]).
 #[derive(Clone, Copy)]
 pub enum Shape {
     /// Text of at most so many bytes, without control characters.
     Text(usize),
     /// One of these words.
     Word(&'static [&'static str]),
+    /// An instant as RFC 3339 writes it.
+    Time,
     /// `true` or `false`.
     Bool,
     /// `true`, `false` or `{"enabled": …}`: the two spellings of `triggers` (reference/vercel-connect A1).
@@ -152,6 +154,7 @@ impl Shape {
         match (self, value) {
             (Self::Text(max), Value::String(text)) => text_complaint(text, *max),
             (Self::Word(words), Value::String(word)) if words.contains(&word.as_str()) => None,
+            (Self::Time, Value::String(text)) if instant(text).is_some() => None,
             (Self::Bool | Self::Switch, Value::Bool(_)) | (Self::Free, Value::Object(_)) => None,
             (Self::Switch, Value::Object(inner)) => {
                 object(SWITCH, inner, name, problems);
@@ -198,6 +201,7 @@ impl Shape {
         match self {
             Self::Text(_) => "must be a string".to_owned(),
             Self::Word(words) => format!("must be one of {}", words.join(", ")),
+            Self::Time => "must be an RFC 3339 time such as 2030-01-01T00:00:00Z".to_owned(),
             Self::Bool => "must be true or false".to_owned(),
             Self::Switch => "must be true, false or {\"enabled\": true or false}".to_owned(),
             Self::Integer(least, i64::MAX) => format!("must be a whole number from {least}"),
@@ -211,6 +215,11 @@ impl Shape {
 
 /// The long form of [`Shape::Switch`].
 pub const SWITCH: &[Field] = &[required("enabled", Shape::Bool, "Whether it is on.")];
+
+fn instant(text: &str) -> Option<Timestamp> {
+    let instant: jiff::Timestamp = text.parse().ok()?;
+    Some(Timestamp(instant.as_microsecond()))
+}
 
 fn text_complaint(text: &str, bytes_max: usize) -> Option<String> {
     if text.len() > bytes_max {
@@ -246,6 +255,16 @@ impl Fields {
     /// A number of milliseconds or the like, which is never negative.
     pub fn count(&self, name: &str) -> Option<u64> {
         self.0.get(name).and_then(Value::as_u64)
+    }
+
+    /// An instant.
+    pub fn time(&self, name: &str) -> Option<Timestamp> {
+        self.text(name).and_then(instant)
+    }
+
+    /// Whether `null` was sent, where that means to take a value away.
+    pub fn cleared(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(Value::is_null)
     }
 
     /// A truth value; a [`Shape::Switch`] in either spelling.

@@ -33,6 +33,7 @@ pub fn document(url: &str) -> OpenApi {
             Method::Get => HttpMethod::Get,
             Method::Post => HttpMethod::Post,
             Method::Put => HttpMethod::Put,
+            Method::Patch => HttpMethod::Patch,
             Method::Delete => HttpMethod::Delete,
         };
         paths.path(route.path, PathItem::new(method, operation(route)))
@@ -174,6 +175,10 @@ fn schema(shape: &Shape) -> Schema {
         Shape::Text(max) => of(Type::String).max_length(Some(*max)).build().into(),
         Shape::Word(words) => of(Type::String)
             .enum_values(Some(words.iter().copied()))
+            .build()
+            .into(),
+        Shape::Time => of(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
             .build()
             .into(),
         Shape::Bool => of(Type::Boolean).build().into(),

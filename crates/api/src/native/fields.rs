@@ -15,6 +15,12 @@ const CURSOR: Field = optional(
     "`next_cursor` of the page before.",
 );
 
+const ORDER: Field = optional(
+    "order",
+    Shape::Word(&["desc", "asc"]),
+    "`desc`, newest first, when absent; or `asc`.",
+);
+
 /// A list without filters.
 pub const PAGE: &[Field] = &[LIMIT, CURSOR];
 
@@ -49,7 +55,17 @@ pub const CONNECTIONS: &[Field] = &[
 pub const EVENTS: &[Field] = &[
     LIMIT,
     CURSOR,
-    optional("kind", Shape::Text(64), "Of this kind: `token.read`, …"),
+    ORDER,
+    optional(
+        "kind",
+        Shape::Text(1024),
+        "Of one of these kinds, separated by commas: `token.read`, `connection.*`, …",
+    ),
+    optional(
+        "actor",
+        Shape::Text(256),
+        "By the key, user or project of this id, or by `server`, `system` or `end_user`.",
+    ),
     optional(
         "connector",
         Shape::Text(256),
@@ -59,6 +75,15 @@ pub const EVENTS: &[Field] = &[
         "connection",
         Shape::Text(256),
         "About the connection of this id.",
+    ),
+    optional("since", Shape::Time, "At this time or later."),
+    optional("until", Shape::Time, "Before this time."),
+    optional(
+        "wait_ms",
+        Shape::Integer(0, 10_000),
+        "Follow the log: oldest first, from now on unless `since` or `cursor` says otherwise. Answers once \
+         there is something, at the latest after so long; `next_cursor` always leads on. An event is shown \
+         2 s after it happened, so that none that was stored late is passed over.",
     ),
 ];
 
@@ -243,11 +268,7 @@ pub const KEY: &[Field] = &[
         Shape::Text(128),
         "Where the project runs, `production` when absent.",
     ),
-    optional(
-        "expires_at",
-        Shape::Text(64),
-        "RFC 3339; never when absent.",
-    ),
+    optional("expires_at", Shape::Time, "RFC 3339; never when absent."),
 ];
 
 /// `POST /workload-tokens`

@@ -3,6 +3,7 @@
 mod connections;
 mod connectors;
 pub mod error;
+mod events;
 mod fields;
 mod server;
 mod team;
@@ -15,9 +16,10 @@ use crate::kit::call::Call;
 use crate::kit::route::Route;
 
 /// The native rows of the route table.
-pub const TABLES: [&[Route]; 4] = [
+pub const TABLES: [&[Route]; 5] = [
     connectors::ROUTES,
     connections::ROUTES,
+    events::ROUTES,
     team::ROUTES,
     server::ROUTES,
 ];

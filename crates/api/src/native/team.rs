@@ -1,11 +1,10 @@
-//! A team's keys, projects, events and workload tokens.
+//! A team's keys, projects and workload tokens.
 
 use std::time::Duration;
 
 use axum::response::Response;
-use grantry_core::nouns::{Environment, EventKind, Role};
-use grantry_core::store::EventFilter;
-use grantry_core::{Error, Result, Timestamp};
+use grantry_core::nouns::{Environment, Role};
+use grantry_core::{Error, Result};
 use grantry_engine::NewKey;
 use grantry_engine::permissions::Act;
 
@@ -50,16 +49,6 @@ pub const ROUTES: &[Route] = &[
     .query(fields::PAGE)
     .gives(200, "One page."),
     Route::new(
-        Method::Get,
-        "/api/v1/events",
-        Access::Act(Act::ReadEvents),
-        "list_events",
-        |route| call(route, list_events),
-    )
-    .about("The team's event log, newest first.")
-    .query(fields::EVENTS)
-    .gives(200, "One page."),
-    Route::new(
         Method::Post,
         "/api/v1/workload-tokens",
         Access::Act(Act::MintWorkloadTokens),
@@ -80,7 +69,7 @@ async fn list_keys(call: Call) -> Result<Response> {
 
 async fn create_key(mut call: Call) -> Result<Response> {
     let body = &mut call.body;
-    let expires_at = body.text("expires_at").map(time).transpose()?;
+    let expires_at = body.time("expires_at");
     let role = body.text("role").and_then(role);
     let environment = body.text("environment").map(Environment::from);
     if environment.is_some() && body.text("project").is_none() {
@@ -113,24 +102,6 @@ async fn list_projects(call: Call) -> Result<Response> {
     answer::ok(&wire::List::of(&found, wire::Project::from))
 }
 
-async fn list_events(call: Call) -> Result<Response> {
-    let kind = call.query.text("kind").map(|word| {
-        EventKind::from_word(word).ok_or_else(|| {
-            let kinds: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
-            let message = format!("is not a kind of event; there are {}", kinds.join(", "));
-            Error::invalid("kind", message)
-        })
-    });
-    let filter = EventFilter {
-        kind: kind.transpose()?,
-        connector: super::connector_named(&call).await?,
-        connection: call.query.text("connection").map(Into::into),
-    };
-    let page = cursor::page(&call.query)?;
-    let found = call.engine.events(call.caller()?, &filter, &page).await?;
-    answer::ok(&wire::List::of(&found, wire::Event::from))
-}
-
 async fn mint(mut call: Call) -> Result<Response> {
     let body = &mut call.body;
     let project = body.take_text("project").unwrap_or_default();
@@ -146,15 +117,4 @@ async fn mint(mut call: Call) -> Result<Response> {
 
 fn role(word: &str) -> Option<Role> {
     serde_json::from_value(word.into()).ok()
-}
-
-fn time(text: &str) -> Result<Timestamp> {
-    let instant: Result<jiff::Timestamp, _> = text.parse();
-    let instant = instant.map_err(|_| {
-        Error::invalid(
-            "expires_at",
-            "must be an RFC 3339 time such as 2030-01-01T00:00:00Z",
-        )
-    })?;
-    Ok(Timestamp(instant.as_microsecond()))
 }

@@ -25,7 +25,9 @@ pub use connections::{ConnectionFilter, ConnectionStore, Live, RevocationScope};
 pub use connectors::{ConnectorFilter, ConnectorStore};
 pub use refresh::{Begin, Completion, RefreshStore, Rejection, Retry};
 pub use spool::{Spool, Spooled};
-pub use system::{Change, ChangeKind, DataKey, EventFilter, KeyStatus, SigningKey, SystemStore};
+pub use system::{
+    Author, Change, ChangeKind, DataKey, EventFilter, KeyStatus, SigningKey, SystemStore,
+};
 pub use tenancy::TenancyStore;
 
 /// All of storage.
@@ -78,19 +80,25 @@ pub enum StoreError {
 /// Result of a store method.
 pub type Stored<T> = Result<T, StoreError>;
 
-/// How one page of a list is cut. Lists are ordered newest first unless their method says otherwise.
+/// How one page of a list is cut. Lists are ordered by time unless their method says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// Rows wanted, 1 to 1 000. Methods return up to one row more, which tells that another page exists.
     pub limit: u32,
     /// The last row of the page before: its sort value and its id. Legal when that row is gone.
     pub after: Option<(String, String)>,
+    /// Of a list by time: the oldest first, in place of the newest.
+    pub oldest_first: bool,
 }
 
 impl Page {
     /// The first `limit` rows.
     pub const fn first(limit: u32) -> Self {
-        Self { limit, after: None }
+        Self {
+            limit,
+            after: None,
+            oldest_first: false,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{Page, Stored};
 use crate::Timestamp;
 use crate::ids::{ConnectionId, ConnectorId, TeamId};
-use crate::nouns::{Event, EventKind, Sealed};
+use crate::nouns::{Actor, Event, EventKind, Sealed};
 
 /// A team's data key, sealed by a master key. Team `""` is the server's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,15 +79,30 @@ pub enum ChangeKind {
     Connection,
 }
 
-/// Which events to list.
+/// Which events to list. Absent parts match all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EventFilter {
-    /// Of this kind.
-    pub kind: Option<EventKind>,
+    /// Of one of these kinds; all when empty.
+    pub kinds: Vec<EventKind>,
+    /// Of this author.
+    pub actor: Option<Author>,
     /// About this connector.
     pub connector: Option<ConnectorId>,
     /// About this connection.
     pub connection: Option<ConnectionId>,
+    /// At this instant or later.
+    pub since: Option<Timestamp>,
+    /// Before this instant.
+    pub until: Option<Timestamp>,
+}
+
+/// Whose events to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Author {
+    /// One that has no id.
+    Is(Actor),
+    /// The key, the user or the project of this id, whatever its environment.
+    Id(String),
 }
 
 /// Rows that belong to the server rather than to one noun.
@@ -117,7 +132,7 @@ pub trait SystemStore: Send + Sync + 'static {
     /// Appends events that record no other write (token reads).
     async fn append_events(&self, events: &[Event]) -> Stored<()>;
 
-    /// A team's events, newest first; the page's sort value is `at` in microseconds.
+    /// A team's events by time; the page's sort value is `at` in microseconds.
     async fn events(&self, team: &TeamId, filter: &EventFilter, page: &Page) -> Stored<Vec<Event>>;
 
     /// Committed changes after position `seq`, by position, at most 1 000. Where several nodes write,

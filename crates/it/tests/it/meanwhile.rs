@@ -24,7 +24,7 @@ async fn about_to_refresh() -> World {
 
 async fn count(world: &World, kind: EventKind) -> usize {
     let filter = EventFilter {
-        kind: Some(kind),
+        kinds: vec![kind],
         ..EventFilter::default()
     };
     let team = "team_1".into();

@@ -46,7 +46,7 @@ fn reason(read: &Result<String, Error>) -> ReconnectReason {
 /// How many events of `kind` there are, up to 1 000.
 async fn events(world: &World, kind: EventKind) -> usize {
     let filter = EventFilter {
-        kind: Some(kind),
+        kinds: vec![kind],
         ..EventFilter::default()
     };
     let events = world

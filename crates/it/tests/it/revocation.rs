@@ -30,7 +30,7 @@ const TABLE: &[(&str, EventKind, &str)] = &[
 
 async fn outcomes(world: &World, kind: EventKind) -> Vec<String> {
     let filter = EventFilter {
-        kind: Some(kind),
+        kinds: vec![kind],
         ..EventFilter::default()
     };
     let team = "team_1".into();

@@ -198,8 +198,8 @@ pub async fn belongings_are_listed_in_pages(world: &World) {
         store.put_mcp_server(&server, &event()).await.unwrap();
     }
     let page = Page {
-        limit: 2,
         after: Some((NOW.after(Duration::from_secs(1)).0.to_string(), "_2".into())),
+        ..Page::first(2)
     };
     // A third row tells that there is another page.
     let after = |prefix: &str| Page {

@@ -220,12 +220,23 @@ pub async fn pages_are_complete_while_rows_go(world: &World) {
     assert_eq!(seen, expected);
 }
 
-/// Walks a list of ten in pages of three; the list has to be the same as in one piece.
+/// Walks a list of ten in pages of three; the list has to be the same as in one piece. A list by time is
+/// walked from its other end too, and then is the same from behind.
 macro_rules! walk {
     ($list:expr, $sort:expr) => {{
-        let whole = $list(Page::first(100)).await.unwrap();
+        let newest_first = walk!(false, $list, $sort);
+        let mut oldest_first = walk!(true, $list, $sort);
+        oldest_first.reverse();
+        assert_eq!(newest_first, oldest_first);
+    }};
+    ($oldest_first:expr, $list:expr, $sort:expr) => {{
+        let first = |limit| Page {
+            oldest_first: $oldest_first,
+            ..Page::first(limit)
+        };
+        let whole = $list(first(100)).await.unwrap();
         assert!(whole.len() >= 10);
-        let (mut pieces, mut page) = (Vec::new(), Page::first(3));
+        let (mut pieces, mut page) = (Vec::new(), first(3));
         loop {
             let mut found = $list(page.clone()).await.unwrap();
             let full = found.len() == 4;
@@ -237,6 +248,7 @@ macro_rules! walk {
             page.after = pieces.last().map(|row| ($sort(row), row.id.to_string()));
         }
         assert_eq!(pieces, whole);
+        pieces
     }};
 }
 
@@ -267,14 +279,18 @@ pub async fn every_list_continues_after_its_last_row(world: &World) {
     }
     let account = "acc_ours".into();
     let team = &world.ours;
-    walk!(async |page| store.teams(None, &page).await, |row: &Team| {
-        row.id.to_string()
-    });
     walk!(
+        false,
+        async |page| store.teams(None, &page).await,
+        |row: &Team| row.id.to_string()
+    );
+    walk!(
+        false,
         async |page| store.teams(Some(&account), &page).await,
         |row: &Team| row.id.to_string()
     );
     walk!(
+        false,
         async |page| store.projects(team, &page).await,
         |row: &Project| row.name.clone()
     );
@@ -296,14 +312,17 @@ pub async fn every_list_continues_after_its_last_row(world: &World) {
 
 pub async fn a_forged_cursor_finds_nothing(world: &World) {
     world.connector("scl_1").await;
-    let page = Page {
-        limit: 10,
-        after: Some(("1' OR '1'='1".to_owned(), "zzz".to_owned())),
-    };
-    let everything = ConnectorFilter::default();
-    let found = world
-        .store
-        .connectors(&world.ours, &everything, &page)
-        .await;
-    assert!(found.unwrap().is_empty());
+    for oldest_first in [false, true] {
+        let page = Page {
+            after: Some(("1' OR '1'='1".to_owned(), "zzz".to_owned())),
+            oldest_first,
+            ..Page::first(10)
+        };
+        let everything = ConnectorFilter::default();
+        let found = world
+            .store
+            .connectors(&world.ours, &everything, &page)
+            .await;
+        assert!(found.unwrap().is_empty());
+    }
 }

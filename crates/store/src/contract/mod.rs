@@ -174,7 +174,7 @@ impl World {
 
     async fn log(&self, kind: EventKind) -> Vec<Event> {
         let filter = EventFilter {
-            kind: Some(kind),
+            kinds: vec![kind],
             ..EventFilter::default()
         };
         let events = self

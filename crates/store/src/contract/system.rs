@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use grantry_core::StoreError;
 use grantry_core::nouns::{Actor, AuthorizationState, Event, EventKind};
-use grantry_core::store::{DataKey, EventFilter, KeyStatus, Page, SigningKey};
+use grantry_core::store::{Author, DataKey, EventFilter, KeyStatus, Page, SigningKey};
 use serde_json::json;
 
 use super::fixtures::{HOUR, MINUTE, NOW, digest, flow, map, sealed};
@@ -107,17 +107,8 @@ pub async fn the_server_has_one_active_signing_key(world: &World) {
 }
 
 pub async fn events_are_kept_once_and_read_back(world: &World) {
-    let everything = EventFilter::default();
-    let list = || {
-        world.store.events(
-            &world.ours,
-            &everything,
-            &Page {
-                limit: 2,
-                after: None,
-            },
-        )
-    };
+    let (everything, page) = (EventFilter::default(), Page::first(2));
+    let list = || world.store.events(&world.ours, &everything, &page);
     let before = list().await.unwrap();
     let mut event = Event {
         at: NOW.after(MINUTE),
@@ -153,40 +144,72 @@ pub async fn events_are_kept_once_and_read_back(world: &World) {
     assert_eq!(list().await, Ok(found));
 }
 
+const KINDS: [EventKind; 2] = [EventKind::TokenRead, EventKind::TokenRefreshed];
+
 pub async fn events_are_filtered(world: &World) {
     let about = |kind, connector: &str, connection: &str| Event {
         connector: Some(connector.into()),
         connection: Some(connection.into()),
         ..world.event(kind)
     };
-    let [a, b, c] = [
-        about(EventKind::TokenRead, "scl_1", "conn_1"),
-        about(EventKind::TokenRead, "scl_1", "conn_2"),
-        about(EventKind::TokenRefreshed, "scl_2", "conn_3"),
-    ];
+    let [read, refreshed] = KINDS;
+    let a = about(read, "scl_1", "conn_1");
+    let b = Event {
+        at: NOW.after(MINUTE),
+        actor: Actor::User {
+            id: "usr_\"1".to_owned(),
+        },
+        ..about(read, "scl_1", "conn_2")
+    };
+    let c = Event {
+        at: NOW.after(2 * MINUTE),
+        actor: Actor::Project {
+            id: "prj_1".to_owned(),
+            environment: "preview".into(),
+        },
+        ..about(refreshed, "scl_2", "conn_3")
+    };
     let theirs = Event {
         team: Some(world.theirs.clone()),
         ..about(EventKind::TokenRead, "scl_1", "conn_1")
     };
-    let all = [a.clone(), b.clone(), c.clone(), theirs];
-    assert_eq!(world.store.append_events(&all).await, Ok(()));
-    let filter = |kind, connector: Option<&str>, connection: Option<&str>| EventFilter {
-        kind,
+    let lines = [a.clone(), b.clone(), c.clone(), theirs];
+    assert_eq!(world.store.append_events(&lines).await, Ok(()));
+    let all = EventFilter::default;
+    let of = |kinds: &[EventKind], connector: Option<&str>, connection: Option<&str>| EventFilter {
+        kinds: kinds.to_vec(),
         connector: connector.map(Into::into),
         connection: connection.map(Into::into),
+        ..all()
+    };
+    let by = |actor| EventFilter {
+        kinds: KINDS.to_vec(),
+        actor: Some(actor),
+        ..all()
+    };
+    let id = |id: &str| by(Author::Id(id.to_owned()));
+    let span = |since: Duration, until: Duration| EventFilter {
+        kinds: KINDS.to_vec(),
+        since: Some(NOW.after(since)),
+        until: Some(NOW.after(until)),
+        ..all()
     };
     let table = [
-        (filter(Some(EventKind::TokenRead), None, None), vec![&b, &a]),
-        (filter(None, Some("scl_1"), None), vec![&b, &a]),
-        (filter(None, None, Some("conn_3")), vec![&c]),
-        (
-            filter(Some(EventKind::TokenRefreshed), Some("scl_1"), None),
-            vec![],
-        ),
-        (
-            filter(Some(EventKind::TokenRead), Some("scl_1"), Some("conn_2")),
-            vec![&b],
-        ),
+        (of(&[read], None, None), vec![&b, &a]),
+        (of(&KINDS, None, None), vec![&c, &b, &a]),
+        (of(&[], Some("scl_1"), None), vec![&b, &a]),
+        (of(&[], None, Some("conn_3")), vec![&c]),
+        (of(&[refreshed], Some("scl_1"), None), vec![]),
+        (of(&[read], Some("scl_1"), Some("conn_2")), vec![&b]),
+        (id("key_1"), vec![&a]),
+        (id("usr_\"1"), vec![&b]),
+        (id("prj_1"), vec![&c]),
+        (id("prj_"), vec![]),
+        (id("preview"), vec![]),
+        (by(Author::Is(Actor::System)), vec![]),
+        (span(Duration::ZERO, HOUR), vec![&c, &b, &a]),
+        (span(MINUTE, HOUR), vec![&c, &b]),
+        (span(Duration::ZERO, MINUTE), vec![&a]),
     ];
     for (filter, expected) in table {
         let found = world
@@ -195,6 +218,17 @@ pub async fn events_are_filtered(world: &World) {
             .await
             .unwrap();
         assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{filter:?}");
+        let oldest_first = Page {
+            oldest_first: true,
+            ..Page::first(10)
+        };
+        let found = world.store.events(&world.ours, &filter, &oldest_first);
+        let found = found.await.unwrap();
+        assert_eq!(
+            found.iter().rev().collect::<Vec<_>>(),
+            expected,
+            "{filter:?}"
+        );
     }
 }
 
