@@ -35,7 +35,11 @@ pub struct App {
 pub fn all_routes() -> impl Iterator<Item = &'static Route> {
     native::TABLES
         .into_iter()
-        .chain([dialects::vercel::ROUTES, pages::ROUTES])
+        .chain([
+            dialects::vercel::ROUTES,
+            dialects::sequin::ROUTES,
+            pages::ROUTES,
+        ])
         .flatten()
 }
 

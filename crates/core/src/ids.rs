@@ -13,6 +13,13 @@ pub fn unique(now: Timestamp, entropy: &dyn Entropy) -> String {
     uuid.simple().to_string()
 }
 
+/// The same with hyphens, as other vendors' clients expect a UUID.
+pub fn hyphenated(now: Timestamp, entropy: &dyn Entropy) -> String {
+    let id = unique(now, entropy);
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| id.get(part).unwrap_or_default());
+    parts.join("-")
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
@@ -103,6 +110,13 @@ mod tests {
         fn fill(&self, buffer: &mut [u8]) {
             buffer.fill(0xA5);
         }
+    }
+
+    #[test]
+    fn a_hyphenated_id_is_a_uuid() {
+        let id = hyphenated(Timestamp::from_millis(1_784_065_923_026), &Fixed);
+        let parsed = uuid::Uuid::parse_str(&id).unwrap();
+        assert_eq!((parsed.get_version_num(), parsed.to_string()), (7, id));
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod workload;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use grantry_core::ids::{ConnectionId, ConnectorId, TeamId};
+use grantry_core::ids::{self, ConnectionId, ConnectorId, TeamId};
 use grantry_core::nouns::{Actor, Digest, EventKind};
 use grantry_core::store::{Live, Spool};
 use grantry_core::{Clock, Entropy, Result, Store, Timestamp, entropy, http};
@@ -44,7 +44,7 @@ pub use connect::{
     AskConsent, CallbackEnd, CallbackRefusal, Consent, ConsentPage, ConsentResult, Pressed,
     Requested,
 };
-pub use connectors::{Capabilities, ConnectorView, NewConnector, NewLink};
+pub use connectors::{Capabilities, ConnectorView, Health, HealthStatus, NewConnector, NewLink};
 pub use keys::{Keys, OpenKeysError};
 pub use lists::{CursorPage, NewConnection, NewKey};
 pub use principal::{Caller, Principal, PrincipalKind};
@@ -151,6 +151,11 @@ impl Engine {
     /// The store answers and its schema is ours (readiness).
     pub async fn ping(&self) -> Result<()> {
         Ok(self.ports.store.ping().await?)
+    }
+
+    /// A new id in the form of a UUID.
+    pub fn uuid(&self) -> String {
+        ids::hyphenated(self.now(), self.entropy())
     }
 
     /// Time, for those who wait on behalf of a caller.

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grantry_core::ids::{ConnectionId, TeamId, TokenSetId};
+use grantry_core::ids::{ConnectionId, ConnectorId, TeamId, TokenSetId};
 use grantry_core::nouns::{Connection, Event, Grant, Revocation, Subject, TokenSet};
 use grantry_core::store::{
-    ChangeKind, ConnectionFilter, ConnectionStore, Live, Page, RevocationScope, Stored,
+    ChangeKind, ConnectionFilter, ConnectionStore, Live, Page, RevocationScope, Stored, Usage,
 };
 use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
-use crate::backend::{Backend, Query, Statement, Write};
+use crate::backend::{Backend, Bad, Query, Statement, Write};
 use crate::connectors::connector_is_live;
 use crate::db::by_time;
 use crate::rows::{
@@ -233,6 +233,35 @@ impl<B: Backend> ConnectionStore for Db<B> {
         let rows = self.backend.read(query).await?;
         let total = rows.first().and_then(|row| row.get("total").ok());
         total.ok_or(StoreError::Unavailable)
+    }
+
+    async fn usage(&self, team: &TeamId, connector: &ConnectorId) -> Stored<Usage> {
+        let query = Query::new(
+            "SELECT COUNT(*) AS live,
+                    COUNT(CASE WHEN newest.state = 'needs_reauth' THEN 1 END) AS needs_reauth,
+                    COUNT(CASE WHEN t.failures > 0 THEN 1 END) AS unanswered,
+                    MAX(t.received_at) AS last_received
+             FROM (SELECT id, state FROM connections
+                   WHERE team = ?1 AND connector = ?2 AND state <> 'revoked'
+                   ORDER BY created_at DESC, id DESC LIMIT ?3) AS newest
+             LEFT JOIN token_sets t ON t.connection = newest.id AND t.kind = 'main'",
+            params![team, connector, Usage::LOOKED_AT_MAX],
+        );
+        let rows = self.backend.read(query).await?;
+        let row = rows.first().ok_or(StoreError::Unavailable)?;
+        let read = || {
+            Ok::<_, Bad>(Usage {
+                live: row.get("live")?,
+                needs_reauth: row.get("needs_reauth")?,
+                unanswered: row.get("unanswered")?,
+                last_received: row.get("last_received")?,
+            })
+        };
+        read().map_err(|Bad(column)| StoreError::Inconsistent {
+            table: "connections",
+            column,
+            row: connector.to_string(),
+        })
     }
 
     async fn queue_revocation(&self, revocation: &Revocation) -> Stored<()> {

@@ -12,6 +12,8 @@ pub enum Dialect {
     Native,
     /// Vercel Connect, at the root; pages without an answer of their own use it too.
     Vercel,
+    /// Sequin.
+    Sequin,
 }
 
 impl Dialect {
@@ -24,6 +26,8 @@ impl Dialect {
         let native = under("/api") && !under("/api/v1/connect");
         if native || path == "/healthz" || path == "/readyz" {
             Self::Native
+        } else if under("/sequin") {
+            Self::Sequin
         } else {
             Self::Vercel
         }
@@ -34,6 +38,7 @@ impl Dialect {
         match self {
             Self::Native => crate::native::error::answer(error),
             Self::Vercel => crate::dialects::vercel::error::answer(error),
+            Self::Sequin => crate::dialects::sequin::error::answer(error),
         }
     }
 
@@ -42,13 +47,16 @@ impl Dialect {
         match self {
             Self::Native => crate::native::error::in_our_spelling(error),
             Self::Vercel => error,
+            Self::Sequin => crate::dialects::sequin::error::in_their_spelling(error),
         }
     }
 
     /// Query parameters that choose the team, with what they hold.
     pub const fn team_parameters(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Native => &[("team", "Team id or slug; for account and server keys.")],
+            Self::Native | Self::Sequin => {
+                &[("team", "Team id or slug; for account and server keys.")]
+            }
             Self::Vercel => &[
                 ("teamId", "Team id; the key's own team when absent."),
                 ("slug", "Team slug; not together with teamId."),
@@ -89,6 +97,8 @@ mod tests {
             ("/apiary", Dialect::Vercel),
             ("/v1/connect/connectors", Dialect::Vercel),
             ("/", Dialect::Vercel),
+            ("/sequin/v1/oauth-apps", Dialect::Sequin),
+            ("/sequins", Dialect::Vercel),
         ] {
             assert_eq!(Dialect::of(path), dialect, "{path}");
         }

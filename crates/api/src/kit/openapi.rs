@@ -43,6 +43,7 @@ pub fn document(url: &str) -> OpenApi {
         .security_scheme(BEARER, bearer)
         .schema("NativeError", native_error())
         .schema("VercelError", vercel_error())
+        .schema("SequinError", sequin_error())
         .build();
     OpenApiBuilder::new()
         .info(info.build())
@@ -56,6 +57,7 @@ fn operation(route: &Route) -> Operation {
     let (tag, error, media_type) = match route.dialect() {
         Dialect::Native => ("native", "NativeError", "application/problem+json"),
         Dialect::Vercel => ("vercel", "VercelError", "application/json"),
+        Dialect::Sequin => ("sequin", "SequinError", "application/json"),
     };
     let (status, what) = route.gives;
     let refused = ResponseBuilder::new()
@@ -247,6 +249,21 @@ fn vercel_error() -> Schema {
         .schema_type(Type::Object)
         .property("error", inner.build())
         .required("error")
+        .build()
+        .into()
+}
+
+fn sequin_error() -> Schema {
+    let text = || ObjectBuilder::new().schema_type(Type::String).build();
+    let reasons = ArrayBuilder::new().items(text()).build();
+    let fields = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .additional_properties(Some(Schema::from(reasons)));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("summary", text())
+        .property("validation_errors", fields.build())
+        .required("summary")
         .build()
         .into()
 }

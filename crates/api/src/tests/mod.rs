@@ -4,6 +4,7 @@ mod bodies;
 mod lists;
 mod native;
 mod refusals;
+mod sequin;
 mod server;
 mod vercel_connectors;
 mod vercel_tokens;

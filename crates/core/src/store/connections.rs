@@ -44,6 +44,24 @@ pub struct RevocationScope {
     pub installation: Option<String>,
 }
 
+/// How a connector's newest connections are doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Live connections that were looked at, at most [`Usage::LOOKED_AT_MAX`].
+    pub live: u64,
+    /// Those of them that need a new consent.
+    pub needs_reauth: u64,
+    /// Those whose last refresh brought no answer.
+    pub unanswered: u64,
+    /// When the newest of their tokens arrived.
+    pub last_received: Option<Timestamp>,
+}
+
+impl Usage {
+    /// How many of a connector's connections are looked at, newest first.
+    pub const LOOKED_AT_MAX: u32 = 1_000;
+}
+
 /// Rows that tokens are served from.
 #[async_trait]
 pub trait ConnectionStore: Send + Sync + 'static {
@@ -86,6 +104,9 @@ pub trait ConnectionStore: Send + Sync + 'static {
 
     /// How many live connections `scope` matches.
     async fn count_connections(&self, team: &TeamId, scope: &RevocationScope) -> Stored<u64>;
+
+    /// How the connector's newest connections are doing.
+    async fn usage(&self, team: &TeamId, connector: &ConnectorId) -> Stored<Usage>;
 
     /// Queues a pair that arrived for a connection that is no longer live: it is revoked too
     /// (requirement 52).

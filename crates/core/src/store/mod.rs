@@ -21,7 +21,7 @@ use crate::Timestamp;
 
 pub use belongings::BelongingStore;
 pub use connect::ConnectStore;
-pub use connections::{ConnectionFilter, ConnectionStore, Live, RevocationScope};
+pub use connections::{ConnectionFilter, ConnectionStore, Live, RevocationScope, Usage};
 pub use connectors::{ConnectorFilter, ConnectorStore};
 pub use refresh::{Begin, Completion, RefreshStore, Rejection, Retry};
 pub use spool::{Spool, Spooled};

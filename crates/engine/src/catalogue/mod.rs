@@ -60,6 +60,11 @@ pub fn row_of(overlays: &[Service], id: &str) -> Option<Service> {
 }
 
 impl Engine {
+    /// The catalogue's row of `id`.
+    pub async fn service(&self, id: &str) -> Result<Option<Service>> {
+        Ok(self.catalogue().await?.service(id).cloned())
+    }
+
     /// The catalogue, from memory where that can be trusted.
     pub(crate) async fn catalogue(&self) -> Result<Arc<Catalogue>> {
         if self.caches_are_fresh()

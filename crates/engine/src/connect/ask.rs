@@ -89,6 +89,7 @@ impl Engine {
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
+        self.require_complete(&entry.connector).await?;
         let grant = self.grant_of(caller, &entry, ask.token)?;
         self.require_environment(caller, &grant.environment).await?;
         if !matches!(grant.subject, Subject::User { .. }) {

@@ -33,6 +33,9 @@ pub struct NewConnector {
     pub metadata: Map<String, Value>,
     /// Link it at once.
     pub link: Option<NewLink>,
+    /// What is missing in `data` is asked for when somebody wants to connect, not now: dialects whose
+    /// connectors are filled in step by step.
+    pub incomplete: bool,
     /// Take in provider events.
     pub triggers_enabled: bool,
     /// Events wanted.
@@ -86,11 +89,12 @@ impl Engine {
             secrets,
             generated_uid,
         } = self.checked(caller, &new, project.as_ref())?;
+        let incomplete = new.incomplete;
         let links = match (new.link, project) {
             (Some(link), Some(project)) => vec![self.link_of(&connector, &project, link)?],
             _ => vec![],
         };
-        self.check_server(&connector).await?;
+        self.check_server(&connector, incomplete).await?;
         connector.secrets = self.seal_secrets(&connector, &secrets).await?;
         let event = self
             .draft(EventKind::ConnectorCreated, caller)
@@ -153,7 +157,7 @@ impl Engine {
         }
         let checked = kind.and_then(|kind| {
             let mint = || TokenSetId::mint(self.now(), self.entropy()).to_string();
-            data::check(kind, &new.data, &mint)
+            data::check(kind, &new.data, new.incomplete, &mint)
                 .map_err(|found| problems.extend(found))
                 .ok()
         });

@@ -108,10 +108,12 @@ pub struct Checked {
     pub secrets: Vec<(String, Secret)>,
 }
 
-/// Reads `data` by the rows of `kind`. Every wrong field is a problem, named by its path under `data`.
+/// Reads `data` by the rows of `kind`. Every wrong field is a problem, named by its path under `data`; so is a
+/// missing one, unless the connector may be `incomplete`.
 pub fn check(
     kind: ConnectorType,
     data: &Map<String, Value>,
+    incomplete: bool,
     mint_value_id: &dyn Fn() -> String,
 ) -> Result<Checked, Vec<Problem>> {
     let rows = match kind {
@@ -121,6 +123,7 @@ pub fn check(
     let mut check = Check {
         problems: Vec::new(),
         secrets: Vec::new(),
+        incomplete,
         mint_value_id,
     };
     let public = check.object("data", rows, data);
@@ -128,6 +131,7 @@ pub fn check(
         .get("subjectType")
         .is_none_or(|subject| subject == "app");
     if kind == ConnectorType::ApiKey
+        && !incomplete
         && hands_out
         && check.problems.is_empty()
         && check.secrets.is_empty()
@@ -150,6 +154,7 @@ pub fn check(
 struct Check<'a> {
     problems: Vec<Problem>,
     secrets: Vec<(String, Secret)>,
+    incomplete: bool,
     mint_value_id: &'a dyn Fn() -> String,
 }
 
@@ -189,7 +194,7 @@ impl Check<'_> {
                         out.insert(row.name.to_owned(), kept);
                     }
                 }
-                None if row.required => self.problem(&path, "is required"),
+                None if row.required && !self.incomplete => self.problem(&path, "is required"),
                 None => {}
             }
         }
@@ -333,7 +338,7 @@ mod tests {
         let Value::Object(data) = data else {
             panic!("object")
         };
-        check(kind, &data, &|| "stk_1".to_owned())
+        check(kind, &data, false, &|| "stk_1".to_owned())
             .map_err(|problems| problems.into_iter().map(|problem| problem.field).collect())
     }
 

@@ -3,6 +3,7 @@
 mod create;
 mod data;
 mod discovered;
+mod health;
 mod links;
 mod server;
 mod view;
@@ -17,6 +18,7 @@ use grantry_core::{Error, Result};
 
 pub use create::{Checked, NewConnector, NewLink};
 pub use discovered::Discovered;
+pub use health::{Health, HealthStatus};
 pub use links::checked_environments;
 pub use server::{OauthClient, app_enabled, default_scopes, offline_problems, user_enabled};
 pub use view::{Capabilities, ConnectorView, service_name};

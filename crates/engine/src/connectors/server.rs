@@ -105,8 +105,9 @@ pub fn config_problems(data: &Map<String, Value>) -> Option<Vec<Problem>> {
 
 impl Engine {
     /// Checks that a new `oauth` connector leads to an authorization server: what `serverUrl` claims
-    /// is fetched and must hold (requirement 4), and the endpoints that its grants need are known.
-    pub(crate) async fn check_server(&self, connector: &Connector) -> Result<()> {
+    /// is fetched and must hold (requirement 4), and the endpoints that its grants need are known, unless it
+    /// may be `incomplete`.
+    pub(crate) async fn check_server(&self, connector: &Connector, incomplete: bool) -> Result<()> {
         if connector.kind != ConnectorType::Oauth {
             return Ok(());
         }
@@ -119,12 +120,36 @@ impl Engine {
                     }
                     Unresolved::Other(error) => error,
                 });
-        let problems = problems_of(connector, resolved?);
+        let Flaws {
+            wrong: mut problems,
+            missing,
+        } = flaws(connector, resolved?);
+        if !incomplete {
+            problems.extend(missing);
+        }
         if problems.is_empty() {
             Ok(())
         } else {
             Err(Error::Invalid(problems))
         }
+    }
+
+    /// What a connector that was made incomplete still lacks; empty for one that can be used.
+    pub async fn missing_of(&self, connector: &Connector) -> Result<Vec<Problem>> {
+        let rows = self.catalogue().await?;
+        Ok(offline_flaws(connector, rows.of(connector))?.missing)
+    }
+
+    /// Refuses what a connector is asked for before it has all that it needs.
+    pub(crate) async fn require_complete(&self, connector: &Connector) -> Result<()> {
+        let missing = self.missing_of(connector).await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing = Error::Invalid(missing);
+        Err(Error::Unresolvable {
+            reason: format!("the connector is not complete: {missing}"),
+        })
     }
 
     /// The server, client and quirks of an `oauth` connector, its secret opened.
@@ -244,55 +269,71 @@ fn layered(
     })
 }
 
-/// The endpoints that the connector's grants need and its server lacks, and the variables that are wrong.
-/// A variable that is only missing is no problem where nothing needs it.
-fn problems_of(connector: &Connector, layered: Layered) -> Vec<Problem> {
+/// What keeps a connector from being used.
+#[derive(Default)]
+struct Flaws {
+    /// Given, and wrong.
+    wrong: Vec<Problem>,
+    /// Not given, and needed.
+    missing: Vec<Problem>,
+}
+
+/// The variables that are wrong, and the endpoints that the connector's grants need and its server lacks, with
+/// the variables that would bring them. A variable that nothing needs is not missed.
+fn flaws(connector: &Connector, layered: Layered) -> Flaws {
     let Layered {
         server,
         source,
-        mut problems,
+        problems,
     } = layered;
-    let user = user_enabled(&connector.data).then_some(Endpoint::Authorization);
-    let missing: Vec<Endpoint> = [Endpoint::Token]
-        .into_iter()
-        .chain(user)
-        .filter(|endpoint| server.url(*endpoint).is_err())
-        .collect();
     let given = connector.data.get("variables").and_then(Value::as_object);
     let is_given = |problem: &Problem| match problem.field.strip_prefix("data.variables.") {
         Some(name) => given.is_some_and(|given| given.contains_key(name)),
         None => true,
     };
-    if missing.is_empty() {
-        problems.retain(is_given);
-        return problems;
+    let (wrong, mut missing): (Vec<_>, Vec<_>) = problems.into_iter().partition(is_given);
+    let user = user_enabled(&connector.data).then_some(Endpoint::Authorization);
+    let lacking: Vec<Endpoint> = [Endpoint::Token]
+        .into_iter()
+        .chain(user)
+        .filter(|endpoint| server.url(*endpoint).is_err())
+        .collect();
+    if lacking.is_empty() {
+        missing.clear();
+    } else if missing.is_empty() && wrong.is_empty() {
+        let known = match source {
+            ServerSource::Discovery => "the server's metadata has none",
+            ServerSource::Catalogue => "the catalogue has none for this service",
+            ServerSource::Config => {
+                "there is no serverUrl to discover it from, and the service is not in the catalogue"
+            }
+        };
+        missing.extend(lacking.into_iter().map(|endpoint| {
+            Problem::new(
+                format!("data.serverConfig.{}", endpoint.as_str()),
+                format!("is required: {known}"),
+            )
+        }));
     }
-    if !problems.is_empty() {
-        return problems;
+    if !connector.data.contains_key("clientId") {
+        missing.push(Problem::new("data.clientId", "is required"));
     }
-    let known = match source {
-        ServerSource::Discovery => "the server's metadata has none",
-        ServerSource::Catalogue => "the catalogue has none for this service",
-        ServerSource::Config => {
-            "there is no serverUrl to discover it from, and the service is not in the catalogue"
-        }
-    };
-    let missing = missing.into_iter().map(|endpoint| {
-        Problem::new(
-            format!("data.serverConfig.{}", endpoint.as_str()),
-            format!("is required: {known}"),
-        )
-    });
-    missing.collect()
+    Flaws { wrong, missing }
 }
 
 /// What of [`Engine::check_server`] can be checked without asking anybody: nothing when the
 /// endpoints are left to discovery.
 pub fn offline_problems(connector: &Connector, row: Option<&Service>) -> Result<Vec<Problem>> {
+    let Flaws { mut wrong, missing } = offline_flaws(connector, row)?;
+    wrong.extend(missing);
+    Ok(wrong)
+}
+
+fn offline_flaws(connector: &Connector, row: Option<&Service>) -> Result<Flaws> {
     if connector.kind != ConnectorType::Oauth || connector.data.contains_key("serverUrl") {
-        return Ok(Vec::new());
+        return Ok(Flaws::default());
     }
-    Ok(problems_of(connector, layered(connector, row, None)?))
+    Ok(flaws(connector, layered(connector, row, None)?))
 }
 
 /// Where a connector's secrets are sealed into.

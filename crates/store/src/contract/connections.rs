@@ -1,8 +1,11 @@
 //! Connections: finding and importing.
 
 use grantry_core::StoreError;
-use grantry_core::nouns::{Connection, ConnectionState, EventKind, Grant, Subject, TokenSet};
-use grantry_core::store::Completion;
+use grantry_core::error::ReconnectReason;
+use grantry_core::nouns::{
+    Connection, ConnectionState, Connector, EventKind, Grant, Subject, TokenSet,
+};
+use grantry_core::store::{Completion, Usage};
 
 use super::fixtures::{HOUR, NOW, connection, grant, token_set};
 use super::{World, row, rows};
@@ -177,4 +180,45 @@ pub async fn an_old_flight_never_overwrites_what_was_made_anew(world: &World) {
     let sets = world.live(&old).await.sets;
     assert_eq!(rows(&sets), [row(&token_set("stk_new", &old, "main"))]);
     assert_eq!(world.events_of(EventKind::TokenRefreshed).await, 0);
+}
+
+pub async fn the_newest_connections_tell_how_a_connector_does(world: &World) {
+    let store = &world.store;
+    let connector = world.connector("scl_1").await;
+    let neighbour = world.connector("scl_2").await;
+    world.connection(&neighbour, "elsewhere").await;
+    let usage =
+        async |connector: &Connector| store.usage(&world.ours, &connector.id).await.unwrap();
+    assert_eq!(usage(&connector).await, Usage::default());
+
+    let (gone, _) = world.connection(&connector, "gone").await;
+    world.revoke(&gone).await;
+    world.connection(&connector, "fine").await;
+    let unanswered = connection("silent", &world.ours, grant(&connector.id, "silent"));
+    let set = TokenSet {
+        failures: 2,
+        received_at: NOW.after(HOUR),
+        ..token_set("silent set", &unanswered, "main")
+    };
+    world.import(&unanswered, &[set]).await;
+    let refused = Connection {
+        state: ConnectionState::NeedsReauth(ReconnectReason::Rejected),
+        ..connection("refused", &world.ours, grant(&connector.id, "refused"))
+    };
+    let set = TokenSet {
+        failures: 0,
+        ..token_set("refused set", &refused, "main")
+    };
+    world.import(&refused, &[set]).await;
+
+    let fine_fails = u64::from(token_set("fine set", &unanswered, "main").failures > 0);
+    let expected = Usage {
+        live: 3,
+        needs_reauth: 1,
+        unanswered: 1 + fine_fails,
+        last_received: Some(NOW.after(HOUR)),
+    };
+    assert_eq!(usage(&connector).await, expected);
+    let theirs = store.usage(&world.theirs, &connector.id).await.unwrap();
+    assert_eq!(theirs, Usage::default());
 }

@@ -307,6 +307,7 @@ macro_rules! contract_tests {
                 an_import_needs_a_connector_and_a_free_id,
                 a_revoked_connection_can_be_imported_again,
                 an_old_flight_never_overwrites_what_was_made_anew,
+                the_newest_connections_tell_how_a_connector_does,
             ]
             revocations: [
                 a_scope_ends_its_connections_and_no_others,

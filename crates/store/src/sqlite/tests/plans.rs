@@ -13,6 +13,7 @@ const MAY_BE_SCANNED: &[&str] = &[
     "CONSTANT",
     "ended",
     "leases",
+    "newest",
     "numbered",
     "schema_migrations",
     "services",

@@ -1,0 +1,108 @@
+//! From checked bodies and queries to what the engine takes.
+
+use grantry_core::ids::ConnectorId;
+use grantry_core::store::ConnectorFilter;
+use grantry_core::{Error, Result};
+use grantry_engine::{HealthStatus, NewConnector};
+use serde_json::{Map, Value};
+
+use super::wire;
+use crate::kit::fields::Fields;
+
+/// A new app: an `oauth` connector of the provider's service, under an id in this dialect's form. What its provider
+/// needs beside a client (a tenant's host) may come later.
+pub fn app(mut body: Fields, id: String) -> NewConnector {
+    let mut data = Map::new();
+    for (theirs, ours) in [("client_id", "clientId"), ("client_secret", "clientSecret")] {
+        data.insert(ours.to_owned(), body.take_text(theirs).into());
+    }
+    if let Some(variables) = body.take_map("variables") {
+        data.insert("variables".to_owned(), variables.into());
+    }
+    NewConnector {
+        id: Some(ConnectorId::from(id)),
+        kind: "oauth".to_owned(),
+        name: body.take_text("name"),
+        service: body.take_text("provider"),
+        data,
+        incomplete: true,
+        metadata: body.take_map("metadata").unwrap_or_default(),
+        ..NewConnector::default()
+    }
+}
+
+/// Which apps a list is of.
+pub struct Filter {
+    /// What the store can tell.
+    pub rows: ConnectorFilter,
+    health: Option<String>,
+    metadata: Map<String, Value>,
+}
+
+/// The filters of a query.
+pub fn filter(query: &Fields) -> Result<Filter> {
+    let text = |name: &str| query.text(name).filter(|text| !text.is_empty());
+    let metadata = match text("metadata").map(serde_json::from_str) {
+        None => Map::new(),
+        Some(Ok(Value::Object(metadata))) => metadata,
+        Some(_) => {
+            let message = "must be a JSON object such as {\"custom_property\":42}";
+            return Err(Error::invalid("metadata", message));
+        }
+    };
+    Ok(Filter {
+        rows: ConnectorFilter {
+            services: text("provider").map(str::to_owned).into_iter().collect(),
+            ..ConnectorFilter::default()
+        },
+        health: text("health.status").map(str::to_owned),
+        metadata,
+    })
+}
+
+impl Filter {
+    /// Whether an app is wanted.
+    pub fn wants(&self, metadata: &Map<String, Value>, status: HealthStatus) -> bool {
+        let status = wire::word(status);
+        self.health.as_deref().is_none_or(|wanted| wanted == status)
+            && contains(metadata, &self.metadata)
+    }
+}
+
+/// Whether `outer` has every pair of `inner`; of objects in it, what they contain.
+fn contains(outer: &Map<String, Value>, inner: &Map<String, Value>) -> bool {
+    inner
+        .iter()
+        .all(|(name, wanted)| match (outer.get(name), wanted) {
+            (Some(Value::Object(outer)), Value::Object(inner)) => contains(outer, inner),
+            (Some(found), wanted) => found == wanted,
+            (None, _) => false,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn metadata_match_when_they_contain_what_is_asked_for() {
+        let outer = json!({"a": 1, "b": {"c": true, "d": null}, "e": [1, 2]});
+        for (inner, expected) in [
+            (json!({}), true),
+            (json!({"a": 1}), true),
+            (json!({"a": 1.5}), false),
+            (json!({"a": "1"}), false),
+            (json!({"b": {"c": true}}), true),
+            (json!({"b": {"c": false}}), false),
+            (json!({"b": {"d": null}}), true),
+            (json!({"z": null}), false),
+            (json!({"e": [1, 2]}), true),
+            (json!({"e": [1]}), false),
+        ] {
+            let (outer, inner) = (outer.as_object().unwrap(), inner.as_object().unwrap());
+            assert_eq!(contains(outer, inner), expected, "{inner:?}");
+        }
+    }
+}
