@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use grantry_core::ids::{ProjectId, TeamId};
+use grantry_core::ids::{AccountId, ProjectId, TeamId};
 use grantry_core::nouns::{Actor, Digest, Environment, Key, KeyLevel, Membership, Role, Team};
 use grantry_core::store::Page;
 use grantry_core::{Error, Result, Timestamp};
 use grantry_vault::hash::{Handle, HandleKind};
 
-use crate::permissions::Standing;
-use crate::principal::{Caller, Principal, PrincipalKind};
+use crate::permissions::{Act, Scope, Standing};
+use crate::principal::{Caller, Principal, PrincipalKind, Steward};
 use crate::{Engine, workload};
 
 /// A caller and until when it may be taken from memory.
@@ -21,8 +21,9 @@ pub struct Known {
 impl Engine {
     /// Who holds `bearer`, acting in `team` (an id or a slug; `None` for the credential's own team).
     ///
-    /// Errors: [`Error::Unauthenticated`] for any credential that does not hold, and when no team
-    /// follows from it and none is named; [`Error::NotFound`] for a team that is not the caller's.
+    /// Errors: [`Error::Unauthenticated`] for any credential that does not hold; [`Error::NotFound`] for a
+    /// team that is not the caller's; [`Error::Invalid`] when a key of the server or of an account names
+    /// none and there is not just one.
     pub async fn caller(&self, bearer: &str, team: Option<&str>) -> Result<Arc<Caller>> {
         let credential = credential_of(bearer);
         let key = (credential, team.unwrap_or_default().to_owned());
@@ -45,12 +46,7 @@ impl Engine {
 
     /// The operator at the control socket, acting in `team`.
     pub async fn server_caller(&self, team: Option<&str>) -> Result<Arc<Caller>> {
-        let principal = Principal {
-            credential: [0; 32],
-            kind: PrincipalKind::Server,
-            until: None,
-        };
-        self.act_in(&principal, team).await.map(Arc::new)
+        self.act_in(&Principal::OPERATOR, team).await.map(Arc::new)
     }
 
     /// The team of a project, for the operator, who is in no team and may name a project alone.
@@ -59,9 +55,37 @@ impl Engine {
         Ok(project.map(|project| project.team))
     }
 
-    /// The server's teams, by id, for the operator, who may leave the team out where there is one.
-    pub async fn teams(&self, page: &Page) -> Result<Vec<Team>> {
-        Ok(self.ports.store.teams(None, page).await?)
+    /// `principal` doing `act` on the server or, where that is the act's scope, on the account of this id.
+    /// A key of an account is in its own; the server names one unless there is only one.
+    ///
+    /// Errors: [`Error::Forbidden`] before anything is looked up; [`Error::NotFound`] for an account that
+    /// is not the principal's.
+    pub async fn steward(
+        &self,
+        principal: &Principal,
+        act: Act,
+        account: Option<&str>,
+    ) -> Result<Steward> {
+        principal.require(act)?;
+        let account = match (act.scope(), &principal.kind, account) {
+            (Scope::Account, PrincipalKind::Account { account: own, .. }, named) => {
+                if named.is_some_and(|named| named != own.as_str()) {
+                    return Err(Error::NotFound("account"));
+                }
+                Some(own.clone())
+            }
+            (Scope::Account, _, Some(named)) => {
+                let found = self.ports.store.account(&named.into()).await?;
+                Some(found.ok_or(Error::NotFound("account"))?.id)
+            }
+            (Scope::Account, _, None) => Some(self.only_account().await?),
+            _ => None,
+        };
+        Ok(Steward {
+            account,
+            standing: principal.standing(),
+            actor: principal.actor(),
+        })
     }
 
     /// Verifies `bearer` against the store, without choosing a team.
@@ -163,7 +187,7 @@ impl Engine {
         let team = match (own, selector) {
             (Some(own), None) => own.clone(),
             (Some(own), Some(named)) if named == own.as_str() => own.clone(),
-            (None, None) => return Err(Error::Unauthenticated),
+            (None, None) => self.only_team(principal).await?,
             (own, Some(named)) => {
                 let team = self.ports.store.team(named).await?.filter(|team| {
                     own.is_none_or(|own| *own == team.id) && self.reaches(principal, team)
@@ -189,69 +213,78 @@ impl Engine {
         }
     }
 
+    /// The team of one who is in none and names none: the one there is.
+    async fn only_team(&self, principal: &Principal) -> Result<TeamId> {
+        let store = &self.ports.store;
+        let page = Page::first(NAMED_MAX);
+        let teams = match &principal.kind {
+            PrincipalKind::Account {
+                user: Some(user), ..
+            } => {
+                let mut teams = Vec::new();
+                for membership in store.memberships(user).await? {
+                    teams.extend(store.team(membership.team.as_str()).await?);
+                }
+                teams
+            }
+            PrincipalKind::Account { account, .. } => store.teams(Some(account), &page).await?,
+            _ => store.teams(None, &page).await?,
+        };
+        match teams.as_slice() {
+            [only] => Ok(only.id.clone()),
+            teams => {
+                let slugs = teams.iter().map(|team| team.slug.as_str()).collect();
+                Err(one_of("team", slugs))
+            }
+        }
+    }
+
+    /// The account of one who is in none and names none: the one there is.
+    async fn only_account(&self) -> Result<AccountId> {
+        let store = &self.ports.store;
+        match store
+            .accounts(None, &Page::first(NAMED_MAX))
+            .await?
+            .as_slice()
+        {
+            [only] => Ok(only.id.clone()),
+            accounts => {
+                let ids = accounts.iter().map(|account| account.id.as_str()).collect();
+                Err(one_of("account", ids))
+            }
+        }
+    }
+
     async fn standing(&self, principal: &Principal, team: &TeamId) -> Result<(Standing, Actor)> {
-        Ok(match &principal.kind {
-            PrincipalKind::Server => (Standing::Server, Actor::Server),
+        let standing = match &principal.kind {
+            // A person's key opens no team that the person is not, or no longer, a member of.
             PrincipalKind::Account {
                 user: Some(user),
                 role,
                 ..
             } => {
-                // A person's key opens no team that the person is not, or no longer, a member of.
                 let memberships = self.ports.store.memberships(user).await?;
                 let theirs = role_in(&memberships, team.as_str()).ok_or(Error::NotFound("team"))?;
-                (
-                    Standing::Role(role.at_most(theirs)),
-                    Actor::User {
-                        id: user.to_string(),
-                    },
-                )
+                Standing::Role(role.at_most(theirs))
             }
-            PrincipalKind::Account {
-                user: None,
-                key,
-                role,
-                ..
-            } => (
-                Standing::Role(*role),
-                Actor::Key {
-                    id: key.to_string(),
-                },
-            ),
-            PrincipalKind::Team {
-                user: Some(user),
-                role,
-                ..
-            } => (
-                Standing::Role(*role),
-                Actor::User {
-                    id: user.to_string(),
-                },
-            ),
-            PrincipalKind::Team {
-                user: None,
-                key,
-                role,
-                ..
-            } => (
-                Standing::Role(*role),
-                Actor::Key {
-                    id: key.to_string(),
-                },
-            ),
-            PrincipalKind::Workload {
-                project,
-                environment,
-                ..
-            } => (
-                Standing::Workload,
-                Actor::Project {
-                    id: project.to_string(),
-                    environment: environment.clone(),
-                },
-            ),
-        })
+            _ => principal.standing(),
+        };
+        Ok((standing, principal.actor()))
     }
+}
+
+/// Rows that a refusal names at most.
+const NAMED_MAX: u32 = 20;
+
+/// The refusal of a request that has to say which of several it means.
+fn one_of(what: &'static str, mut names: Vec<&str>) -> Error {
+    names.sort_unstable();
+    names.truncate(NAMED_MAX as usize);
+    let message = match names.as_slice() {
+        [] => format!("is required, and there is no {what} yet"),
+        names => format!("is required: one of {}", names.join(", ")),
+    };
+    Error::invalid(what, message)
 }
 
 fn role_in(memberships: &[Membership], team: &str) -> Option<Role> {

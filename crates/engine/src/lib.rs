@@ -47,7 +47,7 @@ pub use connect::{
 pub use connectors::{Capabilities, ConnectorView, Health, HealthStatus, NewConnector, NewLink};
 pub use keys::{Keys, OpenKeysError};
 pub use lists::{CursorPage, NewConnection, NewKey};
-pub use principal::{Caller, Principal, PrincipalKind};
+pub use principal::{Caller, Principal, PrincipalKind, Steward};
 pub use settings::{RefreshSettings, Settings};
 pub use tokens::{AskToken, NewPair, Revoked, ServedToken};
 pub use workload::{ISSUER_TOKEN_TTL_MAX, WorkloadToken};

@@ -1,53 +1,84 @@
-//! Who may do what: the one table (design §2). Routes name an [`Act`]; the refusal test is generated
-//! from this table and the route table.
+//! Who may do what, and where: the one table (design §2). Routes name an [`Act`]; the refusal test is
+//! generated from this table and the route table.
 
 use grantry_core::nouns::Role;
 
-/// Something a caller does. Every route is tied to one.
+/// Where an act happens, and so what a request has to name beside its credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Act {
-    /// Read a token.
-    ReadToken,
-    /// Start a consent.
-    Authorize,
-    /// Read one connector (workloads: linked ones only).
-    ReadConnector,
-    /// End one's own connections.
-    RevokeOwn,
-    /// Read lists: connectors, links, connections, projects.
-    ReadLists,
-    /// Read the event log.
-    ReadEvents,
-    /// Make, change and delete connectors and links.
-    ManageConnectors,
-    /// Take in a grant that exists already.
-    ImportConnections,
-    /// End anybody's connections.
-    RevokeAny,
-    /// Make and revoke the team's keys.
-    ManageKeys,
-    /// Mint workload tokens.
-    MintWorkloadTokens,
-    /// Declare accounts, teams and everything in them.
-    Apply,
+pub enum Scope {
+    /// On the credential itself, or on what it may see: nothing is named.
+    Credential,
+    /// In one team.
+    Team,
+    /// On one account, above its teams.
+    Account,
+    /// On the whole server.
+    Server,
 }
 
-impl Act {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::ReadToken,
-        Self::Authorize,
-        Self::ReadConnector,
-        Self::RevokeOwn,
-        Self::ReadLists,
-        Self::ReadEvents,
-        Self::ManageConnectors,
-        Self::ImportConnections,
-        Self::RevokeAny,
-        Self::ManageKeys,
-        Self::MintWorkloadTokens,
-        Self::Apply,
-    ];
+macro_rules! acts {
+    ($($(#[$doc:meta])* $name:ident: $scope:ident,)*) => {
+        /// Something a caller does. Every route is tied to one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Act { $($(#[$doc])* $name,)* }
+
+        impl Act {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// Where it happens.
+            pub const fn scope(self) -> Scope {
+                match self { $(Self::$name => Scope::$scope,)* }
+            }
+        }
+    };
+}
+
+acts! {
+    /// Read who one is.
+    ReadSelf: Credential,
+    /// List the teams that one may act in.
+    ListTeams: Credential,
+    /// Read the catalogue of services.
+    ReadCatalogue: Credential,
+    /// Read a token.
+    ReadToken: Team,
+    /// Start a consent.
+    Authorize: Team,
+    /// Read one connector (workloads: linked ones only).
+    ReadConnector: Team,
+    /// End one's own connections.
+    RevokeOwn: Team,
+    /// Read the team and its lists: members, projects, connectors, links, connections.
+    ReadLists: Team,
+    /// Read the event log.
+    ReadEvents: Team,
+    /// Make, change and delete connectors and links.
+    ManageConnectors: Team,
+    /// Take in a grant that exists already.
+    ImportConnections: Team,
+    /// End anybody's connections.
+    RevokeAny: Team,
+    /// Make, change and revoke the team's keys.
+    ManageKeys: Team,
+    /// Make, change and delete projects and their environments.
+    ManageProjects: Team,
+    /// Mint workload tokens.
+    MintWorkloadTokens: Team,
+    /// Change the team's name, slug and return origins.
+    ManageTeam: Team,
+    /// Take people into the team, change their role, remove them.
+    ManageMembers: Team,
+    /// Delete the team with everything in it.
+    DeleteTeam: Team,
+    /// Read the account and its people.
+    ReadAccount: Account,
+    /// Change the account; make teams; make, change and delete its people and its own keys.
+    ManageAccount: Account,
+    /// Make and delete accounts, change the catalogue, manage server-level keys.
+    ManageServer: Server,
+    /// Declare accounts, teams and everything in them.
+    Apply: Server,
 }
 
 /// The rows of the table. Every principal has exactly one.
@@ -55,7 +86,10 @@ impl Act {
 pub enum Standing {
     /// The control socket, or a server-level key.
     Server,
-    /// A key of an account, or of a team, with this role; a person's role is already cut to theirs.
+    /// A key of an account that acts for no person, with this role. One that acts for a person has only
+    /// that person's roles in their teams.
+    Account(Role),
+    /// A key of a team, or of a person in a team, with this role; a person's is already cut to theirs.
     Role(Role),
     /// A project's key or a workload token.
     Workload,
@@ -63,8 +97,12 @@ pub enum Standing {
 
 impl Standing {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Server,
+        Self::Account(Role::Owner),
+        Self::Account(Role::Admin),
+        Self::Account(Role::Member),
+        Self::Account(Role::TokenOnly),
         Self::Role(Role::Owner),
         Self::Role(Role::Admin),
         Self::Role(Role::Member),
@@ -76,28 +114,56 @@ impl Standing {
     /// act happens: links and environments for workloads, the subject for people.
     pub const fn may(self, act: Act) -> bool {
         use Act::{
-            Apply, Authorize, ImportConnections, ManageConnectors, ManageKeys, MintWorkloadTokens,
-            ReadConnector, ReadEvents, ReadLists, ReadToken, RevokeAny, RevokeOwn,
+            Apply, Authorize, DeleteTeam, ImportConnections, ListTeams, ManageAccount,
+            ManageConnectors, ManageKeys, ManageMembers, ManageProjects, ManageServer, ManageTeam,
+            MintWorkloadTokens, ReadAccount, ReadCatalogue, ReadConnector, ReadEvents, ReadLists,
+            ReadSelf, ReadToken, RevokeAny, RevokeOwn,
         };
         match self {
             Self::Server => true,
-            Self::Role(Role::Owner | Role::Admin) => match act {
-                ReadToken | Authorize | ReadConnector | RevokeOwn | ReadLists | ReadEvents
-                | ManageConnectors | ImportConnections | RevokeAny | ManageKeys
-                | MintWorkloadTokens => true,
-                Apply => false,
+            // Members are the owner's to choose; an account made the team, so it has to name the first one.
+            Self::Account(Role::Owner | Role::Admin) => !matches!(act, ManageServer | Apply),
+            Self::Account(Role::Member) => {
+                matches!(act, ReadAccount) || Self::Role(Role::Member).may(act)
+            }
+            Self::Role(Role::Owner) => match act {
+                ManageMembers | DeleteTeam => true,
+                act => Self::Role(Role::Admin).may(act),
+            },
+            Self::Role(Role::Admin) => match act {
+                ReadSelf | ListTeams | ReadCatalogue | ReadToken | Authorize | ReadConnector
+                | RevokeOwn | ReadLists | ReadEvents | ManageConnectors | ImportConnections
+                | RevokeAny | ManageKeys | ManageProjects | MintWorkloadTokens | ManageTeam => true,
+                ManageMembers | DeleteTeam | ReadAccount | ManageAccount | ManageServer | Apply => {
+                    false
+                }
             },
             Self::Role(Role::Member) => match act {
-                ReadToken | Authorize | ReadConnector | RevokeOwn | ReadLists => true,
+                ReadSelf | ListTeams | ReadCatalogue | ReadToken | Authorize | ReadConnector
+                | RevokeOwn | ReadLists => true,
                 ReadEvents | ManageConnectors | ImportConnections | RevokeAny | ManageKeys
-                | MintWorkloadTokens | Apply => false,
+                | ManageProjects | MintWorkloadTokens | ManageTeam | ManageMembers | DeleteTeam
+                | ReadAccount | ManageAccount | ManageServer | Apply => false,
             },
-            Self::Role(Role::TokenOnly) => matches!(act, ReadToken),
+            Self::Account(Role::TokenOnly) | Self::Role(Role::TokenOnly) => {
+                matches!(act, ReadSelf | ReadToken)
+            }
             Self::Workload => match act {
-                ReadToken | Authorize | ReadConnector | RevokeOwn => true,
-                ReadLists | ReadEvents | ManageConnectors | ImportConnections | RevokeAny
-                | ManageKeys | MintWorkloadTokens | Apply => false,
+                ReadSelf | ReadToken | Authorize | ReadConnector | RevokeOwn => true,
+                ListTeams | ReadCatalogue | ReadLists | ReadEvents | ManageConnectors
+                | ImportConnections | RevokeAny | ManageKeys | ManageProjects
+                | MintWorkloadTokens | ManageTeam | ManageMembers | DeleteTeam | ReadAccount
+                | ManageAccount | ManageServer | Apply => false,
             },
+        }
+    }
+
+    /// The most that a key made by a caller of this standing may do in a team.
+    pub const fn highest_role(self) -> Role {
+        match self {
+            Self::Server => Role::Owner,
+            Self::Account(role) | Self::Role(role) => role,
+            Self::Workload => Role::TokenOnly,
         }
     }
 }
@@ -106,39 +172,67 @@ impl Standing {
 mod tests {
     use super::*;
 
+    const ROLES: [Role; 4] = [Role::Owner, Role::Admin, Role::Member, Role::TokenOnly];
+
     #[test]
     fn nobody_may_more_than_the_standing_above() {
-        let ladder = [Role::Owner, Role::Admin, Role::Member, Role::TokenOnly].map(Standing::Role);
+        let ladder = |rung: fn(Role) -> Standing| ROLES.map(rung);
         for act in Act::ALL {
-            assert!(Standing::Server.may(act));
-            for pair in ladder.windows(2) {
-                assert!(
-                    pair[0].may(act) || !pair[1].may(act),
-                    "{act:?}: {:?} > {:?}",
-                    pair[1],
-                    pair[0]
-                );
+            assert!(Standing::Server.may(*act));
+            for ladder in [ladder(Standing::Account), ladder(Standing::Role)] {
+                for pair in ladder.windows(2) {
+                    assert!(
+                        pair[0].may(*act) || !pair[1].may(*act),
+                        "{act:?}: {:?} > {:?}",
+                        pair[1],
+                        pair[0]
+                    );
+                }
+            }
+            for role in ROLES {
+                let (account, team) = (Standing::Account(role), Standing::Role(role));
+                assert!(account.may(*act) || !team.may(*act), "{act:?} {role:?}");
             }
         }
     }
 
     #[test]
     fn a_token_only_key_reads_tokens_and_nothing_else() {
-        let may: Vec<Act> = Act::ALL
-            .into_iter()
-            .filter(|act| Standing::Role(Role::TokenOnly).may(*act))
-            .collect();
-        assert_eq!(may, [Act::ReadToken]);
+        for standing in [
+            Standing::Role(Role::TokenOnly),
+            Standing::Account(Role::TokenOnly),
+        ] {
+            let may: Vec<Act> = Act::ALL
+                .iter()
+                .copied()
+                .filter(|act| standing.may(*act))
+                .collect();
+            assert_eq!(may, [Act::ReadSelf, Act::ReadToken]);
+        }
     }
 
     #[test]
-    fn only_the_server_applies() {
-        for standing in Standing::ALL {
-            assert_eq!(
-                standing.may(Act::Apply),
-                standing == Standing::Server,
-                "{standing:?}"
-            );
+    fn only_the_server_acts_on_the_server_and_only_keys_of_an_account_on_that() {
+        for act in Act::ALL {
+            for standing in Standing::ALL {
+                let possible = match act.scope() {
+                    Scope::Server => standing == Standing::Server,
+                    Scope::Account => matches!(standing, Standing::Server | Standing::Account(_)),
+                    Scope::Team | Scope::Credential => true,
+                };
+                assert!(possible || !standing.may(*act), "{standing:?} {act:?}");
+            }
         }
+    }
+
+    #[test]
+    fn an_admin_does_everything_in_the_team_but_choose_its_members_and_end_it() {
+        let only_owners: Vec<Act> = Act::ALL
+            .iter()
+            .copied()
+            .filter(|act| act.scope() == Scope::Team)
+            .filter(|act| !Standing::Role(Role::Admin).may(*act))
+            .collect();
+        assert_eq!(only_owners, [Act::ManageMembers, Act::DeleteTeam]);
     }
 }

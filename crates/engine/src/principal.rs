@@ -56,6 +56,95 @@ pub enum PrincipalKind {
     },
 }
 
+impl Principal {
+    /// The operator at the control socket: whoever may open it is the server.
+    pub const OPERATOR: Self = Self {
+        credential: [0; 32],
+        kind: PrincipalKind::Server,
+        until: None,
+    };
+
+    /// Row of the permission table for acts that are in no team. In a team, a person's account key is
+    /// cut to their role there.
+    pub const fn standing(&self) -> Standing {
+        match &self.kind {
+            PrincipalKind::Server => Standing::Server,
+            PrincipalKind::Account {
+                user: None, role, ..
+            } => Standing::Account(*role),
+            PrincipalKind::Account {
+                user: Some(_),
+                role,
+                ..
+            }
+            | PrincipalKind::Team { role, .. } => Standing::Role(*role),
+            PrincipalKind::Workload { .. } => Standing::Workload,
+        }
+    }
+
+    /// Refuses with [`Forbidden::Role`] unless the principal's standing includes `act`.
+    pub fn require(&self, act: Act) -> Result<()> {
+        required(self.standing(), act)
+    }
+
+    /// As events remember it.
+    pub fn actor(&self) -> Actor {
+        match &self.kind {
+            PrincipalKind::Server => Actor::Server,
+            PrincipalKind::Account {
+                user: Some(user), ..
+            }
+            | PrincipalKind::Team {
+                user: Some(user), ..
+            } => Actor::User {
+                id: user.to_string(),
+            },
+            PrincipalKind::Account { key, .. } | PrincipalKind::Team { key, .. } => Actor::Key {
+                id: key.to_string(),
+            },
+            PrincipalKind::Workload {
+                project,
+                environment,
+                ..
+            } => Actor::Project {
+                id: project.to_string(),
+                environment: environment.clone(),
+            },
+        }
+    }
+}
+
+fn required(standing: Standing, act: Act) -> Result<()> {
+    if standing.may(act) {
+        Ok(())
+    } else {
+        Err(Error::Forbidden(Forbidden::Role))
+    }
+}
+
+/// A principal acting above teams: what use cases on accounts and on the server take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Steward {
+    /// The account acted on; none for acts on the server.
+    pub account: Option<AccountId>,
+    /// Row of the permission table.
+    pub standing: Standing,
+    /// As events remember it.
+    pub actor: Actor,
+}
+
+impl Steward {
+    /// Refuses with [`Forbidden::Role`] unless the steward's standing includes `act`.
+    pub fn require(&self, act: Act) -> Result<()> {
+        required(self.standing, act)
+    }
+
+    /// The account acted on. [`Error::NotFound`] where none was chosen.
+    pub fn account(&self) -> Result<&AccountId> {
+        self.account.as_ref().ok_or(Error::NotFound("account"))
+    }
+}
+
 /// A principal acting in one team: what every use case of the engine takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Caller {
@@ -72,11 +161,7 @@ pub struct Caller {
 impl Caller {
     /// Refuses with [`Forbidden::Role`] unless the caller's standing includes `act`.
     pub fn require(&self, act: Act) -> Result<()> {
-        if self.standing.may(act) {
-            Ok(())
-        } else {
-            Err(Error::Forbidden(Forbidden::Role))
-        }
+        required(self.standing, act)
     }
 
     /// The environment the caller acts in (design §2: without one, `production`).

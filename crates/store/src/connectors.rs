@@ -13,7 +13,7 @@ use grantry_core::{StoreError, Timestamp};
 use crate::Db;
 use crate::backend::{Backend, Statement, Write};
 use crate::connections::Ending;
-use crate::db::{UNCHANGED, and_in, by_time, guard};
+use crate::db::{UNCHANGED, and_contains, and_in, by_time, guard};
 use crate::rows::{
     Noun, Upsert, change, decode, fault_columns, insert, json, params, select, update,
 };
@@ -49,19 +49,6 @@ fn project_exists(team: &TeamId, id: &ProjectId) -> Statement {
         params![id, team],
         StoreError::Missing("project"),
     )
-}
-
-/// A `LIKE` pattern that finds `text` anywhere, whatever signs are in it.
-fn containing(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for sign in text.to_ascii_lowercase().chars() {
-        if matches!(sign, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(sign);
-    }
-    pattern.push('%');
-    pattern
 }
 
 #[async_trait]
@@ -156,7 +143,7 @@ impl<B: Backend> ConnectorStore for Db<B> {
         let services = filter.services.iter().map(Into::into);
         and_in(&mut query, "service", services.collect());
         if let Some(text) = &filter.search {
-            query.push(" AND search LIKE {} ESCAPE '!'", params![containing(text)]);
+            and_contains(&mut query, &["search"], Some(text));
         }
         by_time(&mut query, "created_at", page);
         self.all(query).await

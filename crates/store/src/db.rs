@@ -95,3 +95,34 @@ pub(crate) fn and_in(query: &mut Query, column: &str, values: Vec<Value>) {
         query.push(&format!(" AND {column} IN ({marks})"), values);
     }
 }
+
+/// The id that a list by id goes on behind.
+pub(crate) fn after_id(page: &Page) -> &str {
+    page.after.as_ref().map_or("", |(_, id)| id.as_str())
+}
+
+/// Keeps only rows with `text` in one of `columns`, ignoring ASCII case: `lower` knows no other in SQLite,
+/// nor under PostgreSQL's collation "C", which every text column has.
+pub(crate) fn and_contains(query: &mut Query, columns: &[&str], text: Option<&str>) {
+    let Some(text) = text else { return };
+    let any: Vec<String> = columns
+        .iter()
+        .map(|column| format!("lower({column}) LIKE {{}} ESCAPE '!'"))
+        .collect();
+    let pattern = containing(text);
+    let patterns = columns.iter().flat_map(|_| params![&pattern]).collect();
+    query.push(&format!(" AND ({})", any.join(" OR ")), patterns);
+}
+
+/// A `LIKE` pattern that finds `text` anywhere, whatever signs are in it.
+fn containing(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for sign in text.to_ascii_lowercase().chars() {
+        if matches!(sign, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(sign);
+    }
+    pattern.push('%');
+    pattern
+}

@@ -10,7 +10,7 @@ use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
 use crate::backend::{Backend, Statement, Write};
-use crate::db::{UNCHANGED, by_time, guard, rows_wanted};
+use crate::db::{UNCHANGED, after_id, and_contains, by_time, guard, rows_wanted};
 use crate::rows::{Upsert, change, insert, params, select};
 
 const BY_ID: Upsert<'static> = Upsert {
@@ -47,6 +47,13 @@ impl<B: Backend> TenancyStore for Db<B> {
             .await
     }
 
+    async fn accounts(&self, search: Option<&str>, page: &Page) -> Stored<Vec<Account>> {
+        let mut query = select::<Account>("WHERE id > ?1", params![after_id(page)]);
+        and_contains(&mut query, &["id", "name"], search);
+        query.push(" ORDER BY id LIMIT {}", params![rows_wanted(page)]);
+        self.all(query).await
+    }
+
     async fn put_team(&self, team: &Team, event: &Event) -> Stored<bool> {
         let write = vec![
             account_exists(&team.account),
@@ -71,8 +78,7 @@ impl<B: Backend> TenancyStore for Db<B> {
     }
 
     async fn teams(&self, account: Option<&AccountId>, page: &Page) -> Stored<Vec<Team>> {
-        let after = page.after.as_ref().map_or("", |(_, id)| id.as_str());
-        let mut query = select::<Team>("WHERE id > ?1", params![after]);
+        let mut query = select::<Team>("WHERE id > ?1", params![after_id(page)]);
         if let Some(account) = account {
             query.push(" AND account = {}", params![account]);
         }

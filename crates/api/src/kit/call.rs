@@ -13,13 +13,12 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, on};
 use futures_util::StreamExt as _;
 use futures_util::future::{Either, select};
-use grantry_core::error::{self, Forbidden};
+use grantry_core::error;
 use grantry_core::ids::TeamId;
 use grantry_core::limits::BODY_BYTES_MAX;
-use grantry_core::store::Page;
 use grantry_core::{Error, Result};
-use grantry_engine::permissions::Act;
-use grantry_engine::{Caller, Engine, PrincipalKind};
+use grantry_engine::permissions::{Act, Scope};
+use grantry_engine::{Caller, Engine, Principal, Steward};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
@@ -41,7 +40,7 @@ pub struct Call {
     pub text: String,
     /// The request's headers.
     pub headers: HeaderMap,
-    caller: Option<Arc<Caller>>,
+    who: Who,
     path: RawPathParams,
 }
 
@@ -79,20 +78,22 @@ impl Call {
     ) -> Result<Self> {
         let (mut parts, body) = request.into_parts();
         let query = parts.uri.query().map(Fields::of_query).unwrap_or_default();
-        let caller = match route.access {
-            Access::Public(_) => None,
+        let (who, path) = match route.access {
+            Access::Public(_) => (Who::Anybody, path_of(&mut parts).await?),
             Access::Act(act) => {
-                authenticate(
-                    &app.engine,
+                let path = path_of(&mut parts).await;
+                let asked = Asked {
+                    engine: &app.engine,
                     act,
-                    Credential::of(app, &parts.headers)?,
                     dialect,
-                    &query,
-                )
-                .await?
+                    query: &query,
+                    path: path.as_ref().ok(),
+                };
+                let who = asked.who(Credential::of(app, &parts.headers)?).await?;
+                // What is wrong with the path is said to those only who are let in.
+                (who, path?)
             }
         };
-        let path = path_of(&mut parts).await?;
         let query = fields::check_query(route.query, query)?;
         let (mut fields, mut text) = (Fields::default(), String::new());
         match route.takes {
@@ -123,21 +124,52 @@ impl Call {
             body: fields,
             text,
             headers: parts.headers,
-            caller,
+            who,
             path,
         })
     }
 
-    /// Who calls. [`Error::Unauthenticated`] on a route that does not ask, and on one above teams.
+    /// Who calls, in their team. [`Error::Unauthenticated`] on a route whose act is in no team.
     pub fn caller(&self) -> Result<&Caller> {
-        self.caller.as_deref().ok_or(Error::Unauthenticated)
+        match &self.who {
+            Who::InTeam(caller) => Ok(caller),
+            _ => Err(Error::Unauthenticated),
+        }
+    }
+
+    /// Who calls, above teams. [`Error::Unauthenticated`] on a route whose act is not on an account or the server.
+    pub fn steward(&self) -> Result<&Steward> {
+        match &self.who {
+            Who::Above(steward) => Ok(steward),
+            _ => Err(Error::Unauthenticated),
+        }
+    }
+
+    /// Who calls, wherever. [`Error::Unauthenticated`] on a route whose act is on more than the credential.
+    pub fn principal(&self) -> Result<&Principal> {
+        match &self.who {
+            Who::Anywhere(principal) => Ok(principal),
+            _ => Err(Error::Unauthenticated),
+        }
     }
 
     /// The percent-decoded path parameter `name`; empty when the route has none of that name.
     pub fn path(&self, name: &str) -> &str {
-        let found = self.path.iter().find(|(key, _)| *key == name);
-        found.map_or("", |(_, value)| value)
+        parameter(&self.path, name).unwrap_or_default()
     }
+}
+
+fn parameter<'a>(path: &'a RawPathParams, name: &str) -> Option<&'a str> {
+    let found = path.iter().find(|(key, _)| *key == name);
+    found.map(|(_, value)| value)
+}
+
+/// Who calls, as far as the route's act asks for it ([`Scope`]).
+enum Who {
+    Anybody,
+    Anywhere(Principal),
+    InTeam(Arc<Caller>),
+    Above(Steward),
 }
 
 /// What a request proves itself with.
@@ -158,57 +190,65 @@ impl<'a> Credential<'a> {
     }
 }
 
-/// Who calls, in which team, if their standing includes `act`. No caller for [`Act::Apply`], which is above teams.
-async fn authenticate(
-    engine: &Engine,
+/// What a request asks for, before it is known whose it is.
+struct Asked<'a> {
+    engine: &'a Engine,
     act: Act,
-    credential: Credential<'_>,
     dialect: Dialect,
-    query: &Fields,
-) -> Result<Option<Arc<Caller>>> {
-    let caller = match (credential, act) {
-        (Credential::Local, Act::Apply) => return Ok(None),
-        (Credential::Bearer(bearer), Act::Apply) => {
-            return match engine.principal(bearer).await?.kind {
-                PrincipalKind::Server => Ok(None),
-                _ => Err(Error::Forbidden(Forbidden::Role)),
-            };
-        }
-        (Credential::Local, _) => {
-            let team = match (dialect.team(query)?, query.text("project")) {
-                (Some(team), _) => Some(team.into()),
-                (None, Some(project)) => engine.team_of_project(&project.into()).await?,
-                (None, None) => None,
-            };
-            let team = match team {
-                Some(team) => team,
-                None => only_team(engine).await?,
-            };
-            engine.server_caller(Some(team.as_str())).await?
-        }
-        (Credential::Bearer(bearer), _) => engine.caller(bearer, dialect.team(query)?).await?,
-    };
-    caller.require(act)?;
-    Ok(Some(caller))
+    query: &'a Fields,
+    /// `None` for one that cannot be read.
+    path: Option<&'a RawPathParams>,
 }
 
-/// The team of an operator who names none: the one there is.
-async fn only_team(engine: &Engine) -> Result<TeamId> {
-    let teams = engine.teams(&Page::first(TEAMS_NAMED_MAX)).await?;
-    let message = match teams.as_slice() {
-        [only] => return Ok(only.id.clone()),
-        [] => "is required, and there is none yet: apply a file that declares one".to_owned(),
-        teams => {
-            let mut slugs: Vec<&str> = teams.iter().map(|team| team.slug.as_str()).collect();
-            slugs.sort_unstable();
-            format!("is required: one of {}", slugs.join(", "))
+impl Asked<'_> {
+    /// Who calls, if their standing includes the act. The path names the team or the account where it has
+    /// a parameter of that name, else the query does.
+    async fn who(&self, credential: Credential<'_>) -> Result<Who> {
+        let Self { engine, act, .. } = *self;
+        if act.scope() == Scope::Team && self.path.is_some() {
+            let team = match self.named("team") {
+                Some(team) => Some(team),
+                None => self.dialect.team(self.query)?,
+            };
+            let caller = match credential {
+                Credential::Local => self.operator(team).await?,
+                Credential::Bearer(bearer) => engine.caller(bearer, team).await?,
+            };
+            caller.require(act)?;
+            return Ok(Who::InTeam(caller));
         }
-    };
-    Err(Error::invalid("team", message))
-}
+        let principal = match credential {
+            Credential::Local => Principal::OPERATOR,
+            Credential::Bearer(bearer) => engine.principal(bearer).await?,
+        };
+        match act.scope() {
+            Scope::Credential | Scope::Team => {
+                principal.require(act)?;
+                Ok(Who::Anywhere(principal))
+            }
+            Scope::Account | Scope::Server => {
+                let asked = self.query.text("account").filter(|id| !id.is_empty());
+                let account = self.named("account").or(asked);
+                let steward = engine.steward(&principal, act, account).await?;
+                Ok(Who::Above(steward))
+            }
+        }
+    }
 
-/// Teams that an answer names at most.
-const TEAMS_NAMED_MAX: u32 = 20;
+    /// The operator at the control socket, who may name a project in place of a team.
+    async fn operator(&self, team: Option<&str>) -> Result<Arc<Caller>> {
+        let of_project = match (team, self.query.text("project")) {
+            (None, Some(project)) => self.engine.team_of_project(&project.into()).await?,
+            _ => None,
+        };
+        let team = team.or(of_project.as_ref().map(TeamId::as_str));
+        self.engine.server_caller(team).await
+    }
+
+    fn named(&self, name: &str) -> Option<&str> {
+        self.path.and_then(|path| parameter(path, name))
+    }
+}
 
 /// The credential of `Authorization: Bearer …` (RFC 6750 §2.1; the scheme's case does not matter).
 fn bearer(headers: &HeaderMap) -> Result<&str> {

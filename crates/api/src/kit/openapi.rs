@@ -13,12 +13,20 @@ use utoipa::openapi::{
     SchemaFormat, ServerBuilder,
 };
 
+use grantry_engine::permissions::Scope;
+
 use super::dialect::Dialect;
 use super::fields::{Field, ITEMS_MAX, SWITCH, Shape};
 use super::route::{Access, Method, Route, Takes};
 use crate::all_routes;
 
 const BEARER: &str = "bearer";
+
+/// The query parameter that chooses the account.
+const ACCOUNT: &[(&str, &str)] = &[(
+    "account",
+    "Account id; for the server, where there are several.",
+)];
 
 /// The document of a server at `url`.
 pub fn document(url: &str) -> OpenApi {
@@ -106,8 +114,12 @@ fn parameters(route: &Route) -> Vec<Parameter> {
         let schema = ObjectBuilder::new().schema_type(Type::String).build();
         Some(parameter(name, ParameterIn::Path, true).schema(Some(schema)))
     });
-    let team = match route.access {
-        Access::Act(_) => route.dialect().team_parameters(),
+    let team: &[(&str, &str)] = match route.access {
+        Access::Act(act) => match act.scope() {
+            Scope::Team if !route.path.contains("{team}") => route.dialect().team_parameters(),
+            Scope::Account if !route.path.contains("{account}") => ACCOUNT,
+            _ => &[],
+        },
         Access::Public(_) => &[],
     };
     let team = team.iter().map(|(name, about)| {

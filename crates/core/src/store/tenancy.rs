@@ -17,6 +17,8 @@ pub trait TenancyStore: Send + Sync + 'static {
     async fn put_account(&self, account: &Account, event: &Event) -> Stored<bool>;
     /// One account.
     async fn account(&self, id: &AccountId) -> Stored<Option<Account>>;
+    /// All accounts, by id; with `search`, those with that text in id or name, ignoring ASCII case.
+    async fn accounts(&self, search: Option<&str>, page: &Page) -> Stored<Vec<Account>>;
 
     /// Makes the team exist as given. `Taken("team.slug")`; a team never changes its account: `Missing("account")`.
     async fn put_team(&self, team: &Team, event: &Event) -> Stored<bool>;

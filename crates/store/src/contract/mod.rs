@@ -258,6 +258,7 @@ macro_rules! contract_tests {
                 people_are_unique_by_email_within_their_account,
                 a_membership_needs_a_team_and_a_person_of_its_account,
                 projects_belong_to_one_team,
+                accounts_are_listed_and_searched,
             ]
             keys: [
                 a_key_is_known_by_its_hash,

@@ -305,3 +305,23 @@ pub async fn projects_belong_to_one_team(world: &World) {
     let ours = world.store.projects(&world.ours, &Page::first(10)).await;
     assert_eq!(ours, Ok(vec![project("prj_ours", &world.ours)]));
 }
+
+pub async fn accounts_are_listed_and_searched(world: &World) {
+    let table = [
+        (None, None, vec!["acc_ours", "acc_theirs"]),
+        (None, Some("acc_ours"), vec!["acc_theirs"]),
+        (Some("OURS"), None, vec!["acc_ours"]),
+        (Some("gmbh"), None, vec!["acc_ours", "acc_theirs"]),
+        (Some("a_c"), None, vec![]),
+        (Some("%"), None, vec![]),
+    ];
+    for (search, after, expected) in table {
+        let page = Page {
+            after: after.map(|id: &str| (id.to_owned(), id.to_owned())),
+            ..Page::first(10)
+        };
+        let found = world.store.accounts(search, &page).await.unwrap();
+        let ids: Vec<_> = found.iter().map(|account| account.id.as_str()).collect();
+        assert_eq!(ids, expected, "{search:?} {after:?}");
+    }
+}
