@@ -19,10 +19,10 @@ export class Grantry {
     return server;
   }
 
-  /** Starts one more node on this server's database. */
-  async another() {
+  /** Starts one more node on this server's database; `settings` such as `publicUrl` go to it. */
+  async another(settings = {}) {
     const node = new Grantry(temporaryFolder('data'), await freePort());
-    Object.assign(node, { databaseUrl: this.databaseUrl, masterKey: this.masterKey });
+    Object.assign(node, { databaseUrl: this.databaseUrl, masterKey: this.masterKey, ...settings });
     await node.serve();
     return node;
   }
@@ -57,7 +57,7 @@ export class Grantry {
       ...['--config', this.config],
       ...['--listen', this.address],
       ...['--data-dir', this.dataDir],
-      ...['--public-url', this.url],
+      ...['--public-url', this.publicUrl ?? this.url],
       ...(this.databaseUrl ? ['--database-url', this.databaseUrl, '--master-key-file', this.masterKey] : []),
     ]);
     await this.child.until(async () => (await fetch(`${this.url}/readyz`).catch(() => null))?.ok);
