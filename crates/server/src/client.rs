@@ -17,6 +17,7 @@ use crate::config::{DATA_DIR, Profile, environment};
 use crate::control::{self, Reach};
 use crate::data_dir::CONTROL_SOCKET;
 use crate::failure::{Exit, Failure, chain};
+use crate::out;
 
 /// Where `grantry dev` keeps its data.
 pub const DEV_DIR: &str = "./grantry-dev";
@@ -25,6 +26,9 @@ pub const PROFILE_PATH: &str = "./grantry-dev/profile.toml";
 
 /// Above the flags of [`Flags`] in every help.
 const HEADING: &str = "Server";
+
+/// What a person reads while an answer takes long.
+const WAITS: &str = "Waiting for the server";
 
 /// Bytes of the largest answer taken from a server in this process.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -72,6 +76,8 @@ pub struct Client {
     transport: Transport,
     key: Option<Key>,
     team: Option<String>,
+    /// What a person reads while an answer takes long.
+    waits: &'static str,
 }
 
 enum Transport {
@@ -235,6 +241,7 @@ impl Client {
             },
             key: Some(key),
             team,
+            waits: WAITS,
         })
     }
 
@@ -255,6 +262,7 @@ impl Client {
             },
             key: None,
             team,
+            waits: WAITS,
         }))
     }
 
@@ -264,7 +272,14 @@ impl Client {
             transport: Transport::Here(router),
             key: None,
             team: None,
+            waits: WAITS,
         }
+    }
+
+    /// The same, which says `waits` while an answer takes long.
+    #[must_use]
+    pub fn waiting(self, waits: &'static str) -> Self {
+        Self { waits, ..self }
     }
 
     /// Calls `path` (without `/api/v1`) with `query`; a refusal is an answer too.
@@ -295,9 +310,10 @@ impl Client {
         };
         let reply = match &self.transport {
             Transport::Wire { local, .. } => {
-                let sent = local
-                    .send_content(method, &path, self.key.as_ref().map(|key| &key.text), body)
-                    .await;
+                out::detail(&format!("> {method:?} {path}"));
+                let key = self.key.as_ref().map(|key| &key.text);
+                let sent = local.send_content(method, &path, key, body);
+                let sent = out::progress::during(self.waits, sent).await;
                 sent.map_err(|error| {
                     let failure = Failure::new(Exit::NoServer, chain(&error));
                     if error.is_absent() {
@@ -309,6 +325,7 @@ impl Client {
             }
             Transport::Here(router) => oneshot(router.clone(), method, &path, body).await?,
         };
+        out::detail(&format!("< {}", reply.status));
         Ok(read(&reply).map_err(|refusal| {
             Box::new(Refusal {
                 key_from: self.key.as_ref().map(|key| key.from),

@@ -25,6 +25,8 @@ pub enum Exit {
     NotRunnable = 126,
     /// `grantry run`: there is no such command (as shells say it).
     NoCommand = 127,
+    /// Ctrl-C (as shells say it).
+    Interrupted = 130,
 }
 
 /// The table of exit codes, for `grantry --help`.
@@ -40,7 +42,8 @@ Exit codes:
   7  no token: somebody has to connect first (URL on standard error)
   8  no server found, or it does not answer
   126  run: the command cannot be run
-  127  run: there is no such command";
+  127  run: there is no such command
+  130  interrupted";
 
 /// A failed command.
 #[derive(Debug)]
@@ -102,6 +105,7 @@ mod tests {
             Exit::NoServer,
             Exit::NotRunnable,
             Exit::NoCommand,
+            Exit::Interrupted,
         ] {
             let row = format!("\n  {}  ", exit as u8);
             assert!(EXIT_CODES.contains(&row), "{exit:?}");

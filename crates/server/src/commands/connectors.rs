@@ -1,58 +1,108 @@
 //! `grantry connectors`.
 
+use std::path::PathBuf;
+
 use grantry_core::http::Method;
 use serde_json::{Map, Value, json};
 
-use super::list::{self, Page};
-use crate::client::{self, Client, Content};
-use crate::config::environment;
-use crate::failure::Failure;
-use crate::out::Form;
+use super::list::{self, Page, Rows, given};
+use super::target::{Target, object, read_object, secret_in};
+use crate::client::{Client, Content, segment};
+use crate::failure::{Exit, Failure};
+use crate::out::confirm::Sure;
+use crate::out::{self, Form};
+
+const EXAMPLES: &str = "\
+Examples:
+  grantry connectors list --project web --service github
+  GITHUB_SECRET=… grantry connectors create --name GitHub --uid oauth/github \\
+    --service github --client-id Iv1.2 --client-secret-env GITHUB_SECRET --project web
+  grantry connectors create --file connector.json
+  grantry connectors attach oauth/github web --environment production";
 
 /// Connectors: a team's registered clients of services.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     act: Act,
-    /// Print JSON
-    #[arg(long, global = true)]
-    json: bool,
     #[command(flatten)]
-    server: client::Flags,
+    target: Target,
 }
 
 #[derive(clap::Subcommand)]
 enum Act {
     /// List the team's connectors, newest first
-    List {
-        #[command(flatten)]
-        page: Page,
-    },
+    List(Filters),
     /// Show one connector
     Show {
         /// Its id or uid
         connector: String,
     },
     /// Register a client of a service
-    Create(Create),
+    Create(Box<Create>),
     /// Delete a connector, its secrets and its connections
     Delete {
         /// Its id or uid
         connector: String,
+        #[command(flatten)]
+        sure: Sure,
     },
+    /// List the projects that may use a connector
+    Links {
+        /// Its id or uid
+        connector: String,
+    },
+    /// Let a project use a connector
+    Attach {
+        /// The connector, by id or uid
+        connector: String,
+        /// The project, by id or name
+        project: String,
+        /// Where the project may use it [default: production, preview and development]
+        #[arg(long = "environment", value_name = "ENVIRONMENT")]
+        environments: Vec<String>,
+    },
+    /// Take a connector from a project
+    Detach {
+        /// The connector, by id or uid
+        connector: String,
+        /// The project, by id or name
+        project: String,
+        #[command(flatten)]
+        sure: Sure,
+    },
+}
+
+#[derive(clap::Args)]
+struct Filters {
+    /// Only those that this project may use, by id or name
+    #[arg(long, value_name = "PROJECT")]
+    project: Option<String>,
+    /// Only those with this text in name, uid or service
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    /// Only those of this type
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// Only those of this service
+    #[arg(long, value_name = "SERVICE")]
+    service: Option<String>,
+    #[command(flatten)]
+    page: Page,
 }
 
 #[derive(clap::Args)]
 struct Create {
     /// For people
     #[arg(long)]
-    name: String,
+    name: Option<String>,
     /// A name of your own, unique in the team, such as oauth/acme
     #[arg(long)]
     uid: Option<String>,
-    /// oauth, api-key …
-    #[arg(long = "type", value_name = "TYPE", default_value = "oauth")]
-    kind: String,
+    /// oauth, api-key … [default: oauth]
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
     /// The service of the catalogue
     #[arg(long)]
     service: Option<String>,
@@ -62,50 +112,75 @@ struct Create {
     /// The environment variable that holds the client secret
     #[arg(long, value_name = "VAR")]
     client_secret_env: Option<String>,
+    /// Scopes to ask for, separated by spaces or commas
+    #[arg(long, value_name = "SCOPES")]
+    scopes: Option<String>,
+    /// Let this project use it, by id or name
+    #[arg(long, value_name = "PROJECT")]
+    project: Option<String>,
     /// Further data of the type, as a JSON object
     #[arg(long, value_name = "JSON", value_parser = object)]
     data: Option<Map<String, Value>>,
+    /// The whole request as JSON, as in the API; flags go before it. `-` is standard input
+    #[arg(long, short, value_name = "FILE")]
+    file: Option<PathBuf>,
 }
+
+const ROWS: Rows<6> = Rows {
+    path: "/connectors",
+    columns: [
+        list::id("ID", &["/id"]),
+        list::id("UID", &["/uid"]),
+        list::text("NAME", &["/name"]),
+        list::text("TYPE", &["/type"]),
+        list::text("SERVICE", &["/service"]),
+        list::time("CREATED", &["/created_at"]),
+    ],
+    none: "There are no connectors yet. Register one: grantry connectors create --help",
+};
 
 /// Does what was asked.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let client = args.server.client()?;
-    let form = Form::json_if(args.json);
+    let (client, form) = args.target.open()?;
     match args.act {
-        Act::List { page } => {
-            let columns: [list::Column; 5] = [
-                ("ID", &["/id"]),
-                ("UID", &["/uid"]),
-                ("NAME", &["/name"]),
-                ("TYPE", &["/type"]),
-                ("SERVICE", &["/service"]),
-            ];
-            list::list(&client, "/connectors", &[], &page, columns, form).await
+        Act::List(filters) => {
+            let filter = given([
+                ("project", &filters.project),
+                ("search", &filters.search),
+                ("type", &filters.kind),
+                ("service", &filters.service),
+            ]);
+            ROWS.list(&client, &filter, &filters.page, form).await
         }
         Act::Show { connector } => list::show(&client, "/connectors", &connector, form).await,
-        Act::Create(new) => create(&client, new, form).await,
-        Act::Delete { connector } => {
+        Act::Create(new) => create(&client, *new, form).await,
+        Act::Delete { connector, sure } => {
+            let question =
+                format!("Delete connector {connector}, its secrets and all its connections?");
+            sure.or_ask(question).await?;
             list::remove(&client, "/connectors", &connector, "deleted", form).await
+        }
+        Act::Links { connector } => links(&client, &connector, form).await,
+        Act::Attach {
+            connector,
+            project,
+            environments,
+        } => attach(&client, &connector, &project, environments, form).await,
+        Act::Detach {
+            connector,
+            project,
+            sure,
+        } => {
+            let question = format!("Take connector {connector} from project {project}?");
+            sure.or_ask(question).await?;
+            let path = format!("/connectors/{}/projects", segment(&connector));
+            list::remove(&client, &path, &project, "detached", form).await
         }
     }
 }
 
 async fn create(client: &Client, new: Create, form: Form) -> Result<(), Failure> {
-    let mut data = new.data.unwrap_or_default();
-    if let Some(id) = new.client_id {
-        data.insert("clientId".to_owned(), id.into());
-    }
-    if let Some(name) = new.client_secret_env {
-        let secret = environment(&name)
-            .ok_or_else(|| Failure::usage(format!("the environment variable {name} is not set")))?;
-        data.insert("clientSecret".to_owned(), secret.into());
-    }
-    let mut body = json!({ "name": new.name, "type": new.kind, "data": data });
-    for (field, value) in [("uid", new.uid), ("service", new.service)] {
-        if let Some(value) = value {
-            body[field] = json!(value);
-        }
-    }
+    let body = new.body()?;
     let made = client
         .demand(Method::Post, "/connectors", &[], Content::Json(body))
         .await?;
@@ -113,6 +188,99 @@ async fn create(client: &Client, new: Create, form: Form) -> Result<(), Failure>
     Ok(())
 }
 
-fn object(text: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(text).map_err(|error| error.to_string())
+impl Create {
+    /// The request: what the file says, and before it the flags.
+    fn body(self) -> Result<Value, Failure> {
+        let mut body = match &self.file {
+            Some(path) => read_object(path)?,
+            None => Map::new(),
+        };
+        if !body.contains_key("type") {
+            body.insert("type".to_owned(), json!("oauth"));
+        }
+        let flags = [
+            ("name", self.name),
+            ("uid", self.uid),
+            ("type", self.kind),
+            ("service", self.service),
+            ("project", self.project),
+        ];
+        for (field, value) in flags {
+            if let Some(value) = value {
+                body.insert(field.to_owned(), value.into());
+            }
+        }
+        let data = body.entry("data").or_insert_with(|| json!({}));
+        let Some(data) = data.as_object_mut() else {
+            return Err(Failure::usage("data must be a JSON object"));
+        };
+        data.extend(self.data.unwrap_or_default());
+        if let Some(id) = self.client_id {
+            data.insert("clientId".to_owned(), id.into());
+        }
+        if let Some(scopes) = self.scopes {
+            let words = scopes.split([' ', ',']).filter(|word| !word.is_empty());
+            data.insert("scopes".to_owned(), words.collect());
+        }
+        if let Some(name) = self.client_secret_env {
+            let secret = secret_in(&name)?;
+            data.insert("clientSecret".to_owned(), secret.expose().into());
+        }
+        Ok(Value::Object(body))
+    }
+}
+
+async fn links(client: &Client, connector: &str, form: Form) -> Result<(), Failure> {
+    let path = format!("/connectors/{}", segment(connector));
+    let mut row = client
+        .demand(Method::Get, &path, &[], Content::None)
+        .await?;
+    let Value::Array(links) = row["links"].take() else {
+        return Err(Failure::new(
+            Exit::Failed,
+            "the server's answer holds no links",
+        ));
+    };
+    match form {
+        Form::Json => out::json(&Value::Array(links)),
+        Form::People if links.is_empty() => out::note(&format!(
+            "No project may use {connector} yet. Let one: grantry connectors attach {connector} PROJECT"
+        )),
+        Form::People => LINKS.print(&links),
+    }
+    Ok(())
+}
+
+const LINKS: Rows<3> = Rows {
+    path: "",
+    columns: [
+        list::id("PROJECT", &["/project"]),
+        list::text("ENVIRONMENTS", &["/environments"]),
+        list::time("CREATED", &["/created_at"]),
+    ],
+    none: "",
+};
+
+async fn attach(
+    client: &Client,
+    connector: &str,
+    project: &str,
+    environments: Vec<String>,
+    form: Form,
+) -> Result<(), Failure> {
+    let environments = match environments.as_slice() {
+        [] => ["production", "preview", "development"]
+            .map(str::to_owned)
+            .to_vec(),
+        _ => environments,
+    };
+    let path = format!(
+        "/connectors/{}/projects/{}",
+        segment(connector),
+        segment(project)
+    );
+    let body = Content::Json(json!({ "environments": environments }));
+    let link = client.demand(Method::Put, &path, &[], body).await?;
+    list::print_row(&link, form);
+    Ok(())
 }

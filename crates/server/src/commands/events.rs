@@ -1,65 +1,109 @@
 //! `grantry events`.
 
-use super::list::{self, Page};
-use crate::client;
+mod tail;
+
+use super::list::{self, Page, Rows, given};
+use super::target::{Target, time};
 use crate::failure::Failure;
-use crate::out::Form;
+
+const EXAMPLES: &str = "\
+Examples:
+  grantry events list --kind 'connection.*' --since 1h
+  grantry events list --actor key_1 --since 2026-11-01T00:00:00Z --all --json
+  grantry events tail --kind token.read,connection.revoked";
 
 /// Events: who did what.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     act: Act,
-    /// Print JSON
-    #[arg(long, global = true)]
-    json: bool,
     #[command(flatten)]
-    server: client::Flags,
+    target: Target,
 }
 
 #[derive(clap::Subcommand)]
 enum Act {
     /// List the team's events, newest first
     List {
-        /// Only events of this kind, such as token.read
-        #[arg(long, value_name = "KIND")]
-        kind: Option<String>,
-        /// Only events about this connector
-        #[arg(long, value_name = "CONNECTOR")]
-        connector: Option<String>,
-        /// Only events about this connection
-        #[arg(long, value_name = "CONNECTION")]
-        connection: Option<String>,
+        #[command(flatten)]
+        filters: Filters,
+        /// Only events before this time, or this long ago
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        until: Option<String>,
+        /// Oldest first
+        #[arg(long)]
+        oldest_first: bool,
         #[command(flatten)]
         page: Page,
     },
+    /// Follow the events as they happen, until Ctrl-C; with --json one object a line
+    Tail {
+        #[command(flatten)]
+        filters: Filters,
+    },
 }
+
+#[derive(clap::Args)]
+struct Filters {
+    /// Only events of these kinds, separated by commas: token.read, connection.* …
+    #[arg(long, value_name = "KINDS")]
+    kind: Option<String>,
+    /// Only acts of the key, user or project of this id, or of server, system or end_user
+    #[arg(long, value_name = "ACTOR")]
+    actor: Option<String>,
+    /// Only events about this connector
+    #[arg(long, value_name = "CONNECTOR")]
+    connector: Option<String>,
+    /// Only events about this connection
+    #[arg(long, value_name = "CONNECTION")]
+    connection: Option<String>,
+    /// Only events from this time on (RFC 3339), or of the last 15m, 2h …
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<String>,
+}
+
+impl Filters {
+    fn given(&self) -> Vec<(&'static str, &str)> {
+        given([
+            ("kind", &self.kind),
+            ("actor", &self.actor),
+            ("connector", &self.connector),
+            ("connection", &self.connection),
+            ("since", &self.since),
+        ])
+    }
+}
+
+const ROWS: Rows<5> = Rows {
+    path: "/events",
+    columns: [
+        list::time("AT", &["/at"]),
+        list::text("EVENT", &["/kind"]),
+        list::text("ACTOR", &["/actor/id", "/actor/type"]),
+        list::text("CONNECTOR", &["/connector"]),
+        list::text("CONNECTION", &["/connection"]),
+    ],
+    none: "There are no events yet.",
+};
 
 /// Does what was asked.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let client = args.server.client()?;
-    let form = Form::json_if(args.json);
-    let Act::List {
-        kind,
-        connector,
-        connection,
-        page,
-    } = args.act;
-    let filters = [
-        ("kind", &kind),
-        ("connector", &connector),
-        ("connection", &connection),
-    ];
-    let filter: Vec<(&str, &str)> = filters
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.as_deref()?)))
-        .collect();
-    let columns: [list::Column; 5] = [
-        ("AT", &["/at"]),
-        ("EVENT", &["/kind"]),
-        ("ACTOR", &["/actor/id", "/actor/type"]),
-        ("CONNECTOR", &["/connector"]),
-        ("CONNECTION", &["/connection"]),
-    ];
-    list::list(&client, "/events", &filter, &page, columns, form).await
+    let (client, form) = args.target.open()?;
+    match args.act {
+        Act::List {
+            filters,
+            until,
+            oldest_first,
+            page,
+        } => {
+            let mut filter = filters.given();
+            filter.extend(given([("until", &until)]));
+            if oldest_first {
+                filter.push(("order", "asc"));
+            }
+            ROWS.list(&client, &filter, &page, form).await
+        }
+        Act::Tail { filters } => tail::run(client, &filters.given(), form).await,
+    }
 }

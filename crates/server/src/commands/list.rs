@@ -1,11 +1,14 @@
 //! What the commands that list, show and remove rows have in common.
 
 use grantry_core::http::Method;
+use grantry_core::{Clock as _, Timestamp};
 use serde_json::{Value, json};
 
 use crate::client::{Client, Content, segment};
+use crate::clock::SystemClock;
 use crate::failure::Failure;
-use crate::out::{self, Form};
+use crate::out::table::{self, Kind};
+use crate::out::{self, Form, when};
 
 /// Flags of a command that lists.
 #[derive(clap::Args)]
@@ -13,29 +16,143 @@ pub struct Page {
     /// How many rows at most
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
+    /// Every row
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
 }
 
-/// A heading, and the JSON pointers of what stands below it: the first that is there.
-pub type Column = (&'static str, &'static [&'static str]);
+/// A column of a list: its heading, and the JSON pointers of what stands below it, the first that is
+/// there.
+pub struct Column {
+    heading: &'static str,
+    shows: Shows,
+    from: &'static [&'static str],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    As(Kind),
+    Time,
+}
+
+/// A column of what other commands take.
+pub const fn id(heading: &'static str, from: &'static [&'static str]) -> Column {
+    column(heading, Shows::As(Kind::Id), from)
+}
+
+/// A column of words.
+pub const fn text(heading: &'static str, from: &'static [&'static str]) -> Column {
+    column(heading, Shows::As(Kind::Text), from)
+}
+
+/// A column of how things are.
+pub const fn state(heading: &'static str, from: &'static [&'static str]) -> Column {
+    column(heading, Shows::As(Kind::State), from)
+}
+
+/// A column of times: how long ago on a terminal, RFC 3339 elsewhere.
+pub const fn time(heading: &'static str, from: &'static [&'static str]) -> Column {
+    column(heading, Shows::Time, from)
+}
+
+const fn column(heading: &'static str, shows: Shows, from: &'static [&'static str]) -> Column {
+    Column {
+        heading,
+        shows,
+        from,
+    }
+}
+
+/// Rows of one kind: where they are, how they look, and what to do when there are none.
+pub struct Rows<const N: usize> {
+    /// Path of the list.
+    pub path: &'static str,
+    /// Its columns.
+    pub columns: [Column; N],
+    /// What to do next when there are none.
+    pub none: &'static str,
+}
+
+/// The filters that were given.
+pub fn given<'a, const N: usize>(
+    filters: [(&'static str, &'a Option<String>); N],
+) -> Vec<(&'static str, &'a str)> {
+    let given = filters
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_deref()?)));
+    given.collect()
+}
+
+impl<const N: usize> Rows<N> {
+    /// Prints the first rows that `filter` lets through, as a table or as one JSON array.
+    pub async fn list(
+        &self,
+        client: &Client,
+        filter: &[(&str, &str)],
+        page: &Page,
+        form: Form,
+    ) -> Result<(), Failure> {
+        let wanted = match page.all {
+            true => usize::MAX,
+            false => usize::try_from(page.limit).unwrap_or(usize::MAX),
+        };
+        let (rows, more) = fetch(client, self.path, filter, wanted).await?;
+        match form {
+            Form::Json => out::json(&Value::Array(rows)),
+            Form::People if rows.is_empty() && filter.is_empty() => out::note(self.none),
+            Form::People if rows.is_empty() => out::note("There are none with these filters."),
+            Form::People => {
+                self.print(&rows);
+                if more {
+                    out::note("There are more: --limit N or --all shows them.");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints `rows` as a table.
+    pub fn print(&self, rows: &[Value]) {
+        let columns = self.columns.each_ref().map(|column| match column.shows {
+            Shows::As(kind) => (column.heading, kind),
+            Shows::Time => (column.heading, Kind::Id),
+        });
+        let now = out::is_terminal().then(|| SystemClock.now());
+        let cells: Vec<[String; N]> = rows.iter().map(|row| self.cells(row, now)).collect();
+        table::print(&columns, &cells);
+    }
+
+    fn cells(&self, row: &Value, now: Option<Timestamp>) -> [String; N] {
+        self.columns.each_ref().map(|column| {
+            let mut found = column
+                .from
+                .iter()
+                .filter_map(|pointer| row.pointer(pointer));
+            let found = found.find(|value| !value.is_null());
+            let cell = found.map(word).unwrap_or_default();
+            match (column.shows, now, when::parse(&cell)) {
+                (Shows::Time, Some(now), Some(at)) => when::relative(at, now),
+                (Shows::Time, _, _) => when::to_the_second(&cell),
+                _ => cell,
+            }
+        })
+    }
+}
 
 /// Rows that one request asks for; the server gives fewer if it likes.
-const ROWS_MAX: u32 = 100;
+const ROWS_MAX: usize = 100;
 
-/// Prints the newest rows at `path`, as a table of `columns` or as one JSON array.
-pub async fn list<const N: usize>(
+/// At most `wanted` rows of the list at `path`, and whether there are more.
+pub async fn fetch(
     client: &Client,
     path: &str,
     filter: &[(&str, &str)],
-    page: &Page,
-    columns: [Column; N],
-    form: Form,
-) -> Result<(), Failure> {
-    let wanted = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    wanted: usize,
+) -> Result<(Vec<Value>, bool), Failure> {
     let mut rows: Vec<Value> = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
-        let missing = u32::try_from(wanted - rows.len()).unwrap_or(ROWS_MAX);
-        let limit = missing.min(ROWS_MAX).to_string();
+        let limit = (wanted - rows.len()).min(ROWS_MAX).to_string();
         let mut query = filter.to_vec();
         query.push(("limit", &limit));
         query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
@@ -47,22 +164,10 @@ pub async fn list<const N: usize>(
         }
         cursor = answer["next_cursor"].as_str().map(str::to_owned);
         if cursor.is_none() || rows.len() >= wanted {
-            break;
+            rows.truncate(wanted);
+            return Ok((rows, cursor.is_some()));
         }
     }
-    rows.truncate(wanted);
-    match form {
-        Form::Json => out::json(&Value::Array(rows)),
-        Form::People if rows.is_empty() => out::note("There are none."),
-        Form::People => {
-            let cells: Vec<[String; N]> = rows.iter().map(|row| cells(row, &columns)).collect();
-            out::table(columns.map(|(heading, _)| heading), &cells);
-            if cursor.is_some() {
-                out::note("There are more: --limit shows them.");
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Prints the row `id` at `path`.
@@ -97,40 +202,55 @@ pub async fn remove(
 
 /// Prints one row: a line for each field, or JSON.
 pub fn print_row(row: &Value, form: Form) {
-    let fields = row.as_object().filter(|_| form == Form::People);
-    let Some(fields) = fields else {
+    if form == Form::Json || !row.is_object() {
         return out::json(row);
-    };
-    let shown = fields.iter().filter(|(_, value)| !value.is_null());
-    let rows: Vec<[String; 2]> = shown
-        .map(|(name, value)| [name.clone(), text(value)])
-        .collect();
-    out::table(["FIELD", "VALUE"], &rows);
+    }
+    let mut fields = Vec::new();
+    lines_of("", row, &mut fields);
+    out::fields(&fields);
 }
 
-fn cells<const N: usize>(row: &Value, columns: &[Column; N]) -> [String; N] {
-    std::array::from_fn(|column| {
-        let mut found = columns[column]
-            .1
-            .iter()
-            .filter_map(|pointer| row.pointer(pointer));
-        found
-            .find(|value| !value.is_null())
-            .map(|value| to_the_second(text(value)))
-            .unwrap_or_default()
-    })
-}
-
-/// A time without its fraction, which a list does not need; any other text as it is.
-fn to_the_second(text: String) -> String {
-    match (text.parse::<jiff::Timestamp>(), text.split_once('.')) {
-        (Ok(_), Some((whole, _))) => format!("{whole}Z"),
-        _ => text,
+/// A line for each field of `value`, those of an object within it with a dot in their names. What is
+/// empty has none.
+fn lines_of(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
+    match value {
+        Value::Null => {}
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                let name = match name {
+                    "" => field.clone(),
+                    name => format!("{name}.{field}"),
+                };
+                lines_of(&name, value, lines);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for item in items {
+                lines.push((name.to_owned(), in_short(item)));
+            }
+        }
+        Value::Array(items) if items.is_empty() => {}
+        Value::String(text) => lines.push((name.to_owned(), when::to_the_second(text))),
+        value => lines.push((name.to_owned(), word(value))),
     }
 }
 
+/// An object on one line, without its times.
+fn in_short(item: &Value) -> String {
+    let Some(fields) = item.as_object() else {
+        return word(item);
+    };
+    let told = fields
+        .iter()
+        .filter(|(name, value)| !value.is_null() && !name.ends_with("_at"));
+    let words: Vec<String> = told
+        .map(|(name, value)| format!("{name}={}", word(value).replace(' ', ",")))
+        .collect();
+    words.join(" ")
+}
+
 /// A value on one line.
-fn text(value: &Value) -> String {
+fn word(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
@@ -147,26 +267,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_shows_times_to_the_second() {
-        for (text, shown) in [
-            ("2026-11-23T15:34:45.698717Z", "2026-11-23T15:34:45Z"),
-            ("2026-11-23T15:34:45Z", "2026-11-23T15:34:45Z"),
-            ("v1.2", "v1.2"),
-        ] {
-            assert_eq!(to_the_second(text.to_owned()), shown);
-        }
+    fn a_cell_is_the_first_value_that_is_there() {
+        let rows = Rows {
+            path: "/x",
+            columns: [
+                id("ID", &["/id"]),
+                text("WHO", &["/subject/id", "/subject/type"]),
+                text("SCOPES", &["/scopes"]),
+                time("AT", &["/at"]),
+            ],
+            none: "",
+        };
+        let app = json!({
+            "id": "conn_1", "subject": { "type": "app", "id": null }, "scopes": ["a", "b"],
+            "at": "2026-11-23T15:34:45.698717Z",
+        });
+        let cells = rows.cells(&app, None);
+        assert_eq!(cells, ["conn_1", "app", "a b", "2026-11-23T15:34:45Z"]);
+        let user = json!({ "subject": { "type": "user", "id": "u1" }, "scopes": [1], "at": "2026-11-23T15:34:45Z" });
+        let now = when::parse("2026-11-23T15:44:45Z");
+        assert_eq!(rows.cells(&user, now), ["", "u1", "[1]", "10 min ago"]);
     }
 
     #[test]
-    fn a_cell_is_the_first_value_that_is_there() {
-        let columns: [Column; 3] = [
-            ("ID", &["/id"]),
-            ("WHO", &["/subject/id", "/subject/type"]),
-            ("SCOPES", &["/scopes"]),
-        ];
-        let app = json!({ "id": "conn_1", "subject": { "type": "app", "id": null }, "scopes": ["a", "b"] });
-        assert_eq!(cells(&app, &columns), ["conn_1", "app", "a b"]);
-        let user = json!({ "subject": { "type": "user", "id": "u1" }, "scopes": [1] });
-        assert_eq!(cells(&user, &columns), ["", "u1", "[1]"]);
+    fn a_row_is_shown_field_by_field() {
+        let row = json!({
+            "id": "scl_1", "icon": null, "data": { "clientId": "me", "scopes": ["a", "b"] }, "metadata": {},
+            "links": [{ "project": "p1", "environments": ["production", "preview"], "created_at": "2026-01-01T00:00:00Z" }],
+            "audience": [], "has_secrets": true, "created_at": "2026-11-23T15:34:45.698717Z",
+        });
+        let mut lines = Vec::new();
+        lines_of("", &row, &mut lines);
+        let lines: Vec<String> = lines
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "id: scl_1",
+                "data.clientId: me",
+                "data.scopes: a b",
+                "links: project=p1 environments=production,preview",
+                "has_secrets: true",
+                "created_at: 2026-11-23T15:34:45Z",
+            ]
+        );
     }
 }

@@ -8,10 +8,12 @@ mod dev;
 mod events;
 mod keys;
 mod list;
+mod man;
 mod openapi;
 mod run;
 mod sandbox;
 mod serve;
+mod target;
 mod token;
 mod workload_token;
 
@@ -21,6 +23,7 @@ use clap::Parser;
 use tokio::runtime;
 
 use crate::failure::{EXIT_CODES, Exit, Failure};
+use crate::out::{self, Look};
 
 /// Connects accounts of your users to your apps, and hands your workloads fresh tokens.
 #[derive(Parser)]
@@ -29,6 +32,8 @@ use crate::failure::{EXIT_CODES, Exit, Failure};
 pub struct Grantry {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    look: Look,
 }
 
 #[derive(clap::Subcommand)]
@@ -59,11 +64,14 @@ enum Command {
     Openapi(openapi::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Print the manual page, or write one for each command
+    Man(man::Args),
 }
 
 impl Grantry {
     /// Runs the command.
     pub fn run(self) -> Result<ExitCode, Failure> {
+        out::set_look(self.look);
         match self.command {
             Command::Dev(args) => server(dev::run(args)),
             Command::Serve(args) => server(serve::run(args)),
@@ -78,6 +86,7 @@ impl Grantry {
             Command::WorkloadToken(args) => client(workload_token::run(args)),
             Command::Openapi(args) => openapi::run(&args),
             Command::Completions(args) => completions::run(&args),
+            Command::Man(args) => man::run(&args),
         }?;
         Ok(ExitCode::SUCCESS)
     }
@@ -90,7 +99,13 @@ fn server(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fail
 
 /// Runs a command that is one client.
 fn client(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    on(runtime::Builder::new_current_thread(), command)
+    on(runtime::Builder::new_current_thread(), async {
+        tokio::select! {
+            done = command => done,
+            // What is on its way is dropped, and with it a spinner; then the process ends.
+            _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+        }
+    })
 }
 
 fn on(
@@ -99,5 +114,13 @@ fn on(
 ) -> Result<(), Failure> {
     let runtime = builder.enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Failed, error))?;
-    runtime.block_on(command)
+    let done = runtime.block_on(command);
+    if done
+        .as_ref()
+        .is_err_and(|failure| failure.exit == Exit::Interrupted)
+    {
+        // A thread may still wait for a person's answer.
+        runtime.shutdown_background();
+    }
+    done
 }

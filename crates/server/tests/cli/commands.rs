@@ -112,7 +112,7 @@ fn rows_are_made_shown_and_removed_from_the_command_line() {
         .assert(1, &["not_found"]);
     place
         .run_with(&on, "connections list")
-        .assert(0, &["There are none"]);
+        .assert(0, &["no connections yet", "grantry token"]);
     place
         .run_with(&on, "events list --kind connector.deleted")
         .assert(0, &["connector.deleted"]);
@@ -338,6 +338,9 @@ fn what_needs_no_server_needs_none() {
         .run("--help")
         .assert(0, &["Exit codes:", "workload-token"]);
     place.run("completions bash").assert(0, &["workload-token"]);
+    place.run("man").assert(0, &[".TH", "Exit codes:"]);
+    place.run("man pages").assert(0, &["pages"]);
+    assert!(place.path("pages/grantry-connectors-attach.1").exists());
     place
         .run("openapi")
         .assert(0, &["/v1/connect/connectors", "http://127.0.0.1:8787"]);
