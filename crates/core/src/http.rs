@@ -1,7 +1,5 @@
 //! The port for outgoing requests. `egress` implements it; nothing else may open a socket outwards.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use url::Url;
@@ -29,12 +27,12 @@ pub enum Method {
     Delete,
 }
 
-/// What a request is for; decides redirects, size and time (design §7, requirements 46, 47, 56–66).
+/// What a request is for; decides redirects and size (design §7, requirements 46, 47, 56–66).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Token, revocation, registration and introspection endpoints: no redirect, 1 MiB, 15 s in all.
+    /// Token, revocation, registration and introspection endpoints: no redirect.
     Token,
-    /// Metadata documents and key sets: GET, at most 3 redirects, each checked again, 1 MiB, 15 s in all.
+    /// Metadata documents and key sets: GET, at most 3 redirects, each checked again.
     Discovery,
 }
 
@@ -49,12 +47,7 @@ impl Purpose {
 
     /// Largest body in bytes, counted after decompression.
     pub const fn body_bytes_max(self) -> usize {
-        1024 * 1024
-    }
-
-    /// Time from resolving the name to the last byte of the body.
-    pub const fn deadline(self) -> Duration {
-        Duration::from_secs(15)
+        crate::limits::PROVIDER_BYTES_MAX
     }
 }
 

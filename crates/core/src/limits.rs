@@ -1,21 +1,335 @@
-//! Every limit that is not a deployment's choice, with its unit in its name.
+//! Every limit that a request, a caller, a provider's answer or an operator's file can meet: one row
+//! each, in two tables. Rows of the first are a deployment's choice, set in `[limits]` of its
+//! configuration; those of the second are fixed, because an API's document, a stored row or another
+//! limit relies on them. `docs/limits.md` is made from both, and a law test keeps limits out of other files.
 
+use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Largest request body of the JSON APIs (requirement 102).
-pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Things.
+    Count,
+    /// Milliseconds.
+    Time,
+}
 
-/// Largest access or refresh token taken from a provider (requirement 33).
-pub const TOKEN_BYTES_MAX: usize = 64 * 1024;
+/// An amount in its unit. Displays as the configuration spells it: `1MiB`, `10s`, `64`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amount(pub Unit, pub u64);
 
-/// Longest lifetime believed of an access token (requirement 35).
-pub const EXPIRES_IN_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// A row of either table.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    /// Its name; a setting's with its section.
+    pub name: &'static str,
+    /// What it counts.
+    pub unit: Unit,
+    /// Its value, unless the deployment chooses another.
+    pub default: u64,
+    /// What a deployment may choose; `None` for what is fixed.
+    pub range: Option<RangeInclusive<u64>>,
+    /// What it is for, and what happens beyond it.
+    pub why: &'static str,
+}
 
-/// Life of one press of the consent button: state, PKCE verifier, binding cookie (design §7).
-pub const FLOW_TTL: Duration = Duration::from_secs(600);
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+const SECOND: Duration = secs(1);
+const MINUTE: Duration = secs(60);
+const HOUR: Duration = secs(3600);
+const DAY: Duration = secs(24 * 3600);
 
-/// Default life of a pending authorization.
-pub const AUTHORIZATION_TTL: Duration = Duration::from_secs(3600);
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
 
-/// Longest life of a pending authorization.
-pub const AUTHORIZATION_TTL_MAX: Duration = Duration::from_secs(24 * 3600);
+macro_rules! of_unit {
+    (bytes) => {
+        usize
+    };
+    (count) => {
+        usize
+    };
+    (time) => {
+        Duration
+    };
+}
+
+macro_rules! unit {
+    (bytes) => {
+        Unit::Bytes
+    };
+    (count) => {
+        Unit::Count
+    };
+    (time) => {
+        Unit::Time
+    };
+}
+
+macro_rules! number {
+    (time, $value:expr) => {
+        $value.as_millis() as u64
+    };
+    ($unit:ident, $value:expr) => {
+        $value as u64
+    };
+}
+
+macro_rules! amount {
+    (time, $number:expr) => {
+        Duration::from_millis($number)
+    };
+    ($unit:ident, $number:expr) => {
+        $number as usize
+    };
+}
+
+macro_rules! chosen {
+    ($($(#[doc = $why:literal])+ $name:ident: $unit:ident = $default:expr, $least:expr => $most:expr;)*) => {
+        /// The limits that a deployment chooses.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[doc = $why])+ pub $name: of_unit!($unit),)*
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        impl Limits {
+            /// Sets the limit of the row `name`; the caller has checked the row's range. False when there is no such row.
+            pub fn set(&mut self, name: &str, number: u64) -> bool {
+                $(if name == concat!("limits.", stringify!($name)) {
+                    self.$name = amount!($unit, number);
+                    return true;
+                })*
+                false
+            }
+        }
+
+        /// The rows of [`Limits`].
+        pub const CHOSEN: &[Limit] = &[$(Limit {
+            name: concat!("limits.", stringify!($name)),
+            unit: unit!($unit),
+            default: number!($unit, $default),
+            range: Some(number!($unit, $least)..=number!($unit, $most)),
+            why: concat!($($why),+),
+        },)*];
+    };
+}
+
+macro_rules! fixed {
+    ($($(#[doc = $why:literal])+ $name:ident: $unit:ident = $value:expr;)*) => {
+        $($(#[doc = $why])+ pub const $name: of_unit!($unit) = $value;)*
+
+        /// The rows of the constants.
+        pub const FIXED: &[Limit] = &[$(Limit {
+            name: stringify!($name),
+            unit: unit!($unit),
+            default: number!($unit, $value),
+            range: None,
+            why: concat!($($why),+),
+        },)*];
+    };
+}
+
+chosen! {
+    /// Clients connected at once; further ones wait in the kernel's queue. Over HTTP/1.1 each has one request
+    /// at a time, so this bounds the requests at work too.
+    connections_max: count = 10_000, 1 => 1_000_000;
+    /// A request's line and headers; more is answered with 431.
+    header_bytes_max: bytes = 64 * KIB, 8 * KIB => MIB;
+    /// Time for the headers of a request, silence between two requests of a connection included; then it is closed.
+    header_time_max: time = secs(10), SECOND => secs(600);
+    /// A request's body; more is answered with 413.
+    body_bytes_max: bytes = MIB, 64 * KIB => 64 * MIB;
+    /// Time for a body to arrive, and a second more for each MiB that its endpoint takes beyond the first.
+    body_time_max: time = secs(15), SECOND => secs(600);
+    /// An apply file that is sent to the server; a store of a million connections fits. Only the operator sends one.
+    apply_bytes_max: bytes = 256 * MIB, MIB => 4096 * MIB;
+    /// Time for what has begun when the server is told to stop; service managers kill after 30 s or more.
+    stop_time_max: time = secs(29), SECOND => secs(600);
+    /// Life of a consent link, where its requester names none.
+    authorization_time: time = HOUR, MINUTE => DAY;
+    /// Longest life of a consent link that a requester may name.
+    authorization_time_max: time = DAY, MINUTE => DAY;
+    /// From the press of the consent button to the provider's callback: state, PKCE verifier, binding cookie.
+    flow_time_max: time = secs(600), MINUTE => HOUR;
+    /// Longest life believed of an access token; a longer one is fetched anew after this.
+    token_life_max: time = TOKEN_LIFE_MAX, MINUTE => TOKEN_LIFE_MAX;
+    /// Requests at work at one provider's host; further ones wait a third of their time, then count as not sent.
+    provider_requests_max: count = 64, 1 => 10_000;
+    /// From resolving a provider's name to the last byte of its answer; later counts as no answer.
+    provider_time_max: time = secs(15), SECOND => MINUTE;
+    /// Rows of each kind kept in memory; the oldest leave.
+    cache_entries_max: count = 100_000, 100 => 10_000_000;
+    /// Connections of this node to PostgreSQL; further queries wait.
+    database_connections_max: count = 16, 2 => 1_000;
+}
+
+fixed! {
+    /// An access or refresh token taken from a provider or a caller.
+    TOKEN_BYTES_MAX: bytes = 64 * KIB;
+    /// A provider's answer, after decompression.
+    PROVIDER_BYTES_MAX: bytes = MIB;
+    /// Longest life that any deployment believes of an access token.
+    TOKEN_LIFE_MAX: time = secs(365 * 24 * 3600);
+    /// Rows of a page; part of the APIs' documents.
+    PAGE_ROWS_MAX: count = 100;
+    /// Items of a list in a body; part of the APIs' documents.
+    ITEMS_MAX: count = 256;
+}
+
+impl Limit {
+    /// A number in this row's unit.
+    pub const fn amount(&self, number: u64) -> Amount {
+        Amount(self.unit, number)
+    }
+}
+
+/// Spellings and sizes in bytes, largest first.
+const BYTES: &[(&str, u64)] = &[
+    ("GiB", 1024 * MIB as u64),
+    ("MiB", MIB as u64),
+    ("KiB", KIB as u64),
+];
+
+/// Spellings and sizes in milliseconds, largest first.
+const TIMES: &[(&str, u64)] = &[
+    ("d", DAY.as_millis() as u64),
+    ("h", HOUR.as_millis() as u64),
+    ("m", MINUTE.as_millis() as u64),
+    ("s", SECOND.as_millis() as u64),
+    ("ms", 1),
+];
+
+const fn scale(unit: Unit) -> &'static [(&'static str, u64)] {
+    match unit {
+        Unit::Bytes => BYTES,
+        Unit::Time => TIMES,
+        Unit::Count => &[],
+    }
+}
+
+impl Amount {
+    /// Reads what [`Amount`] displays, with or without a space before the unit. Bytes and counts may be
+    /// plain numbers; a time needs its unit.
+    pub fn parse(unit: Unit, text: &str) -> Option<Self> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, suffix) = text.split_at(digits);
+        let number: u64 = number.parse().ok()?;
+        let factor = match suffix.trim_start() {
+            "" if unit != Unit::Time => 1,
+            suffix => scale(unit).iter().find(|(name, _)| *name == suffix)?.1,
+        };
+        number.checked_mul(factor).map(|number| Self(unit, number))
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(unit, number) = *self;
+        let mut whole = scale(unit).iter().filter(|(_, size)| number % size == 0);
+        match whole.next().filter(|_| number > 0) {
+            Some((name, size)) => write!(f, "{}{name}", number / size),
+            None => write!(f, "{number}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows as the document shows them.
+    fn table(rows: &[Limit]) -> String {
+        let line = |row: &Limit| {
+            let range = row.range.as_ref().map(|range| {
+                let (least, most) = (row.amount(*range.start()), row.amount(*range.end()));
+                format!(" {least} to {most} |")
+            });
+            let (name, default) = (row.name, row.amount(row.default));
+            let why = row.why.trim();
+            format!(
+                "| `{name}` | {default} |{} {why} |\n",
+                range.unwrap_or_default()
+            )
+        };
+        rows.iter().map(line).collect()
+    }
+
+    #[test]
+    fn the_documentation_is_the_tables() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/limits.md");
+        let wanted = format!(
+            "# Limits\n\n{INTRODUCTION}\n## Chosen\n\n| Setting | Default | Range | What it bounds |\n\
+             |---|---|---|---|\n{}\n## Fixed\n\n| Limit | Value | What it bounds |\n|---|---|---|\n{}",
+            table(CHOSEN),
+            table(FIXED)
+        );
+        let document = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            document == wanted,
+            "docs/limits.md should be:\n{wanted}<end>"
+        );
+    }
+
+    const INTRODUCTION: &str = "\
+Every limit that a request, a caller, a provider's answer or an operator's file can meet, from
+`crates/core/src/limits.rs` (a test keeps this page the same). The first table is a deployment's choice,
+in `[limits]` of its configuration or as `GRANTRY_LIMITS_…`; the second is fixed, because an API's document,
+a stored row or another limit relies on it. What is beyond a limit is refused with the limit in the answer.
+";
+
+    #[test]
+    fn amounts_read_back_as_they_are_shown() {
+        for row in CHOSEN.iter().chain(FIXED) {
+            let shown = row.amount(row.default).to_string();
+            let read = Amount::parse(row.unit, &shown);
+            assert_eq!(read, Some(row.amount(row.default)), "{}", row.name);
+        }
+        for (unit, text, wanted) in [
+            (Unit::Bytes, "2 MiB", Some(2 << 20)),
+            (Unit::Bytes, "70000", Some(70_000)),
+            (Unit::Bytes, "1MB", None),
+            (Unit::Bytes, "99999999999GiB", None),
+            (Unit::Time, "90s", Some(90_000)),
+            (Unit::Time, "250ms", Some(250)),
+            (Unit::Time, "15", None),
+            (Unit::Time, "-1s", None),
+            (Unit::Count, "5", Some(5)),
+            (Unit::Count, "5s", None),
+            (Unit::Count, "", None),
+        ] {
+            let read = Amount::parse(unit, text).map(|Amount(_, number)| number);
+            assert_eq!(read, wanted, "{text}");
+        }
+        assert_eq!(Amount(Unit::Time, 90_000).to_string(), "90s");
+        assert_eq!(Amount(Unit::Time, 3_600_000).to_string(), "1h");
+        assert_eq!(Amount(Unit::Bytes, 1 << 30).to_string(), "1GiB");
+    }
+
+    #[test]
+    fn every_chosen_limit_is_within_its_range_and_can_be_set() {
+        let mut limits = Limits::default();
+        for row in CHOSEN {
+            let range = row.range.clone().unwrap();
+            assert!(range.contains(&row.default), "{}", row.name);
+            assert!(limits.set(row.name, row.default), "{}", row.name);
+        }
+        assert_eq!(limits, Limits::default());
+        assert!(limits.set("limits.body_bytes_max", 7));
+        assert!(limits.set("limits.body_time_max", 7));
+        assert_eq!(limits.body_bytes_max, 7);
+        assert_eq!(limits.body_time_max, Duration::from_millis(7));
+        assert!(!limits.set("limits.absent", 1));
+    }
+}

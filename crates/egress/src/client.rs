@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use grantry_core::http::{Failure, Http, Method, Purpose, Request, Response, Silence};
+use grantry_core::http::{Failure, Http, Method, Request, Response, Silence};
+use grantry_core::limits::Limits;
 use reqwest::header::{ACCEPT, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use tokio::time::timeout;
 use url::Url;
@@ -30,15 +31,24 @@ pub struct Options {
     pub extra_ca_pem: Option<Vec<u8>>,
     /// Requests in flight to one host; further ones wait (requirement 49).
     pub per_host_max: NonZeroUsize,
+    /// From resolving the name to the last byte of the answer.
+    pub deadline: Duration,
 }
 
 impl Default for Options {
-    /// No extra authority, 64 requests per host.
+    /// No extra authority, and core's limits.
     fn default() -> Self {
-        const PER_HOST_MAX: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+        Self::from(&Limits::default())
+    }
+}
+
+impl From<&Limits> for Options {
+    fn from(limits: &Limits) -> Self {
         Self {
             extra_ca_pem: None,
-            per_host_max: PER_HOST_MAX,
+            per_host_max: NonZeroUsize::new(limits.provider_requests_max)
+                .unwrap_or(NonZeroUsize::MIN),
+            deadline: limits.provider_time_max,
         }
     }
 }
@@ -48,7 +58,7 @@ pub struct Egress {
     policy: Arc<Policy>,
     clients: Clients,
     bulkhead: Bulkhead,
-    deadline: fn(Purpose) -> Duration,
+    deadline: Duration,
 }
 
 /// One client per reach, so that no connection is shared between URLs that may end at different places.
@@ -97,14 +107,14 @@ impl Egress {
                 listed: client(Reach::Listed)?,
             },
             bulkhead: Bulkhead::new(options.per_host_max),
-            deadline: Purpose::deadline,
+            deadline: options.deadline,
             policy,
         })
     }
 
-    /// The same egress under other deadlines.
+    /// The same egress under another deadline.
     #[cfg(test)]
-    pub(crate) fn with_deadline(self, deadline: fn(Purpose) -> Duration) -> Self {
+    pub(crate) fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
     }
 
@@ -207,7 +217,7 @@ impl Egress {
 #[async_trait]
 impl Http for Egress {
     async fn send(&self, request: Request) -> Result<Response, Failure> {
-        let deadline = (self.deadline)(request.purpose);
+        let deadline = self.deadline;
         let departure = Departure::of(&request.body);
         let exchange = self.follow(request, deadline / WAIT_PART, &departure);
         match timeout(deadline, exchange).await {

@@ -114,7 +114,7 @@ impl Caches {
 impl Engine {
     /// An engine over these ports. Nothing runs in the background before [`Engine::start`].
     pub fn new(ports: Ports, settings: Settings, keys: Keys) -> Arc<Self> {
-        let entries = settings.cache_entries;
+        let entries = settings.limits.cache_entries_max;
         let instance = entropy::alphanumeric(&*ports.entropy, 8);
         Arc::new(Self {
             keys,

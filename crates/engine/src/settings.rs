@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use grantry_core::limits::Limits;
 use url::Url;
 
 /// Settings of the engine. `server` fills them from its configuration file.
@@ -16,8 +17,8 @@ pub struct Settings {
     pub node: String,
     /// The refresh protocol's times.
     pub refresh: RefreshSettings,
-    /// Cache entries of each kind.
-    pub cache_entries: usize,
+    /// What requests and answers are held to.
+    pub limits: Limits,
 }
 
 /// Times of design §6.
@@ -25,7 +26,7 @@ pub struct Settings {
 pub struct RefreshSettings {
     /// Life of the refresh lease. Longer than `deadline` by more than the slowest commit.
     pub lease: Duration,
-    /// Time one token request may take; the egress keeps it.
+    /// Time one token request may take (`limits.provider_time_max`); the egress keeps it.
     pub deadline: Duration,
     /// How long a caller waits for a flight before it is told to come back.
     pub wait: Duration,
@@ -60,7 +61,7 @@ impl Settings {
             public_url,
             node,
             refresh: RefreshSettings::default(),
-            cache_entries: 100_000,
+            limits: Limits::default(),
         }
     }
 

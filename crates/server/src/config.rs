@@ -2,25 +2,32 @@
 //!
 //! Paths are relative to where the process was started, wherever they are written.
 
+mod file;
+mod found;
+mod profile;
+mod settings;
+mod value;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use grantry_core::Secret;
+use grantry_core::limits::Limits;
 use grantry_engine::RefreshSettings;
-use serde::Deserialize;
 use url::{Host, Url};
 
 use crate::failure::{Exit, Failure, chain};
-use file::File;
-
-mod file;
+#[cfg(test)]
+pub use file::parse;
+pub use found::{Found, Origin};
+pub use profile::Profile;
+use settings::Values;
+pub use settings::{Row, rows};
 
 /// Where a server listens and the command line looks for one, unless told otherwise.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8787);
-/// Clients connected at once unless told otherwise. Each is an open file, and a few KiB while it is idle.
-pub const CONNECTIONS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// Where a server keeps its data unless told otherwise.
 pub const DATA_DIR: &str = "./grantry-data";
 
@@ -39,11 +46,11 @@ pub fn address(text: &str) -> Result<SocketAddr, &'static str> {
         .map_err(|_| "an IP address and a port would be right, such as 127.0.0.1:8000")
 }
 
-/// Flags of a command that is a server. Each is a variable of the environment too.
+/// Flags of a command that is a server. Each is a setting, so it is a variable of the environment too.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Flags {
-    /// Where the data is kept [default: ./grantry-data]
-    #[arg(long, value_name = "DIR", env = "GRANTRY_DATA_DIR")]
+    /// Where the data is kept [default: ./grantry-data] [env: GRANTRY_DATA_DIR]
+    #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Everything else.
     #[command(flatten)]
@@ -53,29 +60,73 @@ pub struct Flags {
 /// What a server is started with, beside its data directory.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Settings {
-    /// Configuration file (TOML)
-    #[arg(long, value_name = "FILE", env = "GRANTRY_CONFIG")]
+    /// Configuration file (TOML); `grantry config defaults` prints one [env: GRANTRY_CONFIG]
+    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Address and port to listen at [default: 127.0.0.1:8787]
-    #[arg(long, value_name = "ADDRESS", env = "GRANTRY_LISTEN", value_parser = address)]
-    pub listen: Option<SocketAddr>,
-    /// PostgreSQL instead of the embedded database: postgres://USER:PASSWORD@HOST/DATABASE
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "GRANTRY_DATABASE_URL",
-        hide_env_values = true
-    )]
+    /// Address and port to listen at [default: 127.0.0.1:8787] [env: GRANTRY_LISTEN]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// PostgreSQL instead of the embedded database: postgres://USER:PASSWORD@HOST/DATABASE [env: GRANTRY_DATABASE_URL]
+    #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
-    /// Where browsers and workloads reach this server [default: the address it listens at]
-    #[arg(long, value_name = "URL", env = "GRANTRY_PUBLIC_URL")]
-    pub public_url: Option<Url>,
-    /// File of the master key, made on the first start [default: master.key in the data directory]
-    #[arg(long, value_name = "FILE", env = "GRANTRY_MASTER_KEY_FILE")]
-    pub master_key_file: Option<PathBuf>,
-    /// Number of an open file descriptor to read the master key from
-    #[arg(long, value_name = "FD", env = "GRANTRY_MASTER_KEY_FD")]
-    pub master_key_fd: Option<u32>,
+    /// Where browsers and workloads reach this server [default: the address it listens at] [env: GRANTRY_PUBLIC_URL]
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// File of the master key, made on the first start [default: master.key in the data directory] [env: GRANTRY_MASTER_KEY_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub master_key_file: Option<String>,
+    /// Number of an open file descriptor to read the master key from [env: GRANTRY_MASTER_KEY_FD]
+    #[arg(long, value_name = "FD")]
+    pub master_key_fd: Option<String>,
+}
+
+impl Flags {
+    /// What was given, where.
+    ///
+    /// # Errors
+    /// As [`Found::gather`].
+    pub fn find(&self) -> Result<Found, Failure> {
+        let Self { data_dir, settings } = self;
+        let data_dir = data_dir.as_deref().map(|path| {
+            path.to_str().ok_or_else(|| {
+                Failure::usage(format!("--data-dir {} is not UTF-8", path.display()))
+            })
+        });
+        let file = settings.config.clone();
+        let file = file.or_else(|| environment("GRANTRY_CONFIG").map(PathBuf::from));
+        Found::gather(
+            &self.given(data_dir.transpose()?),
+            &environment,
+            file.as_deref(),
+        )
+    }
+
+    fn given<'a>(
+        &'a self,
+        data_dir: Option<&'a str>,
+    ) -> [(&'static str, &'static str, Option<&'a str>); 6] {
+        let flags = &self.settings;
+        [
+            ("data_dir", "--data-dir", data_dir),
+            ("listen", "--listen", flags.listen.as_deref()),
+            (
+                "database_url",
+                "--database-url",
+                flags.database_url.as_deref(),
+            ),
+            ("public_url", "--public-url", flags.public_url.as_deref()),
+            (
+                "master_key_file",
+                "--master-key-file",
+                flags.master_key_file.as_deref(),
+            ),
+            (
+                "master_key_fd",
+                "--master-key-fd",
+                flags.master_key_fd.as_deref(),
+            ),
+        ]
+    }
 }
 
 /// A whole, checked configuration.
@@ -90,12 +141,12 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// Where the master key comes from.
     pub master_key: MasterKeySource,
-    /// Clients connected at once; further ones wait.
-    pub connections_max: NonZeroUsize,
     /// The way out.
     pub egress: EgressConfig,
     /// Times of the refresh protocol.
     pub refresh: RefreshSettings,
+    /// The limits.
+    pub limits: Limits,
 }
 
 /// Where the master key comes from.
@@ -116,37 +167,42 @@ pub struct EgressConfig {
     pub allow: Vec<String>,
     /// Certificate authorities trusted beside the system's, as PEM.
     pub extra_ca_file: Option<PathBuf>,
-    /// Requests in flight to one host.
-    pub per_host_max: Option<NonZeroUsize>,
 }
 
 impl Config {
     /// Reads the file that `flags` name, and the environment.
     ///
     /// # Errors
-    /// [`crate::failure::Exit::Usage`], naming the file and the key or the flag, and what would be right.
+    /// [`Exit::Usage`], with every wrong value at once, where it was given and what would be right;
+    /// [`Exit::MasterKey`].
     pub fn load(flags: &Flags) -> Result<Self, Failure> {
-        let file = match &flags.settings.config {
-            None => File::default(),
-            Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| {
-                    Failure::usage(format!(
-                        "cannot read the configuration {}: {error}",
-                        path.display()
-                    ))
-                })?;
-                File::parse(&path.display().to_string(), &text)?
-            }
-        };
-        let master_key = environment("GRANTRY_MASTER_KEY").map(Secret::new);
-        Self::merge(flags, file, master_key)
+        Self::of(&flags.find()?)
     }
 
-    fn merge(flags: &Flags, file: File, master_key: Option<Secret>) -> Result<Self, Failure> {
-        let Flags { data_dir, settings } = flags;
-        let master_key = master_key_source(settings, &file, master_key)?;
-        let database_url = settings.database_url.clone().or(file.database_url.clone());
-        if database_url.is_some() && matches!(master_key, MasterKeySource::Default) {
+    /// With every default.
+    ///
+    /// # Errors
+    /// None but a defect of ours: the defaults are a configuration.
+    pub fn defaults() -> Result<Self, Failure> {
+        Self::of(&Found::merge(&[], &|_| None, BTreeMap::new()))
+    }
+
+    /// Checks what was found.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn of(found: &Found) -> Result<Self, Failure> {
+        let mut problems = Vec::new();
+        let values = Values::read(found, &mut problems);
+        let Some(values) = values else {
+            return Err(Failure::usage(problems.join("\n")));
+        };
+        let master_key = master_key_source(
+            values.master_key_file,
+            values.master_key_fd,
+            values.master_key,
+        )?;
+        if values.database_url.is_some() && matches!(master_key, MasterKeySource::Default) {
             return Err(Failure::new(
                 Exit::MasterKey,
                 "with --database-url a master key has to be given: all nodes on one database share it",
@@ -156,34 +212,41 @@ impl Config {
                  --master-key-file, --master-key-fd or GRANTRY_MASTER_KEY to every node.",
             ));
         }
-        let public_url = settings.public_url.clone().or(file.public_url);
-        let listen = settings.listen.or(file.listen).unwrap_or(LISTEN);
-        match &public_url {
+        match &values.public_url {
             Some(url) => check_public_url(url)?,
-            None if listen.ip().is_loopback() => {}
+            None if values.listen.ip().is_loopback() => {}
             None => {
                 return Err(Failure::usage(format!(
-                    "public_url is missing: browsers and workloads elsewhere cannot be told to come to {listen}"
+                    "public_url is missing: browsers and workloads elsewhere cannot be told to come to {}",
+                    values.listen
                 ))
                 .hint("Give --public-url https://HOST, the address that they use."));
             }
         }
+        if values.limits.authorization_time > values.limits.authorization_time_max {
+            return Err(Failure::usage(
+                "limits.authorization_time is longer than limits.authorization_time_max",
+            ));
+        }
         Ok(Self {
-            listen,
-            data_dir: data_dir
-                .clone()
-                .or(file.data_dir)
-                .unwrap_or_else(|| DATA_DIR.into()),
-            database_url: database_url.map(Secret::new),
-            public_url,
+            listen: values.listen,
+            data_dir: values.data_dir,
+            database_url: values.database_url,
+            public_url: values.public_url,
             master_key,
-            connections_max: file.connections_max.unwrap_or(CONNECTIONS_MAX),
             egress: EgressConfig {
-                allow: file.egress.allow,
-                extra_ca_file: file.egress.extra_ca_file,
-                per_host_max: file.egress.per_host_max,
+                allow: values.egress_allow,
+                extra_ca_file: values.egress_extra_ca_file,
             },
-            refresh: file.refresh.settings()?,
+            refresh: refresh_settings(&RefreshSettings {
+                lease: values.refresh_lease,
+                wait: values.refresh_wait,
+                spacing: values.refresh_spacing,
+                keep_alive: values.refresh_keep_alive.0,
+                deadline: values.limits.provider_time_max,
+                ..RefreshSettings::default()
+            })?,
+            limits: values.limits,
         })
     }
 
@@ -197,16 +260,31 @@ impl Config {
     }
 }
 
+/// Time for the commit before a token request is sent.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// Below this a node could not be sure that it may still send (design §6c).
+fn refresh_settings(settings: &RefreshSettings) -> Result<RefreshSettings, Failure> {
+    let shortest = settings.deadline + LEASE_MARGIN;
+    if settings.lease >= shortest {
+        return Ok(settings.clone());
+    }
+    Err(Failure::usage(format!(
+        "refresh.lease is {} s, shorter than one token request (limits.provider_time_max, {} s) and the slowest commit ({} s)",
+        settings.lease.as_secs(),
+        settings.deadline.as_secs(),
+        LEASE_MARGIN.as_secs()
+    ))
+    .hint(format!("\"{}s\" or more would be right.", shortest.as_secs())))
+}
+
 fn master_key_source(
-    flags: &Settings,
-    file: &File,
+    path: Option<PathBuf>,
+    descriptor: Option<u32>,
     value: Option<Secret>,
 ) -> Result<MasterKeySource, Failure> {
     // Two keys at once are a mistake that must not be settled by precedence; a flag over a line of
     // the same name in the file is none.
-    let path = flags.master_key_file.clone();
-    let path = path.or(file.master_key_file.clone());
-    let descriptor = flags.master_key_fd.or(file.master_key_fd);
     match (path, descriptor, value) {
         (None, None, None) => Ok(MasterKeySource::Default),
         (Some(path), None, None) => Ok(MasterKeySource::File(path)),
@@ -252,49 +330,6 @@ fn check_public_url(url: &Url) -> Result<(), Failure> {
         Some(problem) => Err(Failure::usage(format!("public_url {url}: {problem}")).hint(
             "https://HOST would be right, with a path if the server is mounted below one; http on loopback only.",
         )),
-    }
-}
-
-/// The profile that `grantry dev` writes and the other commands read.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Profile {
-    /// The server.
-    #[serde(deserialize_with = "file::url")]
-    pub url: Url,
-    /// A key for it.
-    pub key: Secret,
-    /// The team to act in.
-    pub team: Option<String>,
-}
-
-impl Profile {
-    /// Reads the profile at `path`; `None` when there is none.
-    pub fn read(path: &Path) -> Result<Option<Self>, Failure> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => {
-                return Err(Failure::usage(format!(
-                    "cannot read {}: {error}",
-                    path.display()
-                )));
-            }
-        };
-        // The parser quotes the line it stumbles over, and that may be the key.
-        let profile = toml::from_str(&text).map_err(|error| {
-            Failure::usage(format!("{}: {}", path.display(), error.message()))
-                .hint("`grantry dev` writes this file anew.")
-        })?;
-        Ok(Some(profile))
-    }
-
-    /// As the text of the file.
-    pub fn to_toml(&self) -> Result<String, Failure> {
-        let mut rows = BTreeMap::from([("url", self.url.as_str()), ("key", self.key.expose())]);
-        rows.extend(self.team.as_deref().map(|team| ("team", team)));
-        let text = toml::to_string(&rows);
-        text.map_err(|error| Failure::usage(format!("cannot write the profile: {error}")))
     }
 }
 

@@ -11,7 +11,7 @@ use grantry_vault::SystemEntropy;
 use url::Url;
 
 use crate::clock::SystemClock;
-use crate::config::{Config, EgressConfig};
+use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::failure::{Exit, Failure, chain};
 use crate::master_key::{self, OnNew};
@@ -37,7 +37,7 @@ pub async fn open(
 ) -> Result<House, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let http = Arc::new(way_out(&config.egress)?);
+    let http = Arc::new(way_out(config)?);
     // Nodes on one database must not each make a key of their own.
     let on_new = if config.database_url.is_some() {
         OnNew::Refuse
@@ -65,6 +65,7 @@ pub async fn open(
     })?;
     let settings = Settings {
         refresh: config.refresh.clone(),
+        limits: config.limits.clone(),
         ..Settings::new(public_url, node(config, &*entropy))
     };
     let ports = Ports {
@@ -92,7 +93,10 @@ async fn open_store(
     let clock = Arc::clone(clock);
     let opened: Result<Arc<dyn Store>, OpenError> = match &config.database_url {
         Some(url) => {
-            let options = grantry_store::postgres::Options::default();
+            let options = grantry_store::postgres::Options {
+                connections: config.limits.database_connections_max,
+                ..Default::default()
+            };
             let db = Postgres::open(url.expose(), clock, options).await;
             db.map(|db| Arc::new(db) as Arc<dyn Store>)
         }
@@ -118,12 +122,15 @@ fn node(config: &Config, entropy: &dyn Entropy) -> String {
 /// Enough that no two starts of any deployment share a name.
 const NODE_CHARS: usize = 12;
 
-fn way_out(config: &EgressConfig) -> Result<Egress, Failure> {
-    let policy = Policy::from_strings(&config.allow).map_err(|error| {
+/// The way out that `config` describes.
+///
+/// # Errors
+/// [`Exit::Usage`]: a rule that is none, or authorities that cannot be read.
+pub fn way_out(config: &Config) -> Result<Egress, Failure> {
+    let policy = Policy::from_strings(&config.egress.allow).map_err(|error| {
         Failure::usage(error).hint("In [egress] allow, \"10.0.0.0/8\", \"idp.internal\" or \"localhost:4401\" would be right.")
     })?;
-    let defaults = Options::default();
-    let extra_ca_pem = config.extra_ca_file.as_ref().map(|path| {
+    let extra_ca_pem = config.egress.extra_ca_file.as_ref().map(|path| {
         std::fs::read(path).map_err(|error| {
             Failure::usage(format!(
                 "cannot read egress.extra_ca_file {}: {error}",
@@ -133,7 +140,7 @@ fn way_out(config: &EgressConfig) -> Result<Egress, Failure> {
     });
     let options = Options {
         extra_ca_pem: extra_ca_pem.transpose()?,
-        per_host_max: config.per_host_max.unwrap_or(defaults.per_host_max),
+        ..Options::from(&config.limits)
     };
     Egress::new(policy, Arc::new(SystemLookup), &options)
         .map_err(|error| Failure::usage(chain(&error)))

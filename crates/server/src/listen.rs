@@ -2,12 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use grantry_core::Clock as _;
+use grantry_core::limits::Limits;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -21,12 +21,6 @@ use crate::clock::SystemClock;
 use crate::control::ControlSocket;
 use crate::failure::{Exit, Failure};
 use crate::port::holder_of;
-
-/// Time for the headers of a request, and between two requests of a connection (requirement 101).
-const HEADER_READ_MAX: Duration = Duration::from_secs(10);
-
-/// Bytes of a request's line and headers; more are answered with 431.
-const HEADER_BYTES_MAX: usize = 64 * 1024;
 
 /// Pause after a failed accept (out of file descriptors, mostly), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -86,8 +80,8 @@ pub struct Doors {
     pub control: ControlSocket,
     /// Answers there.
     pub local: Router,
-    /// Clients of `tcp` at once. Further ones wait in the kernel's queue.
-    pub connections_max: NonZeroUsize,
+    /// What clients are held to.
+    pub limits: Limits,
 }
 
 impl Doors {
@@ -95,9 +89,9 @@ impl Doors {
     /// had begun is answered.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         allow_many_connections();
-        let http = http();
+        let http = http(&self.limits);
         let places = Arc::new(Semaphore::new(
-            self.connections_max.get().min(Semaphore::MAX_PERMITS),
+            self.limits.connections_max.min(Semaphore::MAX_PERMITS),
         ));
         let connections = GracefulShutdown::new();
         let mut stop = std::pin::pin!(stop);
@@ -136,11 +130,11 @@ async fn next(
 
 /// HTTP/1.1 only: its time limit holds from the first byte on, silence included, and what HTTP/2 is
 /// good for (many requests on one connection across the internet) is the business of the proxy in front.
-fn http() -> http1::Builder {
+fn http(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ_MAX)
-        .max_buf_size(HEADER_BYTES_MAX);
+        .header_read_timeout(limits.header_time_max)
+        .max_buf_size(limits.header_bytes_max);
     http
 }
 
@@ -219,7 +213,7 @@ mod tests {
             public: Router::new().route("/", get(slow)),
             control,
             local: Router::new(),
-            connections_max: NonZeroUsize::MAX,
+            limits: Limits::default(),
         };
         let (order, ordered) = oneshot::channel::<()>();
         let served = tokio::spawn(doors.serve(async { ordered.await.unwrap() }));
@@ -250,7 +244,10 @@ mod tests {
             public: Router::new(),
             control,
             local: Router::new(),
-            connections_max: connections_max.try_into().unwrap(),
+            limits: Limits {
+                connections_max,
+                ..Limits::default()
+            },
         };
         tokio::spawn(doors.serve(std::future::pending()));
         (folder, address)
@@ -279,7 +276,10 @@ mod tests {
     async fn headers_beyond_64_kib_are_refused() {
         let (_folder, address) = serving(1).await;
         let mut client = connect(address).await;
-        let long = format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(HEADER_BYTES_MAX));
+        let long = format!(
+            "GET / HTTP/1.1\r\nx: {}",
+            "x".repeat(Limits::default().header_bytes_max)
+        );
         client.write_all(long.as_bytes()).await.unwrap();
         let told = told(&mut client).await;
         assert!(told.starts_with("HTTP/1.1 431"), "{told}");

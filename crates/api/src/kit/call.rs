@@ -15,7 +15,6 @@ use futures_util::StreamExt as _;
 use futures_util::future::{Either, select};
 use grantry_core::error;
 use grantry_core::ids::TeamId;
-use grantry_core::limits::BODY_BYTES_MAX;
 use grantry_core::{Error, Result};
 use grantry_engine::permissions::{Act, Scope};
 use grantry_engine::{Caller, Engine, Principal, Steward};
@@ -95,6 +94,7 @@ impl Call {
             }
         };
         let query = fields::check_query(route.query, query)?;
+        let limits = &app.engine.settings().limits;
         let (mut fields, mut text) = (Fields::default(), String::new());
         match route.takes {
             Takes::Nothing | Takes::Page => {}
@@ -102,11 +102,11 @@ impl Call {
                 require_type(&parts.headers, JSON)?;
                 fields = fields::check(
                     rows,
-                    parse(&read(&app.engine, &parts.headers, body, BODY_BYTES_MAX).await?)?,
+                    parse(&read(&app.engine, &parts.headers, body, limits.body_bytes_max).await?)?,
                 )?;
             }
             Takes::OptionalJson(rows) => {
-                let bytes = read(&app.engine, &parts.headers, body, BODY_BYTES_MAX).await?;
+                let bytes = read(&app.engine, &parts.headers, body, limits.body_bytes_max).await?;
                 if !bytes.is_empty() {
                     require_type(&parts.headers, JSON)?;
                     fields = fields::check(rows, parse(&bytes)?)?;
@@ -114,7 +114,7 @@ impl Call {
             }
             Takes::Text(media_type, bytes_max) => {
                 require_type(&parts.headers, media_type)?;
-                let bytes = read(&app.engine, &parts.headers, body, bytes_max).await?;
+                let bytes = read(&app.engine, &parts.headers, body, bytes_max(limits)).await?;
                 text = String::from_utf8(bytes.into()).map_err(|_| malformed("UTF-8", "text"))?;
             }
         }
@@ -297,11 +297,9 @@ fn require_type(headers: &HeaderMap, expected: &'static str) -> Result<()> {
     }
 }
 
-/// Time in which a body of up to 1 MiB has to arrive (requirement 101); each further MiB has a second more.
-const BODY_TIME: Duration = Duration::from_secs(15);
-
 /// The whole body, if it is small enough, by its declared length before anything is read, else by what
-/// has arrived (requirement 102), and if it arrives in time.
+/// has arrived (requirement 102), and if it arrives in time
+/// (requirement 101): `limits.body_time_max`, and a second for each MiB that it may have beyond the first.
 ///
 /// # Errors
 /// [`Error::Body`].
@@ -311,6 +309,7 @@ pub async fn read(
     body: Body,
     bytes_max: usize,
 ) -> Result<Bytes> {
+    let time = engine.settings().limits.body_time_max;
     let too_large = || {
         Error::Body(error::Body::TooLarge {
             limit_bytes: bytes_max,
@@ -319,16 +318,16 @@ pub async fn read(
     let declared = headers.get(header::CONTENT_LENGTH);
     let declared = declared.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|bytes| bytes > bytes_max) {
-        let late = engine.clock().sleep(BODY_TIME);
+        let late = engine.clock().sleep(time);
         tokio::spawn(async move {
             let _drained_or_late = select(pin!(drain(body)), late).await;
         });
         return Err(too_large());
     }
-    let further = Duration::from_secs((bytes_max.saturating_sub(BODY_BYTES_MAX) >> 20) as u64);
+    let further = Duration::from_secs((bytes_max.saturating_sub(1) >> 20) as u64);
     let arriving = pin!(Limited::new(body, bytes_max).collect());
     // Lazy: a body that is there already starts no timer.
-    let late = pin!(async { engine.clock().sleep(BODY_TIME + further).await });
+    let late = pin!(async { engine.clock().sleep(time + further).await });
     match select(arriving, late).await {
         Either::Left((Ok(whole), _)) => Ok(whole.to_bytes()),
         Either::Left((Err(error), _)) if error.is::<LengthLimitError>() => Err(too_large()),

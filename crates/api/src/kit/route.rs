@@ -2,6 +2,7 @@
 //! of them can know an endpoint that the others do not.
 
 use axum::routing::{MethodFilter, MethodRouter};
+use grantry_core::limits::Limits;
 use grantry_engine::permissions::Act;
 
 use super::dialect::Dialect;
@@ -65,7 +66,7 @@ pub enum Takes {
     /// The same, or nothing at all.
     OptionalJson(&'static [Field]),
     /// Text of this content type, of at most so many bytes.
-    Text(&'static str, usize),
+    Text(&'static str, fn(&Limits) -> usize),
     /// Whatever the page's own handler takes.
     Page,
 }

@@ -11,9 +11,6 @@ use crate::kit::call::{Call, call};
 use crate::kit::route::{Access, Method, Route, Takes};
 use crate::kit::{answer, openapi};
 
-/// Largest apply file: a store of a million connections fits. Only the operator sends one.
-const APPLY_BYTES_MAX: usize = 256 * 1024 * 1024;
-
 /// Its rows of the route table.
 pub const ROUTES: &[Route] = &[
     Route::new(
@@ -52,7 +49,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Makes the rows of an apply file exist. Fields that end in `_env` have to be resolved before.")
     .query(fields::APPLY)
-    .takes(Takes::Text("application/toml", APPLY_BYTES_MAX))
+    .takes(Takes::Text("application/toml", |limits| limits.apply_bytes_max))
     .gives(200, "What became of each row."),
 ];
 

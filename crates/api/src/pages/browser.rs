@@ -1,9 +1,10 @@
 //! What a browser says about itself: its cookie, the host it thinks it is at, who made it post.
 
+use std::time::Duration;
+
 use axum::http::header::{COOKIE, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use grantry_core::Secret;
-use grantry_core::limits::FLOW_TTL;
 use url::Url;
 
 /// Name of the binding cookie. `__Host-` lets no other host and no plain http set it; loopback
@@ -32,7 +33,7 @@ pub(super) fn cookie(headers: &HeaderMap, public: &Url) -> Option<Secret> {
 /// is a navigation that the provider's site starts.
 ///
 /// `None` when the value could not stand in a header; ours always can.
-pub(super) fn set_cookie(cookie: &Secret, public: &Url) -> Option<HeaderValue> {
+pub(super) fn set_cookie(cookie: &Secret, public: &Url, life: Duration) -> Option<HeaderValue> {
     let secure = match public.scheme() {
         "https" => " Secure;",
         _ => "",
@@ -41,7 +42,7 @@ pub(super) fn set_cookie(cookie: &Secret, public: &Url) -> Option<HeaderValue> {
         "{}={};{secure} HttpOnly; SameSite=Lax; Path=/; Max-Age={}",
         cookie_name(public),
         cookie.expose(),
-        FLOW_TTL.as_secs()
+        life.as_secs()
     );
     let mut value = HeaderValue::from_str(&line).ok()?;
     value.set_sensitive(true);
@@ -99,6 +100,7 @@ mod tests {
 
     #[test]
     fn requirement_6_the_cookie_is_bound_to_the_host_on_https_and_plain_on_loopback() {
+        const LIFE: Duration = Duration::from_secs(600);
         let cookie = Secret::new("c00k1e");
         for (url, line) in [
             (
@@ -110,11 +112,12 @@ mod tests {
                 "grantry=c00k1e; HttpOnly; SameSite=Lax; Path=/; Max-Age=600",
             ),
         ] {
-            let value = set_cookie(&cookie, &public(url)).unwrap();
+            let value = set_cookie(&cookie, &public(url), LIFE).unwrap();
             assert_eq!(value.to_str().unwrap(), line);
             assert!(value.is_sensitive());
         }
-        assert!(set_cookie(&Secret::new("a\r\nb"), &public("https://x.example/")).is_none());
+        let broken = Secret::new("a\r\nb");
+        assert!(set_cookie(&broken, &public("https://x.example/"), LIFE).is_none());
     }
 
     #[test]

@@ -261,7 +261,11 @@ pub(super) fn cancelling(settings: &Settings, page: &ConsentPage) -> Response {
 /// To the provider, with the cookie that its answer has to bring along.
 pub(super) fn pressed(settings: &Settings, pressed: &Pressed) -> Response {
     let mut response = see_other(pressed.url.as_str());
-    if let Some(line) = set_cookie(&pressed.cookie, &settings.public_url) {
+    if let Some(line) = set_cookie(
+        &pressed.cookie,
+        &settings.public_url,
+        settings.limits.flow_time_max,
+    ) {
         response.headers_mut().insert(SET_COOKIE, line);
     }
     response

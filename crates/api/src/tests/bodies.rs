@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::Request;
 use futures_util::{StreamExt, stream};
-use grantry_core::limits::BODY_BYTES_MAX;
+use grantry_core::limits::Limits;
 use serde_json::{Value, json};
 
 use super::server::{Answer, Server, request};
@@ -157,7 +157,10 @@ async fn a_body_over_the_limit_is_refused_before_it_is_read_whole() {
         // By its declared length: the answer waits for not a byte of it.
         let unread = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
         let mut declared = raw(route, "application/json", unread);
-        let length = (BODY_BYTES_MAX + 1).to_string().parse().unwrap();
+        let length = (Limits::default().body_bytes_max + 1)
+            .to_string()
+            .parse()
+            .unwrap();
         declared.headers_mut().insert("content-length", length);
         let answer = server.send(declared).await;
         assert_eq!(answer.status, 413, "{}", line(route));
@@ -167,7 +170,7 @@ async fn a_body_over_the_limit_is_refused_before_it_is_read_whole() {
         let chunk = || Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 256 * 1024]));
         let endless = stream::iter(0..64).map(move |n| {
             assert!(
-                n <= BODY_BYTES_MAX / (256 * 1024),
+                n <= Limits::default().body_bytes_max / (256 * 1024),
                 "reading went on after the limit"
             );
             chunk()

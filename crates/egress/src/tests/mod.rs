@@ -24,10 +24,10 @@ use zeroize::Zeroizing;
 use crate::{Egress, Lookup, Options, Policy};
 
 /// Long enough that only a bug reaches it.
-const PATIENT: fn(Purpose) -> Duration = |_| Duration::from_secs(30);
+const PATIENT: Duration = Duration::from_secs(30);
 
 /// Short, for the tests whose server never finishes.
-const SHORT: fn(Purpose) -> Duration = |_| Duration::from_millis(300);
+const SHORT: Duration = Duration::from_millis(300);
 
 /// An egress that may go to `rules`, with names answered by `lookup`.
 fn egress(rules: &[&str], lookup: Arc<dyn Lookup>) -> Egress {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_core::ids::AuthorizationId;
-use grantry_core::limits::{AUTHORIZATION_TTL, AUTHORIZATION_TTL_MAX};
 use grantry_core::nouns::{Actor, Authorization, AuthorizationState, EventKind, Subject};
 use grantry_core::{Error, Problem, Result, Secret, Timestamp, entropy};
 use grantry_oauth::authorize::is_reserved;
@@ -79,11 +78,12 @@ impl Engine {
         {
             problems.push(Problem::new("returnUrl", message));
         }
-        let ttl = ask.expires_in.unwrap_or(AUTHORIZATION_TTL);
-        if ttl.is_zero() || ttl > AUTHORIZATION_TTL_MAX {
+        let limits = &self.settings.limits;
+        let ttl = ask.expires_in.unwrap_or(limits.authorization_time);
+        if ttl.is_zero() || ttl > limits.authorization_time_max {
             problems.push(Problem::new(
                 "expiresInMs",
-                format!("must be 1 to {}", AUTHORIZATION_TTL_MAX.as_millis()),
+                format!("must be 1 to {}", limits.authorization_time_max.as_millis()),
             ));
         }
         if !problems.is_empty() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grantry_core::ids::{AuthorizationId, ConnectionId};
-use grantry_core::limits::{FLOW_TTL, TOKEN_BYTES_MAX};
+use grantry_core::limits::TOKEN_BYTES_MAX;
 use grantry_core::nouns::{
     Actor, Authorization, AuthorizationState, Connection, ConnectionState, ConnectorType, Event,
     EventKind, Flow, Sealed, TokenSet,
@@ -74,7 +74,7 @@ impl Engine {
             redirect_uri: connector.redirect_uri.clone(),
             replaces,
             created_at: now,
-            expires_at: now.after(FLOW_TTL),
+            expires_at: now.after(self.settings.limits.flow_time_max),
             used_at: None,
         };
 
@@ -164,7 +164,7 @@ impl Engine {
         if key.is_empty() || key.expose().len() > TOKEN_BYTES_MAX || !legal {
             return Err(Error::invalid(
                 "key",
-                "must be 1 to 65536 visible characters without spaces",
+                format!("must be 1 to {TOKEN_BYTES_MAX} visible characters without spaces"),
             ));
         }
         let pair = NewPair {

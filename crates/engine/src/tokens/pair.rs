@@ -97,7 +97,9 @@ impl Engine {
             connection: connection.clone(),
             kind: MAIN.to_owned(),
             access: seal(Half::Access, &pair.access)?,
-            access_expires_at: pair.expires_in.map(|life| now.after(life)),
+            access_expires_at: pair
+                .expires_in
+                .map(|life| now.after(life.min(self.settings.limits.token_life_max))),
             refresh: pair
                 .refresh
                 .as_ref()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use grantry_core::{
     Secret,
-    limits::{EXPIRES_IN_MAX, TOKEN_BYTES_MAX},
+    limits::{TOKEN_BYTES_MAX, TOKEN_LIFE_MAX},
 };
 use serde_json::{Map, Value};
 
@@ -115,7 +115,7 @@ fn seconds(value: &Value) -> Option<Duration> {
         _ => return None,
     };
     let believable = seconds.is_finite() && seconds >= 1.0;
-    believable.then(|| Duration::from_secs_f64(seconds.min(EXPIRES_IN_MAX.as_secs_f64()).floor()))
+    believable.then(|| Duration::from_secs_f64(seconds.min(TOKEN_LIFE_MAX.as_secs_f64()).floor()))
 }
 
 /// A text, or an array of texts. Names that are not RFC 6749 §3.3 scope tokens are left out.

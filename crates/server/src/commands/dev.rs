@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use grantry_core::Secret;
-use grantry_engine::RefreshSettings;
 use tokio::sync::oneshot;
 use url::Url;
 
@@ -12,7 +11,7 @@ use super::serve::{Server, asked_to_stop};
 use super::token::{Ask, connect_url, text_of, token};
 use super::{apply, sandbox};
 use crate::client::{Client, DEV_DIR, Key, PROFILE_PATH};
-use crate::config::{CONNECTIONS_MAX, Config, EgressConfig, LISTEN, MasterKeySource, Profile};
+use crate::config::{Config, LISTEN, Profile};
 use crate::data_dir::{DataDir, write_private};
 use crate::failure::{Exit, Failure};
 use crate::visitor::Visitor;
@@ -92,20 +91,11 @@ async fn listen_near(address: SocketAddr, who: &str) -> Result<tokio::net::TcpLi
 
 fn config(tcp: &tokio::net::TcpListener) -> Result<Config, Failure> {
     let listen = tcp.local_addr();
-    Ok(Config {
-        database_url: None,
-        listen: listen.map_err(|error| Failure::new(Exit::Address, error))?,
-        data_dir: DEV_DIR.into(),
-        public_url: None,
-        master_key: MasterKeySource::Default,
-        connections_max: CONNECTIONS_MAX,
-        egress: EgressConfig {
-            allow: vec!["127.0.0.0/8".to_owned()],
-            extra_ca_file: None,
-            per_host_max: None,
-        },
-        refresh: RefreshSettings::default(),
-    })
+    let mut config = Config::defaults()?;
+    config.listen = listen.map_err(|error| Failure::new(Exit::Address, error))?;
+    config.data_dir = DEV_DIR.into();
+    config.egress.allow = vec!["127.0.0.0/8".to_owned()];
+    Ok(config)
 }
 
 /// The folder holds keys: it must not be committed, whatever repository it is made in.

@@ -2,6 +2,7 @@
 
 mod apply;
 mod completions;
+mod config;
 mod connections;
 mod connectors;
 mod dev;
@@ -60,6 +61,8 @@ enum Command {
     Keys(keys::Args),
     /// Mint a token that proves which project runs where
     WorkloadToken(workload_token::Args),
+    /// The configuration: what is in effect and why, whether a file is right, what there is to set
+    Config(config::Args),
     /// Print the OpenAPI document
     Openapi(openapi::Args),
     /// Print a completion script for a shell
@@ -84,6 +87,7 @@ impl Grantry {
             Command::Events(args) => client(events::run(args)),
             Command::Keys(args) => client(keys::run(args)),
             Command::WorkloadToken(args) => client(workload_token::run(args)),
+            Command::Config(args) => config::run(args),
             Command::Openapi(args) => openapi::run(&args),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),

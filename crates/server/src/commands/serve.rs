@@ -1,8 +1,6 @@
 //! `grantry serve`.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use grantry_api::App;
 use grantry_core::{Clock as _, Secret};
@@ -19,9 +17,6 @@ use crate::house::{self, House};
 use crate::listen::{self, Doors};
 use crate::master_key::OnNew;
 use crate::{harden, out, telemetry};
-
-/// Time for what has begun: a token request may wait for its provider twice (requirement 100).
-const STOP_MAX: Duration = Duration::from_secs(29);
 
 /// What shells say of a command that SIGINT ended.
 const INTERRUPTED: i32 = 130;
@@ -53,7 +48,6 @@ pub struct Server {
     control: ControlSocket,
     address: SocketAddr,
     url: Url,
-    connections_max: NonZeroUsize,
 }
 
 impl Server {
@@ -83,7 +77,6 @@ impl Server {
             control,
             address,
             url,
-            connections_max: config.connections_max,
         })
     }
 
@@ -137,9 +130,11 @@ impl Server {
         Ok(())
     }
 
-    /// Serves until `stop` completes, then finishes what has begun (at most 29 s).
+    /// Serves until `stop` completes, then finishes what has begun (for `limits.stop_time_max` at most).
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
         let engine = self.house.engine;
+        let limits = &engine.settings().limits;
+        let stop_time = limits.stop_time_max;
         let started = engine.start().await;
         started.map_err(|error| Failure::new(Exit::Store, format!("cannot start: {error}")))?;
         let app = |local| App {
@@ -151,7 +146,7 @@ impl Server {
             public: grantry_api::router(app(false)),
             control: self.control,
             local: grantry_api::router(app(true)),
-            connections_max: self.connections_max,
+            limits: limits.clone(),
         };
         let (ordered, stopping) = tokio::sync::oneshot::channel();
         let stop = async {
@@ -163,7 +158,7 @@ impl Server {
         let late = async {
             // Fails only where serving ended without an order, and then nobody waits here.
             let _ordered = stopping.await;
-            SystemClock.sleep(STOP_MAX).await;
+            SystemClock.sleep(stop_time).await;
         };
         let served = async {
             doors.serve(stop).await;
@@ -171,7 +166,7 @@ impl Server {
         };
         tokio::select! {
             () = served => tracing::info!("stopped"),
-            () = late => tracing::warn!("stopped with requests unfinished after {} s", STOP_MAX.as_secs()),
+            () = late => tracing::warn!("stopped with requests unfinished after {} s", stop_time.as_secs()),
         }
         Ok(())
     }

@@ -1,122 +1,227 @@
-use std::time::Duration;
-
-use super::file::SAMPLE;
 use super::*;
-use crate::failure::Exit;
 
-/// The sample without the keys that exclude others.
-fn file() -> File {
-    File {
-        database_url: None,
-        master_key_fd: None,
-        ..File::parse("sample", SAMPLE).unwrap()
-    }
-}
+const SAMPLE: &str = r#"
+listen = "127.0.0.1:1"
+data_dir = "from-file"
+public_url = "https://file.example"
+master_key_file = "file.key"
+[egress]
+allow = ["127.0.0.0/8"]
+extra_ca_file = "ca.pem"
+[refresh]
+lease = "40s"
+wait = "10s"
+spacing = "1m"
+keep_alive = "off"
+[limits]
+connections_max = 9
+body_bytes_max = "2 MiB"
+provider_time_max = "20s"
+"#;
 
-fn merged(flags: &Flags, file: File) -> Config {
-    Config::merge(flags, file, None).ok().unwrap()
-}
-
-#[test]
-fn a_flag_beats_the_file_and_the_file_beats_the_default() {
+/// From flags, variables and a file.
+fn load(flags: &Settings, variables: &[(&str, &str)], file: &str) -> Result<Config, Failure> {
     let flags = Flags {
-        data_dir: Some("from-flag".into()),
-        settings: Settings {
-            listen: Some("127.0.0.1:2".parse().unwrap()),
-            public_url: Some("https://flag.example".parse().unwrap()),
-            master_key_file: Some("flag.key".into()),
-            ..Settings::default()
-        },
+        settings: flags.clone(),
+        ..Flags::default()
     };
-    let shown = |config: &Config| {
-        let key = match &config.master_key {
-            MasterKeySource::File(path) => path.display().to_string(),
-            _ => "default".to_owned(),
-        };
-        let url = config.public_url(config.listen).unwrap();
-        format!(
-            "{} {} {url} {key}",
-            config.listen,
-            config.data_dir.display()
-        )
+    let variable = |name: &str| {
+        let found = variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned())
     };
-    for (flags, file, wanted) in [
-        (
-            &flags,
-            file(),
-            "127.0.0.1:2 from-flag https://flag.example/ flag.key",
-        ),
-        (
-            &Flags::default(),
-            file(),
-            "127.0.0.1:1 from-file https://file.example/ file.key",
-        ),
-        (
-            &Flags::default(),
-            File::default(),
-            "127.0.0.1:8787 ./grantry-data http://127.0.0.1:8787/ default",
-        ),
+    let file = file::parse("grantry.toml", file)?;
+    Config::of(&Found::merge(&flags.given(None), &variable, file))
+}
+
+fn refused(flags: &Settings, variables: &[(&str, &str)], file: &str) -> Failure {
+    load(flags, variables, file).err().unwrap()
+}
+
+#[test]
+fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
+    let flags = Settings {
+        listen: Some("127.0.0.1:3".to_owned()),
+        ..Settings::default()
+    };
+    let none = Settings::default();
+    let variables = [
+        ("GRANTRY_LISTEN", "127.0.0.1:2"),
+        ("GRANTRY_LIMITS_CONNECTIONS_MAX", "8"),
+        ("GRANTRY_EGRESS_ALLOW", "idp.internal, 10.0.0.0/8"),
+    ];
+    for (flags, variables, file, listen, connections, allowed) in [
+        (&flags, &variables[..], SAMPLE, "127.0.0.1:3", 8, 2),
+        (&none, &variables[..], SAMPLE, "127.0.0.1:2", 8, 2),
+        (&none, &[], SAMPLE, "127.0.0.1:1", 9, 1),
+        (&none, &[], "", "127.0.0.1:8787", 10_000, 0),
     ] {
-        assert_eq!(shown(&merged(flags, file)), wanted);
+        let config = load(flags, variables, file).ok().unwrap();
+        assert_eq!(config.listen.to_string(), listen);
+        assert_eq!(config.limits.connections_max, connections);
+        assert_eq!(config.egress.allow.len(), allowed);
     }
 }
 
 #[test]
-fn the_sections_reach_their_users() {
-    let config = merged(&Flags::default(), file());
-    assert_eq!(config.egress.allow, ["127.0.0.0/8"]);
-    assert_eq!(config.connections_max.get(), 9);
-    assert_eq!(config.egress.per_host_max.unwrap().get(), 8);
+fn every_value_reaches_its_user() {
+    let config = load(&Settings::default(), &[], SAMPLE).ok().unwrap();
+    assert_eq!(config.data_dir.to_str(), Some("from-file"));
+    assert_eq!(
+        config.egress.extra_ca_file.unwrap().to_str(),
+        Some("ca.pem")
+    );
     assert_eq!(config.refresh.lease, Duration::from_secs(40));
+    assert_eq!(config.refresh.wait, Duration::from_secs(10));
     assert_eq!(config.refresh.spacing, Duration::from_secs(60));
     assert_eq!(config.refresh.keep_alive, None);
-    let default = merged(&Flags::default(), File::default());
-    assert_eq!(default.connections_max, CONNECTIONS_MAX);
-    assert_eq!(
-        default.refresh.keep_alive,
-        RefreshSettings::default().keep_alive
+    assert_eq!(config.refresh.deadline, Duration::from_secs(20));
+    assert_eq!(config.limits.body_bytes_max, 2 << 20);
+    assert!(matches!(config.master_key, MasterKeySource::File(path) if path.ends_with("file.key")));
+}
+
+#[test]
+fn the_defaults_are_those_of_the_code() {
+    let config = Config::defaults().ok().unwrap();
+    let refresh = RefreshSettings::default();
+    assert_eq!(config.listen, LISTEN);
+    assert_eq!(config.data_dir.to_str(), Some(DATA_DIR));
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.refresh.lease, refresh.lease);
+    assert_eq!(config.refresh.wait, refresh.wait);
+    assert_eq!(config.refresh.spacing, refresh.spacing);
+    assert_eq!(config.refresh.keep_alive, refresh.keep_alive);
+    assert_eq!(config.refresh.deadline, refresh.deadline);
+    let url = config.public_url(config.listen).unwrap();
+    assert_eq!(url.as_str(), "http://127.0.0.1:8787/");
+}
+
+#[test]
+fn every_wrong_value_is_shown_at_once_where_it_was_given_with_what_would_be_right() {
+    let none = Settings::default();
+    for (file, words) in [
+        (
+            "listen = 8787",
+            "line 1: listen is 8787; an IP address and a port",
+        ),
+        ("public_url = 'example.com'", "\"example.com\"; a whole URL"),
+        (
+            "[refresh]\nlease = '-5s'",
+            "line 2: refresh.lease is \"-5s\"; a time, such as \"30s\"",
+        ),
+        ("[refresh]\nlease = 30", "line 2"),
+        (
+            "[refresh]\nkeep_alive = 'never'",
+            "or \"off\" would be right",
+        ),
+        (
+            "[egress]\nallow = '127.0.0.0/8'\nextra_ca_file = ''",
+            "line 3",
+        ),
+        (
+            "[limits]\nbody_bytes_max = '1MB'",
+            "\"1MB\"; bytes from 64KiB to 64MiB",
+        ),
+        (
+            "[limits]\nbody_bytes_max = '1GiB'",
+            "bytes from 64KiB to 64MiB",
+        ),
+        (
+            "[limits]\nconnections_max = 0",
+            "limits.connections_max is 0; a whole number from 1 to 1000000",
+        ),
+        ("[limits]\nheader_time_max = 10", "a time from 1s to 10m"),
+        ("listen = ", "line 1"),
+    ] {
+        let failure = refused(&none, &[], file);
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(
+            failure.message.starts_with("grantry.toml, line"),
+            "{}",
+            failure.message
+        );
+        assert!(
+            failure.message.contains(words),
+            "{file}: {}",
+            failure.message
+        );
+    }
+    let variables = [
+        ("GRANTRY_LISTEN", "x"),
+        ("GRANTRY_LIMITS_BODY_TIME_MAX", "soon"),
+    ];
+    let failure = refused(&none, &variables, "data_dir = 1");
+    let lines: Vec<&str> = failure.message.lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(
+        lines[0].starts_with("GRANTRY_LISTEN: listen is \"x\""),
+        "{}",
+        lines[0]
+    );
+    assert!(
+        lines[1].starts_with("grantry.toml, line 1: data_dir"),
+        "{}",
+        lines[1]
+    );
+    assert!(
+        lines[2].starts_with("GRANTRY_LIMITS_BODY_TIME_MAX"),
+        "{}",
+        lines[2]
     );
 }
 
 #[test]
-fn what_cannot_work_is_refused_with_what_would() {
-    let flags = |change: fn(&mut Settings)| {
-        let mut flags = Flags::default();
-        change(&mut flags.settings);
-        flags
-    };
-    for (flags, word) in [
+fn what_cannot_work_together_is_refused_with_what_would() {
+    let given = |name: &'static str, value: &'static str| [(name, value)];
+    for (variables, file, words) in [
         (
-            flags(|f| f.listen = "0.0.0.0:80".parse().ok()),
+            &given("GRANTRY_LISTEN", "0.0.0.0:80"),
+            "",
             "public_url is missing",
         ),
         (
-            flags(|f| f.public_url = "http://grantry.example".parse().ok()),
+            &given("GRANTRY_PUBLIC_URL", "http://grantry.example"),
+            "",
             "plain http",
         ),
         (
-            flags(|f| f.public_url = "ftp://grantry.example".parse().ok()),
+            &given("GRANTRY_PUBLIC_URL", "ftp://grantry.example"),
+            "",
             "no https URL",
         ),
         (
-            flags(|f| f.public_url = "https://u:p@grantry.example".parse().ok()),
+            &given("GRANTRY_PUBLIC_URL", "https://u:p@grantry.example"),
+            "",
             "user name",
         ),
         (
-            flags(|f| f.public_url = "https://grantry.example/?x".parse().ok()),
+            &given("GRANTRY_PUBLIC_URL", "https://grantry.example/?x"),
+            "",
             "query",
         ),
         (
-            flags(|f| {
-                f.master_key_file = Some("a".into());
-                f.master_key_fd = Some(3);
-            }),
+            &given("GRANTRY_MASTER_KEY_FD", "3"),
+            "master_key_file = 'a'",
             "master_key_file and master_key_fd",
         ),
+        (
+            &given("GRANTRY_MASTER_KEY", "key"),
+            "master_key_file = 'a'",
+            "master_key_file and GRANTRY_MASTER_KEY",
+        ),
+        (
+            &given("GRANTRY_REFRESH_LEASE", "19s"),
+            "",
+            "refresh.lease is 19 s",
+        ),
+        (
+            &given("GRANTRY_LIMITS_PROVIDER_TIME_MAX", "26s"),
+            "",
+            "limits.provider_time_max, 26 s",
+        ),
     ] {
-        let failure = Config::merge(&flags, File::default(), None).err().unwrap();
+        let failure = refused(&Settings::default(), variables, file);
         assert_eq!(failure.exit, Exit::Usage);
-        assert!(failure.message.contains(word), "{}", failure.message);
+        assert!(failure.message.contains(words), "{}", failure.message);
         assert!(failure.hint.is_some(), "{}", failure.message);
     }
     for url in [
@@ -125,26 +230,15 @@ fn what_cannot_work_is_refused_with_what_would() {
         "http://[::1]:1",
         "https://a.example/sub",
     ] {
-        let flags = flags(|_| ());
-        let flags = Flags {
-            settings: Settings {
-                public_url: url.parse().ok(),
-                ..flags.settings
-            },
-            ..flags
-        };
-        assert!(
-            Config::merge(&flags, File::default(), None).is_ok(),
-            "{url}"
-        );
+        let variables = [("GRANTRY_PUBLIC_URL", url)];
+        assert!(load(&Settings::default(), &variables, "").is_ok(), "{url}");
     }
 }
 
 #[test]
 fn a_database_of_several_nodes_asks_for_a_master_key_that_they_share() {
-    let mut flags = Flags::default();
-    flags.settings.database_url = Some("postgres://x".to_owned());
-    let failure = Config::merge(&flags, File::default(), None).err().unwrap();
+    let database = ("GRANTRY_DATABASE_URL", "postgres://x");
+    let failure = refused(&Settings::default(), &[database], "");
     assert_eq!(failure.exit, Exit::MasterKey);
     assert!(
         failure.message.contains("a master key has to be given"),
@@ -152,50 +246,15 @@ fn a_database_of_several_nodes_asks_for_a_master_key_that_they_share() {
         failure.message
     );
     assert!(failure.hint.is_some());
-    let given = Some(Secret::new("key"));
-    assert!(Config::merge(&flags, File::default(), given).is_ok());
-}
-
-#[test]
-fn a_master_key_from_the_environment_excludes_a_file() {
-    let key = || Some(Secret::new("key"));
-    let alone = Config::merge(&Flags::default(), File::default(), key());
-    assert!(matches!(
-        alone.ok().unwrap().master_key,
-        MasterKeySource::Environment(_)
-    ));
-    let both = Config::merge(&Flags::default(), file(), key())
-        .err()
+    let key = ("GRANTRY_MASTER_KEY", "key");
+    let config = load(&Settings::default(), &[database, key], "")
+        .ok()
         .unwrap();
-    assert!(
-        both.message
-            .contains("master_key_file and GRANTRY_MASTER_KEY"),
-        "{}",
-        both.message
-    );
+    assert!(matches!(config.master_key, MasterKeySource::Environment(_)));
 }
 
 #[test]
-fn a_profile_reads_back_and_a_broken_one_keeps_its_key_to_itself() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("profile.toml");
-    assert!(Profile::read(&path).unwrap().is_none());
-    let profile = Profile {
-        url: "http://127.0.0.1:8787".parse().unwrap(),
-        key: Secret::new("grk_secret"),
-        team: Some("team_demo".to_owned()),
-    };
-    std::fs::write(&path, profile.to_toml().unwrap()).unwrap();
-    let read = Profile::read(&path).unwrap().unwrap();
-    assert_eq!(
-        (read.url, read.key.expose(), read.team),
-        (profile.url, "grk_secret", profile.team)
-    );
-    std::fs::write(&path, "url = 'http://x'\nkey = 'grk_secret").unwrap();
-    let failure = Profile::read(&path).err().unwrap();
-    assert!(
-        !failure.message.contains("grk_secret"),
-        "{}",
-        failure.message
-    );
+fn a_wrong_secret_is_not_quoted() {
+    let failure = refused(&Settings::default(), &[], "database_url = 31415926");
+    assert!(!failure.message.contains("31415926"), "{}", failure.message);
 }

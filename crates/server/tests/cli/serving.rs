@@ -17,7 +17,7 @@ fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
         ("serve --config absent.toml", &["absent.toml"]),
         (
             "serve --config typo.toml",
-            &["typo.toml", "listn", "Is listen meant?"],
+            &["typo.toml", "listn", "is listen meant?"],
         ),
         ("serve --config wrong.toml", &["wrong.toml", "line 2"]),
         (

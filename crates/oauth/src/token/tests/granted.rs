@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_core::limits::{EXPIRES_IN_MAX, TOKEN_BYTES_MAX};
+use grantry_core::limits::{TOKEN_BYTES_MAX, TOKEN_LIFE_MAX};
 use serde_json::json;
 
 use super::*;
@@ -93,13 +93,13 @@ fn requirement_34_35_a_lifetime_is_believed_when_it_makes_sense() {
         ("float in a text", json!(" 3600.5 "), hour),
         ("zeroexp", json!(0), None),
         ("negexp", json!(-5), None),
-        ("hugeexp", json!(1e18), Some(EXPIRES_IN_MAX)),
+        ("hugeexp", json!(1e18), Some(TOKEN_LIFE_MAX)),
         (
             "hugeexp as text",
             json!("99999999999999999999999999"),
-            Some(EXPIRES_IN_MAX),
+            Some(TOKEN_LIFE_MAX),
         ),
-        ("largest integer", json!(u64::MAX), Some(EXPIRES_IN_MAX)),
+        ("largest integer", json!(u64::MAX), Some(TOKEN_LIFE_MAX)),
         ("noexp", Value::Null, None),
         ("no number", json!("never"), None),
         ("infinity", json!("inf"), None),

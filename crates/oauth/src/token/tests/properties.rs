@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantry_core::limits::{EXPIRES_IN_MAX, TOKEN_BYTES_MAX};
+use grantry_core::limits::{TOKEN_BYTES_MAX, TOKEN_LIFE_MAX};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -55,7 +55,7 @@ proptest! {
                 for secret in secrets.iter().flatten() {
                     prop_assert!(is_vschar(secret.expose(), TOKEN_BYTES_MAX));
                 }
-                prop_assert!(set.expires_in.is_none_or(|life| life <= EXPIRES_IN_MAX && !life.is_zero()));
+                prop_assert!(set.expires_in.is_none_or(|life| life <= TOKEN_LIFE_MAX && !life.is_zero()));
             }
             Err(error) => {
                 prop_assert!(crate::text::code(error.code()).is_some());

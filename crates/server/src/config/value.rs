@@ -1,0 +1,127 @@
+//! What a setting's value may be, one type per kind.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use grantry_core::Secret;
+use grantry_core::limits::{Amount, Unit};
+use toml::Value;
+use url::Url;
+
+/// A type that a setting's value is read as. Flags and variables bring text, a file whatever it holds.
+pub trait Read: Sized {
+    /// What would be right, for the error.
+    const WANTED: &'static str;
+    /// Whether it is masked where it is shown, and never quoted in an error.
+    const SECRET: bool = false;
+
+    /// The value, if it is one.
+    fn read(value: &Value) -> Option<Self>;
+
+    /// What it is when nobody gave one and there is no default; `None` makes it required.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+impl<T: Read> Read for Option<T> {
+    const WANTED: &'static str = T::WANTED;
+    const SECRET: bool = T::SECRET;
+
+    fn read(value: &Value) -> Option<Self> {
+        T::read(value).map(Some)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl Read for SocketAddr {
+    const WANTED: &'static str = "an IP address and a port, such as 127.0.0.1:8000";
+
+    fn read(value: &Value) -> Option<Self> {
+        value.as_str()?.parse().ok()
+    }
+}
+
+impl Read for Url {
+    const WANTED: &'static str = "a whole URL, such as https://grantry.example";
+
+    fn read(value: &Value) -> Option<Self> {
+        Self::parse(value.as_str()?).ok()
+    }
+}
+
+impl Read for PathBuf {
+    const WANTED: &'static str = "a path";
+
+    fn read(value: &Value) -> Option<Self> {
+        let path = value.as_str().filter(|path| !path.is_empty());
+        path.map(Self::from)
+    }
+}
+
+impl Read for Secret {
+    const WANTED: &'static str = "text";
+    const SECRET: bool = true;
+
+    fn read(value: &Value) -> Option<Self> {
+        value.as_str().map(Self::new)
+    }
+}
+
+impl Read for u32 {
+    const WANTED: &'static str = "a whole number";
+
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Integer(number) => Self::try_from(*number).ok(),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+impl Read for Vec<String> {
+    const WANTED: &'static str = "a list of texts, such as [\"10.0.0.0/8\"]";
+
+    /// In a variable the items are separated by commas.
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Array(items) => items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned))
+                .collect(),
+            Value::String(text) => {
+                Some(text.split(',').map(|item| item.trim().to_owned()).collect())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Read for Duration {
+    const WANTED: &'static str = "a time, such as \"30s\", \"15m\" or \"24h\"";
+
+    fn read(value: &Value) -> Option<Self> {
+        let Amount(_, millis) = Amount::parse(Unit::Time, value.as_str()?)?;
+        Some(Self::from_millis(millis)).filter(|time| !time.is_zero())
+    }
+}
+
+/// A time, or never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrOff(pub Option<Duration>);
+
+impl Read for OrOff {
+    const WANTED: &'static str = "a time, such as \"15m\" or \"24h\", or \"off\"";
+
+    fn read(value: &Value) -> Option<Self> {
+        match value.as_str()? {
+            "off" => Some(Self(None)),
+            _ => Duration::read(value).map(|time| Self(Some(time))),
+        }
+    }
+}
