@@ -57,13 +57,20 @@ where
                 Ok(call) => handle(call).await.map_err(|error| dialect.respell(error)),
                 Err(error) => Err(error),
             };
-            answered.unwrap_or_else(|error| {
+            let answer = answered.unwrap_or_else(|error| {
                 let mut answer = dialect.refuse(&error);
                 if answer.status().is_server_error() {
                     answer.extensions_mut().insert(Failed(error));
                 }
                 answer
-            })
+            });
+            debug_assert!(
+                dialect != Dialect::Native || route.tells_of(answer.status().as_u16()),
+                "{} answers {}, of which its row does not tell: see Route::refuses",
+                route.operation,
+                answer.status(),
+            );
+            answer
         },
     )
 }

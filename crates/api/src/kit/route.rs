@@ -3,10 +3,12 @@
 
 use axum::routing::{MethodFilter, MethodRouter};
 use grantry_core::limits::Limits;
-use grantry_engine::permissions::Act;
+use grantry_engine::permissions::{Act, Scope};
+use utoipa::ToSchema;
 
 use super::dialect::Dialect;
 use super::fields::Field;
+use super::openapi::{Describe, describe};
 use crate::App;
 
 /// One endpoint.
@@ -26,8 +28,12 @@ pub struct Route {
     pub query: &'static [Field],
     /// What its body holds.
     pub takes: Takes,
-    /// Status of success, and what the answer is.
-    pub gives: (u16, &'static str),
+    /// What success is answered with.
+    pub gives: Gives,
+    /// Another status of success, and when it is that one. Its body is the same.
+    pub or: Option<(u16, &'static str)>,
+    /// Statuses of refusals that do not follow from the rest of the row ([`Route::refusals`]).
+    pub refuses: &'static [u16],
     /// Makes its handler: `|route| call(route, …)` for an API call, any axum handler for a page.
     pub handler: fn(&'static Route) -> MethodRouter<App>,
 }
@@ -71,6 +77,30 @@ pub enum Takes {
     Page,
 }
 
+/// What success is answered with.
+#[derive(Clone, Copy)]
+pub struct Gives {
+    /// Its status.
+    pub status: u16,
+    /// What it is, for people.
+    pub what: &'static str,
+    /// What its body is.
+    pub body: Body,
+}
+
+/// What an answer's body is.
+#[derive(Clone, Copy)]
+pub enum Body {
+    /// There is none.
+    Nothing,
+    /// JSON of this schema, which is made from the type that is written.
+    Json(Describe),
+    /// Text of this content type.
+    Text(&'static str),
+    /// The document does not say.
+    Unsaid,
+}
+
 impl Route {
     /// A row. What is not said: no query, no body, an answer of 200.
     pub const fn new(
@@ -88,7 +118,13 @@ impl Route {
             about: "",
             query: &[],
             takes: Takes::Nothing,
-            gives: (200, "Done."),
+            gives: Gives {
+                status: 200,
+                what: "Done.",
+                body: Body::Unsaid,
+            },
+            or: None,
+            refuses: &[],
             handler,
         }
     }
@@ -111,13 +147,80 @@ impl Route {
         Self { takes, ..self }
     }
 
-    /// Names its answer.
+    /// Names its answer, and leaves open what is in it (pages, answers in the words of others).
     #[must_use]
     pub const fn gives(self, status: u16, what: &'static str) -> Self {
-        Self {
-            gives: (status, what),
-            ..self
+        self.answer(status, what, Body::Unsaid)
+    }
+
+    /// Names an answer that is JSON as `T` says it.
+    #[must_use]
+    pub const fn json<T: ToSchema>(self, status: u16, what: &'static str) -> Self {
+        self.answer(status, what, Body::Json(describe::<T>))
+    }
+
+    /// Names an answer that is text of this content type.
+    #[must_use]
+    pub const fn text(self, media_type: &'static str, what: &'static str) -> Self {
+        self.answer(200, what, Body::Text(media_type))
+    }
+
+    /// Says that success has nothing to show.
+    #[must_use]
+    pub const fn nothing(self, what: &'static str) -> Self {
+        self.answer(204, what, Body::Nothing)
+    }
+
+    const fn answer(self, status: u16, what: &'static str, body: Body) -> Self {
+        let gives = Gives { status, what, body };
+        Self { gives, ..self }
+    }
+
+    /// Names another status of success, with the same body.
+    #[must_use]
+    pub const fn or(self, status: u16, when: &'static str) -> Self {
+        let or = Some((status, when));
+        Self { or, ..self }
+    }
+
+    /// Names the statuses of refusals that do not follow from the rest of the row: 409 where something
+    /// can be taken already, 422, 502 and 504 where a provider is asked.
+    #[must_use]
+    pub const fn refuses(self, refuses: &'static [u16]) -> Self {
+        Self { refuses, ..self }
+    }
+
+    /// Every status that a refusal of a native route can have, in order.
+    pub fn refusals(&self) -> Vec<u16> {
+        let mut statuses = self.refuses.to_vec();
+        let in_path = self.path.contains('{');
+        statuses.push(500);
+        if let Access::Act(act) = self.access {
+            statuses.extend([401, 403, 503]);
+            if matches!(act.scope(), Scope::Team | Scope::Account) {
+                // The team or the account that the request names, or has to.
+                statuses.extend([400, 404]);
+            }
         }
+        if in_path {
+            statuses.extend([400, 404]);
+        }
+        if !self.query.is_empty() {
+            statuses.push(400);
+        }
+        if !matches!(self.takes, Takes::Nothing | Takes::Page) {
+            statuses.extend([400, 413, 415]);
+        }
+        statuses.sort_unstable();
+        statuses.dedup();
+        statuses
+    }
+
+    /// Whether an answer of this status is one that the document tells of.
+    pub fn tells_of(&self, status: u16) -> bool {
+        self.gives.status == status
+            || self.or.is_some_and(|(or, _)| or == status)
+            || self.refusals().contains(&status)
     }
 
     /// The dialect of its path.

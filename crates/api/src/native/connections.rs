@@ -27,7 +27,8 @@ pub const ROUTES: &[Route] = &[
     )
     .about("A token that outlives the validity buffer, refreshed where necessary.")
     .takes(Takes::Json(fields::TOKEN))
-    .gives(200, "The token."),
+    .json::<wire::Token>(200, "The token.")
+    .refuses(&[422, 502, 504]),
     Route::new(
         Method::Post,
         "/api/v1/authorizations",
@@ -37,7 +38,8 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Makes the link that a user opens to connect.")
     .takes(Takes::Json(fields::AUTHORIZATION))
-    .gives(201, "The link, and the verifier of its result."),
+    .json::<wire::Authorization>(201, "The link, and the verifier of its result.")
+    .refuses(&[422]),
     Route::new(
         Method::Get,
         "/api/v1/authorizations/{verifier}",
@@ -48,7 +50,8 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, outcome),
     )
     .about("How far a consent has come.")
-    .gives(200, "Its status: pending, success, error or canceled."),
+    .json::<wire::Outcome>(200, "Its status: pending, success, error or canceled.")
+    .refuses(&[503]),
     Route::new(
         Method::Get,
         "/api/v1/connections",
@@ -58,7 +61,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Connections, newest first: the team's for an admin, their own for a member.")
     .query(fields::CONNECTIONS)
-    .gives(200, "One page."),
+    .json::<wire::List<wire::Connection>>(200, "One page."),
     Route::new(
         Method::Post,
         "/api/v1/connections",
@@ -68,7 +71,9 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Takes in a grant that exists already; one that stands keeps its tokens (200).")
     .takes(Takes::Json(fields::CONNECTION))
-    .gives(201, "The connection."),
+    .json::<wire::Connection>(201, "The connection.")
+    .or(200, "It stands already.")
+    .refuses(&[409, 422]),
     Route::new(
         Method::Get,
         "/api/v1/connections/{connection}",
@@ -77,7 +82,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, get),
     )
     .about("One connection; a member's must be their own.")
-    .gives(200, "The connection."),
+    .json::<wire::Connection>(200, "The connection."),
     Route::new(
         Method::Delete,
         "/api/v1/connections/{connection}",
@@ -86,7 +91,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, revoke),
     )
     .about("Ends a connection here at once, and at the provider where it can.")
-    .gives(200, "What became of it."),
+    .json::<wire::Ended>(200, "What became of it."),
 ];
 
 fn ask(body: &mut Fields) -> Result<AskToken> {

@@ -26,7 +26,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("The team's connectors, newest first.")
     .query(fields::CONNECTORS)
-    .gives(200, "One page."),
+    .json::<wire::List<wire::Connector>>(200, "One page."),
     Route::new(
         Method::Post,
         "/api/v1/connectors",
@@ -36,7 +36,8 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Makes a connector, and links it to a project where one is named.")
     .takes(Takes::Json(fields::CONNECTOR))
-    .gives(201, "The connector."),
+    .json::<wire::Connector>(201, "The connector.")
+    .refuses(&[409]),
     Route::new(
         Method::Get,
         "/api/v1/connectors/{connector}",
@@ -45,7 +46,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, get),
     )
     .about("One connector, by id or uid; a workload reads those it is linked to.")
-    .gives(200, "The connector."),
+    .json::<wire::Connector>(200, "The connector."),
     Route::new(
         Method::Delete,
         "/api/v1/connectors/{connector}",
@@ -56,7 +57,7 @@ pub const ROUTES: &[Route] = &[
     .about(
         "Deletes a connector: its secrets are destroyed, its links removed, its connections ended.",
     )
-    .gives(204, "Deleted."),
+    .nothing("Deleted."),
     Route::new(
         Method::Put,
         "/api/v1/connectors/{connector}/projects/{project}",
@@ -66,7 +67,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Links a project, or replaces the environments of its link.")
     .takes(Takes::Json(fields::LINK))
-    .gives(200, "The link."),
+    .json::<wire::Link>(200, "The link."),
     Route::new(
         Method::Get,
         "/api/v1/connectors/{connector}/projects/{project}",
@@ -75,7 +76,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, get_link),
     )
     .about("A project's link.")
-    .gives(200, "The link."),
+    .json::<wire::Link>(200, "The link."),
     Route::new(
         Method::Delete,
         "/api/v1/connectors/{connector}/projects/{project}",
@@ -84,7 +85,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, delete_link),
     )
     .about("Removes a link.")
-    .gives(204, "Removed."),
+    .nothing("Removed."),
 ];
 
 async fn list(call: Call) -> Result<Response> {

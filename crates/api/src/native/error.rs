@@ -5,12 +5,14 @@ use axum::response::Response;
 use grantry_core::error::Body;
 use grantry_core::{Error, Problem};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::kit::answer;
 
-/// What a failed request is answered with.
-#[derive(Serialize)]
-struct Details<'a> {
+/// What a failed request is answered with (RFC 9457). `code` is stable.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub struct Details<'a> {
     /// No document describes the problem types: `code` tells them apart.
     r#type: &'static str,
     title: &'static str,
@@ -19,13 +21,34 @@ struct Details<'a> {
     code: &'static str,
     /// Which fields are wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<Problem>,
+    #[schema(required = false)]
+    errors: Vec<Wrong<'a>>,
     /// Why the subject has to connect (again).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<&'static str>,
     /// Where the subject can do so, where a link was minted.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     authorization_url: Option<&'a str>,
+}
+
+/// One wrong field.
+#[derive(Serialize, ToSchema)]
+struct Wrong<'a> {
+    /// Path in the caller's own spelling: `data.clientId`, `environments[1]`. Empty for the whole body.
+    field: &'a str,
+    /// What is wrong and what would be right, for people.
+    message: &'a str,
+}
+
+impl<'a> From<&'a Problem> for Wrong<'a> {
+    fn from(problem: &'a Problem) -> Self {
+        Self {
+            field: &problem.field,
+            message: &problem.message,
+        }
+    }
 }
 
 /// The answer to a request that failed.
@@ -38,7 +61,7 @@ pub fn answer(error: &Error) -> Response {
         _ => None,
     };
     let errors = match error {
-        Error::Invalid(problems) => problems.clone(),
+        Error::Invalid(problems) => problems.iter().map(Wrong::from).collect(),
         _ => vec![],
     };
     let detail = match error {
@@ -86,6 +109,24 @@ pub fn in_our_spelling(error: Error) -> Error {
     match error {
         Error::Invalid(problems) => Error::Invalid(problems.into_iter().map(respell).collect()),
         error => error,
+    }
+}
+
+/// What each status of [`status_and_code`] means, for the document.
+pub const fn meaning(status: u16) -> &'static str {
+    match status {
+        400 => "The request is wrong: `errors` says what, where, and what would be right.",
+        401 => "No credential, or none that holds.",
+        403 => "The caller may not do this.",
+        404 => "It does not exist, or not for this caller.",
+        409 => "It is taken, or was changed meanwhile.",
+        413 => "The body is too large.",
+        415 => "The body is of another content type.",
+        422 => "It cannot be done with what is there: `code` says why.",
+        502 => "The provider gave no usable answer.",
+        503 => "Temporarily unavailable: repeat it.",
+        504 => "The provider gave no answer in time.",
+        _ => "A defect of the server.",
     }
 }
 

@@ -23,7 +23,7 @@ pub const ROUTES: &[Route] = &[Route::new(
 )
 .about("The team's event log, newest first; with `wait_ms`, as it grows.")
 .query(fields::EVENTS)
-.gives(200, "One page.")];
+.json::<wire::List<wire::Event>>(200, "One page.")];
 
 async fn list(call: Call) -> Result<Response> {
     let text = |name: &str| call.query.text(name).filter(|text| !text.is_empty());

@@ -1,6 +1,5 @@
 //! The server itself: health, the OpenAPI document, and `apply`.
 
-use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use grantry_core::{Error, Problem, Result};
 use grantry_engine::Declared;
@@ -21,7 +20,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, health),
     )
     .about("The process runs.")
-    .gives(200, "It does."),
+    .text("text/plain; charset=utf-8", "It does."),
     Route::new(
         Method::Get,
         "/readyz",
@@ -30,7 +29,8 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, ready),
     )
     .about("The store answers, so requests can be served.")
-    .gives(200, "They can; 503 when they cannot."),
+    .text("text/plain; charset=utf-8", "They can; 503 when they cannot.")
+    .refuses(&[503]),
     Route::new(
         Method::Get,
         "/api/v1/openapi.json",
@@ -39,7 +39,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, document),
     )
     .about("This document.")
-    .gives(200, "OpenAPI 3.1."),
+    .json::<wire::OpenApi>(200, "OpenAPI 3.1."),
     Route::new(
         Method::Post,
         "/api/v1/apply",
@@ -50,7 +50,8 @@ pub const ROUTES: &[Route] = &[
     .about("Makes the rows of an apply file exist. Fields that end in `_env` have to be resolved before.")
     .query(fields::APPLY)
     .takes(Takes::Text("application/toml", |limits| limits.apply_bytes_max))
-    .gives(200, "What became of each row."),
+    .json::<wire::Applied>(200, "What became of each row.")
+    .refuses(&[409]),
 ];
 
 async fn health(_: Call) -> Result<Response> {
@@ -63,11 +64,8 @@ async fn ready(call: Call) -> Result<Response> {
 }
 
 async fn document(call: Call) -> Result<Response> {
-    let document = openapi::document(&call.engine.settings().url("")).to_json();
-    let mut answer = (StatusCode::OK, document.map_err(|_| Error::Internal)?).into_response();
-    let json = HeaderValue::from_static("application/json");
-    answer.headers_mut().insert(header::CONTENT_TYPE, json);
-    Ok(answer)
+    let document = openapi::document(&call.engine.settings().url(""));
+    answer::ok(&wire::OpenApi(document))
 }
 
 async fn apply(call: Call) -> Result<Response> {

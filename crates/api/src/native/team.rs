@@ -22,13 +22,13 @@ pub const ROUTES: &[Route] = &[
     })
     .about("The team's keys, newest first, without their texts.")
     .query(fields::PAGE)
-    .gives(200, "One page."),
+    .json::<wire::List<wire::Key>>(200, "One page."),
     Route::new(Method::Post, "/api/v1/keys", KEYS, "create_key", |route| {
         call(route, create_key)
     })
     .about("Makes a key of the team, yours or a project's.")
     .takes(Takes::Json(fields::KEY))
-    .gives(201, "The key, with its text, which is never shown again."),
+    .json::<wire::NewKey>(201, "The key, with its text, which is never shown again."),
     Route::new(
         Method::Delete,
         "/api/v1/keys/{key}",
@@ -37,7 +37,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, revoke_key),
     )
     .about("Revokes a key; it is refused everywhere within 2 s.")
-    .gives(204, "Revoked."),
+    .nothing("Revoked."),
     Route::new(
         Method::Get,
         "/api/v1/projects",
@@ -47,7 +47,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("The team's projects, by name.")
     .query(fields::PAGE)
-    .gives(200, "One page."),
+    .json::<wire::List<wire::Project>>(200, "One page."),
     Route::new(
         Method::Post,
         "/api/v1/workload-tokens",
@@ -58,7 +58,7 @@ pub const ROUTES: &[Route] = &[
     .about("A token of our issuer that proves which project runs where.")
     .query(fields::WORKLOAD_TOKEN_QUERY)
     .takes(Takes::Json(fields::WORKLOAD_TOKEN))
-    .gives(201, "The token."),
+    .json::<wire::Minted>(201, "The token."),
 ];
 
 async fn list_keys(call: Call) -> Result<Response> {

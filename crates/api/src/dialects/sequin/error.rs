@@ -7,13 +7,17 @@ use axum::response::Response;
 use grantry_core::error::Body;
 use grantry_core::{Error, Problem};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::kit::answer;
 
-#[derive(Serialize)]
-struct Refusal {
+/// What a failed request is answered with.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SequinError)]
+pub struct Refusal {
     summary: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     validation_errors: Option<BTreeMap<String, Vec<String>>>,
 }
 

@@ -4,20 +4,44 @@ use axum::http::StatusCode as Status;
 use axum::response::Response;
 use grantry_core::Error;
 use grantry_core::error::Body;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::kit::answer;
+
+/// What a failed request is answered with.
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelError)]
+pub struct Wrapped<'a> {
+    error: Inner<'a>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelErrorDetails)]
+#[serde(rename_all = "camelCase")]
+struct Inner<'a> {
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    authorization_url: Option<&'a str>,
+}
 
 /// The answer to a request that failed. Its 422s carry `authorizationUrl` where a link was minted.
 pub fn answer(error: &Error) -> Response {
     let (status, code) = status_and_code(error);
-    let mut inner = json!({ "code": code, "message": error.to_string() });
-    if let Error::AuthorizationRequired(reconnect) | Error::InstallationRequired(reconnect) = error
-        && let Some(url) = &reconnect.url
-    {
-        inner["authorizationUrl"] = json!(url);
-    }
-    answer::with_headers(answer::json(status, &json!({ "error": inner })), error)
+    let authorization_url = match error {
+        Error::AuthorizationRequired(reconnect) | Error::InstallationRequired(reconnect) => {
+            reconnect.url.as_deref()
+        }
+        _ => None,
+    };
+    let error_body = Inner {
+        code,
+        message: error.to_string(),
+        authorization_url,
+    };
+    answer::with_headers(answer::json(status, &Wrapped { error: error_body }), error)
 }
 
 /// Codes that clients match on are from the reference; where it saw none (400, 405, 413, 415, 5xx) they are ours.
@@ -56,6 +80,7 @@ const fn status_and_code(error: &Error) -> (Status, &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use std::time::Duration;
 
     use axum::body::to_bytes;

@@ -1,16 +1,15 @@
 //! Tokens, consents, connections.
 
-use grantry_core::nouns::{
-    AuthorizationState, Connection as ConnectionRow, ConnectionState, Grant, Scopes, Subject,
-};
+use grantry_core::nouns::{Connection as ConnectionRow, ConnectionState, Grant};
 use grantry_engine::{ConsentResult, Requested, Revoked, ServedToken};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use super::{Named, Time};
+use super::{Named, Progress, Subject, Time};
 
 /// A token.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Token<'a> {
     token: &'a str,
     token_id: &'a str,
@@ -45,7 +44,7 @@ impl<'a> From<&'a ServedToken> for Token<'a> {
 }
 
 /// A consent that was asked for.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Authorization<'a> {
     id: &'a str,
     url: &'a str,
@@ -69,31 +68,32 @@ impl<'a> From<&'a Requested> for Authorization<'a> {
 }
 
 /// How far a consent has come.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Outcome<'a> {
     #[serde(flatten)]
-    state: &'a AuthorizationState,
+    state: Progress<'a>,
     connector: &'a str,
 }
 
 impl<'a> From<&'a ConsentResult> for Outcome<'a> {
     fn from(result: &'a ConsentResult) -> Self {
         Self {
-            state: &result.state,
+            state: Progress::from(&result.state),
             connector: &result.connector,
         }
     }
 }
 
 /// A connection. Its tokens are read by `POST /tokens`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Connection<'a> {
     id: &'a str,
     connector: &'a str,
-    subject: &'a Subject,
+    subject: Subject<'a>,
     environment: &'a str,
     installation: Option<&'a str>,
-    scopes: &'a Scopes,
+    /// `["*"]` stands for the connector's own.
+    scopes: Vec<String>,
     audience: &'a [String],
     resources: &'a [String],
     authorization_details: &'a [Value],
@@ -127,10 +127,10 @@ impl<'a> From<&'a ConnectionRow> for Connection<'a> {
         Self {
             id: row.id.as_str(),
             connector: connector.as_str(),
-            subject,
+            subject: Subject::from(subject),
             environment: environment.as_str(),
             installation: installation.as_deref(),
-            scopes,
+            scopes: scopes.to_list(),
             audience,
             resources,
             authorization_details: details,
@@ -145,7 +145,7 @@ impl<'a> From<&'a ConnectionRow> for Connection<'a> {
 }
 
 /// What became of a revocation.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Ended {
     deleted: u64,
     provider_revoked: u64,

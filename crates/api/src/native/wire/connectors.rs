@@ -1,14 +1,15 @@
 //! Connectors and links.
 
-use grantry_core::nouns::{Actor, Link as LinkRow};
+use grantry_core::nouns::Link as LinkRow;
 use grantry_engine::ConnectorView;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use super::Time;
+use super::{Actor, Time};
 
 /// A connector.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Connector<'a> {
     id: &'a str,
     team: &'a str,
@@ -29,13 +30,14 @@ pub struct Connector<'a> {
     accent_color: Option<&'a str>,
     /// Set while the provider refuses the client itself.
     fault: Option<Fault<'a>>,
-    created_by: &'a Actor,
-    updated_by: &'a Actor,
+    created_by: Actor<'a>,
+    updated_by: Actor<'a>,
     created_at: Time,
     updated_at: Time,
 }
 
-#[derive(Serialize)]
+/// What the provider said of the client, and how often.
+#[derive(Serialize, ToSchema)]
 struct Fault<'a> {
     code: &'a str,
     count: u32,
@@ -68,8 +70,8 @@ impl<'a> From<&'a ConnectorView> for Connector<'a> {
                 count: fault.count,
                 at: Time(fault.at),
             }),
-            created_by: &row.created_by,
-            updated_by: &row.updated_by,
+            created_by: Actor::from(&row.created_by),
+            updated_by: Actor::from(&row.updated_by),
             created_at: Time(row.created_at),
             updated_at: Time(row.updated_at),
         }
@@ -77,7 +79,7 @@ impl<'a> From<&'a ConnectorView> for Connector<'a> {
 }
 
 /// A link.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Link<'a> {
     connector: &'a str,
     project: &'a str,

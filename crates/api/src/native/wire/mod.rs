@@ -2,21 +2,26 @@
 
 mod connections;
 mod connectors;
+mod nouns;
 mod team;
 
 use grantry_core::Timestamp;
 use grantry_core::nouns::Connector as ConnectorRow;
 use grantry_engine::CursorPage;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 pub use connections::{Authorization, Connection, Ended, Outcome, Token};
 pub use connectors::{Connector, Link};
+pub use nouns::{Actor, KeyLevel, Progress, Role, Subject};
 pub use team::{Applied, Event, Key, Minted, NewKey, Project};
 
 use crate::kit::cursor;
 
-/// RFC 3339.
-struct Time(Timestamp);
+/// RFC 3339, in UTC.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = DateTime)]
+pub struct Time(Timestamp);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -24,10 +29,16 @@ impl Serialize for Time {
     }
 }
 
+/// An OpenAPI document.
+#[derive(Serialize, ToSchema)]
+#[schema(value_type = Object)]
+pub struct OpenApi(pub utoipa::openapi::OpenApi);
+
 /// One page of a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct List<T> {
     data: Vec<T>,
+    /// For `cursor` of the next request; `null` on the last page.
     next_cursor: Option<String>,
 }
 
@@ -42,7 +53,7 @@ impl<T> List<T> {
 }
 
 /// A connector, in short.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Named<'a> {
     id: &'a str,
     uid: &'a str,

@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 
 use grantry_core::nouns::{
-    Actor, CustomEnvironment, Event as EventRow, Key as KeyRow, KeyLevel, Project as ProjectRow,
-    Role,
+    CustomEnvironment, Event as EventRow, Key as KeyRow, Project as ProjectRow,
 };
 use grantry_engine::{ApplyReport, Change, WorkloadToken};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use super::Time;
+use super::{Actor, KeyLevel, Role, Time};
 
 /// A project.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Project<'a> {
     id: &'a str,
     name: &'a str,
-    custom_environments: &'a [CustomEnvironment],
+    custom_environments: Vec<Environment<'a>>,
+    /// Where it is served, by environment.
     base_urls: &'a BTreeMap<String, String>,
     created_at: Time,
 }
@@ -27,20 +28,40 @@ impl<'a> From<&'a ProjectRow> for Project<'a> {
         Self {
             id: row.id.as_str(),
             name: &row.name,
-            custom_environments: &row.custom_environments,
+            custom_environments: row
+                .custom_environments
+                .iter()
+                .map(Environment::from)
+                .collect(),
             base_urls: &row.base_urls,
             created_at: Time(row.created_at),
         }
     }
 }
 
+/// An environment beside the built-in ones.
+#[derive(Serialize, ToSchema)]
+struct Environment<'a> {
+    id: &'a str,
+    slug: &'a str,
+}
+
+impl<'a> From<&'a CustomEnvironment> for Environment<'a> {
+    fn from(row: &'a CustomEnvironment) -> Self {
+        Self {
+            id: &row.id,
+            slug: &row.slug,
+        }
+    }
+}
+
 /// A line of the event log.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Event<'a> {
     id: &'a str,
     at: Time,
     kind: &'static str,
-    actor: &'a Actor,
+    actor: Actor<'a>,
     connector: Option<&'a str>,
     connection: Option<&'a str>,
     data: &'a Map<String, Value>,
@@ -52,7 +73,7 @@ impl<'a> From<&'a EventRow> for Event<'a> {
             id: row.id.as_str(),
             at: Time(row.at),
             kind: row.kind.as_str(),
-            actor: &row.actor,
+            actor: Actor::from(&row.actor),
             connector: row.connector.as_ref().map(|id| id.as_str()),
             connection: row.connection.as_ref().map(|id| id.as_str()),
             data: &row.data,
@@ -61,7 +82,7 @@ impl<'a> From<&'a EventRow> for Event<'a> {
 }
 
 /// A key, without its text.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Key<'a> {
     id: &'a str,
     /// The first characters of its text.
@@ -83,8 +104,8 @@ impl<'a> From<&'a KeyRow> for Key<'a> {
             id: row.id.as_str(),
             hint: &row.hint,
             name: &row.name,
-            level: row.level,
-            role: row.role,
+            level: row.level.into(),
+            role: row.role.into(),
             user: row.user.as_ref().map(|id| id.as_str()),
             project: row.project.as_ref().map(|id| id.as_str()),
             environment: row.environment.as_ref().map(|one| one.as_str()),
@@ -96,7 +117,7 @@ impl<'a> From<&'a KeyRow> for Key<'a> {
 }
 
 /// A key that was just made: the only answer that shows its text.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct NewKey<'a> {
     /// The text.
     pub key: &'a str,
@@ -106,7 +127,7 @@ pub struct NewKey<'a> {
 }
 
 /// A workload token.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Minted<'a> {
     token: &'a str,
     expires_at: Time,
@@ -122,13 +143,13 @@ impl<'a> From<&'a WorkloadToken> for Minted<'a> {
 }
 
 /// What an apply did.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Applied<'a> {
     dry_run: bool,
     rows: Vec<AppliedRow<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct AppliedRow<'a> {
     table: &'a str,
     /// From 1.
@@ -137,6 +158,7 @@ struct AppliedRow<'a> {
     change: &'static str,
     /// The text of a key that was generated.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     key: Option<&'a str>,
 }
 

@@ -1,0 +1,128 @@
+//! What the document says of answers.
+
+use utoipa::ToSchema;
+use utoipa::openapi::response::Responses;
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::{
+    Content, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, ResponsesBuilder, Schema,
+};
+
+use super::Schemas;
+use crate::dialects::{sequin, vercel};
+use crate::kit::dialect::Dialect;
+use crate::kit::route::{Body, Route};
+use crate::native;
+
+/// Writes a type's schema, and those it refers to, into the document, and gives back what refers to it.
+pub type Describe = fn(&mut Schemas) -> RefOr<Schema>;
+
+/// [`Describe`] for `T`: the schema comes from the type that is written, so that they cannot differ.
+pub fn describe<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
+    let name = name_of::<T>();
+    let mut found = vec![(name.clone(), T::schema())];
+    T::schemas(&mut found);
+    for (name, mut schema) in found {
+        require_every_field(&mut schema);
+        schemas.insert(name, schema);
+    }
+    Ref::from_schema_name(name).into()
+}
+
+/// `Connector`; for a `List<Connector>` it is `ConnectorList`.
+fn name_of<T: ToSchema>() -> String {
+    let of = std::any::type_name::<T>().split_once('<');
+    let of = of.and_then(|(_, of)| of.trim_end_matches('>').rsplit("::").next());
+    format!("{}{}", of.unwrap_or_default(), T::name())
+}
+
+/// Answers name every field: one without a value is there as `null`. What `serde` may leave out says so
+/// by a schema that has no `null`.
+fn require_every_field(schema: &mut RefOr<Schema>) {
+    let RefOr::T(schema) = schema else { return };
+    match schema {
+        Schema::Object(object) => {
+            for (name, property) in &mut object.properties {
+                require_every_field(property);
+                if may_be_null(property) && !object.required.contains(name) {
+                    object.required.push(name.clone());
+                }
+            }
+        }
+        Schema::AllOf(all) => all.items.iter_mut().for_each(require_every_field),
+        Schema::OneOf(one) => one.items.iter_mut().for_each(require_every_field),
+        _ => {}
+    }
+}
+
+fn may_be_null(schema: &RefOr<Schema>) -> bool {
+    match schema {
+        RefOr::T(Schema::Object(object)) => is_null(&object.schema_type),
+        RefOr::T(Schema::Array(array)) => is_null(&array.schema_type),
+        RefOr::T(Schema::OneOf(one)) => one.items.iter().any(may_be_null),
+        _ => false,
+    }
+}
+
+fn is_null(kind: &SchemaType) -> bool {
+    match kind {
+        SchemaType::Type(kind) => *kind == Type::Null,
+        SchemaType::Array(kinds) => kinds.contains(&Type::Null),
+        SchemaType::AnyValue => false,
+    }
+}
+
+/// Every answer of a native route; of another the good one, and what its refusals look like.
+pub fn responses(route: &Route, schemas: &mut Schemas) -> Responses {
+    let gives = route.gives;
+    let mut responses = ResponsesBuilder::new()
+        .response(gives.status.to_string(), good(route, gives.what, schemas));
+    if let Some((status, when)) = route.or {
+        responses = responses.response(status.to_string(), good(route, when, schemas));
+    }
+    match route.dialect() {
+        Dialect::Native => {
+            let refused = describe::<native::error::Details>(schemas);
+            for status in route.refusals() {
+                let refusal = Response::builder()
+                    .description(native::error::meaning(status))
+                    .content(
+                        "application/problem+json",
+                        Content::new(Some(refused.clone())),
+                    );
+                responses = responses.response(status.to_string(), refusal.build());
+            }
+        }
+        Dialect::Vercel => {
+            let refused = describe::<vercel::error::Wrapped>(schemas);
+            responses = responses.response("default", refusal(refused));
+        }
+        Dialect::Sequin => {
+            let refused = describe::<sequin::error::Refusal>(schemas);
+            responses = responses.response("default", refusal(refused));
+        }
+    }
+    responses.build()
+}
+
+/// Any refusal of a dialect.
+fn refusal(schema: RefOr<Schema>) -> Response {
+    ResponseBuilder::new()
+        .description("What went wrong.")
+        .content("application/json", Content::new(Some(schema)))
+        .build()
+}
+
+fn good(route: &Route, what: &str, schemas: &mut Schemas) -> Response {
+    let answer = ResponseBuilder::new().description(what);
+    match route.gives.body {
+        Body::Json(describe) => {
+            answer.content("application/json", Content::new(Some(describe(schemas))))
+        }
+        Body::Text(media_type) => {
+            let text = ObjectBuilder::new().schema_type(Type::String).build();
+            answer.content(media_type, Content::new(Some(text)))
+        }
+        Body::Nothing | Body::Unsaid => answer,
+    }
+    .build()
+}

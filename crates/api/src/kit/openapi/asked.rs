@@ -1,0 +1,204 @@
+//! What the document says of requests.
+
+use grantry_engine::permissions::Scope;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ArrayItems, SchemaType, Type};
+use utoipa::openapi::{
+    Content, KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, Required, Schema, SchemaFormat,
+};
+
+use crate::kit::fields::{Field, ITEMS_MAX, SWITCH, Shape};
+use crate::kit::route::{Access, Route, Takes};
+
+/// The query parameter that chooses the account.
+const ACCOUNT: &[(&str, &str)] = &[(
+    "account",
+    "Account id; for the server, where there are several.",
+)];
+
+/// What stands in the paths.
+const IN_PATH: &[(&str, &str)] = &[
+    ("account", "Account id."),
+    ("authorization", "Authorization id."),
+    ("connection", "Connection id."),
+    ("connector", "Connector id or uid."),
+    ("key", "Key id."),
+    ("project", "Project id or name."),
+    ("secret", "Secret id or name."),
+    ("service", "Service id."),
+    ("team", "Team id or slug."),
+    ("user", "User id."),
+    ("verifier", "The `verifier` that came with the link."),
+];
+
+/// Text without control characters, as `fields` checks it.
+const NO_CONTROLS: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+
+pub fn parameters(route: &Route) -> Vec<Parameter> {
+    let parameter = |name: &str, place: ParameterIn, required: bool| {
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(place)
+            .required(if required {
+                Required::True
+            } else {
+                Required::False
+            })
+    };
+    let in_path = names(route.path).map(|name| {
+        let about = IN_PATH.iter().find(|(known, _)| *known == name);
+        let schema = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1));
+        parameter(name, ParameterIn::Path, true)
+            .description(about.map(|(_, about)| *about))
+            .schema(Some(schema.build()))
+    });
+    let team: &[(&str, &str)] = match route.access {
+        Access::Act(act) => match act.scope() {
+            Scope::Team if !route.path.contains("{team}") => route.dialect().team_parameters(),
+            Scope::Account if !route.path.contains("{account}") => ACCOUNT,
+            _ => &[],
+        },
+        Access::Public(_) => &[],
+    };
+    let team = team.iter().map(|(name, about)| {
+        parameter(name, ParameterIn::Query, false)
+            .description(Some(*about))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
+    });
+    let query = route.query.iter().map(|row| {
+        parameter(row.name, ParameterIn::Query, row.required)
+            .description(Some(row.about))
+            .schema(Some(schema(&row.shape, false)))
+    });
+    in_path
+        .chain(team)
+        .chain(query)
+        .map(ParameterBuilder::build)
+        .collect()
+}
+
+/// The parameters in a path.
+fn names(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/')
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+}
+
+pub fn body(takes: Takes) -> Option<RequestBody> {
+    let json = |rows: &[Field], required: Required| {
+        RequestBodyBuilder::new()
+            .content("application/json", Content::new(Some(object(rows, false))))
+            .required(Some(required))
+            .build()
+    };
+    match takes {
+        Takes::Nothing | Takes::Page => None,
+        Takes::Json(rows) => Some(json(rows, Required::True)),
+        Takes::OptionalJson(rows) => Some(json(rows, Required::False)),
+        Takes::Text(media_type, _) => {
+            let text = ObjectBuilder::new().schema_type(Type::String).build();
+            let content = Content::new(Some(text));
+            let body = RequestBodyBuilder::new().content(media_type, content);
+            Some(body.required(Some(Required::True)).build())
+        }
+    }
+}
+
+fn object(rows: &[Field], nullable: bool) -> Schema {
+    let mut object = ObjectBuilder::new().schema_type(kind(Type::Object, nullable));
+    for row in rows {
+        object = object.property(row.name, described(row));
+        if row.required {
+            object = object.required(row.name);
+        }
+    }
+    let closed = AdditionalProperties::FreeForm(false);
+    object.additional_properties(Some(closed)).build().into()
+}
+
+/// A description stands beside any schema, so it is wrapped rather than built into each kind.
+fn described(row: &Field) -> RefOr<Schema> {
+    let mut schema = schema(&row.shape, !row.required);
+    let about = Some(row.about.to_owned());
+    match &mut schema {
+        Schema::Object(object) => object.description = about,
+        Schema::Array(array) => array.description = about,
+        Schema::OneOf(one) => one.description = about,
+        _ => {}
+    }
+    schema.into()
+}
+
+/// In a body, `null` is the same as absence.
+fn kind(kind: Type, nullable: bool) -> SchemaType {
+    if nullable {
+        SchemaType::from_iter([kind, Type::Null])
+    } else {
+        SchemaType::new(kind)
+    }
+}
+
+fn schema(shape: &Shape, nullable: bool) -> Schema {
+    let of = |of: Type| ObjectBuilder::new().schema_type(kind(of, nullable));
+    let list = |items: &Shape| {
+        ArrayBuilder::new()
+            .schema_type(kind(Type::Array, nullable))
+            .items(ArrayItems::from(RefOr::T(schema(items, false))))
+            .max_items(Some(ITEMS_MAX))
+            .build()
+            .into()
+    };
+    match shape {
+        Shape::Text(max) => of(Type::String)
+            .max_length(Some(*max))
+            .pattern(Some(NO_CONTROLS))
+            .build()
+            .into(),
+        Shape::Word(words) => {
+            let words = words.iter().copied().map(serde_json::Value::from);
+            let null = nullable.then_some(serde_json::Value::Null);
+            of(Type::String)
+                .enum_values(Some(words.chain(null)))
+                .build()
+                .into()
+        }
+        Shape::Time => of(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .build()
+            .into(),
+        Shape::Bool => of(Type::Boolean).build().into(),
+        Shape::Switch => OneOfBuilder::new()
+            .item(schema(&Shape::Bool, nullable))
+            .item(object(SWITCH, false))
+            .build()
+            .into(),
+        Shape::Integer(least, most) => of(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+            .minimum(Some(*least))
+            .maximum(Some(*most))
+            .build()
+            .into(),
+        Shape::Texts(max) => list(&Shape::Text(*max)),
+        Shape::Object(rows) => object(rows, nullable),
+        Shape::Free => of(Type::Object).build().into(),
+        Shape::FreeList => list(&Shape::Free),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kit::openapi::documented;
+
+    #[test]
+    fn every_parameter_in_a_path_is_explained() {
+        for route in documented() {
+            for name in names(route.path) {
+                let known = IN_PATH.iter().any(|(known, _)| *known == name);
+                assert!(known, "{name} of {}", route.path);
+            }
+        }
+    }
+}
