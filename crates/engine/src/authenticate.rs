@@ -174,6 +174,7 @@ impl Engine {
                 team,
                 project: row.id,
                 environment,
+                identity: None,
             }),
             None => Err(Error::Unauthenticated),
         }

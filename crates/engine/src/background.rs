@@ -22,6 +22,8 @@ const FLUSH: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(5);
 /// How often idle connections are looked for.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// How often signing keys that have become old or useless are looked for.
+const SIGNING_KEYS: Duration = Duration::from_secs(600);
 /// How often rows that nothing needs any more are dropped, and how long they are kept.
 const SWEEP: Duration = Duration::from_secs(3600);
 const KEEP_ENDED: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -88,6 +90,9 @@ impl Engine {
         });
         self.spawn_loop("spool", RETRY, |engine| async move {
             engine.replay_spool().await
+        });
+        self.spawn_loop("signing keys", SIGNING_KEYS, |engine| async move {
+            engine.tend_signing_keys().await
         });
         self.spawn_keep_alive();
         self.spawn_loop("sweep", SWEEP, |engine| async move { engine.sweep().await });
@@ -169,9 +174,11 @@ impl Engine {
 
     fn forget(&self, change: &Change) {
         match change.kind {
-            ChangeKind::Key | ChangeKind::User | ChangeKind::Team | ChangeKind::Project => {
-                self.caches.callers.clear()
-            }
+            ChangeKind::Key
+            | ChangeKind::User
+            | ChangeKind::Team
+            | ChangeKind::Project
+            | ChangeKind::SigningKey => self.caches.callers.clear(),
             ChangeKind::Service => self.caches.catalogue.clear(),
             ChangeKind::Connector => self.forget_connector(&ConnectorId::from(change.key.as_str())),
             ChangeKind::Connection => self

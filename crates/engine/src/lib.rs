@@ -8,6 +8,7 @@
 //! - `connectors`: a team's registered clients and who is linked to them.
 //! - `connect`: a consent from the request for it to the stored connection.
 //! - `tokens`: reading, refreshing, minting and revoking. `tokens/refresh.rs` is the promise.
+//! - `workload`: who a workload is: our own issuer and its keys.
 //! - `lists`: what there is; keys and imports.
 //! - `apply`: declared rows made to exist.
 //! - `background`, `feed`: what runs without being asked.
@@ -48,9 +49,9 @@ pub use connectors::{Capabilities, ConnectorView, Health, HealthStatus, NewConne
 pub use keys::{Keys, OpenKeysError};
 pub use lists::{CursorPage, NewConnection, NewKey};
 pub use principal::{Caller, Principal, PrincipalKind, Steward};
-pub use settings::{RefreshSettings, Settings};
+pub use settings::{RefreshSettings, Settings, WorkloadSettings};
 pub use tokens::{AskToken, NewPair, Revoked, ServedToken};
-pub use workload::{ISSUER_TOKEN_TTL_MAX, WorkloadToken};
+pub use workload::{ISSUER_TOKEN_TTL_MAX, PublishedKey, SigningKeyState, WorkloadToken};
 
 use cache::Guarded;
 use connectors::Entry;

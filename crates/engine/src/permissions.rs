@@ -75,7 +75,8 @@ acts! {
     ReadAccount: Account,
     /// Change the account; make teams; make, change and delete its people and its own keys.
     ManageAccount: Account,
-    /// Make and delete accounts, change the catalogue, manage server-level keys.
+    /// Make and delete accounts, change the catalogue, manage server-level keys and the keys that sign
+    /// our own tokens.
     ManageServer: Server,
     /// Declare accounts, teams and everything in them.
     Apply: Server,

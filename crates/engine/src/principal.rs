@@ -2,7 +2,7 @@
 
 use grantry_core::error::Forbidden;
 use grantry_core::ids::{AccountId, KeyId, ProjectId, TeamId, UserId};
-use grantry_core::nouns::{Actor, Connection, Digest, Environment, Role, Subject};
+use grantry_core::nouns::{Actor, Connection, Digest, Environment, OutsideIdentity, Role, Subject};
 use grantry_core::{Error, Result, Timestamp};
 
 use crate::permissions::{Act, Standing};
@@ -53,6 +53,8 @@ pub enum PrincipalKind {
         project: ProjectId,
         /// Where it runs.
         environment: Environment,
+        /// Who it is at the issuer of its token, where that is not this server.
+        identity: Option<OutsideIdentity>,
     },
 }
 
@@ -105,10 +107,12 @@ impl Principal {
             PrincipalKind::Workload {
                 project,
                 environment,
+                identity,
                 ..
             } => Actor::Project {
                 id: project.to_string(),
                 environment: environment.clone(),
+                identity: identity.clone(),
             },
         }
     }
@@ -282,6 +286,7 @@ mod tests {
         let preview = caller(Actor::Project {
             id: "prj_1".to_owned(),
             environment: "preview".into(),
+            identity: None,
         });
         let (own, other, app) = (user("usr_alice"), user("usr_bob"), Subject::App);
         for (who, team, environment, subject, reaches, owns) in [
@@ -308,6 +313,7 @@ mod tests {
         let web = caller(Actor::Project {
             id: "prj_1".to_owned(),
             environment: "preview".into(),
+            identity: None,
         });
         assert_eq!(
             web.require_subject(&Subject::User {

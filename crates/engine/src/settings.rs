@@ -19,6 +19,26 @@ pub struct Settings {
     pub refresh: RefreshSettings,
     /// What requests and answers are held to.
     pub limits: Limits,
+    /// Identity of workloads.
+    pub workload: WorkloadSettings,
+}
+
+/// How our own tokens are signed.
+#[derive(Clone, Debug)]
+pub struct WorkloadSettings {
+    /// How long a signing key is published before it signs: longer than any verifier keeps our key set.
+    pub signing_key_lead: Duration,
+    /// A new signing key is made when the newest has signed for this long; never when absent.
+    pub signing_key_age: Option<Duration>,
+}
+
+impl Default for WorkloadSettings {
+    fn default() -> Self {
+        Self {
+            signing_key_lead: Duration::from_secs(3600),
+            signing_key_age: Some(Duration::from_secs(90 * 24 * 3600)),
+        }
+    }
 }
 
 /// Times of design §6.
@@ -62,6 +82,7 @@ impl Settings {
             node,
             refresh: RefreshSettings::default(),
             limits: Limits::default(),
+            workload: WorkloadSettings::default(),
         }
     }
 

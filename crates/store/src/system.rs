@@ -6,15 +6,15 @@ use async_trait::async_trait;
 use grantry_core::ids::TeamId;
 use grantry_core::nouns::{Event, Sealed};
 use grantry_core::store::{
-    Author, Change, DataKey, EventFilter, Page, SigningKey, Stored, SystemStore,
+    Author, Change, ChangeKind, DataKey, EventFilter, Page, SigningKey, Stored, SystemStore,
 };
 use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
 use crate::backend::{Backend, Done, Query, Row, Statement};
-use crate::db::{and_in, by_time};
+use crate::db::{and_in, by_time, guard};
 use crate::migrate;
-use crate::rows::{insert, json, micros, params, select};
+use crate::rows::{change, insert, json, micros, params, select};
 
 /// Rows that nothing can need again at `?1`, no more than `?2` of each.
 const SWEPT: &[&str] = &[
@@ -108,22 +108,41 @@ impl<B: Backend> SystemStore for Db<B> {
 
     async fn signing_keys(&self) -> Stored<Vec<SigningKey>> {
         self.all(select::<SigningKey>(
-            "WHERE status <> 'retired' ORDER BY created_at, kid",
+            "WHERE retired_at IS NULL ORDER BY signs_from, kid",
             vec![],
         ))
         .await
     }
 
-    async fn add_signing_key(&self, key: &SigningKey) -> Stored<SigningKey> {
-        let mut add = insert(key).query;
-        add.push(
-            " ON CONFLICT (status) WHERE status = 'active' DO NOTHING",
-            vec![],
+    async fn add_signing_key(
+        &self,
+        key: &SigningKey,
+        newest: Option<&str>,
+        event: &Event,
+    ) -> Stored<bool> {
+        const SOMEBODY_WAS_FASTER: StoreError = StoreError::Missing("newest signing_key");
+        let still_newest = guard(
+            "SELECT 1 WHERE COALESCE((SELECT kid FROM signing_keys WHERE retired_at IS NULL
+             ORDER BY signs_from DESC, kid DESC LIMIT 1), '') = ?1",
+            params![newest.unwrap_or_default()],
+            SOMEBODY_WAS_FASTER,
         );
-        let standing = select::<SigningKey>("WHERE status = 'active'", vec![]);
-        let standing = Statement::from(standing).one_or(StoreError::Missing("signing_key"));
-        let done = self.backend.write(vec![add.into(), standing]).await?;
-        Self::returned(done.last())
+        let write = vec![still_newest, insert(key), insert(event)];
+        self.run_unless(SOMEBODY_WAS_FASTER, write).await
+    }
+
+    async fn retire_signing_key(&self, kid: &str, at: Timestamp, event: &Event) -> Stored<bool> {
+        const GONE: StoreError = StoreError::Missing("signing_key");
+        let write = vec![
+            Statement::new(
+                "UPDATE signing_keys SET retired_at = ?2, sealed = ?3 WHERE kid = ?1 AND retired_at IS NULL",
+                params![kid, at, &Sealed(vec![])],
+            )
+            .one_or(GONE),
+            insert(event),
+            change(ChangeKind::SigningKey, kid),
+        ];
+        self.run_unless(GONE, write).await
     }
 
     async fn append_events(&self, events: &[Event]) -> Stored<()> {

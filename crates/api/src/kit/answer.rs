@@ -31,6 +31,15 @@ pub fn ok(body: &impl Serialize) -> Result<Response> {
     Ok(json(StatusCode::OK, body))
 }
 
+/// 200 with JSON that anybody may keep for five minutes: what verifiers of our tokens read. A signing
+/// key is published for longer than that before it signs.
+pub fn public(body: &impl Serialize) -> Result<Response> {
+    let mut answer = json(StatusCode::OK, body);
+    let keep = HeaderValue::from_static("public, max-age=300");
+    answer.headers_mut().insert(header::CACHE_CONTROL, keep);
+    Ok(answer)
+}
+
 /// 201 with JSON.
 pub fn created(body: &impl Serialize) -> Result<Response> {
     Ok(json(StatusCode::CREATED, body))

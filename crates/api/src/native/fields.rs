@@ -289,6 +289,13 @@ pub const WORKLOAD_TOKEN_QUERY: &[Field] = &[optional(
     "At the control socket, in place of team: the team is that of the project of this id.",
 )];
 
+/// `POST /signing-keys`
+pub const SIGNING_KEY: &[Field] = &[optional(
+    "lead_ms",
+    Shape::Integer(0, 2_592_000_000),
+    "How long it is published before it signs, so that verifiers have it in time; the server's setting when absent.",
+)];
+
 /// `POST /apply`
 pub const APPLY: &[Field] = &[
     optional("file", Shape::Text(1024), "What messages call the file."),

@@ -6,6 +6,7 @@ pub mod error;
 mod events;
 mod fields;
 mod server;
+mod signing_keys;
 mod team;
 mod wire;
 
@@ -16,11 +17,12 @@ use crate::kit::call::Call;
 use crate::kit::route::Route;
 
 /// The native rows of the route table.
-pub const TABLES: [&[Route]; 5] = [
+pub const TABLES: [&[Route]; 6] = [
     connectors::ROUTES,
     connections::ROUTES,
     events::ROUTES,
     team::ROUTES,
+    signing_keys::ROUTES,
     server::ROUTES,
 ];
 

@@ -7,12 +7,13 @@ use axum::body::{Body, Bytes};
 use axum::http::Request;
 use futures_util::{StreamExt, stream};
 use grantry_core::limits::Limits;
+use grantry_engine::permissions::Scope;
 use serde_json::{Value, json};
 
 use super::server::{Answer, Server, request};
 use crate::all_routes;
 use crate::kit::dialect::Dialect;
-use crate::kit::route::{Route, Takes};
+use crate::kit::route::{Access, Route, Takes};
 
 fn line(route: &Route) -> String {
     let path = route
@@ -22,8 +23,12 @@ fn line(route: &Route) -> String {
     format!("{} {path}", route.method.as_str())
 }
 
+/// Those that a team's admin may call.
 fn json_routes() -> impl Iterator<Item = &'static Route> {
-    all_routes().filter(|route| matches!(route.takes, Takes::Json(_) | Takes::OptionalJson(_)))
+    let json = |route: &&Route| matches!(route.takes, Takes::Json(_) | Takes::OptionalJson(_));
+    let in_a_team =
+        |route: &&Route| matches!(route.access, Access::Act(act) if act.scope() == Scope::Team);
+    all_routes().filter(json).filter(in_a_team)
 }
 
 /// In shape: code and message, whatever the dialect.

@@ -6,6 +6,7 @@ mod native;
 mod refusals;
 mod sequin;
 mod server;
+mod signing_keys;
 mod vercel_connectors;
 mod vercel_tokens;
 mod words;

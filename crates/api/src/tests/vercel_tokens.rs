@@ -304,8 +304,9 @@ async fn our_issuer_can_be_discovered_and_its_tokens_are_taken() {
     assert_eq!(token.split('.').count(), 3);
     let keys = server
         .send(request(None, "GET /.well-known/jwks", None))
-        .await
-        .expect(200);
+        .await;
+    assert_eq!(keys.headers["cache-control"], "public, max-age=300");
+    let keys = keys.expect(200);
     assert_eq!(keys["keys"].as_array().unwrap().len(), 1);
     assert!(
         keys["keys"][0].get("d").is_none(),

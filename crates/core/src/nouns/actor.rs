@@ -26,9 +26,21 @@ pub enum Actor {
         id: String,
         /// Where it runs.
         environment: Environment,
+        /// Who it is at the issuer of its token, where that is not this server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<OutsideIdentity>,
     },
     /// The end user in front of the consent page.
     EndUser,
     /// Grantry itself: sweeps, keep-alive, retries.
     System,
+}
+
+/// Whom an outside issuer's token names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OutsideIdentity {
+    /// `iss`
+    pub issuer: String,
+    /// `sub`, at most 255 visible characters.
+    pub subject: String,
 }

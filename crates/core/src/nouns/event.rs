@@ -59,6 +59,10 @@ event_kinds! {
     KeyRevoked = "key.revoked",
     /// A workload token was minted.
     WorkloadTokenMinted = "workload_token.minted",
+    /// A signing key of the server was made and published.
+    SigningKeyAdded = "signing_key.added",
+    /// A signing key was ended: none of its tokens is believed any more.
+    SigningKeyRetired = "signing_key.retired",
     /// A connector was made.
     ConnectorCreated = "connector.created",
     /// A connector was changed.

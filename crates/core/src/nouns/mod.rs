@@ -10,7 +10,7 @@ pub mod event;
 pub mod grant;
 pub mod tenancy;
 
-pub use actor::Actor;
+pub use actor::{Actor, OutsideIdentity};
 pub use authorization::{Authorization, AuthorizationState, Flow};
 pub use belongings::{Invite, McpServer, NamedSecret};
 pub use connection::{Attempt, Connection, ConnectionState, Revocation, Sealed, TokenSet};

@@ -33,19 +33,22 @@ pub enum KeyStatus {
     Retired,
 }
 
-/// A key that signs the server's own tokens.
+/// A key that signs the server's own tokens. What it does at a moment follows from the times of all
+/// of them, so that every node comes to the same answer and nobody has to move a status on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SigningKey {
     /// RFC 7638 thumbprint.
     pub kid: String,
-    /// Whether it signs, or only verifies.
-    pub status: KeyStatus,
     /// The public half, as a JWK.
     pub public_jwk: serde_json::Value,
-    /// The private half.
+    /// The private half; empty once the key is retired.
     pub sealed: Sealed,
     /// When it was made.
     pub created_at: Timestamp,
+    /// From when on it signs, until another one does that signs from later on.
+    pub signs_from: Timestamp,
+    /// Since when nobody believes it any more.
+    pub retired_at: Option<Timestamp>,
 }
 
 /// A committed change that caches have to hear of.
@@ -72,6 +75,8 @@ pub enum ChangeKind {
     Project,
     /// The catalogue's overlays, by service id.
     Service,
+    /// A signing key was retired, by its kid: every caller that its tokens proved is affected.
+    SigningKey,
     /// Connectors and their links, by connector id.
     Connector,
     /// Connections and their token sets, by connection id. Absence is not cached, so a new
@@ -123,11 +128,20 @@ pub trait SystemStore: Send + Sync + 'static {
     /// Stores `key` if its team has no active key; returns the active key that stands.
     async fn add_data_key(&self, key: &DataKey) -> Stored<DataKey>;
 
-    /// The server's signing keys that still sign or verify.
+    /// The server's signing keys that are not retired, by the time from which they sign.
     async fn signing_keys(&self) -> Stored<Vec<SigningKey>>;
 
-    /// Stores `key` if there is no active one; returns the one that stands.
-    async fn add_signing_key(&self, key: &SigningKey) -> Stored<SigningKey>;
+    /// Stores `key` if `newest` is the last of [`Self::signing_keys`] (`None`: there are none); false
+    /// when somebody was faster.
+    async fn add_signing_key(
+        &self,
+        key: &SigningKey,
+        newest: Option<&str>,
+        event: &Event,
+    ) -> Stored<bool>;
+
+    /// Ends the key `kid` and destroys its private half; false when it is not there or retired already.
+    async fn retire_signing_key(&self, kid: &str, at: Timestamp, event: &Event) -> Stored<bool>;
 
     /// Appends events that record no other write (token reads).
     async fn append_events(&self, events: &[Event]) -> Stored<()>;

@@ -22,4 +22,5 @@ mod reach;
 mod refresh;
 mod refusal;
 mod revocation;
+mod signing_keys;
 mod world;

@@ -14,6 +14,7 @@ mod openapi;
 mod run;
 mod sandbox;
 mod serve;
+mod signing_keys;
 mod target;
 mod token;
 mod workload_token;
@@ -59,6 +60,8 @@ enum Command {
     Events(events::Args),
     /// Keys of a team
     Keys(keys::Args),
+    /// Keys that sign the server's own tokens
+    SigningKeys(signing_keys::Args),
     /// Mint a token that proves which project runs where
     WorkloadToken(workload_token::Args),
     /// The configuration: what is in effect and why, whether a file is right, what there is to set
@@ -86,6 +89,7 @@ impl Grantry {
             Command::Connections(args) => client(connections::run(args)),
             Command::Events(args) => client(events::run(args)),
             Command::Keys(args) => client(keys::run(args)),
+            Command::SigningKeys(args) => client(signing_keys::run(args)),
             Command::WorkloadToken(args) => client(workload_token::run(args)),
             Command::Config(args) => config::run(args),
             Command::Openapi(args) => openapi::run(&args),

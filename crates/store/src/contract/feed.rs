@@ -82,6 +82,20 @@ pub async fn every_write_that_caches_must_hear_of_is_in_the_feed(world: &World) 
         fed(ChangeKind::Key, &hash)
     );
 
+    let signing = super::system::signing_key("kid_1", NOW);
+    store
+        .add_signing_key(&signing, None, &event())
+        .await
+        .unwrap();
+    store
+        .retire_signing_key("kid_1", NOW, &event())
+        .await
+        .unwrap();
+    assert_eq!(
+        since(world, &mut position).await,
+        fed(ChangeKind::SigningKey, "kid_1")
+    );
+
     let made = world.connector("scl_1").await;
     let connector = || fed(ChangeKind::Connector, "scl_1");
     assert_eq!(since(world, &mut position).await, connector());

@@ -212,6 +212,7 @@ pub(crate) fn authorization(id: &str, team: &TeamId, connector: &ConnectorId) ->
         requested_by: Actor::Project {
             id: "prj_ours".to_owned(),
             environment: Environment::production(),
+            identity: None,
         },
         requester: "Shop".to_owned(),
         verifier: digest(&format!("v {id}")),

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use grantry_core::StoreError;
-use grantry_core::nouns::{Actor, AuthorizationState, Event, EventKind};
+use grantry_core::nouns::{Actor, AuthorizationState, Event, EventKind, OutsideIdentity};
 use grantry_core::store::{Author, DataKey, EventFilter, KeyStatus, Page, SigningKey};
+use grantry_core::{StoreError, Timestamp};
 use serde_json::json;
 
 use super::fixtures::{HOUR, MINUTE, NOW, digest, flow, map, sealed};
@@ -78,32 +78,77 @@ pub async fn a_team_has_one_active_data_key(world: &World) {
     assert_eq!(world.store.add_data_key(&same_id).await, taken);
 }
 
-pub async fn the_server_has_one_active_signing_key(world: &World) {
-    assert_eq!(world.store.signing_keys().await, Ok(vec![]));
-    let key = |kid: &str, status| SigningKey {
+pub(super) fn signing_key(kid: &str, signs_from: Timestamp) -> SigningKey {
+    SigningKey {
         kid: kid.to_owned(),
-        status,
         public_jwk: json!({"kty": "EC", "crv": "P-256"}),
         sealed: sealed(kid),
         created_at: NOW,
-    };
-    let first = key("kid_1", KeyStatus::Active);
-    assert_eq!(world.store.add_signing_key(&first).await, Ok(first.clone()));
-    let second = key("kid_2", KeyStatus::Active);
-    assert_eq!(
-        world.store.add_signing_key(&second).await,
-        Ok(first.clone())
-    );
-    // Keys that do not sign stand beside the active one; retired ones are not listed.
-    for (kid, status) in [
-        ("kid_3", KeyStatus::DecryptOnly),
-        ("kid_4", KeyStatus::Retired),
-    ] {
-        let answer = world.store.add_signing_key(&key(kid, status)).await;
-        assert_eq!(answer, Ok(first.clone()));
+        signs_from,
+        retired_at: None,
     }
-    let verifying = key("kid_3", KeyStatus::DecryptOnly);
-    assert_eq!(world.store.signing_keys().await, Ok(vec![first, verifying]));
+}
+
+pub async fn one_of_many_signing_keys_is_added_behind_the_newest(world: &World) {
+    assert_eq!(world.store.signing_keys().await, Ok(vec![]));
+    let mut standing: Vec<SigningKey> = vec![];
+    for round in 1..=2 {
+        let newest = standing.last().map(|key| key.kid.clone());
+        let rivals: Vec<(SigningKey, Event)> = (0..20)
+            .map(|number| {
+                let key = signing_key(&format!("kid_{number}_{round}"), NOW.after(MINUTE * round));
+                (key, world.event(EventKind::SigningKeyAdded))
+            })
+            .collect();
+        let added = parallel(
+            20,
+            |store, number| {
+                let ((key, event), newest) = (rivals[number].clone(), newest.clone());
+                async move {
+                    let added = store.add_signing_key(&key, newest.as_deref(), &event);
+                    added.await.unwrap()
+                }
+            },
+            world,
+        )
+        .await;
+        let mut winners = rivals.iter().zip(added).filter(|(_, added)| *added);
+        let ((winner, _), _) = winners.next().unwrap();
+        assert_eq!(winners.count(), 0, "round {round}");
+        standing.push(winner.clone());
+        assert_eq!(world.store.signing_keys().await.as_ref(), Ok(&standing));
+    }
+    assert_eq!(world.events_of(EventKind::SigningKeyAdded).await, 2);
+    let again = world.event(EventKind::SigningKeyAdded);
+    let newest = Some(standing[1].kid.as_str());
+    assert_eq!(
+        world
+            .store
+            .add_signing_key(&standing[0], newest, &again)
+            .await,
+        Err(StoreError::Taken("signing_key.kid"))
+    );
+}
+
+pub async fn a_signing_key_is_retired_once_and_its_private_half_destroyed(world: &World) {
+    let (first, second) = (signing_key("a", NOW), signing_key("b", NOW.after(HOUR)));
+    let event = || world.event(EventKind::SigningKeyAdded);
+    let add = |key: SigningKey, newest: Option<&'static str>| async move {
+        world.store.add_signing_key(&key, newest, &event()).await
+    };
+    assert_eq!(add(first.clone(), None).await, Ok(true));
+    assert_eq!(add(second.clone(), Some("a")).await, Ok(true));
+    let at = NOW.after(HOUR);
+    for (kid, retired) in [("b", true), ("b", false), ("none", false)] {
+        let event = world.event(EventKind::SigningKeyRetired);
+        let answer = world.store.retire_signing_key(kid, at, &event).await;
+        assert_eq!(answer, Ok(retired), "{kid}");
+    }
+    assert_eq!(world.events_of(EventKind::SigningKeyRetired).await, 1);
+    assert_eq!(world.store.signing_keys().await, Ok(vec![first]));
+    // The next one stands behind what is left.
+    assert_eq!(add(signing_key("c", at), Some("b")).await, Ok(false));
+    assert_eq!(add(signing_key("c", at), Some("a")).await, Ok(true));
 }
 
 pub async fn events_are_kept_once_and_read_back(world: &World) {
@@ -115,6 +160,10 @@ pub async fn events_are_kept_once_and_read_back(world: &World) {
         actor: Actor::Project {
             id: "prj_ours".to_owned(),
             environment: "preview".into(),
+            identity: Some(OutsideIdentity {
+                issuer: "https://idp.example".to_owned(),
+                subject: "repo:acme/web".to_owned(),
+            }),
         },
         connector: Some("scl_1".into()),
         connection: Some("conn_1".into()),
@@ -166,6 +215,7 @@ pub async fn events_are_filtered(world: &World) {
         actor: Actor::Project {
             id: "prj_1".to_owned(),
             environment: "preview".into(),
+            identity: None,
         },
         ..about(refreshed, "scl_2", "conn_3")
     };

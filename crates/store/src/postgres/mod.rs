@@ -149,6 +149,12 @@ impl Backend for Postgres {
                 min_binary: 1,
                 sql: include_str!("../../migrations/postgres/0002_belongings.sql"),
             },
+            Migration {
+                version: 3,
+                name: "signing_keys",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0003_signing_keys.sql"),
+            },
         ],
     };
 

@@ -13,6 +13,7 @@ words!(ChangeKind {
     Team = "team",
     Project = "project",
     Service = "service",
+    SigningKey = "signing_key",
     Connector = "connector",
     Connection = "connection",
 });
@@ -52,26 +53,34 @@ impl Noun for DataKey {
 
 impl Noun for SigningKey {
     const TABLE: &'static str = "signing_keys";
-    const COLUMNS: &'static [&'static str] =
-        &["kid", "status", "public_jwk", "sealed", "created_at"];
+    const COLUMNS: &'static [&'static str] = &[
+        "kid",
+        "public_jwk",
+        "sealed",
+        "created_at",
+        "signs_from",
+        "retired_at",
+    ];
 
     fn to_row(&self) -> Vec<Value> {
         params![
             &self.kid,
-            self.status,
             json(&self.public_jwk),
             &self.sealed,
             self.created_at,
+            self.signs_from,
+            self.retired_at,
         ]
     }
 
     fn from_row(row: &Row) -> Result<Self, Bad> {
         Ok(Self {
             kid: row.get("kid")?,
-            status: row.get("status")?,
             public_jwk: row.json("public_jwk")?,
             sealed: row.get("sealed")?,
             created_at: row.get("created_at")?,
+            signs_from: row.get("signs_from")?,
+            retired_at: row.get("retired_at")?,
         })
     }
 }

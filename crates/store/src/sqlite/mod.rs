@@ -132,6 +132,12 @@ impl Backend for Sqlite {
                 min_binary: 1,
                 sql: include_str!("../../migrations/sqlite/0002_belongings.sql"),
             },
+            Migration {
+                version: 3,
+                name: "signing_keys",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0003_signing_keys.sql"),
+            },
         ],
     };
 

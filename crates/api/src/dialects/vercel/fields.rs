@@ -180,3 +180,10 @@ pub const AUTHORIZATION: &[Field] = &[
 
 /// D3.
 pub const REVOCATION: &[Field] = &[WHOSE, INSTALLATION];
+
+/// `POST /v1/projects/{project}/token`
+pub const PROJECT_TOKEN: &[Field] = &[optional(
+    "source",
+    Shape::Text(256),
+    "What asks for it; changes nothing.",
+)];

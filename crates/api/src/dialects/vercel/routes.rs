@@ -144,6 +144,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, project_token),
     )
     .about("A workload token of a project in its development environment, as `vercel env pull` fetches it.")
+    .takes(Takes::OptionalJson(fields::PROJECT_TOKEN))
     .gives(200, "The token."),
     Route::new(
         Method::Get,
@@ -313,7 +314,7 @@ async fn project_token(call: Call) -> Result<Response> {
 
 async fn discovery(call: Call) -> Result<Response> {
     let settings = call.engine.settings();
-    answer::ok(&json!({
+    answer::public(&json!({
         "issuer": settings.issuer(),
         "jwks_uri": settings.url("/.well-known/jwks"),
         "response_types_supported": ["id_token"],
@@ -327,5 +328,5 @@ async fn discovery(call: Call) -> Result<Response> {
 }
 
 async fn jwks(call: Call) -> Result<Response> {
-    answer::ok(&call.engine.jwks().await?)
+    answer::public(&call.engine.jwks().await?)
 }

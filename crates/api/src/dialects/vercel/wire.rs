@@ -162,7 +162,9 @@ impl<'a> Principal<'a> {
     fn of(actor: &'a Actor) -> Option<Self> {
         match actor {
             Actor::User { id } => Some(Self::User { id }),
-            Actor::Project { id, environment } => Some(Self::Project {
+            Actor::Project {
+                id, environment, ..
+            } => Some(Self::Project {
                 id,
                 environment: environment.as_str(),
             }),

@@ -24,6 +24,7 @@ const IN_PATH: &[(&str, &str)] = &[
     ("connection", "Connection id."),
     ("connector", "Connector id or uid."),
     ("key", "Key id."),
+    ("kid", "Id of a signing key."),
     ("project", "Project id or name."),
     ("secret", "Secret id or name."),
     ("service", "Service id."),

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 pub use connections::{Authorization, Connection, Ended, Outcome, Token};
 pub use connectors::{Connector, Link};
 pub use nouns::{Actor, KeyLevel, Progress, Role, Subject};
-pub use team::{Applied, Event, Key, Minted, NewKey, Project};
+pub use team::{Applied, Event, Key, Minted, NewKey, Project, SigningKey};
 
 use crate::kit::cursor;
 

@@ -27,6 +27,10 @@ pub enum Actor<'a> {
         id: &'a str,
         /// Where it runs.
         environment: &'a str,
+        /// Who it is at the issuer of its token, where that is not this server.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        identity: Option<OutsideIdentity<'a>>,
     },
     /// The end user in front of the consent page.
     EndUser,
@@ -40,12 +44,35 @@ impl<'a> From<&'a nouns::Actor> for Actor<'a> {
             nouns::Actor::Server => Self::Server,
             nouns::Actor::Key { id } => Self::Key { id },
             nouns::Actor::User { id } => Self::User { id },
-            nouns::Actor::Project { id, environment } => Self::Project {
+            nouns::Actor::Project {
+                id,
+                environment,
+                identity,
+            } => Self::Project {
                 id,
                 environment: environment.as_str(),
+                identity: identity.as_ref().map(OutsideIdentity::from),
             },
             nouns::Actor::EndUser => Self::EndUser,
             nouns::Actor::System => Self::System,
+        }
+    }
+}
+
+/// Whom an outside issuer's token names.
+#[derive(Serialize, ToSchema)]
+pub struct OutsideIdentity<'a> {
+    /// `iss`
+    issuer: &'a str,
+    /// `sub`
+    subject: &'a str,
+}
+
+impl<'a> From<&'a nouns::OutsideIdentity> for OutsideIdentity<'a> {
+    fn from(identity: &'a nouns::OutsideIdentity) -> Self {
+        Self {
+            issuer: &identity.issuer,
+            subject: &identity.subject,
         }
     }
 }

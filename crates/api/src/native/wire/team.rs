@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use grantry_core::nouns::{
     CustomEnvironment, Event as EventRow, Key as KeyRow, Project as ProjectRow,
 };
-use grantry_engine::{ApplyReport, Change, WorkloadToken};
+use grantry_engine::{ApplyReport, Change, PublishedKey, WorkloadToken};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -138,6 +138,30 @@ impl<'a> From<&'a WorkloadToken> for Minted<'a> {
         Self {
             token: minted.token.expose(),
             expires_at: Time(minted.expires_at),
+        }
+    }
+}
+
+/// A key that signs our own tokens.
+#[derive(Serialize, ToSchema)]
+pub struct SigningKey<'a> {
+    kid: &'a str,
+    /// `pending`, `active`, `verifying`.
+    state: &'static str,
+    created_at: Time,
+    signs_from: Time,
+    /// When the last of its tokens ends.
+    verifies_until: Option<Time>,
+}
+
+impl<'a> From<&'a PublishedKey> for SigningKey<'a> {
+    fn from(key: &'a PublishedKey) -> Self {
+        Self {
+            kid: &key.kid,
+            state: key.state.as_str(),
+            created_at: Time(key.created_at),
+            signs_from: Time(key.signs_from),
+            verifies_until: key.verifies_until.map(Time),
         }
     }
 }

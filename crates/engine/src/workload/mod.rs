@@ -1,21 +1,22 @@
 //! Workload tokens: short-lived tokens of our own issuer that prove which project runs where
 //! (reference/vercel-connect §10).
 
+mod keys;
+
 use std::time::Duration;
 
 use grantry_core::ids::{ProjectId, TeamId};
-use grantry_core::nouns::{Digest, Environment, EventKind, Sealed};
-use grantry_core::store::{KeyStatus, SigningKey as StoredKey};
+use grantry_core::nouns::{Digest, Environment, EventKind};
 use grantry_core::{Error, Result, Secret, Timestamp, entropy};
-use grantry_vault::envelope::Place;
-use grantry_vault::jws::{self, Expected, KeySet, SigningAlgorithm, SigningKey};
-use grantry_vault::ring::SERVER;
+use grantry_vault::jws::{self, Expected, KeySet};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::permissions::Act;
 use crate::principal::Principal;
 use crate::{Caller, Engine};
+
+pub use keys::{PublishedKey, SigningKeyState};
 
 /// Longest life of a workload token.
 pub const ISSUER_TOKEN_TTL_MAX: Duration = Duration::from_secs(12 * 3600);
@@ -115,27 +116,13 @@ impl Engine {
         })
     }
 
-    /// The public keys of our issuer, as a JWK set.
-    pub async fn jwks(&self) -> Result<Value> {
-        self.signing_key().await?;
-        let keys: Vec<Value> = self
-            .ports
-            .store
-            .signing_keys()
-            .await?
-            .into_iter()
-            .map(|key| key.public_jwk)
-            .collect();
-        Ok(json!({ "keys": keys }))
-    }
-
     pub(crate) async fn verify_workload_token(
         &self,
         token: &str,
         credential: Digest,
     ) -> Result<Principal> {
-        let stored = self.ports.store.signing_keys().await?;
-        let keys = KeySet::new(stored.iter().map(|key| &key.public_jwk));
+        let keys = self.public_keys().await?;
+        let keys = KeySet::new(&keys);
         let now = self.now();
         let unverified = unverified_owner(token).ok_or(Error::Unauthenticated)?;
         let expected = Expected {
@@ -164,58 +151,6 @@ impl Engine {
             until: Some(until),
         })
     }
-
-    /// The key that signs now; made on first use.
-    async fn signing_key(&self) -> Result<SigningKey> {
-        let stored = self.ports.store.signing_keys().await?;
-        let active = match stored
-            .into_iter()
-            .find(|key| key.status == KeyStatus::Active)
-        {
-            Some(active) => active,
-            None => self.make_signing_key().await?,
-        };
-        let text = self
-            .keys
-            .open_text(place(&active.kid), &active.sealed)
-            .await?;
-        let der = base64_decode(text.expose())?;
-        SigningKey::from_pkcs8(&der).map_err(|_| Error::Internal)
-    }
-
-    async fn make_signing_key(&self) -> Result<StoredKey> {
-        let server = TeamId::from(SERVER);
-        self.keys.ready(&server).await?;
-        // RSA key generation takes up to a second of CPU: not on the runtime's threads.
-        let generated =
-            tokio::task::spawn_blocking(|| SigningKey::generate(SigningAlgorithm::Rs256)).await;
-        let der = generated
-            .map_err(|_| Error::Internal)?
-            .map_err(|_| Error::Internal)?;
-        let key = SigningKey::from_pkcs8(&der).map_err(|_| Error::Internal)?;
-        let text = zeroize::Zeroizing::new(base64_encode(&der));
-        let row = StoredKey {
-            kid: key.kid().to_owned(),
-            status: KeyStatus::Active,
-            public_jwk: key.jwk().clone(),
-            sealed: self.seal_signing_key(key.kid(), text.as_bytes())?,
-            created_at: self.now(),
-        };
-        Ok(self.ports.store.add_signing_key(&row).await?)
-    }
-
-    fn seal_signing_key(&self, kid: &str, text: &[u8]) -> Result<Sealed> {
-        self.keys.seal(place(kid), text)
-    }
-}
-
-const fn place(kid: &str) -> Place<'_> {
-    Place {
-        team: SERVER,
-        table: "signing_keys",
-        row: kid,
-        field: "private",
-    }
 }
 
 /// The team's slug as the token claims it: it names the audience that is then required, and is
@@ -226,15 +161,4 @@ fn unverified_owner(token: &str) -> Option<String> {
         base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, payload).ok()?;
     let claims: Value = serde_json::from_slice(&payload).ok()?;
     claims.get("owner")?.as_str().map(str::to_owned)
-}
-
-fn base64_encode(bytes: &[u8]) -> String {
-    base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes)
-}
-
-fn base64_decode(text: &str) -> Result<zeroize::Zeroizing<Vec<u8>>> {
-    let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text);
-    bytes
-        .map(zeroize::Zeroizing::new)
-        .map_err(|_| Error::Internal)
 }

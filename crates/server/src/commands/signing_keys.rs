@@ -1,0 +1,97 @@
+//! `grantry signing-keys`.
+
+use std::time::Duration;
+
+use grantry_core::http::Method;
+use serde_json::json;
+
+use super::list::{self, Page, Rows};
+use super::target::Target;
+use crate::client::Content;
+use crate::failure::Failure;
+use crate::out::confirm::Sure;
+
+const EXAMPLES: &str = "\
+Examples:
+  grantry signing-keys rotate
+  grantry signing-keys rotate --now && grantry signing-keys retire KID   # the old one is known to others";
+
+/// Keys that sign the server's own tokens.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    act: Act,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(clap::Subcommand)]
+enum Act {
+    /// List the published keys, oldest first
+    List {
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Publish a new key, which signs once verifiers have had time to fetch it
+    Rotate {
+        /// Time for verifiers [default: the server's setting, 1h unless changed]
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        lead: Option<Duration>,
+        /// Sign with it at once: the key before it is not trusted any more
+        #[arg(long, conflicts_with = "lead")]
+        now: bool,
+    },
+    /// End a key and every token that it signed
+    Retire {
+        /// Its kid
+        kid: String,
+        #[command(flatten)]
+        sure: Sure,
+    },
+}
+
+fn time(text: &str) -> Result<Duration, &'static str> {
+    let time = text.parse::<jiff::SignedDuration>().ok();
+    time.and_then(|time| Duration::try_from(time).ok())
+        .ok_or("a time such as 30m, 1h or 24h would be right")
+}
+
+const ROWS: Rows<4> = Rows {
+    path: "/signing-keys",
+    columns: [
+        list::id("KID", &["/kid"]),
+        list::state("STATE", &["/state"]),
+        list::time("SIGNS FROM", &["/signs_from"]),
+        list::time("VERIFIES UNTIL", &["/verifies_until"]),
+    ],
+    none: "There are none yet: the first workload token makes one.",
+};
+
+/// Does what was asked.
+pub async fn run(args: Args) -> Result<(), Failure> {
+    let (client, form) = args.target.open()?;
+    match args.act {
+        Act::List { page } => ROWS.list(&client, &[], &page, form).await,
+        Act::Rotate { lead, now } => {
+            let lead = if now { Some(Duration::ZERO) } else { lead };
+            let millis = |lead: Duration| u64::try_from(lead.as_millis()).unwrap_or(u64::MAX);
+            let content = match lead.map(millis) {
+                Some(lead_ms) => Content::Json(json!({ "lead_ms": lead_ms })),
+                None => Content::None,
+            };
+            let made = client
+                .demand(Method::Post, "/signing-keys", &[], content)
+                .await?;
+            list::print_row(&made, form);
+            Ok(())
+        }
+        Act::Retire { kid, sure } => {
+            let question = format!(
+                "Retire signing key {kid}? Every token it signed is refused within seconds."
+            );
+            sure.or_ask(question).await?;
+            list::remove(&client, "/signing-keys", &kid, "retired", form).await
+        }
+    }
+}
