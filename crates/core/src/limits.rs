@@ -178,6 +178,10 @@ chosen! {
 fixed! {
     /// An access or refresh token taken from a provider or a caller.
     TOKEN_BYTES_MAX: bytes = 64 * KIB;
+    /// The value of a named secret.
+    SECRET_BYTES_MAX: bytes = 64 * KIB;
+    /// Places that a connector's events go to.
+    TRIGGER_DESTINATIONS_MAX: count = 3;
     /// A provider's answer, after decompression.
     PROVIDER_BYTES_MAX: bytes = MIB;
     /// Longest life that any deployment believes of an access token.

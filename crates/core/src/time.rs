@@ -29,6 +29,12 @@ impl Timestamp {
         Self(millis.saturating_mul(1_000))
     }
 
+    /// From RFC 3339 text, which names an offset. `None` for anything else.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let instant: jiff::Timestamp = text.parse().ok()?;
+        Some(Self(instant.as_microsecond()))
+    }
+
     /// Whole milliseconds, rounded down.
     pub const fn as_millis(self) -> i64 {
         self.0.div_euclid(1_000)

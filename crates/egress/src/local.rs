@@ -20,6 +20,9 @@ const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Time for one whole exchange. A token call may wait for a provider (15 s), twice.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Time for an exchange whose answer comes in pieces: an apply of a million rows fits.
+const PATIENT_DEADLINE: Duration = Duration::from_secs(3600);
+
 /// A client of one server.
 pub struct Local {
     client: reqwest::Client,
@@ -135,21 +138,57 @@ impl Local {
         key: Option<&Secret>,
         body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<Reply, LocalError> {
+        let request = self.request(method, path, key, body)?;
+        let request = request.header(ACCEPT, "application/json");
+        self.exchange(request, &mut |_| ()).await
+    }
+
+    /// [`Local::send_content`] to an answer of the media type `accept` that comes in pieces, each of
+    /// which `piece` sees when it arrives. The whole exchange may take an hour.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn send_patiently(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&Secret>,
+        body: Option<(&'static str, Vec<u8>)>,
+        accept: &'static str,
+        piece: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<Reply, LocalError> {
+        let request = self.request(method, path, key, body)?;
+        let request = request.header(ACCEPT, accept).timeout(PATIENT_DEADLINE);
+        self.exchange(request, piece).await
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&Secret>,
+        body: Option<(&'static str, Vec<u8>)>,
+    ) -> Result<reqwest::RequestBuilder, LocalError> {
         let url = path
             .starts_with('/')
             .then(|| Url::parse(&format!("{}{path}", self.base)).ok())
             .flatten()
             .ok_or_else(|| LocalError::BadPath(path.to_owned()))?;
-        let mut request = self
-            .client
-            .request(wire_method(method), url)
-            .header(ACCEPT, "application/json");
+        let mut request = self.client.request(wire_method(method), url);
         if let Some(key) = key {
             request = request.bearer_auth(key.expose());
         }
         if let Some((media_type, bytes)) = body {
             request = request.header(CONTENT_TYPE, media_type).body(bytes);
         }
+        Ok(request)
+    }
+
+    async fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+        see: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<Reply, LocalError> {
         let mut answer = request
             .send()
             .await
@@ -166,6 +205,7 @@ impl Local {
                     place: self.place.clone(),
                 });
             }
+            see(&piece);
             body.extend_from_slice(&piece);
         }
         Ok(Reply {

@@ -26,6 +26,7 @@ mod keys;
 mod lists;
 pub mod permissions;
 mod principal;
+mod secrets;
 mod settings;
 mod tokens;
 mod workload;
@@ -40,7 +41,10 @@ use grantry_core::{Clock, Entropy, Result, Store, Timestamp, entropy, http};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use apply::{AppliedRow, ApplyProblem, ApplyReport, Change, Declared, Place, resolve_env};
+pub use apply::{
+    AppliedRow, ApplyProblem, ApplyReport, Change, Declared, Difference, FieldChange, Place, Plan,
+    resolve_env,
+};
 pub use connect::{
     AskConsent, CallbackEnd, CallbackRefusal, Consent, ConsentPage, ConsentResult, Pressed,
     Requested,

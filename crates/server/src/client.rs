@@ -1,5 +1,7 @@
 //! The native API, as the commands use it: found, called, and its refusals put into words.
 
+mod lines;
+
 use std::path::{Path, PathBuf};
 
 use axum::Router;
@@ -7,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::http;
 use grantry_core::Secret;
 use grantry_core::http::Method;
-use grantry_egress::{Local, Reply};
+use grantry_egress::{Local, LocalError, Reply};
 use serde::Deserialize;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -293,45 +295,49 @@ impl Client {
         query: &[(&str, &str)],
         content: Content,
     ) -> Result<Answer, Failure> {
-        let mut path = format!("/api/v1{path}");
-        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
-        pairs.extend_pairs(query);
-        if let Some(team) = &self.team {
-            pairs.append_pair("team", team);
-        }
-        let query = pairs.finish();
-        if !query.is_empty() {
-            path = format!("{path}?{query}");
-        }
-        let body = match content {
-            Content::None => None,
-            Content::Json(value) => Some(("application/json", value.to_string().into_bytes())),
-            Content::Toml(text) => Some(("application/toml", text.into_bytes())),
-        };
+        let path = self.path(path, query);
+        let body = content.body();
         let reply = match &self.transport {
             Transport::Wire { local, .. } => {
                 out::detail(&format!("> {method:?} {path}"));
                 let key = self.key.as_ref().map(|key| &key.text);
                 let sent = local.send_content(method, &path, key, body);
                 let sent = out::progress::during(self.waits, sent).await;
-                sent.map_err(|error| {
-                    let failure = Failure::new(Exit::NoServer, chain(&error));
-                    if error.is_absent() {
-                        failure.hint("Does it run? `grantry serve` or `grantry dev` starts one.")
-                    } else {
-                        failure
-                    }
-                })?
+                sent.map_err(no_answer)?
             }
-            Transport::Here(router) => oneshot(router.clone(), method, &path, body).await?,
+            Transport::Here(router) => {
+                let answer = oneshot(router.clone(), method, &path, "application/json", body);
+                let answer = answer.await?;
+                let status = answer.status().as_u16();
+                let body = to_bytes(answer.into_body(), BODY_BYTES_MAX).await;
+                let body = body.map_err(|error| broken(chain(&error)))?;
+                Reply { status, body }
+            }
         };
+        Ok(self.answer(&reply))
+    }
+
+    /// The path of the request, with its query.
+    fn path(&self, path: &str, query: &[(&str, &str)]) -> String {
+        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+        pairs.extend_pairs(query);
+        if let Some(team) = &self.team {
+            pairs.append_pair("team", team);
+        }
+        match pairs.finish() {
+            query if query.is_empty() => format!("/api/v1{path}"),
+            query => format!("/api/v1{path}?{query}"),
+        }
+    }
+
+    fn answer(&self, reply: &Reply) -> Answer {
         out::detail(&format!("< {}", reply.status));
-        Ok(read(&reply).map_err(|refusal| {
+        read(reply).map_err(|refusal| {
             Box::new(Refusal {
                 key_from: self.key.as_ref().map(|key| key.from),
                 ..*refusal
             })
-        }))
+        })
     }
 
     /// [`Client::call`] where a refusal is a failure.
@@ -361,13 +367,36 @@ pub fn segment(text: &str) -> String {
     segment
 }
 
+impl Content {
+    fn body(self) -> Option<(&'static str, Vec<u8>)> {
+        match self {
+            Self::None => None,
+            Self::Json(value) => Some(("application/json", value.to_string().into_bytes())),
+            Self::Toml(text) => Some(("application/toml", text.into_bytes())),
+        }
+    }
+}
+
+fn no_answer(error: LocalError) -> Failure {
+    let failure = Failure::new(Exit::NoServer, chain(&error));
+    if error.is_absent() {
+        failure.hint("Does it run? `grantry serve` or `grantry dev` starts one.")
+    } else {
+        failure
+    }
+}
+
+fn broken(error: String) -> Failure {
+    Failure::new(Exit::Failed, error)
+}
+
 async fn oneshot(
     router: Router,
     method: Method,
     path: &str,
+    accept: &'static str,
     body: Option<(&'static str, Vec<u8>)>,
-) -> Result<Reply, Failure> {
-    let broken = |error: String| Failure::new(Exit::Failed, error);
+) -> Result<http::Response<Body>, Failure> {
     let (media_type, bytes) = body.unwrap_or_default();
     let request = http::Request::builder()
         .method(match method {
@@ -378,14 +407,12 @@ async fn oneshot(
             Method::Delete => http::Method::DELETE,
         })
         .uri(path)
+        .header(http::header::ACCEPT, accept)
         .header(http::header::CONTENT_TYPE, media_type)
         .body(Body::from(bytes))
         .map_err(|error| broken(chain(&error)))?;
     let Ok(answer) = router.oneshot(request).await;
-    let status = answer.status().as_u16();
-    let body = to_bytes(answer.into_body(), BODY_BYTES_MAX).await;
-    let body = body.map_err(|error| broken(chain(&error)))?;
-    Ok(Reply { status, body })
+    Ok(answer)
 }
 
 fn read(reply: &Reply) -> Answer {

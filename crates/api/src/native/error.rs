@@ -53,6 +53,13 @@ impl<'a> From<&'a Problem> for Wrong<'a> {
 
 /// The answer to a request that failed.
 pub fn answer(error: &Error) -> Response {
+    let (status, details) = details(error);
+    let answer = answer::typed(status, "application/problem+json", &details);
+    answer::with_headers(answer, error)
+}
+
+/// Status and body of [`answer`].
+pub fn details(error: &Error) -> (Status, Details<'_>) {
     let (status, code) = status_and_code(error);
     let reconnect = match error {
         Error::AuthorizationRequired(reconnect) | Error::InstallationRequired(reconnect) => {
@@ -79,8 +86,7 @@ pub fn answer(error: &Error) -> Response {
         reason: reconnect.map(|reconnect| reconnect.reason.as_str()),
         authorization_url: reconnect.and_then(|reconnect| reconnect.url.as_deref()),
     };
-    let answer = answer::typed(status, "application/problem+json", &details);
-    answer::with_headers(answer, error)
+    (status, details)
 }
 
 /// Fields that the engine, which names them as the Vercel dialect does, and this API spell differently.

@@ -300,4 +300,9 @@ pub const SIGNING_KEY: &[Field] = &[optional(
 pub const APPLY: &[Field] = &[
     optional("file", Shape::Text(1024), "What messages call the file."),
     optional("dry_run", Shape::Bool, "Only say what would change."),
+    optional(
+        "prune",
+        Shape::Bool,
+        "Remove what the file does not declare, in the tables it has, of the teams it declares.",
+    ),
 ];

@@ -1,5 +1,6 @@
 //! The native API: snake case, RFC 3339 times, `?limit=&cursor=` → `{data, next_cursor}`, problem+json.
 
+mod apply;
 mod connections;
 mod connectors;
 pub mod error;

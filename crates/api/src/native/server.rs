@@ -1,11 +1,10 @@
 //! The server itself: health, the OpenAPI document, and `apply`.
 
 use axum::response::{IntoResponse, Response};
-use grantry_core::{Error, Problem, Result};
-use grantry_engine::Declared;
+use grantry_core::Result;
 use grantry_engine::permissions::Act;
 
-use super::{fields, wire};
+use super::{apply, fields, wire};
 use crate::kit::call::{Call, call};
 use crate::kit::route::{Access, Method, Route, Takes};
 use crate::kit::{answer, openapi};
@@ -45,9 +44,12 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/apply",
         Access::Act(Act::Apply),
         "apply",
-        |route| call(route, apply),
+        |route| call(route, apply::apply),
     )
-    .about("Makes the rows of an apply file exist. Fields that end in `_env` have to be resolved before.")
+    .about(
+        "Makes the rows of an apply file exist. Fields that end in `_env` have to be resolved before. \
+         `Accept: application/x-ndjson` asks for progress: lines of `{done, total}`, then one of `{report}` or `{problem}`.",
+    )
     .query(fields::APPLY)
     .takes(Takes::Text("application/toml", |limits| limits.apply_bytes_max))
     .json::<wire::Applied>(200, "What became of each row.")
@@ -66,13 +68,4 @@ async fn ready(call: Call) -> Result<Response> {
 async fn document(call: Call) -> Result<Response> {
     let document = openapi::document(&call.engine.settings().url(""));
     answer::ok(&wire::OpenApi(document))
-}
-
-async fn apply(call: Call) -> Result<Response> {
-    let file = call.query.text("file").unwrap_or("apply.toml");
-    let declared = Declared::parse(file, &call.text)
-        .map_err(|problems| Error::Invalid(problems.into_iter().map(Problem::from).collect()))?;
-    let dry_run = call.query.flag("dry_run").unwrap_or_default();
-    let report = call.engine.apply(declared, dry_run).await?;
-    answer::ok(&wire::Applied::from(&report))
 }

@@ -408,7 +408,7 @@ async fn a_server_key_applies_a_file_and_nobody_else_does() {
     let done = server.send(apply(key, "", file)).await.expect(200);
     assert_eq!(
         done["rows"],
-        json!([{"table": "teams", "row": 1, "id": "team_3", "change": "created"}])
+        json!([{"table": "teams", "row": 1, "id": "team_3", "name": "third", "change": "created"}])
     );
     let again = server.send(apply(key, "", file)).await.expect(200);
     assert_eq!(again["rows"][0]["change"], "unchanged");
@@ -426,4 +426,41 @@ async fn a_server_key_applies_a_file_and_nobody_else_does() {
         .await
         .expect(403);
     server.send(apply(None, "", file)).await.expect(401);
+}
+
+#[tokio::test]
+async fn an_apply_tells_how_far_it_is_to_who_asks_for_lines() {
+    let server = Server::start().await;
+    let key = server.engine.first_server_key().await.unwrap().unwrap();
+    let in_lines = |query: &str, text: &str| {
+        let mut asked = apply(Some(key.expose()), query, text);
+        let lines = "application/x-ndjson".parse().unwrap();
+        asked.headers_mut().insert("accept", lines);
+        asked
+    };
+    let rows = |count: u32| -> String {
+        let row = |number| format!("[[accounts]]\nid = \"acc_n{number}\"\nname = \"N\"\n");
+        (0..count).map(row).collect()
+    };
+    let answer = server.send(in_lines("", &rows(200))).await;
+    assert_eq!(answer.headers["content-type"], "application/x-ndjson");
+    let lines: Vec<Value> = answer
+        .text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let (last, progress) = lines.split_last().unwrap();
+    assert_eq!(last["report"]["summary"]["created"], 200);
+    assert_eq!(progress.len(), 100);
+    assert_eq!(progress[0], json!({"done": 2, "total": 200}));
+    assert_eq!(progress[99], json!({"done": 200, "total": 200}));
+
+    // An empty file has nothing to tell of, and what is wrong is refused before the first line.
+    let nothing = server.send(in_lines("", "")).await.expect(200);
+    assert_eq!(nothing["report"]["rows"], json!([]));
+    let wrong = in_lines("", "[[teams]]\nslug = 7\n");
+    let refused = server.send(wrong).await.expect(400);
+    assert_eq!(refused["code"], "invalid");
+    let dry = server.send(in_lines("?dry_run=true", &rows(1))).await;
+    assert_eq!(dry.expect(200)["summary"]["unchanged"], 1);
 }

@@ -97,7 +97,8 @@ impl Server {
         let engine = Engine::new(ports, Settings::new(public, "n1".to_owned()), keys.unwrap());
         let world = Declared::parse("world.toml", include_str!("world.toml"));
         let world = world.unwrap_or_else(|problems| panic!("{problems:?}"));
-        engine.apply(world, false).await.unwrap();
+        let plan = engine.plan_apply(world, false).await.unwrap();
+        engine.carry_out(plan, |_| ()).await.unwrap();
         let routed = |local| {
             let engine = Arc::clone(&engine);
             router(App { engine, local })

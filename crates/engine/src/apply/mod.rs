@@ -2,107 +2,93 @@
 //!
 //! A file is read ([`Declared::parse`]), then planned against the store, and only when nothing is
 //! wrong with any row is the first one written. A second run finds every row as declared and writes
-//! nothing. Rows that were deleted come back; rows that are not declared are left alone.
+//! nothing. Rows that were deleted come back; rows that are not declared are left alone, unless the
+//! plan is told to prune, and then within the bounds that `plan/prune.rs` states.
 //!
 //! - `schema`: the tables and their fields, as data. `rows`: the same as types.
 //! - `read`, `parse`, `env`: from text to rows.
 //! - `plan/`: which rows differ from the store, and how.
 //! - `write`: the writes, many at once, so that they share commits.
+//! - `report`, `shown`: what became of each row, and what differs.
 
 mod env;
 mod parse;
 mod plan;
 mod problem;
 mod read;
+mod report;
 mod rows;
 mod schema;
+mod shown;
 mod write;
 
 use std::sync::Arc;
 
-use grantry_core::{Result, Secret};
+use grantry_core::Result;
 
 pub use env::resolve_env;
 pub use parse::Declared;
 pub use problem::{ApplyProblem, Place};
+pub use report::{AppliedRow, ApplyReport, Change, Difference, FieldChange};
 
 use crate::Engine;
 
-/// What became of a declared row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It was not there.
-    Created,
-    /// It was there, and differed.
-    Updated,
-    /// It was there as declared.
-    Unchanged,
-    /// It had been deleted or revoked.
-    Restored,
+/// What an apply has to do, found out and not yet done.
+pub struct Plan {
+    stages: Vec<Vec<plan::Step>>,
 }
 
-impl Change {
-    /// The stable word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Updated => "updated",
-            Self::Unchanged => "unchanged",
-            Self::Restored => "restored",
-        }
+impl Plan {
+    /// How many rows it has.
+    pub fn rows(&self) -> usize {
+        self.stages.iter().map(Vec::len).sum()
     }
 
-    fn between<T: PartialEq>(old: Option<&T>, new: &T) -> Self {
-        match old {
-            None => Self::Created,
-            Some(old) if old == new => Self::Unchanged,
-            Some(_) => Self::Updated,
+    /// What would become of each row. A key that would be generated has no text yet.
+    pub fn report(self) -> ApplyReport {
+        let steps = self.stages.into_iter().flatten();
+        let rows = steps.map(|step| AppliedRow {
+            key: None,
+            ..step.row
+        });
+        ApplyReport {
+            rows: rows.collect(),
+            dry_run: true,
         }
     }
-}
-
-/// One row of a report.
-pub struct AppliedRow {
-    /// Its table.
-    pub table: String,
-    /// Which row of the table, from 1.
-    pub row: usize,
-    /// Its id in the store.
-    pub id: String,
-    /// What became of it.
-    pub change: Change,
-    /// The text of a key that was generated. It is never shown again.
-    pub key: Option<Secret>,
-}
-
-/// What an apply did, or (dry) would do: one line per declared row, in the order of writing.
-pub struct ApplyReport {
-    /// The rows.
-    pub rows: Vec<AppliedRow>,
-    /// True when nothing was written.
-    pub dry_run: bool,
 }
 
 impl Engine {
-    /// Makes the declared rows exist, as the server. With `dry_run` it only says what would change;
-    /// a generated key is then no key.
+    /// What has to be written so that the declared rows exist; with `prune`, also what has to go
+    /// because it is not declared. Writes nothing.
     ///
-    /// Errors: [`grantry_core::Error::Invalid`] with every row that cannot be made, before anything
-    /// is written. Writes are per row: if the store fails on the way, a second run goes on from there.
-    pub async fn apply(self: &Arc<Self>, declared: Declared, dry_run: bool) -> Result<ApplyReport> {
-        let stages = plan::plan(self, declared).await?;
-        let mut rows = Vec::new();
-        for stage in stages {
-            if dry_run {
-                let planned = stage.into_iter().map(|step| AppliedRow {
-                    key: None,
-                    ..step.row
-                });
-                rows.extend(planned);
-            } else {
-                rows.extend(self.write_stage(stage).await?);
+    /// Errors: [`grantry_core::Error::Invalid`] with every row that cannot be made.
+    pub async fn plan_apply(self: &Arc<Self>, declared: Declared, prune: bool) -> Result<Plan> {
+        let stages = plan::plan(self, declared, prune).await?;
+        Ok(Plan { stages })
+    }
+
+    /// Carries a plan out, as the server, whatever happens to the caller on the way. `done` is told
+    /// how many rows are settled, again and again. Writes are per row: if the store fails on the way,
+    /// a second run goes on from there.
+    pub async fn carry_out(
+        self: &Arc<Self>,
+        plan: Plan,
+        done: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Result<ApplyReport> {
+        let engine = Arc::clone(self);
+        self.uncancellable(async move {
+            let mut rows = Vec::with_capacity(plan.rows());
+            for stage in plan.stages {
+                let before = rows.len();
+                let done = |count| done(before + count);
+                rows.extend(engine.write_stage(stage, &done).await?);
             }
-        }
-        Ok(ApplyReport { rows, dry_run })
+            Ok(ApplyReport {
+                rows,
+                dry_run: false,
+            })
+        })
+        .await
     }
 }

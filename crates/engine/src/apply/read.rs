@@ -1,5 +1,6 @@
 //! Reading a TOML table by the rows of `schema.rs`.
 
+use grantry_core::Timestamp;
 use serde_json::{Map, Value};
 use toml::Value as Toml;
 use url::Url;
@@ -77,6 +78,10 @@ impl Reader<'_> {
                 Some(Value::Object(values.collect()))
             }
             (Shape::Free, Toml::Table(_)) | (Shape::Json, _) => self.json(path, value),
+            (Shape::Truth, Toml::Boolean(truth)) => Some((*truth).into()),
+            (Shape::Instant, Toml::Datetime(instant)) if fits(shape, &instant.to_string()) => {
+                Some(instant.to_string().into())
+            }
             (Shape::Seconds, Toml::Integer(seconds)) if *seconds >= 0 => Some((*seconds).into()),
             (shape, Toml::String(text)) if is_text(shape) => {
                 if fits(shape, text) {
@@ -93,7 +98,7 @@ impl Reader<'_> {
                 self.problem(path, format!("must be {}{given}", shape.expected()));
                 None
             }
-            (Shape::Seconds, Toml::Integer(_)) => {
+            (Shape::Seconds, Toml::Integer(_)) | (Shape::Instant, Toml::Datetime(_)) => {
                 self.problem(path, format!("must be {}", shape.expected()));
                 None
             }
@@ -139,7 +144,12 @@ impl Reader<'_> {
 const fn is_text(shape: &Shape) -> bool {
     !matches!(
         shape,
-        Shape::Seconds | Shape::List(_) | Shape::Map(_) | Shape::Object(_) | Shape::Free
+        Shape::Seconds
+            | Shape::Truth
+            | Shape::List(_)
+            | Shape::Map(_)
+            | Shape::Object(_)
+            | Shape::Free
     )
 }
 
@@ -174,8 +184,15 @@ fn fits(shape: &Shape, text: &str) -> bool {
         // A variable may be the whole host; any letter will do to see the rest.
         Shape::Template => web_url(&text.replace(['{', '}'], "")).is_some(),
         Shape::OneOf(words) => words.contains(&text),
+        Shape::Value(max) => (1..=*max).contains(&text.len()),
+        Shape::Instant => Timestamp::from_rfc3339(text).is_some(),
         Shape::Json => true,
-        Shape::Seconds | Shape::List(_) | Shape::Map(_) | Shape::Object(_) | Shape::Free => false,
+        Shape::Seconds
+        | Shape::Truth
+        | Shape::List(_)
+        | Shape::Map(_)
+        | Shape::Object(_)
+        | Shape::Free => false,
     }
 }
 

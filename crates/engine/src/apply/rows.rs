@@ -1,12 +1,16 @@
-//! Rows as they are declared, and what one field of a row says about another.
+//! Rows as they are declared, and what one field of a row says about another. An optional field is
+//! absent where the row leaves it out: what is stored then stays, and a new row gets the empty value.
 
 use std::collections::BTreeMap;
 
-use grantry_core::Secret;
-use grantry_core::ids::{AccountId, ConnectionId, ConnectorId, KeyId, ProjectId, TeamId, UserId};
+use grantry_core::ids::{
+    AccountId, ConnectionId, ConnectorId, InviteId, KeyId, McpServerId, ProjectId, SecretId,
+    TeamId, UserId,
+};
 use grantry_core::nouns::{CustomEnvironment, Environment, KeyLevel, Role, Subject};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use grantry_core::{Secret, Timestamp};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::schema::{self, Field};
@@ -39,8 +43,7 @@ pub struct TeamRow {
     pub account: AccountId,
     pub slug: String,
     pub name: Option<String>,
-    #[serde(default)]
-    pub return_origins: Vec<String>,
+    pub return_origins: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -52,10 +55,8 @@ pub struct UserRow {
     #[serde(default)]
     memberships: Vec<MembershipRow>,
     pub email: String,
-    #[serde(default)]
-    pub first_name: String,
-    #[serde(default)]
-    pub last_name: String,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -69,17 +70,14 @@ pub struct ProjectRow {
     pub id: Option<ProjectId>,
     pub team: String,
     pub name: String,
-    #[serde(default)]
-    pub custom_environments: Vec<CustomEnvironment>,
-    #[serde(default)]
-    pub base_urls: BTreeMap<String, String>,
+    pub custom_environments: Option<Vec<CustomEnvironment>>,
+    pub base_urls: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
 pub struct KeyRow {
     pub id: Option<KeyId>,
-    #[serde(default)]
-    pub name: String,
+    pub name: Option<String>,
     level: Option<KeyLevel>,
     pub team: Option<String>,
     pub account: Option<AccountId>,
@@ -88,6 +86,8 @@ pub struct KeyRow {
     pub environment: Option<Environment>,
     pub role: Option<Role>,
     pub token: Option<Secret>,
+    #[serde(default, deserialize_with = "instant")]
+    pub expires_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +95,14 @@ pub struct ServiceRow {
     pub id: String,
     #[serde(flatten)]
     pub data: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+pub struct SecretRow {
+    pub id: Option<SecretId>,
+    pub team: String,
+    pub name: String,
+    pub value: Secret,
 }
 
 #[derive(Deserialize)]
@@ -107,10 +115,34 @@ pub struct ConnectorRow {
     pub kind: String,
     pub service: Option<String>,
     pub data: Map<String, Value>,
-    #[serde(default)]
-    pub metadata: Map<String, Value>,
-    #[serde(default)]
-    pub links: Vec<LinkRow>,
+    pub metadata: Option<Map<String, Value>>,
+    pub links: Option<Vec<LinkRow>>,
+    pub redirect: Option<Redirect>,
+    pub icon: Option<String>,
+    pub background_color: Option<String>,
+    pub accent_color: Option<String>,
+    pub default_installation: Option<String>,
+    pub triggers_enabled: Option<bool>,
+    pub events: Option<Vec<String>>,
+    pub trigger_destinations: Option<Vec<DestinationRow>>,
+}
+
+/// Which of the server's redirect URIs is registered with the provider (design §7).
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Redirect {
+    /// `/callback`
+    Server,
+    /// `/callback/{team}`
+    Team,
+}
+
+#[derive(Deserialize)]
+pub struct DestinationRow {
+    pub project: String,
+    pub branch: Option<String>,
+    pub custom_environment: Option<String>,
+    pub path: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -141,11 +173,37 @@ pub struct ConnectionRow {
 }
 
 #[derive(Deserialize)]
+pub struct McpServerRow {
+    pub id: Option<McpServerId>,
+    pub team: String,
+    pub name: String,
+    pub base_url: String,
+}
+
+#[derive(Deserialize)]
+pub struct InviteRow {
+    pub id: Option<InviteId>,
+    pub team: String,
+    pub email: String,
+    pub role: Option<Role>,
+    #[serde(default, deserialize_with = "instant")]
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
 struct SubjectRow {
     #[serde(rename = "type")]
     kind: String,
     id: Option<String>,
     issuer: Option<String>,
+}
+
+/// RFC 3339 text, which the field's shape has checked.
+fn instant<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(field)?;
+    let read = text.map(|text| Timestamp::from_rfc3339(&text).ok_or(text));
+    read.transpose()
+        .map_err(|text| D::Error::custom(format!("{text:?} is no date and time")))
 }
 
 impl Row for AccountRow {
@@ -208,9 +266,7 @@ impl Row for ProjectRow {
     const FIELDS: &'static [Field] = schema::PROJECTS;
 
     fn unique(&self) -> Vec<(&'static str, String)> {
-        let id = self.id.as_ref().map(|id| ("id", id.to_string()));
-        let name = ("name", format!("{}\0{}", self.team, self.name));
-        id.into_iter().chain([name]).collect()
+        named_in_team(self.id.as_ref(), &self.team, "name", &self.name)
     }
 }
 
@@ -305,6 +361,46 @@ impl Row for ServiceRow {
     }
 }
 
+/// The fields of a row that is known by its id, else by a name within its team.
+fn named_in_team<I: ToString>(
+    id: Option<&I>,
+    team: &str,
+    field: &'static str,
+    name: &str,
+) -> Vec<(&'static str, String)> {
+    let id = id.map(|id| ("id", id.to_string()));
+    id.into_iter()
+        .chain([(field, format!("{team}\0{name}"))])
+        .collect()
+}
+
+impl Row for SecretRow {
+    const TABLE: &'static str = "secrets";
+    const FIELDS: &'static [Field] = schema::SECRETS;
+
+    fn unique(&self) -> Vec<(&'static str, String)> {
+        named_in_team(self.id.as_ref(), &self.team, "name", &self.name)
+    }
+}
+
+impl Row for McpServerRow {
+    const TABLE: &'static str = "mcp_servers";
+    const FIELDS: &'static [Field] = schema::MCP_SERVERS;
+
+    fn unique(&self) -> Vec<(&'static str, String)> {
+        named_in_team(self.id.as_ref(), &self.team, "name", &self.name)
+    }
+}
+
+impl Row for InviteRow {
+    const TABLE: &'static str = "invites";
+    const FIELDS: &'static [Field] = schema::INVITES;
+
+    fn unique(&self) -> Vec<(&'static str, String)> {
+        named_in_team(self.id.as_ref(), &self.team, "email", &self.email)
+    }
+}
+
 impl Row for ConnectorRow {
     const TABLE: &'static str = "connectors";
     const FIELDS: &'static [Field] = schema::CONNECTORS;
@@ -316,6 +412,18 @@ impl Row for ConnectorRow {
             .as_ref()
             .map(|uid| ("uid", format!("{}\0{uid}", self.team)));
         id.into_iter().chain(uid).collect()
+    }
+
+    fn contradictions(&self) -> Vec<(&'static str, &'static str)> {
+        let mut found = Vec::new();
+        let destinations = self.trigger_destinations.as_ref().map_or(0, Vec::len);
+        if destinations > 0 && self.triggers_enabled != Some(true) {
+            found.push(("trigger_destinations", "needs triggers_enabled = true"));
+        }
+        if destinations > grantry_core::limits::TRIGGER_DESTINATIONS_MAX {
+            found.push(("trigger_destinations", "must be at most 3"));
+        }
+        found
     }
 }
 

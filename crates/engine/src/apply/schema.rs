@@ -33,8 +33,14 @@ pub enum Shape {
     Url,
     /// A web address with `{variables}`.
     Template,
+    /// Any text that is not empty, of at most so many bytes; never shown.
+    Value(usize),
     /// Whole seconds.
     Seconds,
+    /// True or false.
+    Truth,
+    /// A date and time with its offset, as TOML has them or as text.
+    Instant,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// A list.
@@ -66,9 +72,6 @@ const fn optional(name: &'static str, shape: Shape) -> Field {
 }
 
 const NAME: Shape = Shape::Name(256);
-
-/// Tables of the format that this version does not offer.
-pub const NOT_OFFERED: &[&str] = &["secrets", "mcp_servers", "invites"];
 
 /// The roles that a person can have.
 pub const PERSON_ROLES: &[&str] = &["owner", "admin", "member"];
@@ -125,6 +128,7 @@ pub const KEYS: &[Field] = &[
     optional("environment", Shape::Id),
     optional("role", Shape::OneOf(&["admin", "member", "token-only"])),
     optional("token", Shape::Token(512)),
+    optional("expires_at", Shape::Instant),
 ];
 
 pub const SERVICES: &[Field] = &[
@@ -197,6 +201,16 @@ pub const SERVICES: &[Field] = &[
     optional("unverified", Shape::List(&NAME)),
 ];
 
+pub const SECRETS: &[Field] = &[
+    optional("id", Shape::Id),
+    required("team", Shape::Id),
+    required("name", Shape::Name(300)),
+    required(
+        "value",
+        Shape::Value(grantry_core::limits::SECRET_BYTES_MAX),
+    ),
+];
+
 pub const CONNECTORS: &[Field] = &[
     optional("id", Shape::Id),
     optional("uid", NAME),
@@ -211,6 +225,22 @@ pub const CONNECTORS: &[Field] = &[
         Shape::List(&Shape::Object(&[
             required("project", NAME),
             optional("environments", Shape::List(&Shape::Id)),
+        ])),
+    ),
+    optional("redirect", Shape::OneOf(&["server", "team"])),
+    optional("icon", Shape::Text(64)),
+    optional("background_color", Shape::Text(16)),
+    optional("accent_color", Shape::Text(16)),
+    optional("default_installation", Shape::Text(256)),
+    optional("triggers_enabled", Shape::Truth),
+    optional("events", Shape::List(&NAME)),
+    optional(
+        "trigger_destinations",
+        Shape::List(&Shape::Object(&[
+            required("project", NAME),
+            optional("branch", NAME),
+            optional("custom_environment", NAME),
+            optional("path", Shape::Name(1024)),
         ])),
     ),
 ];
@@ -245,6 +275,21 @@ pub const CONNECTIONS: &[Field] = &[
     optional("expires_in", Shape::Seconds),
 ];
 
+pub const MCP_SERVERS: &[Field] = &[
+    optional("id", Shape::Id),
+    required("team", Shape::Id),
+    required("name", Shape::Name(255)),
+    required("base_url", Shape::Url),
+];
+
+pub const INVITES: &[Field] = &[
+    optional("id", Shape::Id),
+    required("team", Shape::Id),
+    required("email", Shape::Email),
+    optional("role", Shape::OneOf(PERSON_ROLES)),
+    optional("expires_at", Shape::Instant),
+];
+
 impl Shape {
     /// What would be right, after "must be".
     pub fn expected(&self) -> String {
@@ -259,6 +304,11 @@ impl Shape {
             Self::Url => "an absolute http(s) URL without user name or password".to_owned(),
             Self::Template => {
                 "an absolute http(s) URL, with {variables} where it varies".to_owned()
+            }
+            Self::Value(max) => format!("1 to {max} bytes of text"),
+            Self::Truth => "true or false".to_owned(),
+            Self::Instant => {
+                "a date and time with its offset, such as 2027-01-31T12:00:00Z".to_owned()
             }
             Self::Seconds => "a whole number of seconds, at least 0".to_owned(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),

@@ -1,11 +1,14 @@
 //! `grantry apply`.
 
+mod report;
+
 use std::path::{Path, PathBuf};
 
 use grantry_api::App;
 use grantry_core::http::Method;
 use grantry_engine::{ApplyProblem, resolve_env};
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::client::{self, Client, Content, Place};
 use crate::config::{self, Config, environment};
@@ -13,7 +16,9 @@ use crate::data_dir::DataDir;
 use crate::failure::{Exit, Failure};
 use crate::house;
 use crate::master_key::OnNew;
-use crate::out::{self, Form};
+use crate::out::Form;
+use crate::out::confirm::Sure;
+use crate::out::progress::{self, Bar};
 use crate::{harden, telemetry};
 
 /// Make the rows that a file declares exist.
@@ -22,9 +27,14 @@ pub struct Args {
     /// The file (TOML); `-` for standard input
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
-    /// Say what would change, and change nothing
+    /// Show what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Remove what the file does not declare: in the tables it has, of the teams in its [[teams]]
+    #[arg(long)]
+    prune: bool,
+    #[command(flatten)]
+    sure: Sure,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -35,22 +45,36 @@ pub struct Args {
     settings: config::Settings,
 }
 
+/// A file on its way to a server.
+struct Job {
+    name: String,
+    /// With its environment variables filled in.
+    text: String,
+    dry_run: bool,
+    prune: bool,
+    sure: Sure,
+    form: Form,
+}
+
 /// Applies the file through the server that holds the data, or to the data itself.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let (name, text) = read(&args.file)?;
     let text = resolve_env(&name, &text, &environment).map_err(|problems| refused(&problems))?;
+    let job = Job {
+        name,
+        text,
+        dry_run: args.dry_run,
+        prune: args.prune,
+        sure: args.sure,
+        form: Form::json_if(args.json),
+    };
     // A configuration file may say where the data is.
     let place = match &args.settings.config {
         Some(_) => args.server.named()?,
         None => Some(args.server.find()?),
     };
     let data_dir = match place {
-        Some(Place::Url(url, key)) => {
-            let client = Client::at_url(&url, key, None)?;
-            let report = apply(&client, &name, text, args.dry_run).await?;
-            print(&report, args.dry_run, Form::json_if(args.json));
-            return Ok(());
-        }
+        Some(Place::Url(url, key)) => return job.run(&Client::at_url(&url, key, None)?).await,
         Some(Place::DataDir(directory)) => Some(directory),
         None => None,
     };
@@ -59,28 +83,95 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         settings: args.settings,
     };
     let config = Config::load(&flags)?;
-    let report = match Client::at_socket(&config.data_dir, None)? {
-        Some(client) => apply(&client, &name, text, args.dry_run).await?,
-        None => apply_here(&config, &name, text, args.dry_run).await?,
-    };
-    print(&report, args.dry_run, Form::json_if(args.json));
-    Ok(())
+    match Client::at_socket(&config.data_dir, None)? {
+        Some(client) => job.run(&client).await,
+        None => job.run_here(&config).await,
+    }
 }
 
-/// Applies `text` of the file `name` through `client`; the server's report.
+impl Job {
+    async fn run(self, client: &Client) -> Result<(), Failure> {
+        if self.prune && !self.dry_run && self.sure.asks() {
+            let report = self.send(client, true).await?;
+            let removed = &report["summary"]["removed"];
+            if removed.as_u64().is_some_and(|rows| rows > 0) {
+                report::print(&report, Form::People);
+                let rows = if removed == 1 { "row" } else { "rows" };
+                self.sure
+                    .or_ask(format!("Remove {removed} {rows}?"))
+                    .await?;
+            }
+        }
+        let report = self.send(client, self.dry_run).await?;
+        report::print(&report, self.form);
+        Ok(())
+    }
+
+    /// Applies to a data directory that no server holds, or to a database.
+    async fn run_here(self, config: &Config) -> Result<(), Failure> {
+        telemetry::start("warn")?;
+        harden::this_process()?;
+        if config.database_url.is_none() && !config.data_dir.exists() {
+            let message = format!("there is no data in {}", config.data_dir.display());
+            return Err(Failure::new(Exit::NoServer, message).hint(
+                "`grantry serve` makes a data directory; --data-dir, or GRANTRY_URL and GRANTRY_KEY name another place.",
+            ));
+        }
+        let directory = DataDir::open(&config.data_dir)?;
+        let url = config.public_url(config.listen)?;
+        let house = house::open(config, directory, url, OnNew::Refuse).await?;
+        let router = grantry_api::router(App {
+            engine: house.engine.clone(),
+            local: true,
+        });
+        let done = self.run(&Client::here(router)).await;
+        house.engine.drain().await;
+        done
+    }
+
+    async fn send(&self, client: &Client, dry_run: bool) -> Result<Value, Failure> {
+        apply(client, &self.name, self.text.clone(), dry_run, self.prune).await
+    }
+}
+
+/// Applies `text` of the file `name` through `client`; the server's report. Says how far it is, where
+/// that takes longer than a moment.
 ///
 /// # Errors
-/// [`Exit::Usage`] when the file is wrong, and those of [`Client::demand`].
+/// [`Exit::Usage`] when the file is wrong, and those of [`Client::call`].
 pub async fn apply(
     client: &Client,
     name: &str,
     text: String,
     dry_run: bool,
+    prune: bool,
 ) -> Result<Value, Failure> {
-    let dry_run = if dry_run { "true" } else { "false" };
-    let query = [("file", name), ("dry_run", dry_run)];
-    let answer = client.call(Method::Post, "/apply", &query, Content::Toml(text));
-    answer.await?.map_err(|refusal| {
+    let word = |flag| if flag { "true" } else { "false" };
+    let query = [
+        ("file", name),
+        ("dry_run", word(dry_run)),
+        ("prune", word(prune)),
+    ];
+    let begun = Notify::new();
+    let mut bar = None;
+    let see = |line: Value| {
+        if let (Some(done), Some(total)) = (line["done"].as_u64(), line["total"].as_u64()) {
+            let bar = bar.get_or_insert_with(|| {
+                begun.notify_one();
+                Bar::new("Writing", total)
+            });
+            bar.at(done);
+        }
+    };
+    let content = Content::Toml(text);
+    let mut work =
+        std::pin::pin!(client.call_in_lines(Method::Post, "/apply", &query, content, see));
+    let answer = tokio::select! {
+        biased;
+        answer = &mut work => answer,
+        () = progress::during("Comparing the file with what is there", begun.notified()) => work.await,
+    };
+    answer?.and_then(result).map_err(|refusal| {
         let wrong_file = !refusal.errors.is_empty();
         let failure = refusal.failure();
         if wrong_file {
@@ -94,31 +185,15 @@ pub async fn apply(
     })
 }
 
-/// Applies to a data directory that no server holds.
-async fn apply_here(
-    config: &Config,
-    name: &str,
-    text: String,
-    dry_run: bool,
-) -> Result<Value, Failure> {
-    telemetry::start("warn")?;
-    harden::this_process()?;
-    if config.database_url.is_none() && !config.data_dir.exists() {
-        let message = format!("there is no data in {}", config.data_dir.display());
-        return Err(Failure::new(Exit::NoServer, message).hint(
-            "`grantry serve` makes a data directory; --data-dir, or GRANTRY_URL and GRANTRY_KEY name another place.",
-        ));
+/// The report of an answer in lines, or of one that came whole.
+fn result(mut answer: Value) -> client::Answer {
+    match (answer["report"].take(), answer["problem"].take()) {
+        (Value::Null, Value::Null) => Ok(answer),
+        (Value::Null, problem) => Err(Box::new(
+            serde_json::from_value(problem).unwrap_or_default(),
+        )),
+        (report, _) => Ok(report),
     }
-    let directory = DataDir::open(&config.data_dir)?;
-    let url = config.public_url(config.listen)?;
-    let house = house::open(config, directory, url, OnNew::Refuse).await?;
-    let router = grantry_api::router(App {
-        engine: house.engine.clone(),
-        local: true,
-    });
-    let report = apply(&Client::here(router), name, text, dry_run).await;
-    house.engine.drain().await;
-    report
 }
 
 fn read(path: &Path) -> Result<(String, String), Failure> {
@@ -137,34 +212,4 @@ fn read(path: &Path) -> Result<(String, String), Failure> {
 fn refused(problems: &[ApplyProblem]) -> Failure {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     Failure::usage(lines.join("\n       "))
-}
-
-fn print(report: &Value, dry_run: bool, form: Form) {
-    if form == Form::Json {
-        return out::json(report);
-    }
-    let rows = report["rows"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
-    let changed: Vec<[String; 3]> = rows
-        .iter()
-        .filter(|row| row["change"] != "unchanged")
-        .map(|row| [text(row, "change"), text(row, "table"), text(row, "id")])
-        .collect();
-    if !changed.is_empty() {
-        out::table(["CHANGE", "TABLE", "ID"], &changed);
-    }
-    let done = if dry_run { "would change" } else { "changed" };
-    out::note(&format!(
-        "{} of {} declared rows {done}.",
-        changed.len(),
-        rows.len()
-    ));
-    for row in rows.iter().filter(|row| row["key"].is_string()) {
-        let (id, key) = (text(row, "id"), text(row, "key"));
-        out::note(&format!("Key {id}, shown only now:"));
-        out::line(&key);
-    }
 }

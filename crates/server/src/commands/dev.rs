@@ -154,7 +154,7 @@ async fn declare(issuer: &str) -> Result<(), Failure> {
     let operator =
         operator.ok_or_else(|| Failure::new(Exit::NoServer, "the control socket is gone"))?;
     let text = include_str!("dev/demo.toml").replace("ISSUER", issuer);
-    apply::apply(&operator, "demo.toml", text, false).await?;
+    apply::apply(&operator, "demo.toml", text, false, false).await?;
     Ok(())
 }
 

@@ -13,12 +13,17 @@ pub struct Sure {
 }
 
 impl Sure {
+    /// Whether [`Sure::or_ask`] asks.
+    pub fn asks(self) -> bool {
+        !self.yes && io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
     /// Asks `question` on a terminal.
     ///
     /// # Errors
     /// [`Exit::Failed`] when the answer is not yes.
     pub async fn or_ask(self, question: String) -> Result<(), Failure> {
-        if self.yes || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        if !self.asks() {
             return Ok(());
         }
         // On a thread of its own: Ctrl-C is an answer too.

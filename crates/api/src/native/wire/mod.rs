@@ -1,5 +1,6 @@
 //! The native API's JSON.
 
+mod applied;
 mod connections;
 mod connectors;
 mod nouns;
@@ -11,10 +12,11 @@ use grantry_engine::CursorPage;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+pub use applied::Applied;
 pub use connections::{Authorization, Connection, Ended, Outcome, Token};
 pub use connectors::{Connector, Link};
 pub use nouns::{Actor, KeyLevel, Progress, Role, Subject};
-pub use team::{Applied, Event, Key, Minted, NewKey, Project, SigningKey};
+pub use team::{Event, Key, Minted, NewKey, Project, SigningKey};
 
 use crate::kit::cursor;
 

@@ -1,11 +1,11 @@
-//! Projects, events, keys, workload tokens, and what an apply did.
+//! Projects, events, keys, signing keys, workload tokens.
 
 use std::collections::BTreeMap;
 
 use grantry_core::nouns::{
     CustomEnvironment, Event as EventRow, Key as KeyRow, Project as ProjectRow,
 };
-use grantry_engine::{ApplyReport, Change, PublishedKey, WorkloadToken};
+use grantry_engine::{PublishedKey, WorkloadToken};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -162,42 +162,6 @@ impl<'a> From<&'a PublishedKey> for SigningKey<'a> {
             created_at: Time(key.created_at),
             signs_from: Time(key.signs_from),
             verifies_until: key.verifies_until.map(Time),
-        }
-    }
-}
-
-/// What an apply did.
-#[derive(Serialize, ToSchema)]
-pub struct Applied<'a> {
-    dry_run: bool,
-    rows: Vec<AppliedRow<'a>>,
-}
-
-#[derive(Serialize, ToSchema)]
-struct AppliedRow<'a> {
-    table: &'a str,
-    /// From 1.
-    row: usize,
-    id: &'a str,
-    change: &'static str,
-    /// The text of a key that was generated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    key: Option<&'a str>,
-}
-
-impl<'a> From<&'a ApplyReport> for Applied<'a> {
-    fn from(report: &'a ApplyReport) -> Self {
-        let row = |row: &'a grantry_engine::AppliedRow| AppliedRow {
-            table: &row.table,
-            row: row.row,
-            id: &row.id,
-            change: Change::as_str(row.change),
-            key: row.key.as_ref().map(|key| key.expose()),
-        };
-        Self {
-            dry_run: report.dry_run,
-            rows: report.rows.iter().map(row).collect(),
         }
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use grantry_core::Result;
 use grantry_core::ids::ConnectionId;
 use grantry_core::nouns::{Connector, Grant, Scopes};
+use grantry_core::store::ConnectorFilter;
 use serde_json::Map;
 
-use super::{Change, Place, Planner, Step, Write, gather, server_in};
+use super::{Change, LOOKED_AT, Place, Planner, Step, Write, gather, server_in};
 use crate::apply::parse::Rows;
 use crate::apply::rows::ConnectionRow;
 use crate::connectors::Entry;
@@ -32,6 +33,7 @@ impl Planner<'_> {
             let Some(wanted) = self.wanted_connection(place, row).await? else {
                 continue;
             };
+            self.scope.declares_connections_of(&wanted.connector);
             let key = (wanted.connector.id.clone(), wanted.grant.key());
             if let Some(first) = seen.insert(key, wanted.place.row) {
                 let message = format!(
@@ -63,7 +65,8 @@ impl Planner<'_> {
                 match (by_grant.or(by_id.clone().filter(live)), by_id) {
                     (Some(standing), _) => {
                         let id = standing.connection.id.to_string();
-                        Step::new(wanted.place, &id, Change::Unchanged, Vec::new())
+                        let name = wanted.row.name.unwrap_or_default();
+                        Step::new(wanted.place, &id, Change::Unchanged, Vec::new()).named(name)
                     }
                     (None, Some(_)) => self.import(wanted, Change::Restored),
                     (None, None) => self.import(wanted, Change::Created),
@@ -127,18 +130,33 @@ impl Planner<'_> {
                     .add(team.id.as_str(), names, Arc::clone(&connector));
                 return Ok(Some(connector));
             }
-            let hint = super::suggestion(name, self.connectors.names(team.id.as_str()));
+            let stored = match self.hints() {
+                true => {
+                    let filter = ConnectorFilter::default();
+                    let store = &self.engine.ports.store;
+                    store.connectors(&team.id, &filter, &LOOKED_AT).await?
+                }
+                false => Vec::new(),
+            };
+            let stored = stored.iter().flat_map(|row| [row.id.as_str(), &row.uid]);
+            let known = self.connectors.names(team.id.as_str());
+            let hint = self.hint(name, known.chain(stored));
             let what = format!("connector of {}", team.id);
             self.problem(place, "connector", super::missing(name, &what, &hint));
             return Ok(None);
         }
-        let mut named = self.connectors.rows.iter();
-        let named = named.find(|((_, other), _)| other == name);
-        if let Some((_, connector)) = named {
-            return Ok(Some(Arc::clone(connector)));
+        let named: Vec<_> = self.connectors.anywhere(name).cloned().collect();
+        match named.as_slice() {
+            [] => {}
+            [connector] => return Ok(Some(Arc::clone(connector))),
+            _ => {
+                let message =
+                    format!("{name:?} is a connector of several teams: give its team too");
+                self.problem(place, "connector", message);
+                return Ok(None);
+            }
         }
-        let known = self.connectors.rows.keys().map(|(_, name)| name.as_str());
-        let hint = super::suggestion(name, known);
+        let hint = self.hint(name, self.connectors.all_names());
         let message = format!(
             "{name:?} is no connector of this file; to name one of the server, give its team too{hint}"
         );
@@ -170,7 +188,10 @@ impl Planner<'_> {
                 metadata: Map::new(),
             },
         };
+        let name = new.name.clone().unwrap_or_default();
+        let mut step = Step::new(place, id.as_str(), change, Vec::new()).named(name);
         let write = Write::Connection(connector.team.clone(), Box::new(new));
-        Step::new(place, id.as_str(), change, vec![write])
+        step.writes.push(write);
+        step
     }
 }

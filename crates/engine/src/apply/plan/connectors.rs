@@ -1,26 +1,50 @@
 //! Connectors and their links.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use grantry_core::ids::TeamId;
-use grantry_core::nouns::{Connector, Environment, Link};
-use grantry_core::{Result, Secret};
-use serde_json::Value;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use grantry_core::ids::{ProjectId, TeamId};
+use grantry_core::nouns::{Connector, ConnectorType, Environment, Link, TriggerDestination};
+use grantry_core::{Error, Result, Secret};
+use serde_json::{Value, json};
 
-use super::{Change, Place, Planner, Step, Write, gather, server_in};
-use crate::NewConnector;
+use super::{AT_ONCE, Place, Planner, Step, Write, gather, server_in};
 use crate::apply::parse::Rows;
-use crate::apply::rows::{ConnectorRow, LinkRow};
-use crate::catalogue::row_of;
+use crate::apply::report::{Change, FieldChange};
+use crate::apply::rows::{ConnectorRow, DestinationRow, LinkRow, Redirect, Row as _};
+use crate::apply::shown::differences;
 use crate::connectors::{Checked, checked_environments, offline_problems};
+use crate::{NewConnector, catalogue};
 
 /// A declared connector that holds for itself.
 struct Wanted {
     place: Place,
     has_id: bool,
     checked: Checked,
-    links: Vec<LinkRow>,
+    /// What the row leaves out, as it stays.
+    left: Left,
+    links: Option<Vec<LinkRow>>,
+}
+
+/// Fields that stay as they are when the row leaves them out.
+struct Left {
+    metadata: bool,
+    redirect: bool,
+    icon: bool,
+    background_color: bool,
+    accent_color: bool,
+    default_installation: bool,
+    triggers_enabled: bool,
+    events: bool,
+    trigger_destinations: bool,
+}
+
+/// A stored connector with what hangs on it.
+struct Standing {
+    connector: Connector,
+    secrets: HashMap<String, Secret>,
+    links: Vec<Link>,
 }
 
 impl Planner<'_> {
@@ -28,7 +52,7 @@ impl Planner<'_> {
         let mut all = Vec::with_capacity(rows.len());
         for (place, row) in rows {
             if let Some(team) = self.team(&place, "team", &row.team).await? {
-                all.extend(self.wanted_connector(place, row, &team.id)?);
+                all.extend(self.wanted_connector(place, row, &team.id).await?);
             }
         }
         let store = &self.engine.ports.store;
@@ -43,31 +67,64 @@ impl Planner<'_> {
             .iter()
             .map(|(team, _, uid)| store.connector(team, uid));
         let by_uid = gather(by_uid.collect()).await?;
-        let mut steps = Vec::with_capacity(all.len());
-        for ((wanted, by_id), by_uid) in all.into_iter().zip(by_id).zip(by_uid) {
+        let mut old = Vec::with_capacity(all.len());
+        for ((wanted, by_id), by_uid) in all.iter().zip(by_id).zip(by_uid) {
             let declared = &wanted.checked.connector;
             let by_id = by_id.filter(|found| found.id == declared.id);
             let by_uid =
                 by_uid.filter(|found| found.uid == declared.uid && found.deleted_at.is_none());
-            let old = if wanted.has_id { by_id } else { by_uid.clone() };
+            let found = if wanted.has_id { by_id } else { by_uid.clone() };
             if let Some(other) = by_uid
-                && old.as_ref().is_none_or(|old| old.id != other.id)
+                && found.as_ref().is_none_or(|found| found.id != other.id)
                 && !wanted.checked.generated_uid
             {
                 let message = format!("is already used by connector {}", other.id);
                 self.problem(&wanted.place, "uid", message);
             }
-            steps.extend(self.connector(wanted, old).await?);
+            old.push(found);
+        }
+        let standing = stream::iter(old.into_iter().map(|old| self.standing(old)))
+            .buffered(AT_ONCE)
+            .try_collect::<Vec<_>>()
+            .await?;
+        let mut steps = Vec::with_capacity(all.len());
+        for (wanted, standing) in all.into_iter().zip(standing) {
+            steps.push(self.connector(wanted, standing).await?);
         }
         Ok(steps)
     }
 
-    fn wanted_connector(
+    async fn standing(&self, old: Option<Connector>) -> Result<Option<Standing>> {
+        let Some(connector) = old else {
+            return Ok(None);
+        };
+        let store = &self.engine.ports.store;
+        Ok(Some(Standing {
+            secrets: self.engine.connector_secrets(&connector).await?,
+            links: store.links(&connector.team, &connector.id).await?,
+            connector,
+        }))
+    }
+
+    async fn wanted_connector(
         &mut self,
         place: Place,
         row: ConnectorRow,
         team: &TeamId,
     ) -> Result<Option<Wanted>> {
+        let left = Left {
+            metadata: row.metadata.is_none(),
+            redirect: row.redirect.is_none(),
+            icon: row.icon.is_none(),
+            background_color: row.background_color.is_none(),
+            accent_color: row.accent_color.is_none(),
+            default_installation: row.default_installation.is_none(),
+            triggers_enabled: row.triggers_enabled.is_none(),
+            events: row.events.is_none(),
+            trigger_destinations: row.trigger_destinations.is_none(),
+        };
+        let destinations = row.trigger_destinations.unwrap_or_default();
+        let destinations = self.destinations(&place, team, destinations).await?;
         let (has_id, links) = (row.id.is_some(), row.links);
         let new = NewConnector {
             id: row.id,
@@ -76,14 +133,26 @@ impl Planner<'_> {
             name: Some(row.name),
             service: row.service,
             data: row.data,
-            metadata: row.metadata,
+            metadata: row.metadata.unwrap_or_default(),
+            triggers_enabled: row.triggers_enabled.unwrap_or_default(),
+            events: row.events.unwrap_or_default(),
+            icon: filled(row.icon),
+            background_color: filled(row.background_color),
+            accent_color: filled(row.accent_color),
             ..NewConnector::default()
         };
         let checked = self.engine.checked(&server_in(team), &new, None);
-        let Some(checked) = self.accept(&place, "", checked)? else {
+        let checked = checked.map_err(in_our_spelling);
+        let Some(mut checked) = self.accept(&place, "", checked)? else {
             return Ok(None);
         };
-        let service = row_of(&self.services, &checked.connector.service);
+        checked.connector.trigger_destinations = destinations;
+        checked.connector.default_installation = filled(row.default_installation);
+        if let Some(Redirect::Team) = row.redirect {
+            let path = format!("/callback/{team}");
+            checked.connector.redirect_uri = self.engine.settings().url(&path);
+        }
+        let service = catalogue::row_of(&self.services, &checked.connector.service);
         let missing = offline_problems(&checked.connector, service.as_ref())?;
         let missing = missing.into_iter();
         self.problems
@@ -92,82 +161,147 @@ impl Planner<'_> {
             place,
             has_id,
             checked,
+            left,
             links,
         }))
     }
 
-    async fn connector(&mut self, wanted: Wanted, old: Option<Connector>) -> Result<Option<Step>> {
+    /// Where the connector's events shall go.
+    async fn destinations(
+        &mut self,
+        place: &Place,
+        team: &TeamId,
+        rows: Vec<DestinationRow>,
+    ) -> Result<Vec<TriggerDestination>> {
+        let mut destinations = Vec::with_capacity(rows.len());
+        for (index, row) in rows.into_iter().enumerate() {
+            let field = |name: &str| format!("trigger_destinations[{index}].{name}");
+            let Some(project) = self
+                .project(place, &field("project"), team, &row.project)
+                .await?
+            else {
+                continue;
+            };
+            let mut custom_environment_id = None;
+            if let Some(name) = &row.custom_environment {
+                let mut all = project.custom_environments.iter();
+                match all.find(|own| own.id == *name || own.slug == *name) {
+                    Some(own) => custom_environment_id = Some(own.id.clone()),
+                    None => self.problem(
+                        place,
+                        field("custom_environment"),
+                        format!("{name:?} is no custom environment of {}", project.name),
+                    ),
+                }
+                if row.branch.is_some() {
+                    let message = "does not go with custom_environment: give one of them";
+                    self.problem(place, field("branch"), message);
+                }
+            }
+            if row.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
+                self.problem(place, field("path"), "must begin with /");
+            }
+            destinations.push(TriggerDestination {
+                project_id: project.id.clone(),
+                branch: row.branch,
+                custom_environment_id,
+                path: row.path,
+            });
+        }
+        Ok(destinations)
+    }
+
+    async fn connector(&mut self, wanted: Wanted, standing: Option<Standing>) -> Result<Step> {
         let Wanted {
             place,
             has_id: _,
             checked,
+            left,
             links,
         } = wanted;
-        let Checked {
-            connector: declared,
-            mut secrets,
-            generated_uid,
-        } = checked;
-        let (connector, change, same_secrets) = match &old {
-            None => (declared, Change::Created, false),
-            Some(old) => {
-                let stored = self.engine.connector_secrets(old).await?;
-                let mut connector = Connector {
-                    name: declared.name,
-                    kind: declared.kind,
-                    service: declared.service,
-                    data: declared.data,
-                    metadata: declared.metadata,
-                    updated_by: declared.updated_by,
-                    updated_at: declared.updated_at,
-                    deleted_at: None,
-                    fault: None,
-                    ..old.clone()
-                };
-                if !generated_uid {
-                    connector.uid = declared.uid;
+        let mut secrets = checked.secrets;
+        let (step, connector) = match &standing {
+            None => {
+                let connector = checked.connector;
+                let id = connector.id.to_string();
+                let mut step = Step::new(place, &id, Change::Created, Vec::new());
+                step.writes.push(Write::Connector {
+                    connector: Box::new(connector.clone()),
+                    secrets: Some(secrets),
+                });
+                (step, connector)
+            }
+            Some(standing) => {
+                let old = &standing.connector;
+                let mut connector = left.of(checked.connector, old);
+                if checked.generated_uid {
+                    connector.uid.clone_from(&old.uid);
                 }
-                keep_value_ids(&mut connector, &mut secrets, old, &stored);
-                let same_secrets = are_stored(&secrets, &stored);
-                let change = match (&old.deleted_at, same_secrets && same(&connector, old)) {
-                    (Some(_), _) => Change::Restored,
-                    (None, true) => Change::Unchanged,
-                    (None, false) => Change::Updated,
+                keep_value_ids(&mut connector, &mut secrets, old, &standing.secrets);
+                let mut fields = differences(old, &connector);
+                let changed = changed_secrets(&connector, &secrets, &standing.secrets);
+                let same_secrets = changed.is_empty();
+                fields.extend(changed.into_iter().map(FieldChange::secret));
+                let change = match old.deleted_at {
+                    Some(_) => Change::Restored,
+                    None if fields.is_empty() => Change::Unchanged,
+                    None => Change::Updated,
                 };
-                (connector, change, same_secrets)
+                let id = connector.id.to_string();
+                let mut step = Step::new(place, &id, change, fields);
+                if change != Change::Unchanged {
+                    step.writes.push(Write::Connector {
+                        connector: Box::new(connector.clone()),
+                        secrets: (!same_secrets).then_some(secrets),
+                    });
+                }
+                (step, connector)
             }
         };
-        let standing = match &old {
-            Some(old) => {
-                let store = &self.engine.ports.store;
-                store.links(&old.team, &old.id).await?
-            }
-            None => Vec::new(),
-        };
-        let mut step = Step::new(place, connector.id.as_str(), change, Vec::new());
-        if change != Change::Unchanged {
-            step.writes.push(Write::Connector {
-                connector: Box::new(connector.clone()),
-                secrets: (!same_secrets).then_some(secrets),
-            });
-        }
+        let mut step = step.called(&connector);
         let connector = Arc::new(connector);
-        for (index, link) in links.into_iter().enumerate() {
-            let link = self.link(&step.place, index, link, &connector).await?;
-            let news = |link: &Link| {
-                !standing
-                    .iter()
-                    .any(|old| old.project == link.project && old.environments == link.environments)
-            };
-            step.writes.extend(link.filter(news).map(Write::Link));
-        }
-        if step.row.change == Change::Unchanged && !step.writes.is_empty() {
-            step.row.change = Change::Updated;
+        if let Some(links) = links {
+            let standing = standing.map_or_else(Vec::new, |standing| standing.links);
+            self.links(&mut step, links, standing, &connector).await?;
         }
         let names = [connector.id.as_str(), &connector.uid];
         self.connectors
             .add(connector.team.as_str(), names, Arc::clone(&connector));
-        Ok(Some(step))
+        Ok(step)
+    }
+
+    /// The connector's links: those that are declared, and, where the plan prunes, no others.
+    async fn links(
+        &mut self,
+        step: &mut Step,
+        rows: Vec<LinkRow>,
+        standing: Vec<Link>,
+        connector: &Connector,
+    ) -> Result<()> {
+        let field = |project: &ProjectId| format!("links.{project}");
+        let mut declared = HashSet::new();
+        for (index, row) in rows.into_iter().enumerate() {
+            let Some(link) = self.link(&step.place, index, row, connector).await? else {
+                continue;
+            };
+            declared.insert(link.project.clone());
+            let old = standing.iter().find(|old| old.project == link.project);
+            if old.is_none_or(|old| old.environments != link.environments) {
+                let old = old.map(|old| json!(old.environments)).into();
+                let new = json!(link.environments);
+                step.part(field(&link.project), old, new, Write::Link(link));
+            }
+        }
+        if self.scope.has(ConnectorRow::TABLE, &connector.team) {
+            for link in standing {
+                if !declared.contains(&link.project) {
+                    let old = json!(link.environments);
+                    let write = Write::Unlink(link.team, link.connector, link.project.clone());
+                    step.part(field(&link.project), old, Value::Null, write);
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn link(
@@ -250,23 +384,83 @@ fn keep_value_ids(
     }
 }
 
-/// Whether the declared secrets are exactly the stored ones. Both are the operator's own; nobody
-/// else learns how long this takes.
-fn are_stored(declared: &[(String, Secret)], stored: &HashMap<String, Secret>) -> bool {
-    declared.len() == stored.len()
-        && declared.iter().all(|(name, secret)| {
-            stored
-                .get(name)
-                .is_some_and(|known| known.expose() == secret.expose())
-        })
+impl Left {
+    /// The stored connector as it is declared.
+    fn of(self, declared: Connector, old: &Connector) -> Connector {
+        let mut connector = Connector {
+            id: old.id.clone(),
+            team: old.team.clone(),
+            secrets: old.secrets.clone(),
+            created_by: old.created_by.clone(),
+            created_at: old.created_at,
+            ..declared
+        };
+        macro_rules! keep {
+            ($($field:ident <- $left:ident),*) => {
+                $(if self.$left {
+                    connector.$field.clone_from(&old.$field);
+                })*
+            };
+        }
+        keep!(
+            metadata <- metadata,
+            redirect_uri <- redirect,
+            icon <- icon,
+            background_color <- background_color,
+            accent_color <- accent_color,
+            default_installation <- default_installation,
+            triggers_enabled <- triggers_enabled,
+            events <- events,
+            trigger_destinations <- trigger_destinations
+        );
+        connector
+    }
 }
 
-/// Whether two states of a connector differ in nothing that is declared.
-fn same(one: &Connector, other: &Connector) -> bool {
-    one.uid == other.uid
-        && one.name == other.name
-        && one.kind == other.kind
-        && one.service == other.service
-        && one.data == other.data
-        && one.metadata == other.metadata
+/// A text that says something.
+fn filled(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+/// The engine names fields as the Vercel dialect does, a file as the noun does.
+fn in_our_spelling(error: Error) -> Error {
+    match error {
+        Error::Invalid(mut problems) => {
+            for problem in &mut problems {
+                let ours = match problem.field.as_str() {
+                    "backgroundColor" => "background_color",
+                    "accentColor" => "accent_color",
+                    _ => continue,
+                };
+                ours.clone_into(&mut problem.field);
+            }
+            Error::Invalid(problems)
+        }
+        other => other,
+    }
+}
+
+/// The fields whose secrets are other ones than those stored. All are the operator's own; nobody
+/// else learns how long this takes.
+fn changed_secrets(
+    connector: &Connector,
+    declared: &[(String, Secret)],
+    stored: &HashMap<String, Secret>,
+) -> BTreeSet<String> {
+    let field = |name: &str| match connector.kind {
+        // Values are known by ids that nobody declares.
+        ConnectorType::ApiKey => "data.values".to_owned(),
+        ConnectorType::Oauth => format!("data.{name}"),
+    };
+    let is_stored = |(name, secret): &&(String, Secret)| {
+        let known = stored.get(name);
+        known.is_some_and(|known| known.expose() == secret.expose())
+    };
+    let changed = declared.iter().filter(|secret| !is_stored(secret));
+    let gone = stored.keys().filter(|name| {
+        let mut names = declared.iter().map(|(declared, _)| declared);
+        !names.any(|declared| declared == *name)
+    });
+    let names = changed.map(|(name, _)| name).chain(gone);
+    names.map(|name| field(name)).collect()
 }

@@ -6,19 +6,16 @@ use grantry_core::Result;
 use grantry_core::Secret;
 use grantry_core::ids::{AccountId, KeyId, TeamId};
 use grantry_core::nouns::{Environment, Key, KeyLevel, Membership, Role};
-use grantry_core::store::Page;
 use grantry_vault::hash::{Handle, HandleKind};
 
+use super::prune::every;
 use super::{Change, Person, Place, Planner, Step, Write, gather};
 use crate::apply::parse::Rows;
 use crate::apply::rows::KeyRow;
 use crate::lists::{KEY_BYTES_WANTED, hint_of};
 
-/// Keys read at once from a list.
-const PAGE: u32 = 1000;
-
 /// Whom a key belongs to: what it may be found by.
-type Owner = (Option<AccountId>, Option<TeamId>);
+pub type Owner = (Option<AccountId>, Option<TeamId>);
 
 impl Planner<'_> {
     pub(super) async fn keys(&mut self, rows: Rows<KeyRow>) -> Result<Vec<Step>> {
@@ -101,7 +98,7 @@ impl Planner<'_> {
             id: KeyId::from(""),
             hash: [0; 32],
             hint: String::new(),
-            name: row.name.clone(),
+            name: row.name.clone().unwrap_or_default(),
             level: row.level(),
             account,
             team,
@@ -110,7 +107,7 @@ impl Planner<'_> {
             environment,
             role,
             created_at: self.now,
-            expires_at: None,
+            expires_at: row.expires_at,
             revoked_at: None,
         }))
     }
@@ -136,7 +133,7 @@ impl Planner<'_> {
         }
         let Some(person) = self.people.get(user) else {
             let known = self.people.keys().map(String::as_str);
-            let hint = super::suggestion(user, known);
+            let hint = self.hint(user, known);
             return Ok(Some(super::missing(user, "person", &hint)));
         };
         let member_of = |team: &TeamId| {
@@ -192,7 +189,8 @@ impl Planner<'_> {
                 hash: old.hash,
                 hint: old.hint.clone(),
                 created_at: old.created_at,
-                expires_at: old.expires_at,
+                name: row.name.unwrap_or_else(|| old.name.clone()),
+                expires_at: row.expires_at.or(old.expires_at),
                 ..wanted
             },
             None => {
@@ -214,8 +212,8 @@ impl Planner<'_> {
                 }
             }
         };
-        let id = key.id.to_string();
-        let mut step = Step::put(place, &id, old.as_ref(), key, Write::Key);
+        let (id, name) = (key.id.to_string(), called(&key));
+        let mut step = Step::put(place, &id, old.as_ref(), key, Write::Key).named(name);
         if old.is_some_and(|old| old.revoked_at.is_some()) {
             step.row.change = Change::Restored;
         }
@@ -224,21 +222,22 @@ impl Planner<'_> {
     }
 
     /// All keys of an owner.
-    async fn owned(&self, (account, team): &Owner) -> Result<Vec<Key>> {
-        let mut page = Page::first(PAGE);
-        let mut all = Vec::new();
-        loop {
-            let store = &self.engine.ports.store;
-            let rows = store.keys(account.as_ref(), team.as_ref(), &page).await?;
-            let more = rows.len() > PAGE as usize;
-            all.extend(rows.into_iter().take(PAGE as usize));
-            match all.last().filter(|_| more) {
-                Some(last) => {
-                    page.after = Some((last.created_at.0.to_string(), last.id.to_string()));
-                }
-                None => return Ok(all),
-            }
-        }
+    pub(super) async fn owned(&self, (account, team): &Owner) -> Result<Vec<Key>> {
+        let store = &self.engine.ports.store;
+        let (account, team) = (account.as_ref(), team.as_ref());
+        every(
+            |page| async move { store.keys(account, team, &page).await },
+            |key| (key.created_at.0.to_string(), key.id.to_string()),
+        )
+        .await
+    }
+}
+
+/// What a report calls a key: its name, else its first characters.
+pub fn called(key: &Key) -> String {
+    match key.name.as_str() {
+        "" => format!("{}…", key.hint),
+        name => name.to_owned(),
     }
 }
 

@@ -3,27 +3,34 @@
 //! Tables are planned in the order in which they are written, so that a row finds what it refers to
 //! among the rows planned before, else in the store.
 
+mod belongings;
 mod connections;
 mod connectors;
 mod keys;
+mod prune;
 mod tenancy;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use grantry_core::ids::{AccountId, TeamId};
+use grantry_core::ids::{AccountId, ConnectorId, ProjectId, TeamId};
 use grantry_core::nouns::{
-    Account, Actor, Connector, Key, Link, Membership, Project, Service, Team, User,
+    Account, Actor, Connector, Invite, Key, Link, McpServer, Membership, NamedSecret, Project,
+    Service, Team, User,
 };
-use grantry_core::store::Stored;
+use grantry_core::store::{Page, Stored};
 use grantry_core::{Error, Result, Secret, Timestamp};
+use serde_json::Value;
 
 use super::parse::Declared;
 use super::problem::{ApplyProblem, Place, suggestion};
-use super::{AppliedRow, Change};
+use super::report::{AppliedRow, Change, FieldChange};
+use super::shown::{Shown, differences};
 use crate::permissions::Standing;
 use crate::{Caller, Engine, NewConnection};
+pub use prune::Removal;
+use prune::Scope;
 
 /// Reads or writes in flight. Writes that wait together share one commit.
 pub const AT_ONCE: usize = 64;
@@ -53,11 +60,25 @@ pub enum Write {
         secrets: Option<Vec<(String, Secret)>>,
     },
     Link(Link),
+    Unlink(TeamId, ConnectorId, ProjectId),
     Connection(TeamId, Box<NewConnection>),
+    Secret {
+        secret: NamedSecret,
+        /// To be sealed; `None` when the stored one is this.
+        value: Option<Secret>,
+    },
+    McpServer(McpServer),
+    Invite(Invite),
+    Remove(Removal),
 }
 
-/// The steps of a whole file, one list per table, in the order of writing.
-pub async fn plan(engine: &Arc<Engine>, declared: Declared) -> Result<Vec<Vec<Step>>> {
+/// The steps of a whole file, one list per table, in the order of writing; after them what is to go.
+pub async fn plan(engine: &Arc<Engine>, declared: Declared, prune: bool) -> Result<Vec<Vec<Step>>> {
+    let tables = if prune {
+        declared.tables
+    } else {
+        HashSet::new()
+    };
     let mut planner = Planner {
         engine,
         now: engine.now(),
@@ -68,17 +89,31 @@ pub async fn plan(engine: &Arc<Engine>, declared: Declared) -> Result<Vec<Vec<St
         projects: Named::default(),
         services: engine.ports.store.services().await?,
         connectors: Named::default(),
+        scope: Scope::of(tables),
+        file: declared.file,
     };
-    let stages = vec![
+    if prune && declared.teams.is_empty() {
+        let message = "needs the teams that it may remove from: the file has no row in [[teams]]";
+        let file = planner.file.clone();
+        planner.problem(&file, "prune", message);
+    }
+    let mut stages = vec![
         planner.accounts(declared.accounts).await?,
         planner.teams(declared.teams).await?,
         planner.users(declared.users).await?,
         planner.projects(declared.projects).await?,
         planner.services(declared.services),
         planner.keys(declared.keys).await?,
+        planner.secrets(declared.secrets).await?,
         planner.connectors(declared.connectors).await?,
         planner.connections(declared.connections).await?,
+        planner.mcp_servers(declared.mcp_servers).await?,
+        planner.invites(declared.invites).await?,
     ];
+    if prune && planner.problems.is_empty() {
+        let removals = planner.removals(&stages).await?;
+        stages.extend(removals);
+    }
     if planner.problems.is_empty() {
         Ok(stages)
     } else {
@@ -97,6 +132,8 @@ struct Planner<'a> {
     projects: Named<Project>,
     services: Vec<Service>,
     connectors: Named<Connector>,
+    scope: Scope,
+    file: Place,
 }
 
 /// A person as they will be.
@@ -106,36 +143,52 @@ struct Person {
     memberships: Vec<Membership>,
 }
 
-/// Rows by each of their names; names are unique within a scope, the id's is everywhere.
+/// Rows by scope, then by each of their names; names are unique within a scope, the id's is everywhere.
 struct Named<T> {
-    rows: HashMap<(String, String), Arc<T>>,
+    scopes: HashMap<String, HashMap<String, Arc<T>>>,
 }
 
 impl<T> Default for Named<T> {
     fn default() -> Self {
         Self {
-            rows: HashMap::new(),
+            scopes: HashMap::new(),
         }
     }
 }
 
 impl<T> Named<T> {
     fn add(&mut self, scope: &str, names: [&str; 2], row: Arc<T>) {
+        let rows = self.scopes.entry(scope.to_owned()).or_default();
         for name in names {
-            let key = (scope.to_owned(), name.to_owned());
-            self.rows.insert(key, Arc::clone(&row));
+            rows.insert(name.to_owned(), Arc::clone(&row));
         }
     }
 
     fn get(&self, scope: &str, name: &str) -> Option<Arc<T>> {
-        self.rows.get(&(scope.to_owned(), name.to_owned())).cloned()
+        self.scopes.get(scope)?.get(name).cloned()
     }
 
-    fn names<'a>(&'a self, scope: &'a str) -> impl Iterator<Item = &'a str> {
-        let inside = self.rows.keys().filter(move |(other, _)| other == scope);
-        inside.map(|(_, name)| name.as_str())
+    /// The rows of that name in all scopes.
+    fn anywhere<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Arc<T>> {
+        self.scopes.values().filter_map(move |rows| rows.get(name))
+    }
+
+    fn names<'a>(&'a self, scope: &str) -> impl Iterator<Item = &'a str> {
+        let rows = self.scopes.get(scope).into_iter().flatten();
+        rows.map(|(name, _)| name.as_str())
+    }
+
+    fn all_names(&self) -> impl Iterator<Item = &str> {
+        let rows = self.scopes.values().flatten();
+        rows.map(|(name, _)| name.as_str())
     }
 }
+
+/// Problems of one file that get a hint.
+const HINTED: usize = 100;
+
+/// Stored rows whose names a hint may give.
+const LOOKED_AT: Page = Page::first(200);
 
 /// The one scope of names that are unique in the server.
 const EVERYWHERE: &str = "";
@@ -143,6 +196,19 @@ const EVERYWHERE: &str = "";
 impl Planner<'_> {
     fn problem(&mut self, place: &Place, field: impl Into<String>, message: impl Into<String>) {
         self.problems.push(place.problem(field, message));
+    }
+
+    fn hints(&self) -> bool {
+        self.problems.len() < HINTED
+    }
+
+    /// [`suggestion`], for the first problems: nobody reads a thousand, and each looks at every name.
+    fn hint<'n>(&self, name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
+        if self.hints() {
+            suggestion(name, known)
+        } else {
+            String::new()
+        }
     }
 
     /// The team called `name` (id or slug), declared or stored; a problem at `field` when there is none.
@@ -157,7 +223,12 @@ impl Planner<'_> {
                 Ok(Some(team))
             }
             None => {
-                let hint = suggestion(name, self.teams.names(EVERYWHERE));
+                let stored = match self.hints() {
+                    true => self.engine.ports.store.teams(None, &LOOKED_AT).await?,
+                    false => Vec::new(),
+                };
+                let stored = stored.iter().flat_map(|row| [row.id.as_str(), &row.slug]);
+                let hint = self.hint(name, self.teams.names(EVERYWHERE).chain(stored));
                 self.problem(place, field, missing(name, "team", &hint));
                 Ok(None)
             }
@@ -187,7 +258,13 @@ impl Planner<'_> {
                 Ok(Some(project))
             }
             None => {
-                let hint = suggestion(name, self.projects.names(team.as_str()));
+                let stored = match self.hints() {
+                    true => self.engine.ports.store.projects(team, &LOOKED_AT).await?,
+                    false => Vec::new(),
+                };
+                let stored = stored.iter().flat_map(|row| [row.id.as_str(), &row.name]);
+                let known = self.projects.names(team.as_str());
+                let hint = self.hint(name, known.chain(stored));
                 self.problem(
                     place,
                     field,
@@ -213,7 +290,7 @@ impl Planner<'_> {
             self.accounts.insert(id.clone());
             return Ok(true);
         }
-        let hint = suggestion(id.as_str(), self.accounts.iter().map(AccountId::as_str));
+        let hint = self.hint(id.as_str(), self.accounts.iter().map(AccountId::as_str));
         self.problem(place, field, missing(id.as_str(), "account", &hint));
         Ok(false)
     }
@@ -242,32 +319,73 @@ fn missing(name: &str, what: &str, hint: &str) -> String {
 }
 
 impl Step {
-    fn new(place: Place, id: &str, change: Change, writes: Vec<Write>) -> Self {
+    fn new(place: Place, id: &str, change: Change, fields: Vec<FieldChange>) -> Self {
         let row = AppliedRow {
             table: place.table.clone().unwrap_or_default(),
-            row: place.row.unwrap_or_default(),
+            row: place.row,
             id: id.to_owned(),
+            name: String::new(),
             change,
+            fields,
             key: None,
         };
-        Self { place, row, writes }
+        Self {
+            place,
+            row,
+            writes: Vec::new(),
+        }
     }
 
     /// A row that is one write, which is left out when `old` is `new` already.
-    fn put<T: PartialEq>(
+    fn put<T: PartialEq + Shown>(
         place: Place,
         id: &str,
         old: Option<&T>,
         new: T,
         write: impl FnOnce(T) -> Write,
     ) -> Self {
-        let change = Change::between(old, &new);
-        let writes = match change {
-            Change::Unchanged => Vec::new(),
-            _ => vec![write(new)],
+        let (change, fields) = match old {
+            None => (Change::Created, Vec::new()),
+            Some(old) if *old == new => (Change::Unchanged, Vec::new()),
+            Some(old) => (Change::Updated, differences(old, &new)),
         };
-        Self::new(place, id, change, writes)
+        let mut step = Self::new(place, id, change, fields).called(&new);
+        if change != Change::Unchanged {
+            step.writes.push(write(new));
+        }
+        step
     }
+
+    fn called(self, row: &impl Shown) -> Self {
+        self.named(row.called().to_owned())
+    }
+
+    fn named(mut self, name: String) -> Self {
+        self.row.name = name;
+        self
+    }
+
+    /// Adds a write of a part of the row, which was `old` and shall be `new`.
+    fn part(&mut self, field: String, old: Value, new: Value, write: Write) {
+        self.writes.push(write);
+        match self.row.change {
+            Change::Unchanged => self.row.change = Change::Updated,
+            // What is new is not compared with anything.
+            Change::Created => return,
+            Change::Updated | Change::Restored | Change::Removed => {}
+        }
+        self.row.fields.push(FieldChange::shown(field, old, new));
+    }
+}
+
+/// What a row says of a field; else what the stored row has there; else what a new row gets.
+fn or_old<R, T: Clone>(
+    given: Option<T>,
+    old: Option<&R>,
+    field: impl FnOnce(&R) -> &T,
+    new: impl FnOnce() -> T,
+) -> T {
+    given.unwrap_or_else(|| old.map_or_else(new, |old| field(old).clone()))
 }
 
 /// The server, acting in `team`.

@@ -6,7 +6,9 @@ use grantry_core::Result;
 use grantry_core::ids::{ProjectId, TeamId};
 use grantry_core::nouns::{Account, Environment, Membership, Project, Service, Team, User};
 
-use super::{Change, Person, Planner, Step, Write, gather};
+use serde_json::json;
+
+use super::{Person, Planner, Step, Write, gather, or_old};
 use crate::apply::parse::Rows;
 use crate::apply::rows::{AccountRow, ProjectRow, ServiceRow, TeamRow, UserRow};
 
@@ -60,11 +62,17 @@ impl Planner<'_> {
             let team = Team {
                 id,
                 account: row.account,
-                name: row.name.unwrap_or_else(|| row.slug.clone()),
+                name: or_old(row.name, old.as_ref(), |old| &old.name, || row.slug.clone()),
                 slug: row.slug,
-                return_origins: row.return_origins,
+                return_origins: or_old(
+                    row.return_origins,
+                    old.as_ref(),
+                    |old| &old.return_origins,
+                    Vec::new,
+                ),
                 created_at: old.as_ref().map_or(self.now, |old| old.created_at),
             };
+            self.scope.add(&team);
             self.know_team(&Arc::new(team.clone()));
             let id = team.id.to_string();
             steps.push(Step::put(place, &id, old.as_ref(), team, Write::Team));
@@ -116,8 +124,18 @@ impl Planner<'_> {
                 id: row.id,
                 account,
                 email: row.email,
-                first_name: row.first_name,
-                last_name: row.last_name,
+                first_name: or_old(
+                    row.first_name,
+                    old.as_ref(),
+                    |old| &old.first_name,
+                    String::new,
+                ),
+                last_name: or_old(
+                    row.last_name,
+                    old.as_ref(),
+                    |old| &old.last_name,
+                    String::new,
+                ),
                 created_at: old.as_ref().map_or(self.now, |old| old.created_at),
             };
             steps.push(self.person(place, old, user, &memberships, declared));
@@ -146,10 +164,14 @@ impl Planner<'_> {
 
         let id = user.id.to_string();
         let mut step = Step::put(place, &id, old.as_ref(), user, Write::User);
-        let news = declared.into_iter().filter(|one| !standing.contains(one));
-        step.writes.extend(news.map(Write::Membership));
-        if step.row.change == Change::Unchanged && !step.writes.is_empty() {
-            step.row.change = Change::Updated;
+        for membership in declared {
+            let stood = standing.iter().find(|one| one.team == membership.team);
+            if stood != Some(&membership) {
+                let old = stood.map(|one| json!(one.role)).into();
+                let field = format!("memberships.{}", membership.team);
+                let new = json!(membership.role);
+                step.part(field, old, new, Write::Membership(membership));
+            }
         }
         step
     }
@@ -197,8 +219,18 @@ impl Planner<'_> {
                 id,
                 team,
                 name: row.name,
-                custom_environments: row.custom_environments,
-                base_urls: row.base_urls,
+                custom_environments: or_old(
+                    row.custom_environments,
+                    old.as_ref(),
+                    |old| &old.custom_environments,
+                    Vec::new,
+                ),
+                base_urls: or_old(
+                    row.base_urls,
+                    old.as_ref(),
+                    |old| &old.base_urls,
+                    Default::default,
+                ),
                 created_at: old.as_ref().map_or(self.now, |old| old.created_at),
             };
             for name in project.base_urls.keys() {

@@ -173,7 +173,8 @@ impl World {
     pub async fn apply(&self, text: &str) -> grantry_engine::ApplyReport {
         let declared = Declared::parse("world.toml", text);
         let declared = declared.unwrap_or_else(|problems| panic!("{problems:#?}"));
-        self.engine.apply(declared, false).await.unwrap()
+        let plan = self.engine.plan_apply(declared, false).await.unwrap();
+        self.engine.carry_out(plan, |_| ()).await.unwrap()
     }
 
     /// Files of the database, and all else that the engine wrote.
