@@ -65,4 +65,11 @@ need_node() {
 }
 
 need_chromium() { [[ -x /usr/bin/chromium ]] || apt chromium; }
+# What the command line is tried with: shells that load its completions, readers of its manual.
+need_shells() {
+  local tool missing=()
+  for tool in zsh fish mandoc; do command -v "$tool" >/dev/null || missing+=("$tool"); done
+  command -v man >/dev/null || missing+=(man-db)
+  ((${#missing[@]} == 0)) || apt "${missing[@]}"
+}
 need_wrk() { command -v wrk >/dev/null || apt wrk; }

@@ -24,6 +24,7 @@
 mod bulkhead;
 mod client;
 mod departure;
+mod explain;
 mod forbidden;
 mod local;
 mod policy;
@@ -34,6 +35,7 @@ mod transport;
 mod tests;
 
 pub use client::{Egress, Options};
+pub use explain::Verdict;
 pub use local::{Local, LocalError, Reply};
 pub use policy::{BadRule, Policy};
 pub use resolver::{Lookup, SystemLookup};

@@ -49,7 +49,9 @@ pub use connect::{
     AskConsent, CallbackEnd, CallbackRefusal, Consent, ConsentPage, ConsentResult, Pressed,
     Requested,
 };
-pub use connectors::{Capabilities, ConnectorView, Health, HealthStatus, NewConnector, NewLink};
+pub use connectors::{
+    Capabilities, ConnectorView, Health, HealthStatus, NewConnector, NewLink, asks_at,
+};
 pub use keys::{Keys, OpenKeysError};
 pub use lists::{CursorPage, NewConnection, NewKey};
 pub use principal::{Caller, Principal, PrincipalKind, Steward};

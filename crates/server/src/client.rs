@@ -296,17 +296,35 @@ impl Client {
         content: Content,
     ) -> Result<Answer, Failure> {
         let path = self.path(path, query);
-        let body = content.body();
+        self.send(method, &path, content.body()).await
+    }
+
+    /// Whether the server can serve: its store answers.
+    ///
+    /// # Errors
+    /// When it cannot, or does not answer.
+    pub async fn ready(&self) -> Result<(), Failure> {
+        let answer = self.send(Method::Get, "/readyz", None).await?;
+        answer.map(drop).map_err(|refusal| refusal.failure())
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, Vec<u8>)>,
+    ) -> Result<Answer, Failure> {
         let reply = match &self.transport {
             Transport::Wire { local, .. } => {
-                out::detail(&format!("> {method:?} {path}"));
+                let verb = format!("{method:?}").to_uppercase();
+                out::detail(&format!("> {verb} {path}"));
                 let key = self.key.as_ref().map(|key| &key.text);
-                let sent = local.send_content(method, &path, key, body);
+                let sent = local.send_content(method, path, key, body);
                 let sent = out::progress::during(self.waits, sent).await;
                 sent.map_err(no_answer)?
             }
             Transport::Here(router) => {
-                let answer = oneshot(router.clone(), method, &path, "application/json", body);
+                let answer = oneshot(router.clone(), method, path, "application/json", body);
                 let answer = answer.await?;
                 let status = answer.status().as_u16();
                 let body = to_bytes(answer.into_body(), BODY_BYTES_MAX).await;

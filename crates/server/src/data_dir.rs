@@ -18,6 +18,16 @@ pub struct DataDir {
 
 /// Name of the control socket within a data directory.
 pub const CONTROL_SOCKET: &str = "control.sock";
+/// Name of the file that a running server locks; it holds its process id.
+pub const LOCK: &str = "lock";
+/// Name of the embedded database.
+pub const DATABASE: &str = "grantry.db";
+/// Name of the master key's file.
+pub const MASTER_KEY: &str = "master.key";
+/// Name of the spool.
+pub const SPOOL: &str = "spool";
+/// Name of the file of the first server key.
+pub const FIRST_KEY: &str = "first-server-key";
 
 impl DataDir {
     /// Makes `path` (mode 0700) unless it is there, and locks it.
@@ -53,7 +63,7 @@ impl DataDir {
                 path.display()
             )));
         }
-        let lock = lock(&path.join("lock"))
+        let lock = lock(&path.join(LOCK))
             .map_err(|error| failed("lock", error))?
             .map_err(|holder| {
                 let message = format!(
@@ -76,17 +86,17 @@ impl DataDir {
 
     /// The database.
     pub fn database(&self) -> PathBuf {
-        self.path.join("grantry.db")
+        self.path.join(DATABASE)
     }
 
     /// Where a master key is made unless the deployment names a file.
     pub fn master_key(&self) -> PathBuf {
-        self.path.join("master.key")
+        self.path.join(MASTER_KEY)
     }
 
     /// Pairs that the database could not take.
     pub fn spool(&self) -> PathBuf {
-        self.path.join("spool")
+        self.path.join(SPOOL)
     }
 
     /// Where local commands find the server.
@@ -96,7 +106,7 @@ impl DataDir {
 
     /// Where the first server key is written when nobody watches the start.
     pub fn first_key(&self) -> PathBuf {
-        self.path.join("first-server-key")
+        self.path.join(FIRST_KEY)
     }
 }
 

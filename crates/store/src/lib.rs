@@ -12,6 +12,7 @@
 //! a row, so a backend has to isolate a write from every other one (serializable).
 
 pub mod backend;
+pub mod inspect;
 pub mod migrate;
 pub mod postgres;
 pub mod spool;

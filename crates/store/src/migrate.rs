@@ -89,8 +89,8 @@ pub enum OpenError {
 /// What a database says about its schema.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
-    version: i64,
-    min_binary: i64,
+    pub(crate) version: i64,
+    pub(crate) min_binary: i64,
 }
 
 impl State {

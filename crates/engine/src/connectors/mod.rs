@@ -20,7 +20,9 @@ pub use create::{Checked, NewConnector, NewLink};
 pub use discovered::Discovered;
 pub use health::{Health, HealthStatus};
 pub use links::checked_environments;
-pub use server::{OauthClient, app_enabled, default_scopes, offline_problems, user_enabled};
+pub use server::{
+    OauthClient, app_enabled, asks_at, default_scopes, offline_problems, user_enabled,
+};
 pub use view::{Capabilities, ConnectorView, service_name};
 
 use crate::permissions::Act;

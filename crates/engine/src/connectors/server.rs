@@ -11,6 +11,7 @@ use grantry_oauth::providers::Quirks;
 use grantry_oauth::server::{Endpoint, Server};
 use grantry_vault::envelope::Place;
 use serde_json::{Map, Value};
+use url::Url;
 
 use crate::{Engine, catalogue};
 
@@ -223,6 +224,17 @@ impl Engine {
         };
         layered(connector, row, discovered.as_deref()).map_err(Unresolved::Other)
     }
+}
+
+/// Where a connector fetches its tokens, or what its server says of itself where that tells: as far as
+/// it is known without asking anybody. `overlays` are the deployment's own rows of the catalogue.
+pub fn asks_at(connector: &Connector, overlays: &[Service]) -> Option<Url> {
+    if let Some(url) = connector.data.get("serverUrl").and_then(Value::as_str) {
+        return Url::parse(url).ok();
+    }
+    let row = catalogue::row_of(overlays, &connector.service);
+    let server = layered(connector, row.as_ref(), None).ok()?.server;
+    server.url(Endpoint::Token).ok()
 }
 
 /// What is known of a connector's server.

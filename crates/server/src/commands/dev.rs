@@ -7,8 +7,9 @@ use grantry_core::Secret;
 use tokio::sync::oneshot;
 use url::Url;
 
+use super::consent::Consent;
 use super::serve::{Server, asked_to_stop};
-use super::token::{Ask, connect_url, text_of, token};
+use super::token::{Ask, body, text_of, token};
 use super::{apply, sandbox};
 use crate::client::{Client, DEV_DIR, Key, PROFILE_PATH};
 use crate::config::{Config, LISTEN, Profile};
@@ -162,7 +163,7 @@ async fn declare(issuer: &str) -> Result<(), Failure> {
 /// The sandbox forgets everything when it stops, so each start connects anew.
 async fn first_token(client: &Client, issuer: &str) -> Result<Secret, Failure> {
     let ask = Ask::of_user(CONNECTOR, USER);
-    let link = connect_url(client, &ask).await?;
+    let link = Consent::ask(client, body(&ask)).await?.url;
     let broken = |error| Failure::new(Exit::Failed, format!("the connect link {link}: {error}"));
     let link = Url::parse(&link).map_err(broken)?;
     let mut visitor = Visitor::new()?;

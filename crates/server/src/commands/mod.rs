@@ -1,11 +1,14 @@
 //! The commands, one file each.
 
 mod apply;
+mod authorizations;
 mod completions;
 mod config;
 mod connections;
 mod connectors;
+mod consent;
 mod dev;
+mod doctor;
 mod events;
 mod keys;
 mod list;
@@ -56,6 +59,8 @@ enum Command {
     Connectors(connectors::Args),
     /// Connections: what a consent left behind
     Connections(connections::Args),
+    /// Authorizations: links that users open to connect
+    Authorizations(authorizations::Args),
     /// Events: who did what
     Events(events::Args),
     /// Keys of a team
@@ -66,6 +71,8 @@ enum Command {
     WorkloadToken(workload_token::Args),
     /// The configuration: what is in effect and why, whether a file is right, what there is to set
     Config(config::Args),
+    /// Look for what is wrong with a deployment, and say how to mend it
+    Doctor(doctor::Args),
     /// Print the OpenAPI document
     Openapi(openapi::Args),
     /// Print a completion script for a shell
@@ -87,11 +94,13 @@ impl Grantry {
             Command::Run(args) => client(run::run(args)),
             Command::Connectors(args) => client(connectors::run(args)),
             Command::Connections(args) => client(connections::run(args)),
+            Command::Authorizations(args) => client(authorizations::run(args)),
             Command::Events(args) => client(events::run(args)),
             Command::Keys(args) => client(keys::run(args)),
             Command::SigningKeys(args) => client(signing_keys::run(args)),
             Command::WorkloadToken(args) => client(workload_token::run(args)),
             Command::Config(args) => config::run(args),
+            Command::Doctor(args) => client(doctor::run(args)),
             Command::Openapi(args) => openapi::run(&args),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),

@@ -9,8 +9,20 @@ use super::token::{Ask, text_of, token};
 use crate::client;
 use crate::failure::{Exit, Failure};
 
+/// What a parent may have in its environment and the command has no use for.
+const OURS: [&str; 3] = ["GRANTRY_KEY", "GRANTRY_MASTER_KEY", "GRANTRY_DATABASE_URL"];
+
+const EXAMPLES: &str = "\
+The command takes the place of this process: signals reach it, and its exit code is ours. The token
+is fetched once; a command that outlives it asks again, by `grantry token`.
+
+Examples:
+  grantry run oauth/github --user alice --as GITHUB_TOKEN -- gh repo list
+  grantry run openai --app --as OPENAI_API_KEY -- python train.py";
+
 /// Run a command with a fresh token in its environment.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     ask: Ask,
@@ -30,11 +42,13 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let token = text_of(&token(&client, &args.ask).await?)?;
     let mut words = args.command.iter();
     let program = words.next().cloned().unwrap_or_default();
-    // Our own key is not for the command.
-    let error = Command::new(&program)
+    let mut command = Command::new(&program);
+    for secret in OURS {
+        command.env_remove(secret);
+    }
+    let error = command
         .args(words)
         .env(&args.variable, token.expose())
-        .env_remove("GRANTRY_KEY")
         .exec();
     let message = format!("cannot run {}: {error}", program.to_string_lossy());
     let exit = match error.kind() {

@@ -81,6 +81,12 @@ pub fn time(text: &str) -> Result<String, String> {
     Ok(SystemClock.now().before(ago).to_string())
 }
 
+/// A length of time as the value of a flag, in milliseconds.
+pub fn length(text: &str) -> Result<u64, &'static str> {
+    let length = when::duration(text).and_then(|length| u64::try_from(length.as_millis()).ok());
+    length.ok_or("a time such as 90s, 15m or 2h would be right")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,20 +4,26 @@ use grantry_core::Secret;
 use grantry_core::http::Method;
 use serde_json::{Value, json};
 
-use crate::client::{self, Client, Content};
+use super::consent::{Consent, Patience};
+use super::target::Target;
+use crate::client::{Client, Content};
 use crate::failure::{Exit, Failure};
-use crate::out;
+use crate::out::{self, Form};
+
+const EXAMPLES: &str = "\
+Examples:
+  grantry token oauth/github --user alice
+  grantry token oauth/github --user alice --open
+  curl -H \"Authorization: Bearer $(grantry token oauth/github --app)\" https://api.github.com/rate_limit";
 
 /// Print a fresh token, or the URL to connect.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     ask: Ask,
-    /// Print the whole answer as JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: client::Flags,
+    target: Target,
 }
 
 /// Which token is wanted.
@@ -34,6 +40,9 @@ pub struct Ask {
     /// The environment to act in [default: the key's, else production]
     #[arg(long, value_name = "ENVIRONMENT")]
     env: Option<String>,
+    /// What to do when somebody has to connect first.
+    #[command(flatten)]
+    pub patience: Patience,
 }
 
 impl Ask {
@@ -44,18 +53,18 @@ impl Ask {
             user: Some(user.to_owned()),
             app: false,
             env: None,
+            patience: Patience::default(),
         }
     }
 }
 
 /// Prints the token on standard output.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let client = args.server.client()?;
+    let (client, form) = args.target.open()?;
     let answer = token(&client, &args.ask).await?;
-    if args.json {
-        out::json(&answer);
-    } else {
-        out::line(text_of(&answer)?.expose());
+    match form {
+        Form::Json => out::json(&answer),
+        Form::People => out::line(text_of(&answer)?.expose()),
     }
     Ok(())
 }
@@ -70,30 +79,27 @@ pub async fn token(client: &Client, ask: &Ask) -> Result<Value, Failure> {
     match answer {
         Ok(answer) => Ok(answer),
         Err(refusal) if refusal.code == "authorization_required" => {
-            let url = match &refusal.authorization_url {
-                Some(url) => url.clone(),
-                None => connect_url(client, ask).await?,
-            };
             let who = ask.user.as_deref().unwrap_or("the app");
             let why = match refusal.reason.as_deref() {
                 None | Some("never_connected") => String::new(),
                 Some(reason) => format!(" again ({reason})"),
             };
             let message = format!("there is no token: {who} has to connect{why} first");
+            if ask.patience.is_given() {
+                out::note(&format!("{who} has to connect{why} first."));
+                let consent = Consent::ask(client, self::body(ask)).await?;
+                ask.patience.see_through(client, &consent).await?;
+                let body = Content::Json(self::body(ask));
+                return client.demand(Method::Post, "/tokens", &[], body).await;
+            }
+            let url = match &refusal.authorization_url {
+                Some(url) => url.clone(),
+                None => Consent::ask(client, self::body(ask)).await?.url,
+            };
             Err(Failure::new(Exit::ConsentNeeded, message).hint(format!("Open {url}")))
         }
         Err(refusal) => Err(refusal.failure()),
     }
-}
-
-/// A link that the user opens to connect.
-pub async fn connect_url(client: &Client, ask: &Ask) -> Result<String, Failure> {
-    let body = Content::Json(body(ask));
-    let answer = client
-        .demand(Method::Post, "/authorizations", &[], body)
-        .await?;
-    let url = answer["url"].as_str().map(str::to_owned);
-    url.ok_or_else(|| Failure::new(Exit::Failed, "the server's answer holds no url"))
 }
 
 /// The token itself.
@@ -102,7 +108,8 @@ pub fn text_of(answer: &Value) -> Result<Secret, Failure> {
     token.ok_or_else(|| Failure::new(Exit::Failed, "the server's answer holds no token"))
 }
 
-fn body(ask: &Ask) -> Value {
+/// The request for what `ask` asks.
+pub fn body(ask: &Ask) -> Value {
     let subject = match &ask.user {
         Some(user) => json!({ "type": "user", "id": user }),
         None => json!({ "type": "app" }),

@@ -4,5 +4,6 @@
 #![cfg(test)]
 
 mod commands;
+mod doctor;
 mod place;
 mod serving;

@@ -68,13 +68,24 @@ impl Postgres {
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Result<Db<Self>, OpenError> {
+        let backend = Self::connect(url, Arc::clone(&clock), options).await?;
+        migrate::run(&backend, &clock).await?;
+        Ok(Db::new(backend))
+    }
+
+    /// Connects to `url` and leaves the schema as it is.
+    pub(crate) async fn connect(
+        url: &str,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Self, OpenError> {
         let config: Config = url
             .parse()
             .map_err(|error| OpenError::Database(format!("the database URL: {error}")))?;
         let deadline = options.deadline;
         let backend = Self {
             pool: pool(config, options)?,
-            clock: Arc::clone(&clock),
+            clock,
             deadline,
         };
         // The first connection's trouble is the operator's to read, in the database's own words.
@@ -84,8 +95,7 @@ impl Postgres {
             .await
             .map_err(|error| OpenError::Database(chain(&error)))?;
         drop(first);
-        migrate::run(&backend, &clock).await?;
-        Ok(Db::new(backend))
+        Ok(backend)
     }
 
     async fn client(&self) -> Stored<Client> {
@@ -186,6 +196,12 @@ impl Backend for Postgres {
             Refusal::Again(_) => StoreError::Unavailable,
         })
     }
+}
+
+/// Whether the way to the database at `url` leaves this machine.
+pub fn leaves_the_machine(url: &str) -> bool {
+    url.parse()
+        .is_ok_and(|config: Config| tls::leaves_the_machine(&config))
 }
 
 fn pool(config: Config, options: Options) -> Result<Pool, OpenError> {

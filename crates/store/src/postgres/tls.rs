@@ -39,7 +39,7 @@ pub(super) fn manager(
 }
 
 /// Whether any of the servers is reached over a network.
-fn leaves_the_machine(config: &Config) -> bool {
+pub(super) fn leaves_the_machine(config: &Config) -> bool {
     let remote = |host: &Host| match host {
         Host::Tcp(name) => {
             name != "localhost"

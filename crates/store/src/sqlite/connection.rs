@@ -69,6 +69,13 @@ pub(super) fn reader(path: &Path, clock: &Arc<dyn Clock>) -> Result<Connection, 
     Ok(connection)
 }
 
+/// Whether the file is a database at all, in SQLite's own words where it is not.
+pub(super) fn is_database(connection: &Connection) -> Result<(), OpenError> {
+    connection
+        .query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))
+        .map_err(refused)
+}
+
 fn open(path: &Path, clock: &Arc<dyn Clock>, mode: OpenFlags) -> Result<Connection, OpenError> {
     let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(refused)?;

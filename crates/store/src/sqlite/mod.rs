@@ -61,6 +61,22 @@ impl Sqlite {
         Ok(Db::new(backend))
     }
 
+    /// The database in the file `path`, which is only read, and left as it is.
+    pub(crate) fn for_reading(path: &Path, clock: &Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let reading = connection::reader(path, clock)?;
+        connection::is_database(&reading)?;
+        let (reads, jobs) = mpsc::channel(QUEUE);
+        let jobs = std::sync::Mutex::new(jobs);
+        let thread = spawn("sqlite-reader", move || reader::run(&reading, &jobs))?;
+        Ok(Self {
+            writes: None,
+            reads: Some(reads),
+            threads: vec![thread],
+            #[cfg(any(test, feature = "contract"))]
+            temporary: None,
+        })
+    }
+
     fn start(path: &Path, clock: &Arc<dyn Clock>, options: Options) -> Result<Self, OpenError> {
         connection::make_file(path)?;
         // The writer's connection comes first: it sets the journal mode that readers rely on.
