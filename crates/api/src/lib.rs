@@ -45,7 +45,7 @@ pub fn all_routes() -> impl Iterator<Item = &'static Route> {
 
 /// The service for one listener. Unknown paths and wrong methods are answered in the shape of their prefix.
 pub fn router(app: App) -> Router {
-    let edge = Edge::new(app.engine.instance());
+    let edge = Edge::of(&app.engine);
     all_routes()
         .fold(Router::new(), |router, route| {
             router.route(route.path, (route.handler)(route))
@@ -58,6 +58,7 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-fn refuse(request: &Request, error: &Error) -> Response {
+/// The answer to a request that no route sees, in the shape of its prefix.
+pub fn refuse(request: &Request, error: &Error) -> Response {
     Dialect::of(request.uri().path()).refuse(error)
 }

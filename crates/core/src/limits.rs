@@ -155,7 +155,14 @@ chosen! {
     body_time_max: time = secs(15), SECOND => secs(600);
     /// An apply file that is sent to the server; a store of a million connections fits. Only the operator sends one.
     apply_bytes_max: bytes = 256 * MIB, MIB => 4096 * MIB;
-    /// Time for what has begun when the server is told to stop; service managers kill after 30 s or more.
+    /// Requests of one team in a minute, counted by each node: so many at once, then evenly; more is answered with
+    /// 429. 0 is no limit.
+    team_requests_per_minute: count = 0, 0 => 10_000_000;
+    /// After the order to stop: how long requests are still taken while `/readyz` answers 503, so that a load balancer
+    /// looks elsewhere first. Its probe's interval would be right.
+    stop_delay: time = Duration::ZERO, Duration::ZERO => MINUTE;
+    /// Time for what has begun when the server is told to stop, `stop_delay` included; service managers kill after 30 s
+    /// or more.
     stop_time_max: time = secs(29), SECOND => secs(600);
     /// Life of a consent link, where its requester names none.
     authorization_time: time = HOUR, MINUTE => DAY;
@@ -186,6 +193,8 @@ fixed! {
     PROVIDER_BYTES_MAX: bytes = MIB;
     /// Longest life that any deployment believes of an access token.
     TOKEN_LIFE_MAX: time = secs(365 * 24 * 3600);
+    /// A request id that is taken from a trusted proxy.
+    REQUEST_ID_BYTES_MAX: bytes = 64;
     /// Rows of a page; part of the APIs' documents.
     PAGE_ROWS_MAX: count = 100;
     /// Items of a list in a body; part of the APIs' documents.
@@ -244,6 +253,7 @@ impl fmt::Display for Amount {
         let mut whole = scale(unit).iter().filter(|(_, size)| number % size == 0);
         match whole.next().filter(|_| number > 0) {
             Some((name, size)) => write!(f, "{}{name}", number / size),
+            None if unit == Unit::Time => f.write_str("0s"),
             None => write!(f, "{number}"),
         }
     }

@@ -17,6 +17,8 @@ use crate::tokens::Home;
 /// How often the change feed is asked (design §8).
 const POLL: Duration = Duration::from_millis(500);
 /// How often counted token reads of past minutes are written.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Between two writes of counted reads.
 const FLUSH: Duration = Duration::from_secs(10);
 /// How often queued revocations and spooled pairs are tried.
 const RETRY: Duration = Duration::from_secs(5);
@@ -164,6 +166,13 @@ impl Engine {
             select(stop, self.ports.clock.sleep(duration)).await,
             Either::Right(_)
         )
+    }
+
+    /// Changes were heard of once, and then not for [`SILENCE`].
+    pub(crate) fn feed_is_silent(&self) -> bool {
+        let polled = self.caches.polled_at.load(Ordering::Relaxed);
+        let now = i64::try_from(self.ports.clock.boot().as_micros()).unwrap_or(i64::MAX);
+        polled != i64::MIN && now.saturating_sub(polled) > SILENCE.as_micros() as i64
     }
 
     /// The caches know what was committed before `asked`.

@@ -26,13 +26,14 @@ mod keys;
 mod lists;
 pub mod permissions;
 mod principal;
+mod rate;
 mod secrets;
 mod settings;
 mod tokens;
 mod workload;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use grantry_core::ids::{self, ConnectionId, ConnectorId, TeamId};
 use grantry_core::nouns::{Actor, Digest, EventKind};
@@ -88,6 +89,8 @@ pub struct Engine {
     reads: ReadLog,
     flights: tokens::Flights,
     discovered: connectors::Discovered,
+    rates: rate::Rates,
+    stopping: AtomicBool,
     /// Work that no caller's disconnect may cancel: refreshes, code exchanges, revocations.
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -137,6 +140,8 @@ impl Engine {
             reads: ReadLog::default(),
             flights: tokens::Flights::default(),
             discovered: connectors::Discovered::default(),
+            rates: rate::Rates::default(),
+            stopping: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             ports,
@@ -155,9 +160,30 @@ impl Engine {
         &self.instance
     }
 
-    /// The store answers and its schema is ours (readiness).
-    pub async fn ping(&self) -> Result<()> {
-        Ok(self.ports.store.ping().await?)
+    /// Why requests should go elsewhere for now; `None` while they can be served here (readiness).
+    pub async fn unready(&self) -> Option<&'static str> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Some("the server is stopping");
+        }
+        if self.ports.store.ping().await.is_err() {
+            return Some("the database does not answer, or its schema is not this binary's");
+        }
+        self.feed_is_silent()
+            .then_some("changes of other nodes have not been heard of for 10 s")
+    }
+
+    /// From now on the server is not ready; what is asked is still answered.
+    pub fn announce_stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts a request of `team` (`limits.team_requests_per_minute`).
+    ///
+    /// # Errors
+    /// [`grantry_core::Error::RateLimited`].
+    pub fn admit(&self, team: &TeamId) -> Result<()> {
+        let limit = self.settings.limits.team_requests_per_minute;
+        self.rates.admit(team, limit, self.ports.clock.boot())
     }
 
     /// A new id in the form of a UUID.
@@ -168,6 +194,11 @@ impl Engine {
     /// Time, for those who wait on behalf of a caller.
     pub fn clock(&self) -> &dyn Clock {
         &*self.ports.clock
+    }
+
+    /// The same, to keep.
+    pub fn shared_clock(&self) -> &Arc<dyn Clock> {
+        &self.ports.clock
     }
 
     /// The wall clock.

@@ -19,12 +19,15 @@ use grantry_engine::RefreshSettings;
 use url::{Host, Url};
 
 use crate::failure::{Exit, Failure, chain};
+use crate::front::Front;
+use crate::tls;
 #[cfg(test)]
 pub use file::parse;
 pub use found::{Found, Origin};
 pub use profile::Profile;
 use settings::Values;
 pub use settings::{Row, rows};
+use value::LoggedRequests;
 
 /// Where a server listens and the command line looks for one, unless told otherwise.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8787);
@@ -141,6 +144,10 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// Where the master key comes from.
     pub master_key: MasterKeySource,
+    /// Makes the server speak TLS.
+    pub tls: Option<tls::Files>,
+    /// Who is believed and what is logged of requests.
+    pub front: Front,
     /// The way out.
     pub egress: EgressConfig,
     /// Times of the refresh protocol.
@@ -197,6 +204,7 @@ impl Config {
         let Some(values) = values else {
             return Err(Failure::usage(problems.join("\n")));
         };
+        let tls = tls_files(values.tls_cert_file, values.tls_key_file)?;
         let master_key = master_key_source(
             values.master_key_file,
             values.master_key_fd,
@@ -223,6 +231,11 @@ impl Config {
                 .hint("Give --public-url https://HOST, the address that they use."));
             }
         }
+        if values.limits.stop_delay >= values.limits.stop_time_max {
+            return Err(Failure::usage(
+                "limits.stop_delay is not shorter than limits.stop_time_max",
+            ));
+        }
         if values.limits.authorization_time > values.limits.authorization_time_max {
             return Err(Failure::usage(
                 "limits.authorization_time is longer than limits.authorization_time_max",
@@ -234,6 +247,11 @@ impl Config {
             database_url: values.database_url,
             public_url: values.public_url,
             master_key,
+            tls,
+            front: Front {
+                trusted: values.proxy_trusted,
+                logged: values.log_requests == LoggedRequests::All,
+            },
             egress: EgressConfig {
                 allow: values.egress_allow,
                 extra_ca_file: values.egress_extra_ca_file,
@@ -252,9 +270,10 @@ impl Config {
 
     /// The public URL of a server that listens at `bound`.
     pub fn public_url(&self, bound: SocketAddr) -> Result<Url, Failure> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
         match &self.public_url {
             Some(url) => Ok(url.clone()),
-            None => Url::parse(&format!("http://{bound}"))
+            None => Url::parse(&format!("{scheme}://{bound}"))
                 .map_err(|error| Failure::usage(format!("no URL for {bound}: {}", chain(&error)))),
         }
     }
@@ -276,6 +295,19 @@ fn refresh_settings(settings: &RefreshSettings) -> Result<RefreshSettings, Failu
         LEASE_MARGIN.as_secs()
     ))
     .hint(format!("\"{}s\" or more would be right.", shortest.as_secs())))
+}
+
+fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<tls::Files>, Failure> {
+    let (given, missing) = match (cert, key) {
+        (None, None) => return Ok(None),
+        (Some(cert), Some(key)) => return Ok(Some(tls::Files { cert, key })),
+        (Some(_), None) => ("tls.cert_file", "tls.key_file"),
+        (None, Some(_)) => ("tls.key_file", "tls.cert_file"),
+    };
+    Err(
+        Failure::usage(format!("{given} is given without {missing}"))
+            .hint("TLS needs both; without either the server speaks plain http."),
+    )
 }
 
 fn master_key_source(

@@ -1,26 +1,32 @@
 //! Sockets for clients, and serving HTTP on them until it is time to stop.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use grantry_core::Clock as _;
 use grantry_core::limits::Limits;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit as Place, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
 
 use crate::clock::SystemClock;
 use crate::control::ControlSocket;
 use crate::failure::{Exit, Failure};
+use crate::front::Front;
 use crate::port::holder_of;
+use crate::tls::Tls;
 
 /// Pause after a failed accept (out of file descriptors, mostly), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -80,6 +86,10 @@ pub struct Doors {
     pub control: ControlSocket,
     /// Answers there.
     pub local: Router,
+    /// Makes `tcp` speak TLS.
+    pub tls: Option<Tls>,
+    /// What is noted of requests at `tcp`.
+    pub front: Front,
     /// What clients are held to.
     pub limits: Limits,
 }
@@ -89,7 +99,8 @@ impl Doors {
     /// had begun is answered.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         allow_many_connections();
-        let http = http(&self.limits);
+        let http = Arc::new(http(&self.limits));
+        let (front, unknown) = (Arc::new(self.front), Arc::new(Front::default()));
         let places = Arc::new(Semaphore::new(
             self.limits.connections_max.min(Semaphore::MAX_PERMITS),
         ));
@@ -99,15 +110,40 @@ impl Doors {
             tokio::select! {
                 () = &mut stop => break,
                 (accepted, place) = next(&self.tcp, &places) => match accepted {
-                    Ok((stream, _)) => {
+                    Ok((stream, from)) => {
                         // An answer is one write; without this it may wait for an acknowledgement.
                         let _only_slower = stream.set_nodelay(true);
-                        attend(&http, &connections, stream, self.public.clone(), place);
+                        let visitor = Visitor {
+                            http: Arc::clone(&http),
+                            watcher: connections.watcher(),
+                            router: self.public.clone(),
+                            front: Arc::clone(&front),
+                            address: Some(from.ip()),
+                            place,
+                        };
+                        match &self.tls {
+                            None => drop(tokio::spawn(visitor.attend(stream))),
+                            Some(tls) => {
+                                let acceptor = tls.acceptor().clone();
+                                let within = self.limits.header_time_max;
+                                tokio::spawn(visitor.shake_hands(acceptor, stream, within));
+                            }
+                        }
                     }
                     Err(error) => pause(&error).await,
                 },
                 accepted = self.control.listener.accept() => match accepted {
-                    Ok((stream, _)) => attend(&http, &connections, stream, self.local.clone(), None),
+                    Ok((stream, _)) => {
+                        let visitor = Visitor {
+                            http: Arc::clone(&http),
+                            watcher: connections.watcher(),
+                            router: self.local.clone(),
+                            front: Arc::clone(&unknown),
+                            address: None,
+                            place: None,
+                        };
+                        tokio::spawn(visitor.attend(stream));
+                    }
                     Err(error) => pause(&error).await,
                 },
             }
@@ -138,22 +174,70 @@ fn http(limits: &Limits) -> http1::Builder {
     http
 }
 
-fn attend(
-    http: &http1::Builder,
-    connections: &GracefulShutdown,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+/// A client that was let in, and what it meets.
+struct Visitor {
+    http: Arc<http1::Builder>,
+    watcher: Watcher,
     router: Router,
+    front: Arc<Front>,
+    address: Option<IpAddr>,
+    /// Free again when the client is gone.
     place: Option<Place>,
-) {
-    let service = TowerToHyperService::new(router);
-    let connection = http.serve_connection(TokioIo::new(stream), service);
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
+}
+
+/// The first byte of a TLS handshake (RFC 8446 §5.1).
+const HANDSHAKE: u8 = 22;
+
+/// What a client hears that speaks http where https is spoken.
+const WRONG_SCHEME: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n\
+    This port speaks https: ask for https:// instead of http://\n";
+
+impl Visitor {
+    /// Serves the client's requests to the end of the connection.
+    async fn attend(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self {
+            http,
+            watcher,
+            router,
+            front,
+            address,
+            place: _place,
+        } = self;
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let admitted = front.admit(address, request.map(Body::new));
+            let router = router.clone();
+            async move {
+                match admitted {
+                    Ok(request) => router.oneshot(request).await,
+                    Err(answer) => Ok(*answer),
+                }
+            }
+        });
+        let connection = http.serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, "a connection broke off");
         }
-        drop(place);
-    });
+    }
+
+    /// The same over TLS. The handshake has to be over `within` this time.
+    async fn shake_hands(self, acceptor: TlsAcceptor, mut stream: TcpStream, within: Duration) {
+        let handshake = async {
+            let mut first = [0];
+            if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {
+                stream.write_all(WRONG_SCHEME).await?;
+                return Err(io::Error::other("it does not speak TLS"));
+            }
+            acceptor.accept(stream).await
+        };
+        tokio::select! {
+            () = SystemClock.sleep(within) => tracing::debug!("a handshake took too long"),
+            done = handshake => match done {
+                Ok(stream) => self.attend(stream).await,
+                Err(error) => tracing::debug!(%error, "a handshake failed"),
+            },
+        }
+    }
 }
 
 async fn pause(error: &io::Error) {
@@ -213,6 +297,8 @@ mod tests {
             public: Router::new().route("/", get(slow)),
             control,
             local: Router::new(),
+            tls: None,
+            front: Front::default(),
             limits: Limits::default(),
         };
         let (order, ordered) = oneshot::channel::<()>();
@@ -244,6 +330,8 @@ mod tests {
             public: Router::new(),
             control,
             local: Router::new(),
+            tls: None,
+            front: Front::default(),
             limits: Limits {
                 connections_max,
                 ..Limits::default()

@@ -11,6 +11,7 @@ mod config;
 mod control;
 mod data_dir;
 mod failure;
+mod front;
 mod harden;
 mod house;
 mod listen;
@@ -18,6 +19,7 @@ mod master_key;
 mod out;
 mod port;
 mod telemetry;
+mod tls;
 mod visitor;
 
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::{Either, select};
 use grantry_core::error;
 use grantry_core::ids::TeamId;
+use grantry_core::nouns::Actor;
 use grantry_core::{Error, Result};
 use grantry_engine::permissions::{Act, Scope};
 use grantry_engine::{Caller, Engine, Principal, Steward};
@@ -22,7 +23,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
 use super::dialect::Dialect;
-use super::edge::Failed;
+use super::edge::{Failed, Visit};
 use super::fields::{self, Fields};
 use super::route::{Access, Route, Takes};
 use crate::App;
@@ -53,11 +54,19 @@ where
     on(
         route.method.filter(),
         async move |State(app): State<App>, request: Request| {
+            let logged = request
+                .extensions()
+                .get::<Visit>()
+                .is_some_and(|visit| visit.logged);
+            let mut asker = None;
             let answered = match Call::accept(&app, route, dialect, request).await {
-                Ok(call) => handle(call).await.map_err(|error| dialect.respell(error)),
+                Ok(call) => {
+                    asker = Some(Asker(call.who.clone()));
+                    handle(call).await.map_err(|error| dialect.respell(error))
+                }
                 Err(error) => Err(error),
             };
-            let answer = answered.unwrap_or_else(|error| {
+            let mut answer = answered.unwrap_or_else(|error| {
                 let mut answer = dialect.refuse(&error);
                 if answer.status().is_server_error() {
                     answer.extensions_mut().insert(Failed(error));
@@ -70,6 +79,9 @@ where
                 route.operation,
                 answer.status(),
             );
+            if let Some(asker) = asker.filter(|_| logged || answer.status().is_server_error()) {
+                answer.extensions_mut().insert(asker);
+            }
             answer
         },
     )
@@ -100,6 +112,9 @@ impl Call {
                 (who, path?)
             }
         };
+        if let Who::InTeam(caller) = &who {
+            app.engine.admit(&caller.team)?;
+        }
         let query = fields::check_query(route.query, query)?;
         let limits = &app.engine.settings().limits;
         let (mut fields, mut text) = (Fields::default(), String::new());
@@ -172,11 +187,49 @@ fn parameter<'a>(path: &'a RawPathParams, name: &str) -> Option<&'a str> {
 }
 
 /// Who calls, as far as the route's act asks for it ([`Scope`]).
+#[derive(Clone)]
 enum Who {
     Anybody,
     Anywhere(Principal),
     InTeam(Arc<Caller>),
     Above(Steward),
+}
+
+/// Who asked, as an extension of the answer: for the log.
+#[derive(Clone)]
+pub struct Asker(Who);
+
+impl Asker {
+    /// The team acted in.
+    pub fn team(&self) -> Option<&str> {
+        match &self.0 {
+            Who::InTeam(caller) => Some(caller.team.as_str()),
+            _ => None,
+        }
+    }
+
+    /// Kind and id of the actor: `key:key_1`, `user:user_1`, `project:prj_1`, `server`.
+    pub fn actor(&self) -> String {
+        match &self.0 {
+            Who::Anybody => actor_word(&Actor::EndUser),
+            Who::Anywhere(principal) => actor_word(&principal.actor()),
+            Who::InTeam(caller) => actor_word(&caller.actor),
+            Who::Above(steward) => actor_word(&steward.actor),
+        }
+    }
+}
+
+fn actor_word(actor: &Actor) -> String {
+    match actor {
+        Actor::Server => "server".to_owned(),
+        Actor::Key { id } => format!("key:{id}"),
+        Actor::User { id } => format!("user:{id}"),
+        Actor::Project {
+            id, environment, ..
+        } => format!("project:{id}:{}", environment.as_str()),
+        Actor::EndUser => "anybody".to_owned(),
+        Actor::System => "grantry".to_owned(),
+    }
 }
 
 /// What a request proves itself with.

@@ -2,19 +2,23 @@
 //! sniffed or framed, and a shape even when its handler panicked. The only layer there is.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use futures_util::FutureExt;
-use grantry_core::Error;
+use grantry_core::{Clock, Error};
+use grantry_engine::Engine;
 use tower::{Layer, Service};
 
+use super::call::Asker;
 use super::dialect::Dialect;
 
 /// The header of the request id.
@@ -23,6 +27,17 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The error behind a 5xx answer, for the log. Its text holds no secret.
 #[derive(Clone)]
 pub struct Failed(pub Error);
+
+/// What the listener knows of a request, as an extension of it.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// Who sent it; none at the control socket.
+    pub client: Option<IpAddr>,
+    /// The request id of a trusted proxy, fit for a log and a header.
+    pub request_id: Option<HeaderValue>,
+    /// It has a line in the log though it did not fail.
+    pub logged: bool,
+}
 
 /// Headers of every answer that does not bring its own.
 static HEADERS: [(HeaderName, HeaderValue); 4] = [
@@ -43,20 +58,26 @@ static HEADERS: [(HeaderName, HeaderValue); 4] = [
 
 /// The layer.
 #[derive(Clone)]
-pub struct Edge(Arc<Ids>);
+pub struct Edge(Arc<House>);
 
 /// Request ids are the process's name and a number: unique without drawing randomness per request.
-struct Ids {
+struct House {
     instance: String,
     next: AtomicU64,
+    clock: Arc<dyn Clock>,
 }
 
 impl Edge {
-    /// The edge of the process that `instance` tells from every other.
-    pub fn new(instance: &str) -> Self {
-        Self(Arc::new(Ids {
+    /// The edge of the process that `engine` is the heart of.
+    pub fn of(engine: &Engine) -> Self {
+        Self::new(engine.instance(), Arc::clone(engine.shared_clock()))
+    }
+
+    fn new(instance: &str, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(House {
             instance: instance.to_owned(),
             next: AtomicU64::new(1),
+            clock,
         }))
     }
 }
@@ -67,7 +88,7 @@ impl<S> Layer<S> for Edge {
     fn layer(&self, inner: S) -> Edged<S> {
         Edged {
             inner,
-            ids: Arc::clone(&self.0),
+            house: Arc::clone(&self.0),
         }
     }
 }
@@ -76,7 +97,7 @@ impl<S> Layer<S> for Edge {
 #[derive(Clone)]
 pub struct Edged<S> {
     inner: S,
-    ids: Arc<Ids>,
+    house: Arc<House>,
 }
 
 impl<S> Service<Request> for Edged<S>
@@ -95,7 +116,9 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let dialect = Dialect::of(request.uri().path());
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let ids = Arc::clone(&self.ids);
+        let house = Arc::clone(&self.house);
+        let visit = request.extensions().get::<Visit>().cloned();
+        let (method, since) = (request.method().clone(), house.clock.boot());
         let answering = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {
             let mut answer = match answering.await {
@@ -107,15 +130,28 @@ where
                     answer
                 }
             };
-            let id = ids.next();
-            if answer.status().is_server_error() {
-                log(&answer, route.as_ref(), &id);
+            let given = visit.as_ref().and_then(|visit| visit.request_id.clone());
+            let id = given.or_else(|| HeaderValue::try_from(house.next()).ok());
+            if answer.status().is_server_error() || visit.as_ref().is_some_and(|visit| visit.logged)
+            {
+                let seen = Seen {
+                    id: id
+                        .as_ref()
+                        .and_then(|id| id.to_str().ok())
+                        .unwrap_or_default(),
+                    method: method.as_str(),
+                    // The route's pattern, not the path: a path can hold a verifier.
+                    route: route.as_ref().map_or("", MatchedPath::as_str),
+                    client: visit.and_then(|visit| visit.client),
+                    took: house.clock.boot().saturating_sub(since),
+                };
+                log(&answer, &seen);
             }
             let headers = answer.headers_mut();
             for (name, value) in &HEADERS {
                 headers.entry(name).or_insert_with(|| value.clone());
             }
-            if let Ok(id) = HeaderValue::try_from(id) {
+            if let Some(id) = id {
                 headers.insert(REQUEST_ID, id);
             }
             Ok(answer)
@@ -123,7 +159,7 @@ where
     }
 }
 
-impl Ids {
+impl House {
     fn next(&self) -> String {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut id = String::with_capacity(self.instance.len() + 8);
@@ -133,28 +169,43 @@ impl Ids {
     }
 }
 
-/// One line per failed answer. The route's pattern, not the path: a path can hold a verifier.
-fn log(answer: &Response, route: Option<&MatchedPath>, id: &str) {
+/// A request, as its line in the log names it.
+struct Seen<'a> {
+    id: &'a str,
+    method: &'a str,
+    route: &'a str,
+    client: Option<IpAddr>,
+    took: Duration,
+}
+
+/// One line. Ids and fixed words only.
+fn log(answer: &Response, seen: &Seen<'_>) {
     let status = answer.status();
-    let route = route.map_or("", MatchedPath::as_str);
     let error = answer.extensions().get::<Failed>();
     let error = error.map(|Failed(error)| tracing::field::display(error));
+    let asker = answer.extensions().get::<Asker>();
+    macro_rules! line {
+        ($level:ident, $message:literal) => {
+            tracing::$level!(
+                request_id = seen.id,
+                method = seen.method,
+                route = seen.route,
+                status = status.as_u16(),
+                ms = seen.took.as_millis() as u64,
+                client = seen.client.map(tracing::field::display),
+                team = asker.and_then(Asker::team),
+                actor = asker.map(Asker::actor),
+                error,
+                $message
+            )
+        };
+    }
     if status == StatusCode::INTERNAL_SERVER_ERROR {
-        tracing::error!(
-            request_id = id,
-            route,
-            status = status.as_u16(),
-            error,
-            "a request failed"
-        );
+        line!(error, "a request failed");
+    } else if status.is_server_error() {
+        line!(warn, "a request failed");
     } else {
-        tracing::warn!(
-            request_id = id,
-            route,
-            status = status.as_u16(),
-            error,
-            "a request failed"
-        );
+        line!(info, "a request was answered");
     }
 }
 
@@ -163,6 +214,7 @@ mod tests {
     use axum::Router;
     use axum::body::{Body, to_bytes};
     use axum::routing::get;
+    use grantry_core::testing::ManualClock;
     use tower::ServiceExt as _;
 
     use super::*;
@@ -176,7 +228,7 @@ mod tests {
             .route("/v1/defect", get(defect))
             .route("/api/v1/defect", get(defect))
             .route("/fine", get(async || "fine"))
-            .layer(Edge::new("n1"));
+            .layer(Edge::new("n1", Arc::new(ManualClock::default())));
         let ask = async |path: &str| {
             let asked = Request::get(path).body(Body::empty()).unwrap();
             let answer = router.clone().oneshot(asked).await.unwrap();

@@ -197,6 +197,10 @@ impl Route {
         statuses.push(500);
         if let Access::Act(act) = self.access {
             statuses.extend([401, 403, 503]);
+            if act.scope() == Scope::Team {
+                // `limits.team_requests_per_minute`.
+                statuses.push(429);
+            }
             if matches!(act.scope(), Scope::Team | Scope::Account) {
                 // The team or the account that the request names, or has to.
                 statuses.extend([400, 404]);

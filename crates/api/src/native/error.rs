@@ -89,6 +89,22 @@ pub fn details(error: &Error) -> (Status, Details<'_>) {
     (status, details)
 }
 
+/// The answer of `/readyz` while requests should go elsewhere.
+pub fn not_ready(why: &'static str) -> Response {
+    let (status, code) = status_and_code(&Error::Unavailable);
+    let details = Details {
+        r#type: "about:blank",
+        title: status.canonical_reason().unwrap_or_default(),
+        status: status.as_u16(),
+        detail: why.to_owned(),
+        code,
+        errors: vec![],
+        reason: None,
+        authorization_url: None,
+    };
+    answer::typed(status, "application/problem+json", &details)
+}
+
 /// Fields that the engine, which names them as the Vercel dialect does, and this API spell differently.
 /// What is below a field (`data.clientId`) is spelled alike in both.
 const SPELLINGS: [(&str, &str); 6] = [
@@ -129,6 +145,7 @@ pub const fn meaning(status: u16) -> &'static str {
         413 => "The body is too large.",
         415 => "The body is of another content type.",
         422 => "It cannot be done with what is there: `code` says why.",
+        429 => "Too many requests: `Retry-After` says when to come back.",
         502 => "The provider gave no usable answer.",
         503 => "Temporarily unavailable: repeat it.",
         504 => "The provider gave no answer in time.",

@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use grantry_core::Result;
 use grantry_engine::permissions::Act;
 
-use super::{apply, fields, wire};
+use super::{apply, error, fields, wire};
 use crate::kit::call::{Call, call};
 use crate::kit::route::{Access, Method, Route, Takes};
 use crate::kit::{answer, openapi};
@@ -61,8 +61,10 @@ async fn health(_: Call) -> Result<Response> {
 }
 
 async fn ready(call: Call) -> Result<Response> {
-    call.engine.ping().await?;
-    Ok("ready\n".into_response())
+    Ok(match call.engine.unready().await {
+        None => "ready\n".into_response(),
+        Some(why) => error::not_ready(why),
+    })
 }
 
 async fn document(call: Call) -> Result<Response> {

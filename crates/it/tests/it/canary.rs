@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::Request;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use grantry_api::kit::edge::Visit;
 use grantry_sandbox::{Endpoint, Order};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -87,7 +88,14 @@ fn assert_absent(what: &str, bytes: &[u8], secrets: &BTreeMap<String, String>) {
 }
 
 async fn call(world: &World, method: &str, path: &str, key: &str, body: &str) -> Page {
+    // Every request has a line in the log, as `log.requests = "all"` has it.
+    let visit = Visit {
+        client: "192.0.2.1".parse().ok(),
+        request_id: None,
+        logged: true,
+    };
     let request = Request::builder()
+        .extension(visit)
         .method(method)
         .uri(path)
         .header("authorization", format!("Bearer {key}"))
@@ -236,7 +244,26 @@ async fn no_secret_is_found_in_the_files_the_log_or_an_answer() {
     world.run(world.engine.drain()).await;
 
     let logged = log.text();
-    assert!(!logged.is_empty(), "the log was not captured");
+    let text = String::from_utf8_lossy(&logged);
+    let line = text
+        .lines()
+        .find(|line| {
+            line.contains("a request was answered") && line.contains("/v1/connect/connectors")
+        })
+        .unwrap_or_else(|| panic!("no line of a request: {text}"));
+    for words in [
+        "method=\"GET\"",
+        "status=200",
+        "client=192.0.2.1",
+        "team=\"team_1\"",
+        "actor=\"key:",
+    ] {
+        let plain = line
+            .replace("\u{1b}[3m", "")
+            .replace("\u{1b}[0m", "")
+            .replace("\u{1b}[2m", "");
+        assert!(plain.contains(words), "{words} is not in {plain}");
+    }
     assert_absent("the log", &logged, &secrets);
     for page in &answers {
         assert_absent("an answer", page.body.as_bytes(), &secrets);

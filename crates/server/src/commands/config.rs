@@ -7,6 +7,7 @@ use toml::Value;
 
 use crate::config::{self, Config, Found, Origin, Row, rows};
 use crate::failure::Failure;
+use crate::tls::Tls;
 use crate::{house, out};
 
 /// The configuration: what is in effect and why, whether a file is right, what there is to set.
@@ -63,6 +64,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
             };
             let config = Config::load(&flags)?;
             house::way_out(&config)?;
+            config.tls.as_ref().map(Tls::load).transpose()?;
             out::line(&format!("{name} is right."));
         }
         Command::Defaults => out::line(defaults().trim_end()),

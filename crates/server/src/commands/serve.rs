@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use grantry_api::App;
 use grantry_core::{Clock as _, Secret};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use url::Url;
 
 use crate::clock::SystemClock;
@@ -13,9 +13,11 @@ use crate::config::{self, Config};
 use crate::control::ControlSocket;
 use crate::data_dir::{DataDir, write_private};
 use crate::failure::{Exit, Failure};
+use crate::front::Front;
 use crate::house::{self, House};
 use crate::listen::{self, Doors};
 use crate::master_key::OnNew;
+use crate::tls::Tls;
 use crate::{harden, out, telemetry};
 
 /// What shells say of a command that SIGINT ended.
@@ -48,6 +50,8 @@ pub struct Server {
     control: ControlSocket,
     address: SocketAddr,
     url: Url,
+    front: Front,
+    tls: Option<Tls>,
 }
 
 impl Server {
@@ -60,6 +64,7 @@ impl Server {
         let address = tcp.local_addr();
         let address = address.map_err(|error| Failure::new(Exit::Address, error))?;
         let url = config.public_url(address)?;
+        let tls = config.tls.as_ref().map(Tls::load).transpose()?;
         let house = house::open(config, directory, url.clone(), OnNew::Make).await?;
         let socket = house.directory.control_socket();
         let control = ControlSocket::open(&socket).map_err(|error| {
@@ -77,6 +82,8 @@ impl Server {
             control,
             address,
             url,
+            front: config.front.clone(),
+            tls,
         })
     }
 
@@ -134,6 +141,7 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
         let engine = self.house.engine;
         let limits = &engine.settings().limits;
+        let stop_delay = limits.stop_delay;
         let stop_time = limits.stop_time_max;
         let started = engine.start().await;
         started.map_err(|error| Failure::new(Exit::Store, format!("cannot start: {error}")))?;
@@ -141,11 +149,15 @@ impl Server {
             engine: engine.clone(),
             local,
         };
+        let watched = self.tls.clone();
+        let hangup = watch(SignalKind::hangup())?;
         let doors = Doors {
             tcp: self.tcp,
             public: grantry_api::router(app(false)),
             control: self.control,
             local: grantry_api::router(app(true)),
+            tls: self.tls,
+            front: self.front,
             limits: limits.clone(),
         };
         let (ordered, stopping) = tokio::sync::oneshot::channel();
@@ -154,6 +166,10 @@ impl Server {
             tracing::info!("stopping");
             // The receiver waits below; were it gone, there would be nobody to tell.
             let _nobody_waits = ordered.send(());
+            engine.announce_stop();
+            if !stop_delay.is_zero() {
+                SystemClock.sleep(stop_delay).await;
+            }
         };
         let late = async {
             // Fails only where serving ended without an order, and then nobody waits here.
@@ -164,7 +180,18 @@ impl Server {
             doors.serve(stop).await;
             engine.drain().await;
         };
+        let watched = async {
+            if let Some(tls) = watched {
+                tls.watch(&SystemClock, hangup).await;
+            } else {
+                // SIGHUP means "read the certificate again"; without one it means nothing, and ends nobody.
+                let mut hangup = hangup;
+                while hangup.recv().await.is_some() {}
+            }
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
+            () = watched => {}
             () = served => tracing::info!("stopped"),
             () = late => tracing::warn!("stopped with requests unfinished after {} s", stop_time.as_secs()),
         }
@@ -172,13 +199,14 @@ impl Server {
     }
 }
 
+fn watch(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind)
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot watch signals: {error}")))
+}
+
 /// Completes with the first SIGTERM or SIGINT. Whoever presses Ctrl-C again does not want to wait: a
 /// SIGINT after that ends the process at once.
 pub fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
-    let watch = |kind| {
-        signal(kind)
-            .map_err(|error| Failure::new(Exit::Failed, format!("cannot watch signals: {error}")))
-    };
     let mut terminate = watch(SignalKind::terminate())?;
     let mut interrupt = watch(SignalKind::interrupt())?;
     Ok(async move {

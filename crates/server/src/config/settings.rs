@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use grantry_core::Secret;
 use grantry_core::limits::{self, Amount, Limits};
+use ipnet::IpNet;
 use toml::Value;
 use url::Url;
 
 use super::found::Found;
-use super::value::{OrOff, Read};
+use super::value::{LoggedRequests, OrOff, Read};
 
 /// A setting, for those who list them.
 pub struct Row {
@@ -87,6 +88,14 @@ settings! {
     master_key_fd: Option<u32> = "master_key_fd", "";
     /// The master key itself. Only as a variable of the environment, never in this file.
     master_key: Option<Secret> = "master_key", "";
+    /// Certificate chain in PEM form, the server's own certificate first. Makes the server speak https; read again when it changes.
+    tls_cert_file: Option<PathBuf> = "tls.cert_file", "";
+    /// Private key of the certificate in PEM form, readable by its owner alone (or its group).
+    tls_key_file: Option<PathBuf> = "tls.key_file", "";
+    /// Networks and addresses of proxies that are believed when they say whom they speak for (X-Forwarded-For, Forwarded, X-Request-Id).
+    proxy_trusted: Vec<IpNet> = "proxy.trusted", "[]";
+    /// Requests with a line in the log: "errors" (5xx) or "all".
+    log_requests: LoggedRequests = "log.requests", "'errors'";
     /// Networks, hosts and ports that may be reached though they are private, or by plain http.
     egress_allow: Vec<String> = "egress.allow", "[]";
     /// Certificate authorities trusted beside the system's, in PEM form.

@@ -8,6 +8,13 @@ master_key_file = "file.key"
 [egress]
 allow = ["127.0.0.0/8"]
 extra_ca_file = "ca.pem"
+[tls]
+cert_file = "cert.pem"
+key_file = "key.pem"
+[proxy]
+trusted = ["10.0.0.0/8", "192.0.2.7"]
+[log]
+requests = "all"
 [refresh]
 lease = "40s"
 wait = "10s"
@@ -70,6 +77,9 @@ fn every_value_reaches_its_user() {
         config.egress.extra_ca_file.unwrap().to_str(),
         Some("ca.pem")
     );
+    assert_eq!(config.tls.unwrap().key.to_str(), Some("key.pem"));
+    assert_eq!(config.front.trusted[1].to_string(), "192.0.2.7/32");
+    assert!(config.front.logged);
     assert_eq!(config.refresh.lease, Duration::from_secs(40));
     assert_eq!(config.refresh.wait, Duration::from_secs(10));
     assert_eq!(config.refresh.spacing, Duration::from_secs(60));
@@ -207,6 +217,11 @@ fn what_cannot_work_together_is_refused_with_what_would() {
             &given("GRANTRY_MASTER_KEY", "key"),
             "master_key_file = 'a'",
             "master_key_file and GRANTRY_MASTER_KEY",
+        ),
+        (
+            &given("GRANTRY_TLS_CERT_FILE", "cert.pem"),
+            "",
+            "tls.cert_file is given without tls.key_file",
         ),
         (
             &given("GRANTRY_REFRESH_LEASE", "19s"),

@@ -1,11 +1,12 @@
 //! What a setting's value may be, one type per kind.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use grantry_core::Secret;
 use grantry_core::limits::{Amount, Unit};
+use ipnet::IpNet;
 use toml::Value;
 use url::Url;
 
@@ -102,6 +103,18 @@ impl Read for Vec<String> {
     }
 }
 
+impl Read for Vec<IpNet> {
+    const WANTED: &'static str = "a list of networks or addresses, such as [\"10.0.0.0/8\"]";
+
+    fn read(value: &Value) -> Option<Self> {
+        let network = |text: &String| match text.parse() {
+            Ok(network) => Some(network),
+            Err(_) => text.parse::<IpAddr>().ok().map(IpNet::from),
+        };
+        Vec::<String>::read(value)?.iter().map(network).collect()
+    }
+}
+
 impl Read for Duration {
     const WANTED: &'static str = "a time, such as \"30s\", \"15m\" or \"24h\"";
 
@@ -122,6 +135,27 @@ impl Read for OrOff {
         match value.as_str()? {
             "off" => Some(Self(None)),
             _ => Duration::read(value).map(|time| Self(Some(time))),
+        }
+    }
+}
+
+/// Which requests have a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoggedRequests {
+    /// Those that failed through no fault of their sender (5xx).
+    Errors,
+    /// Every one.
+    All,
+}
+
+impl Read for LoggedRequests {
+    const WANTED: &'static str = "\"errors\" or \"all\"";
+
+    fn read(value: &Value) -> Option<Self> {
+        match value.as_str()? {
+            "errors" => Some(Self::Errors),
+            "all" => Some(Self::All),
+            _ => None,
         }
     }
 }
