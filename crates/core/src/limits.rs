@@ -197,6 +197,10 @@ fixed! {
     REQUEST_ID_BYTES_MAX: bytes = 64;
     /// Rows of a page; part of the APIs' documents.
     PAGE_ROWS_MAX: count = 100;
+    /// An `Idempotency-Key`; part of the native API's document.
+    IDEMPOTENCY_KEY_BYTES_MAX: bytes = 255;
+    /// How long an `Idempotency-Key` stands for its request; part of the native API's document.
+    IDEMPOTENCY_KEY_LIFE: time = DAY;
     /// Items of a list in a body; part of the APIs' documents.
     ITEMS_MAX: count = 256;
 }

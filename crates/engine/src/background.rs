@@ -207,8 +207,9 @@ impl Engine {
             .await?
         {
             let gone = store.sweep(before, SWEEP_BATCH).await?;
-            dropped += gone;
-            if gone < u64::from(SWEEP_BATCH) || self.stop.is_cancelled() {
+            let expired = store.sweep_requests(self.now(), SWEEP_BATCH).await?;
+            dropped += gone + expired;
+            if gone.max(expired) < u64::from(SWEEP_BATCH) || self.stop.is_cancelled() {
                 break;
             }
         }

@@ -27,6 +27,7 @@ mod lists;
 pub mod permissions;
 mod principal;
 mod rate;
+mod repeats;
 mod secrets;
 mod settings;
 mod tokens;
@@ -56,6 +57,7 @@ pub use connectors::{
 pub use keys::{Keys, OpenKeysError};
 pub use lists::{CursorPage, NewConnection, NewKey};
 pub use principal::{Caller, Principal, PrincipalKind, Steward};
+pub use repeats::{Repeat, Repeater, Reserved, fingerprint};
 pub use settings::{RefreshSettings, Settings, WorkloadSettings};
 pub use tokens::{AskToken, NewPair, Revoked, ServedToken};
 pub use workload::{ISSUER_TOKEN_TTL_MAX, PublishedKey, SigningKeyState, WorkloadToken};
@@ -226,7 +228,7 @@ impl Engine {
     }
 
     /// Runs `work` to its end whatever happens to the caller that waits for it (design §6b).
-    async fn uncancellable<T: Send + 'static>(
+    pub async fn uncancellable<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {

@@ -24,6 +24,7 @@ mod connections;
 mod connectors;
 mod db;
 mod refresh;
+mod repeats;
 mod rows;
 mod system;
 mod tenancy;

@@ -1,6 +1,7 @@
 //! A request on its way to a handler: bearer, standing, query, body, in this order, so that nobody
 //! without standing makes the server read a body.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,13 +19,14 @@ use grantry_core::ids::TeamId;
 use grantry_core::nouns::Actor;
 use grantry_core::{Error, Result};
 use grantry_engine::permissions::{Act, Scope};
-use grantry_engine::{Caller, Engine, Principal, Steward};
+use grantry_engine::{Caller, Engine, Principal, Repeater, Steward};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
 use super::dialect::Dialect;
 use super::edge::{Failed, Visit};
 use super::fields::{self, Fields};
+use super::repeat::Keyed;
 use super::route::{Access, Route, Takes};
 use crate::App;
 
@@ -48,7 +50,7 @@ pub struct Call {
 pub fn call<F, Fut>(route: &'static Route, handle: F) -> MethodRouter<App>
 where
     F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = Result<Response>> + Send,
+    Fut: Future<Output = Result<Response>> + Send + 'static,
 {
     let dialect = route.dialect();
     on(
@@ -60,9 +62,13 @@ where
                 .is_some_and(|visit| visit.logged);
             let mut asker = None;
             let answered = match Call::accept(&app, route, dialect, request).await {
-                Ok(call) => {
+                Ok((call, keyed)) => {
                     asker = Some(Asker(call.who.clone()));
-                    handle(call).await.map_err(|error| dialect.respell(error))
+                    let answered = match keyed {
+                        None => handle(call).await,
+                        Some(keyed) => keyed.once(call, handle.clone()).await,
+                    };
+                    answered.map_err(|error| dialect.respell(error))
                 }
                 Err(error) => Err(error),
             };
@@ -93,7 +99,7 @@ impl Call {
         route: &'static Route,
         dialect: Dialect,
         request: Request,
-    ) -> Result<Self> {
+    ) -> Result<(Self, Option<Keyed>)> {
         let (mut parts, body) = request.into_parts();
         let query = parts.uri.query().map(Fields::of_query).unwrap_or_default();
         let (who, path) = match route.access {
@@ -117,18 +123,23 @@ impl Call {
         }
         let query = fields::check_query(route.query, query)?;
         let limits = &app.engine.settings().limits;
+        let mut keyed = Keyed::of(route, &parts)?;
+        let read = async |bytes_max: usize| {
+            let bytes = read(&app.engine, &parts.headers, body, bytes_max).await?;
+            if let Some(keyed) = &mut keyed {
+                keyed.with_body(&bytes);
+            }
+            Ok::<_, Error>(bytes)
+        };
         let (mut fields, mut text) = (Fields::default(), String::new());
         match route.takes {
             Takes::Nothing | Takes::Page => {}
             Takes::Json(rows) => {
                 require_type(&parts.headers, JSON)?;
-                fields = fields::check(
-                    rows,
-                    parse(&read(&app.engine, &parts.headers, body, limits.body_bytes_max).await?)?,
-                )?;
+                fields = fields::check(rows, parse(&read(limits.body_bytes_max).await?)?)?;
             }
             Takes::OptionalJson(rows) => {
-                let bytes = read(&app.engine, &parts.headers, body, limits.body_bytes_max).await?;
+                let bytes = read(limits.body_bytes_max).await?;
                 if !bytes.is_empty() {
                     require_type(&parts.headers, JSON)?;
                     fields = fields::check(rows, parse(&bytes)?)?;
@@ -136,11 +147,11 @@ impl Call {
             }
             Takes::Text(media_type, bytes_max) => {
                 require_type(&parts.headers, media_type)?;
-                let bytes = read(&app.engine, &parts.headers, body, bytes_max(limits)).await?;
+                let bytes = read(bytes_max(limits)).await?;
                 text = String::from_utf8(bytes.into()).map_err(|_| malformed("UTF-8", "text"))?;
             }
         }
-        Ok(Self {
+        let call = Self {
             engine: Arc::clone(&app.engine),
             query,
             body: fields,
@@ -148,7 +159,8 @@ impl Call {
             headers: parts.headers,
             who,
             path,
-        })
+        };
+        Ok((call, keyed))
     }
 
     /// Who calls, in their team. [`Error::Unauthenticated`] on a route whose act is in no team.
@@ -173,6 +185,25 @@ impl Call {
             Who::Anywhere(principal) => Ok(principal),
             _ => Err(Error::Unauthenticated),
         }
+    }
+
+    /// Who may repeat this call. [`Error::Unauthenticated`] on a public route.
+    pub fn repeater(&self) -> Result<Repeater<'_>> {
+        let (team, actor, standing) = match &self.who {
+            Who::Anybody => return Err(Error::Unauthenticated),
+            Who::Anywhere(principal) => (None, Cow::Owned(principal.actor()), principal.standing()),
+            Who::InTeam(caller) => (
+                Some(&caller.team),
+                Cow::Borrowed(&caller.actor),
+                caller.standing,
+            ),
+            Who::Above(steward) => (None, Cow::Borrowed(&steward.actor), steward.standing),
+        };
+        Ok(Repeater {
+            team,
+            actor,
+            standing,
+        })
     }
 
     /// The percent-decoded path parameter `name`; empty when the route has none of that name.

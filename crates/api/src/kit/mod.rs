@@ -4,6 +4,7 @@
 //! - `call`: a request, from its bearer to its checked body, on its way to a handler.
 //! - `fields`: what a body or a query may hold: rows that check, read and document.
 //! - `dialect`: whose error shape and team selector a path has.
+//! - `repeat`: idempotency keys.
 //! - `edge`: what every answer has, whoever made it.
 //! - `answer`, `cursor`, `openapi`, `subject`: as named.
 
@@ -14,5 +15,6 @@ pub mod dialect;
 pub mod edge;
 pub mod fields;
 pub mod openapi;
+pub mod repeat;
 pub mod route;
 pub mod subject;

@@ -212,6 +212,9 @@ impl Route {
         if !self.query.is_empty() {
             statuses.push(400);
         }
+        if self.takes_idempotency_key() {
+            statuses.extend([400, 409]);
+        }
         if !matches!(self.takes, Takes::Nothing | Takes::Page) {
             statuses.extend([400, 413, 415]);
         }
@@ -225,6 +228,13 @@ impl Route {
         self.gives.status == status
             || self.or.is_some_and(|(or, _)| or == status)
             || self.refusals().contains(&status)
+    }
+
+    /// Whether a request may name an `Idempotency-Key`: the native API's writes.
+    pub fn takes_idempotency_key(&self) -> bool {
+        self.method != Method::Get
+            && self.dialect() == Dialect::Native
+            && matches!(self.access, Access::Act(_))
     }
 
     /// The dialect of its path.

@@ -4,6 +4,7 @@ mod bodies;
 mod lists;
 mod native;
 mod refusals;
+mod repeats;
 mod sequin;
 mod server;
 mod signing_keys;

@@ -8,6 +8,7 @@ pub mod connection;
 pub mod connector;
 pub mod event;
 pub mod grant;
+pub mod repeat;
 pub mod tenancy;
 
 pub use actor::{Actor, OutsideIdentity};
@@ -17,6 +18,7 @@ pub use connection::{Attempt, Connection, ConnectionState, Revocation, Sealed, T
 pub use connector::{Connector, ConnectorType, Fault, Link, Service, TriggerDestination};
 pub use event::{Event, EventKind};
 pub use grant::{Environment, Grant, Scopes, Subject};
+pub use repeat::KeyedRequest;
 pub use tenancy::{
     Account, CustomEnvironment, Key, KeyLevel, Membership, Project, Role, Team, User,
 };

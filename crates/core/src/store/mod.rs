@@ -13,6 +13,7 @@ mod connect;
 mod connections;
 mod connectors;
 mod refresh;
+mod repeats;
 mod spool;
 mod system;
 mod tenancy;
@@ -24,6 +25,7 @@ pub use connect::ConnectStore;
 pub use connections::{ConnectionFilter, ConnectionStore, Live, RevocationScope, Usage};
 pub use connectors::{ConnectorFilter, ConnectorStore};
 pub use refresh::{Begin, Completion, RefreshStore, Rejection, Retry};
+pub use repeats::RepeatStore;
 pub use spool::{Spool, Spooled};
 pub use system::{
     Author, Change, ChangeKind, DataKey, EventFilter, KeyStatus, SigningKey, SystemStore,
@@ -39,6 +41,7 @@ pub trait Store:
     + ConnectStore
     + ConnectionStore
     + RefreshStore
+    + RepeatStore
 {
 }
 
@@ -50,6 +53,7 @@ impl<T> Store for T where
         + ConnectStore
         + ConnectionStore
         + RefreshStore
+        + RepeatStore
 {
 }
 

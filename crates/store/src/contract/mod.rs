@@ -21,6 +21,7 @@ pub mod keys;
 pub mod lists;
 pub mod refresh;
 pub mod rejections;
+pub mod repeats;
 pub mod revocations;
 pub mod system;
 pub mod tenancy;
@@ -328,6 +329,12 @@ macro_rules! contract_tests {
                 a_pair_for_a_revoked_connection_is_dead,
                 a_pair_and_a_revocation_never_both_win,
                 idle_sets_are_those_that_can_be_refreshed_now,
+            ]
+            repeats: [
+                one_of_many_reserves_a_request,
+                a_request_is_answered_once_and_the_answer_stands_until_it_expires,
+                a_released_request_can_be_reserved_again,
+                expired_requests_are_swept,
             ]
             rejections: [
                 a_rejection_is_marked_once,

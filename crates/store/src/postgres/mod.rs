@@ -165,6 +165,12 @@ impl Backend for Postgres {
                 min_binary: 3,
                 sql: include_str!("../../migrations/postgres/0003_signing_keys.sql"),
             },
+            Migration {
+                version: 4,
+                name: "keyed_requests",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0004_keyed_requests.sql"),
+            },
         ],
     };
 

@@ -154,6 +154,12 @@ impl Backend for Sqlite {
                 min_binary: 3,
                 sql: include_str!("../../migrations/sqlite/0003_signing_keys.sql"),
             },
+            Migration {
+                version: 4,
+                name: "keyed_requests",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0004_keyed_requests.sql"),
+            },
         ],
     };
 

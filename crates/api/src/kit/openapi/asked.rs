@@ -1,5 +1,6 @@
 //! What the document says of requests.
 
+use grantry_core::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use grantry_engine::permissions::Scope;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
@@ -74,9 +75,23 @@ pub fn parameters(route: &Route) -> Vec<Parameter> {
             .description(Some(row.about))
             .schema(Some(schema(&row.shape, false)))
     });
+    let key = route.takes_idempotency_key().then(|| {
+        let schema = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(IDEMPOTENCY_KEY_BYTES_MAX))
+            .pattern(Some(r"^[\u0021-\u007e]+$"));
+        parameter("Idempotency-Key", ParameterIn::Header, false)
+            .description(Some(
+                "Yours, for this request: in the next 24 h its repetition gets the first one's answer, with \
+                 `Idempotency-Replayed: true`, and is not carried out again. Another request under it: 409.",
+            ))
+            .schema(Some(schema.build()))
+    });
     in_path
         .chain(team)
         .chain(query)
+        .chain(key)
         .map(ParameterBuilder::build)
         .collect()
 }

@@ -227,6 +227,7 @@ const NEVER_MET: &[&str] = &[
     "events.chain_pos",
     "keys.hash",
     "key_check.id",
+    "keyed_requests.id",
     "invites.id",
     "leases.name",
     "mcp_servers.id",
