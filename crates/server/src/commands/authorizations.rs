@@ -4,11 +4,12 @@ use grantry_core::http::Method;
 use serde_json::json;
 
 use super::consent::Consent;
-use super::list;
+use super::list::{self, Page, Rows, given};
 use super::target::{Target, length};
 use super::token::{Ask, body};
 use crate::client::{Client, Content, segment};
 use crate::failure::Failure;
+use crate::out::confirm::Sure;
 use crate::out::{self, Form};
 
 const EXAMPLES: &str = "\
@@ -29,6 +30,20 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Act {
+    /// List requests for consent, newest first
+    List {
+        /// Only those of this connector, by id or uid
+        #[arg(long, value_name = "CONNECTOR")]
+        connector: Option<String>,
+        /// Only those for this user
+        #[arg(long, value_name = "USER")]
+        user: Option<String>,
+        /// Only those that can still be completed
+        #[arg(long)]
+        open: bool,
+        #[command(flatten)]
+        page: Page,
+    },
     /// Make a link that a user opens to connect, and print it
     Create(Box<Create>),
     /// Show how far a consent has come
@@ -36,7 +51,27 @@ enum Act {
         /// Its verifier, from `create --json`
         verifier: String,
     },
+    /// Take a request for consent back; what a consent to it brought is revoked
+    Cancel {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        sure: Sure,
+    },
 }
+
+const ROWS: Rows<6> = Rows {
+    path: "/authorizations",
+    columns: [
+        list::id("ID", &["/id"]),
+        list::text("CONNECTOR", &["/connector/uid", "/connector"]),
+        list::text("SUBJECT", &["/subject/id", "/subject/type"]),
+        list::state("STATUS", &["/status"]),
+        list::time("CREATED", &["/created_at"]),
+        list::time("EXPIRES", &["/expires_at"]),
+    ],
+    none: "Nobody has been asked yet. Make a link: grantry authorizations create CONNECTOR --user USER",
+};
 
 #[derive(clap::Args)]
 struct Create {
@@ -60,6 +95,23 @@ struct Create {
 pub async fn run(args: Args) -> Result<(), Failure> {
     let (client, form) = args.target.open()?;
     match args.act {
+        Act::List {
+            connector,
+            user,
+            open,
+            page,
+        } => {
+            let mut filter = given([("connector", &connector), ("user", &user)]);
+            if open {
+                filter.push(("open", "true"));
+            }
+            ROWS.list(&client, &filter, &page, form).await
+        }
+        Act::Cancel { id, sure } => {
+            sure.or_ask(format!("Take authorization {id} back?"))
+                .await?;
+            list::remove(&client, "/authorizations", &id, "taken back", form).await
+        }
         Act::Create(new) => create(&client, *new, form).await,
         Act::Show { verifier } => {
             let path = format!("/authorizations/{}", segment(&verifier));

@@ -54,7 +54,7 @@ enum Act {
     /// End connections, here and at the provider
     Revoke {
         /// Their ids
-        #[arg(value_name = "ID", required_unless_present_any = ["connector", "user"])]
+        #[arg(value_name = "ID", required_unless_present_any = ["connector", "user", "state", "environment", "search"])]
         ids: Vec<String>,
         #[command(flatten)]
         filters: Filters,
@@ -71,11 +71,26 @@ struct Filters {
     /// Only those of this user
     #[arg(long, value_name = "USER")]
     user: Option<String>,
+    /// Only those in this state
+    #[arg(long, value_parser = ["active", "needs_reauth", "revoked"])]
+    state: Option<String>,
+    /// Only those in this environment
+    #[arg(long, value_name = "ENVIRONMENT")]
+    environment: Option<String>,
+    /// Only those with this text in name, external subject or the user's id
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
 }
 
 impl Filters {
     fn given(&self) -> Vec<(&'static str, &str)> {
-        given([("connector", &self.connector), ("user", &self.user)])
+        given([
+            ("connector", &self.connector),
+            ("user", &self.user),
+            ("state", &self.state),
+            ("environment", &self.environment),
+            ("search", &self.search),
+        ])
     }
 }
 

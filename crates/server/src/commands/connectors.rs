@@ -41,6 +41,8 @@ enum Act {
     },
     /// Register a client of a service
     Create(Box<Create>),
+    /// Change a connector; what is not given stays
+    Update(Box<Update>),
     /// Delete a connector, its secrets and its connections
     Delete {
         /// Its id or uid
@@ -93,6 +95,33 @@ struct Filters {
 }
 
 #[derive(clap::Args)]
+struct Update {
+    /// Its id or uid
+    connector: String,
+    /// Another name for people
+    #[arg(long)]
+    name: Option<String>,
+    /// Another uid
+    #[arg(long)]
+    uid: Option<String>,
+    /// Another client id
+    #[arg(long)]
+    client_id: Option<String>,
+    /// The environment variable that holds another client secret
+    #[arg(long, value_name = "VAR")]
+    client_secret_env: Option<String>,
+    /// Data to change, as a JSON object; null takes a field away
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    data: Option<Map<String, Value>>,
+    /// The redirect URI that is registered with the provider
+    #[arg(long, value_name = "URI")]
+    redirect_uri: Option<String>,
+    /// The whole request as JSON, as in the API; flags go before it. `-` is standard input
+    #[arg(long, short, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
 struct Create {
     /// For people
     #[arg(long)]
@@ -118,6 +147,9 @@ struct Create {
     /// Let this project use it, by id or name
     #[arg(long, value_name = "PROJECT")]
     project: Option<String>,
+    /// The redirect URI to register with the provider [default: /callback at the public URL]
+    #[arg(long, value_name = "URI")]
+    redirect_uri: Option<String>,
     /// Further data of the type, as a JSON object
     #[arg(long, value_name = "JSON", value_parser = object)]
     data: Option<Map<String, Value>>,
@@ -154,6 +186,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         }
         Act::Show { connector } => list::show(&client, "/connectors", &connector, form).await,
         Act::Create(new) => create(&client, *new, form).await,
+        Act::Update(change) => {
+            let connector = change.connector.clone();
+            list::change(&client, "/connectors", &connector, change.body()?, form).await
+        }
         Act::Delete { connector, sure } => {
             let question =
                 format!("Delete connector {connector}, its secrets and all its connections?");
@@ -188,6 +224,42 @@ async fn create(client: &Client, new: Create, form: Form) -> Result<(), Failure>
     Ok(())
 }
 
+impl Update {
+    /// The request: what the file says, and before it the flags.
+    fn body(self) -> Result<Value, Failure> {
+        let mut body = match &self.file {
+            Some(path) => read_object(path)?,
+            None => Map::new(),
+        };
+        let flags = [
+            ("name", self.name),
+            ("uid", self.uid),
+            ("redirect_uri", self.redirect_uri),
+        ];
+        for (field, value) in flags {
+            if let Some(value) = value {
+                body.insert(field.to_owned(), value.into());
+            }
+        }
+        let mut data = self.data.unwrap_or_default();
+        if let Some(id) = self.client_id {
+            data.insert("clientId".to_owned(), id.into());
+        }
+        if let Some(name) = self.client_secret_env {
+            let secret = secret_in(&name)?;
+            data.insert("clientSecret".to_owned(), secret.expose().into());
+        }
+        if !data.is_empty() {
+            let fields = body.entry("data").or_insert_with(|| json!({}));
+            let Some(fields) = fields.as_object_mut() else {
+                return Err(Failure::usage("data must be a JSON object"));
+            };
+            fields.extend(data);
+        }
+        Ok(Value::Object(body))
+    }
+}
+
 impl Create {
     /// The request: what the file says, and before it the flags.
     fn body(self) -> Result<Value, Failure> {
@@ -204,6 +276,7 @@ impl Create {
             ("type", self.kind),
             ("service", self.service),
             ("project", self.project),
+            ("redirect_uri", self.redirect_uri),
         ];
         for (field, value) in flags {
             if let Some(value) = value {

@@ -2,7 +2,7 @@
 
 use grantry_core::http::Method;
 use grantry_core::{Clock as _, Timestamp};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::client::{Client, Content, segment};
 use crate::clock::SystemClock;
@@ -92,11 +92,23 @@ impl<const N: usize> Rows<N> {
         page: &Page,
         form: Form,
     ) -> Result<(), Failure> {
+        self.list_at(client, self.path, filter, page, form).await
+    }
+
+    /// [`Rows::list`] of the list at `path`, where that is another one for each parent.
+    pub async fn list_at(
+        &self,
+        client: &Client,
+        path: &str,
+        filter: &[(&str, &str)],
+        page: &Page,
+        form: Form,
+    ) -> Result<(), Failure> {
         let wanted = match page.all {
             true => usize::MAX,
             false => usize::try_from(page.limit).unwrap_or(usize::MAX),
         };
-        let (rows, more) = fetch(client, self.path, filter, wanted).await?;
+        let (rows, more) = fetch(client, path, filter, wanted).await?;
         match form {
             Form::Json => out::json(&Value::Array(rows)),
             Form::People if rows.is_empty() && filter.is_empty() => out::note(self.none),
@@ -180,6 +192,49 @@ pub async fn show(client: &Client, path: &str, id: &str, form: Form) -> Result<(
     Ok(())
 }
 
+/// The fields of a request that were given.
+pub fn body<const N: usize>(fields: [(&str, Option<String>); N]) -> Value {
+    let given = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
+    Value::Object(given.collect())
+}
+
+/// Sends `body` and prints the row that comes back.
+pub async fn send(
+    client: &Client,
+    method: Method,
+    path: &str,
+    body: Value,
+    form: Form,
+) -> Result<(), Failure> {
+    let row = client
+        .demand(method, path, &[], Content::Json(body))
+        .await?;
+    print_row(&row, form);
+    Ok(())
+}
+
+/// Changes the row `id` at `path` as `body` says.
+///
+/// # Errors
+/// [`crate::failure::Exit::Usage`] when it says nothing.
+pub async fn change(
+    client: &Client,
+    path: &str,
+    id: &str,
+    body: Value,
+    form: Form,
+) -> Result<(), Failure> {
+    if body.as_object().is_some_and(Map::is_empty) {
+        return Err(
+            Failure::usage("nothing to change is given").hint("--help shows what there is.")
+        );
+    }
+    let path = format!("{path}/{}", segment(id));
+    send(client, Method::Patch, &path, body, form).await
+}
+
 /// Deletes the row `id` at `path`, and says so in `done`'s words.
 pub async fn remove(
     client: &Client,
@@ -188,9 +243,20 @@ pub async fn remove(
     done: &str,
     form: Form,
 ) -> Result<(), Failure> {
+    remove_with(client, (path, id), &[], done, form).await
+}
+
+/// [`remove`] with a query.
+pub async fn remove_with(
+    client: &Client,
+    (path, id): (&str, &str),
+    query: &[(&str, &str)],
+    done: &str,
+    form: Form,
+) -> Result<(), Failure> {
     let path = format!("{path}/{}", segment(id));
     let answer = client
-        .demand(Method::Delete, &path, &[], Content::None)
+        .demand(Method::Delete, &path, query, Content::None)
         .await?;
     match form {
         Form::Json if answer.is_null() => out::json(&json!({ "id": id })),

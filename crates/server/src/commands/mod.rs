@@ -13,12 +13,18 @@ mod events;
 mod keys;
 mod list;
 mod man;
+mod me;
 mod openapi;
+mod people;
+mod projects;
 mod run;
 mod sandbox;
+mod secrets;
 mod serve;
+mod services;
 mod signing_keys;
 mod target;
+mod teams;
 mod token;
 mod workload_token;
 
@@ -63,8 +69,23 @@ enum Command {
     Authorizations(authorizations::Args),
     /// Events: who did what
     Events(events::Args),
-    /// Keys of a team
+    /// Keys of a team, of an account, of the server
     Keys(keys::Args),
+    /// Secrets: named values that are sealed and never given back
+    Secrets(secrets::Args),
+    /// Projects: workloads that consume tokens, and where they run
+    Projects(projects::Args),
+    /// Services: the catalogue of third parties
+    Services(services::Args),
+    /// Teams: the boundary of everything in them
+    Teams(teams::Args),
+    /// Users: people of an account
+    Users(people::Users),
+    /// Accounts: owners of teams; for the server's operator
+    Accounts(people::Accounts),
+    /// Show who you are to the server
+    #[command(visible_alias = "whoami")]
+    Me(me::Args),
     /// Keys that sign the server's own tokens
     SigningKeys(signing_keys::Args),
     /// Mint a token that proves which project runs where
@@ -97,6 +118,13 @@ impl Grantry {
             Command::Authorizations(args) => client(authorizations::run(args)),
             Command::Events(args) => client(events::run(args)),
             Command::Keys(args) => client(keys::run(args)),
+            Command::Secrets(args) => client(secrets::run(args)),
+            Command::Projects(args) => client(projects::run(args)),
+            Command::Services(args) => client(services::run(args)),
+            Command::Teams(args) => client(teams::run(args)),
+            Command::Users(args) => client(people::users(args)),
+            Command::Accounts(args) => client(people::accounts(args)),
+            Command::Me(args) => client(me::run(args)),
             Command::SigningKeys(args) => client(signing_keys::run(args)),
             Command::WorkloadToken(args) => client(workload_token::run(args)),
             Command::Config(args) => config::run(args),
@@ -140,4 +168,30 @@ fn on(
         runtime.shutdown_background();
     }
     done
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _};
+
+    use super::Grantry;
+
+    /// Every command that does something, with its whole name.
+    fn leaves(command: &Command, name: &str) -> Vec<String> {
+        if !command.has_subcommands() {
+            return vec![name.to_owned()];
+        }
+        let below = command.get_subcommands();
+        let below = below.flat_map(|one| leaves(one, &format!("{name} {}", one.get_name())));
+        below.collect()
+    }
+
+    #[test]
+    fn every_command_is_sound_and_documented() {
+        Grantry::command().debug_assert();
+        let document = include_str!("../../../../docs/cli.md");
+        for name in leaves(&Grantry::command(), "grantry") {
+            assert!(document.contains(&name), "{name} is not in docs/cli.md");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What every command that talks to a server begins with.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use grantry_core::{Clock as _, Secret};
@@ -10,7 +10,7 @@ use crate::client::{self, Client};
 use crate::clock::SystemClock;
 use crate::config::environment;
 use crate::failure::Failure;
-use crate::out::{Form, HEADING, when};
+use crate::out::{self, Form, HEADING, when};
 
 /// Which server, and how its answer is printed.
 #[derive(clap::Args)]
@@ -64,9 +64,45 @@ pub fn secret_in(name: &str) -> Result<Secret, Failure> {
     environment(name).map(Secret::new).ok_or_else(missing)
 }
 
+/// The secret on standard input, without the line break at its end.
+///
+/// # Errors
+/// [`crate::failure::Exit::Usage`] when there is none.
+pub fn secret_on_stdin() -> Result<Secret, Failure> {
+    if io::stdin().is_terminal() {
+        out::note("Type or paste the value, then Enter and Ctrl-D; it is shown as you type.");
+    }
+    let text = io::read_to_string(io::stdin());
+    let text =
+        text.map_err(|error| Failure::usage(format!("cannot read standard input: {error}")))?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        return Err(Failure::usage("standard input is empty")
+            .hint("Pipe the value in, or name the variable that holds it."));
+    }
+    Ok(Secret::new(text))
+}
+
+/// `NAME=VALUE` as the value of a flag.
+pub fn pair(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("NAME=VALUE would be right")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 /// A JSON object as the value of a flag.
 pub fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+/// A time to come as the value of a flag: RFC 3339, or how long from now (12h, 90d).
+pub fn time_to_come(text: &str) -> Result<String, &'static str> {
+    if when::parse(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    let from_now = when::duration(text)
+        .ok_or("an RFC 3339 time such as 2027-01-01T00:00:00Z, or how long from now, such as 12h or 90d, would be right")?;
+    Ok(SystemClock.now().after(from_now).to_string())
 }
 
 /// A time as the value of a flag: RFC 3339, or how long ago it was (15m, 2h, 3d).

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod commands;
+mod docs;
 mod doctor;
 mod place;
 mod serving;

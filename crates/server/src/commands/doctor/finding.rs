@@ -112,3 +112,16 @@ pub const CODES: &[&str] = &[
     "limits.files",
     "process.core_dumps",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::CODES;
+
+    #[test]
+    fn every_code_is_documented() {
+        let document = include_str!("../../../../../docs/cli.md");
+        for code in CODES {
+            assert!(document.contains(&format!("`{code}`")), "{code}");
+        }
+    }
+}
