@@ -1,13 +1,14 @@
 // The command line as a person meets it: in a terminal, in three shells, in the manual, in a pipe.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { BIN } from './lib/grantry.mjs';
+import { BIN, Grantry } from './lib/grantry.mjs';
 import { Child, freePort, run, temporaryFolder, until } from './lib/process.mjs';
 import { Visitor } from './lib/visitor.mjs';
+import { KEYS, world } from './lib/world.mjs';
 
 const python = path.join(import.meta.dirname, '.cache/venv/bin/python');
 const terminal = path.join(import.meta.dirname, 'lib/terminal.py');
@@ -195,6 +196,27 @@ describe('events tail', () => {
     assert.equal(event.kind, 'connector.created');
     tail.process.kill('SIGINT');
     assert.equal(await tail.exited, 130);
+  });
+
+  it('goes on where it was when the server comes back', async () => {
+    const server = await Grantry.start(world());
+    const there = { GRANTRY_URL: server.url, GRANTRY_KEY: KEYS.admin };
+    const tail = new Child(BIN, ['events', 'tail', '--kind', 'key.created', '--since', '1m', '--json'], { cwd, env: { ...env, ...there } });
+    const heard = () => tail.output.split('\n').filter((line) => line.startsWith('{')).length;
+    const make = (name) => server.command('keys', 'create', '--name', name, '--team', 'acme');
+    await make('before');
+    await until(() => heard() > 0, 'an event before');
+    const before = heard();
+    await server.kill();
+    await until(() => tail.output.includes('Trying again'), 'a word that the server is lost');
+    await server.serve();
+    await make('after');
+    await until(() => heard() > before, 'the event after', 40);
+    assert.equal(heard(), before + 1, 'each is shown once');
+    assert.match(tail.output, /The server is back\./);
+    tail.process.kill('SIGINT');
+    await tail.exited;
+    await server.stop();
   });
 });
 

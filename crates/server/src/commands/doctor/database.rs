@@ -95,9 +95,9 @@ fn log(path: &Path) -> Finding {
 /// Whether the rows can be read by this program.
 fn schema(found: Result<Schema, grantry_core::StoreError>, findings: &mut Vec<Finding>) -> bool {
     let finding = match found {
-        Err(_) => Finding::fail(
+        Err(_) => Finding::warn(
             "database.schema",
-            "it holds no schema of this program",
+            "it holds no schema of this program yet",
             "Is it the right database? A new, empty one is filled by the first start of `grantry serve`.",
         ),
         Ok(Schema {
