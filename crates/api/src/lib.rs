@@ -33,8 +33,7 @@ pub struct App {
 
 /// The whole route table.
 pub fn all_routes() -> impl Iterator<Item = &'static Route> {
-    native::TABLES
-        .into_iter()
+    native::tables()
         .chain([
             dialects::vercel::ROUTES,
             dialects::sequin::ROUTES,

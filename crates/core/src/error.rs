@@ -221,6 +221,7 @@ impl From<crate::StoreError> for Error {
         match error {
             crate::StoreError::Taken(what) => Self::conflict(format!("{what} is taken")),
             crate::StoreError::Missing(what) => Self::NotFound(what),
+            crate::StoreError::InUse(what) => Self::conflict(format!("{what} stands in the way")),
             crate::StoreError::Inconsistent { .. } => Self::Internal,
             crate::StoreError::Unavailable => Self::Unavailable,
         }

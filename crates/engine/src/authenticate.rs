@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use grantry_core::ids::{AccountId, ProjectId, TeamId};
 use grantry_core::nouns::{Actor, Digest, Environment, Key, KeyLevel, Membership, Role, Team};
-use grantry_core::store::Page;
+use grantry_core::store::{Page, TeamFilter};
 use grantry_core::{Error, Result, Timestamp};
 use grantry_vault::hash::{Handle, HandleKind};
 
@@ -218,19 +218,12 @@ impl Engine {
     async fn only_team(&self, principal: &Principal) -> Result<TeamId> {
         let store = &self.ports.store;
         let page = Page::first(NAMED_MAX);
-        let teams = match &principal.kind {
-            PrincipalKind::Account {
-                user: Some(user), ..
-            } => {
-                let mut teams = Vec::new();
-                for membership in store.memberships(user).await? {
-                    teams.extend(store.team(membership.team.as_str()).await?);
-                }
-                teams
-            }
-            PrincipalKind::Account { account, .. } => store.teams(Some(account), &page).await?,
-            _ => store.teams(None, &page).await?,
-        };
+        let mut filter = TeamFilter::default();
+        if let PrincipalKind::Account { account, user, .. } = &principal.kind {
+            filter.account = Some(account.clone());
+            filter.member.clone_from(user);
+        }
+        let teams = store.teams(&filter, &page).await?;
         match teams.as_slice() {
             [only] => Ok(only.id.clone()),
             teams => {

@@ -30,6 +30,7 @@ mod rate;
 mod repeats;
 mod secrets;
 mod settings;
+mod tenancy;
 mod tokens;
 mod workload;
 
@@ -55,10 +56,14 @@ pub use connectors::{
     Capabilities, ConnectorView, Health, HealthStatus, NewConnector, NewLink, asks_at,
 };
 pub use keys::{Keys, OpenKeysError};
-pub use lists::{CursorPage, NewConnection, NewKey};
+pub use lists::{CursorPage, NewConnection};
 pub use principal::{Caller, Principal, PrincipalKind, Steward};
 pub use repeats::{Repeat, Repeater, Reserved, fingerprint};
 pub use settings::{RefreshSettings, Settings, WorkloadSettings};
+pub use tenancy::{
+    KeyPatch, KeyPlace, Me, NewKey, NewProject, NewTeam, NewUser, ProjectPatch, ServiceView,
+    TeamPatch, UserPatch,
+};
 pub use tokens::{AskToken, NewPair, Revoked, ServedToken};
 pub use workload::{ISSUER_TOKEN_TTL_MAX, PublishedKey, SigningKeyState, WorkloadToken};
 

@@ -1,16 +1,12 @@
-//! Lists, keys and imports: what the native API, the CLI and the pages read and do beside the flows.
+//! Lists and imports: what the native API, the CLI and the pages read and do beside the flows.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_core::ids::{ConnectionId, ConnectorId, KeyId};
-use grantry_core::nouns::{
-    Connection, ConnectionState, Environment, Event, EventKind, Key, KeyLevel, Project, Role,
-    Subject,
-};
+use grantry_core::ids::{ConnectionId, ConnectorId};
+use grantry_core::nouns::{Connection, ConnectionState, Event, EventKind, Subject};
 use grantry_core::store::{ConnectionFilter, ConnectorFilter, EventFilter, Page};
-use grantry_core::{Error, Result, Secret, Timestamp, entropy};
-use grantry_vault::hash::{Handle, HandleKind};
+use grantry_core::{Error, Result};
 
 use crate::connectors::{ConnectorView, Entry};
 use crate::permissions::Act;
@@ -23,19 +19,6 @@ pub struct CursorPage<T> {
     pub data: Vec<T>,
     /// The sort value and id of the last row, when there are more.
     pub next: Option<(String, String)>,
-}
-
-/// What a new key shall be.
-#[derive(Clone, Debug)]
-pub struct NewKey {
-    /// For people.
-    pub name: String,
-    /// At most the caller's own; `token-only` when absent. A workload's key has none.
-    pub role: Option<Role>,
-    /// A workload's key: its project and environment.
-    pub workload: Option<(String, Environment)>,
-    /// When it ends.
-    pub expires_at: Option<Timestamp>,
 }
 
 /// A grant that exists already and is taken in.
@@ -53,14 +36,6 @@ pub struct NewConnection {
     /// The tokens.
     pub pair: NewPair,
 }
-
-/// Characters of a key after its prefix: 256 bits.
-const KEY_CHARS: usize = 43;
-const KEY_PREFIX: &str = "grk_";
-const HINT_CHARS: usize = 8;
-
-/// Declared keys below this many bytes are warned of: they can be guessed.
-pub const KEY_BYTES_WANTED: usize = 24;
 
 /// An event may be stored a little after it happened, behind later ones: who follows the log sees it
 /// when all of its time are there. A write on PostgreSQL that is refused again and again takes longer.
@@ -139,15 +114,6 @@ impl Engine {
         }
     }
 
-    /// The team's projects.
-    pub async fn projects(&self, caller: &Caller, page: &Page) -> Result<CursorPage<Project>> {
-        caller.require(Act::ReadLists)?;
-        let rows = self.ports.store.projects(&caller.team, page).await?;
-        Ok(cut(rows, page, |row| {
-            (row.name.clone(), row.id.to_string())
-        }))
-    }
-
     /// The team's event log.
     pub async fn events(
         &self,
@@ -199,132 +165,6 @@ impl Engine {
             found.next = Some(next.or(page.after).unwrap_or_else(nowhere));
             return Ok(found);
         }
-    }
-
-    /// The team's keys.
-    pub async fn keys(&self, caller: &Caller, page: &Page) -> Result<CursorPage<Key>> {
-        caller.require(Act::ManageKeys)?;
-        let rows = self
-            .ports
-            .store
-            .keys(None, Some(&caller.team), page)
-            .await?;
-        Ok(cut(rows, page, |row| {
-            (row.created_at.0.to_string(), row.id.to_string())
-        }))
-    }
-
-    /// Makes a key of the caller's team. The text is returned once and never again.
-    pub async fn create_key(&self, caller: &Caller, new: NewKey) -> Result<(Key, Secret)> {
-        caller.require(Act::ManageKeys)?;
-        if new.workload.is_some() && new.role.is_some() {
-            return Err(Error::invalid("role", "a workload's key has none"));
-        }
-        let role = new.role.unwrap_or(Role::TokenOnly);
-        if let crate::permissions::Standing::Role(own) = caller.standing
-            && own.at_most(role) != role
-        {
-            return Err(Error::invalid("role", "must not exceed your own"));
-        }
-        let (project, environment) = match new.workload {
-            Some((project, environment)) => {
-                let project = self.project(caller, &project).await?;
-                if !project.has_environment(&environment) {
-                    return Err(Error::invalid(
-                        "environment",
-                        format!("{environment} is not an environment of {}", project.name),
-                    ));
-                }
-                (Some(project.id), Some(environment))
-            }
-            None => (None, None),
-        };
-        let user = match (&caller.actor, &project) {
-            (grantry_core::nouns::Actor::User { id }, None) => Some(id.as_str().into()),
-            _ => None,
-        };
-        let team = self.ports.store.team(caller.team.as_str()).await?;
-        let team = team.ok_or(Error::NotFound("team"))?;
-        let text = self.key_text();
-        let now = self.now();
-        let key = Key {
-            id: KeyId::mint(now, self.entropy()),
-            hash: *Handle::of(HandleKind::ApiKey, text.expose()).as_bytes(),
-            hint: hint_of(&text),
-            name: new.name,
-            level: KeyLevel::Team,
-            account: Some(team.account),
-            team: Some(caller.team.clone()),
-            user,
-            project,
-            environment,
-            role,
-            created_at: now,
-            expires_at: new.expires_at,
-            revoked_at: None,
-        };
-        let event = self
-            .draft(EventKind::KeyCreated, caller)
-            .with("key", key.id.as_str())
-            .done();
-        self.ports.store.put_key(&key, &event).await?;
-        Ok((key, text))
-    }
-
-    /// Makes a server-level key if there is none yet, revoked ones included: the first start's. Keys of
-    /// accounts and teams do not count.
-    pub async fn first_server_key(&self) -> Result<Option<Secret>> {
-        let any = self.ports.store.keys(None, None, &Page::first(1)).await?;
-        if any.is_empty() {
-            self.server_key("first server key").await.map(Some)
-        } else {
-            Ok(None)
-        }
-    }
-
-    /// Makes a server-level key called `name`. Only for whoever holds the data itself: it may do
-    /// everything. The text is returned once and never again.
-    pub async fn server_key(&self, name: &str) -> Result<Secret> {
-        let (text, now) = (self.key_text(), self.now());
-        let key = Key {
-            id: KeyId::mint(now, self.entropy()),
-            hash: *Handle::of(HandleKind::ApiKey, text.expose()).as_bytes(),
-            hint: hint_of(&text),
-            name: name.to_owned(),
-            level: KeyLevel::Server,
-            account: None,
-            team: None,
-            user: None,
-            project: None,
-            environment: None,
-            role: Role::Owner,
-            created_at: now,
-            expires_at: None,
-            revoked_at: None,
-        };
-        let actor = grantry_core::nouns::Actor::System;
-        let event =
-            crate::events::Draft::new(EventKind::KeyCreated, None, actor, now, self.entropy())
-                .with("key", key.id.as_str())
-                .done();
-        self.ports.store.put_key(&key, &event).await?;
-        Ok(text)
-    }
-
-    /// Revokes a key of the caller's team. It is refused everywhere within 2 s.
-    pub async fn revoke_key(&self, caller: &Caller, id: &KeyId) -> Result<()> {
-        caller.require(Act::ManageKeys)?;
-        let event = self
-            .draft(EventKind::KeyRevoked, caller)
-            .with("key", id.as_str())
-            .done();
-        let revoked = self
-            .ports
-            .store
-            .revoke_key(id, Some(&caller.team), self.now(), &event)
-            .await;
-        self.caches.callers.clear();
-        Ok(revoked?)
     }
 
     /// Takes in a grant that exists already. Returns its connection and whether it was new: one
@@ -420,20 +260,6 @@ impl Engine {
         self.end_connections(caller, &entry, |scope| scope.connection = Some(id.clone()))
             .await
     }
-
-    pub(crate) fn key_text(&self) -> Secret {
-        Secret::new(format!(
-            "{KEY_PREFIX}{}",
-            entropy::alphanumeric(self.entropy(), KEY_CHARS)
-        ))
-    }
-}
-
-/// The first characters of a key, for people to tell keys apart: never more than a quarter of it.
-pub fn hint_of(text: &Secret) -> String {
-    let text = text.expose();
-    let shown = HINT_CHARS.min(text.chars().count() / 4);
-    text.chars().take(shown).collect()
 }
 
 fn position(event: &Event) -> (String, String) {
@@ -441,7 +267,7 @@ fn position(event: &Event) -> (String, String) {
 }
 
 /// The rows of one page out of a query that asked for one row more.
-fn cut<T>(
+pub(crate) fn cut<T>(
     mut rows: Vec<T>,
     page: &Page,
     position: impl Fn(&T) -> (String, String),
@@ -455,22 +281,4 @@ fn cut<T>(
         None
     };
     CursorPage { data: rows, next }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hint_never_gives_away_more_than_a_quarter_of_a_key() {
-        for (text, hint) in [
-            ("", ""),
-            ("abc", ""),
-            ("tok_abc123", "to"),
-            ("0123456789abcdef0123456789abcdef", "01234567"),
-            ("grk_0123456789abcdef0123456789abcdef0123456789", "grk_0123"),
-        ] {
-            assert_eq!(hint_of(&Secret::new(text)), hint, "{text}");
-        }
-    }
 }

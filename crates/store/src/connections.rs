@@ -35,6 +35,15 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
+    /// Of every live connection of a team.
+    pub(crate) fn of_team(team: &TeamId) -> Self {
+        let ids = Query::new(
+            "SELECT id FROM connections WHERE team = ?1 AND state <> 'revoked'",
+            params![team],
+        );
+        Self { ids }
+    }
+
     pub(crate) fn of(team: &TeamId, scope: &RevocationScope) -> Self {
         let mut ids = Query::new(
             "SELECT id FROM connections WHERE team = ?1 AND connector = ?2 AND state <> 'revoked'",

@@ -23,10 +23,12 @@ mod connect;
 mod connections;
 mod connectors;
 mod db;
+mod keys;
 mod refresh;
 mod repeats;
 mod rows;
 mod system;
+mod team_end;
 mod tenancy;
 mod unique;
 

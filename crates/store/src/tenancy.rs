@@ -1,17 +1,22 @@
-//! Accounts, teams, people, projects, keys, catalogue overlays.
+//! Accounts, teams, people, projects, catalogue overlays.
 //!
 //! A `put_*` keeps `created_at` of a row that exists: it says when the row was first made.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use grantry_core::ids::{AccountId, KeyId, ProjectId, TeamId, UserId};
-use grantry_core::nouns::{Account, Digest, Event, Key, Membership, Project, Service, Team, User};
-use grantry_core::store::{ChangeKind, Page, Stored, TenancyStore};
+use grantry_core::ids::{AccountId, ProjectId, TeamId, UserId};
+use grantry_core::nouns::{
+    Account, Environment, Event, Membership, Project, Revocation, Role, Service, Team, User,
+};
+use grantry_core::store::{ChangeKind, Member, Page, Stored, TeamFilter, TenancyStore, UserFilter};
 use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
-use crate::backend::{Backend, Statement, Write};
-use crate::db::{UNCHANGED, after_id, and_contains, by_time, guard, rows_wanted};
-use crate::rows::{Upsert, change, insert, params, select};
+use crate::backend::{Backend, Query, Statement};
+use crate::db::{UNCHANGED, after_id, and_contains, guard, rows_wanted};
+use crate::keys::revoke_keys;
+use crate::rows::{Noun, Upsert, change, decode, insert, params, replace, select};
 
 const BY_ID: Upsert<'static> = Upsert {
     key: "id",
@@ -19,7 +24,7 @@ const BY_ID: Upsert<'static> = Upsert {
     quiet: &[],
 };
 
-fn account_exists(id: &AccountId) -> Statement {
+pub(crate) fn account_exists(id: &AccountId) -> Statement {
     guard(
         "SELECT 1 FROM accounts WHERE id = ?1",
         params![id],
@@ -33,6 +38,40 @@ pub(crate) fn team_exists(id: &TeamId) -> Statement {
         params![id],
         StoreError::Missing("team"),
     )
+}
+
+const MEMBERSHIP: Upsert<'static> = Upsert {
+    key: "user_id, team",
+    kept: &["user_id", "team"],
+    quiet: &[],
+};
+
+const LAST_OWNER: StoreError = StoreError::InUse("team.owner");
+
+/// Fails while the person is the only owner of the team.
+fn another_owner(team: &TeamId, user: &UserId) -> Statement {
+    Statement::new(
+        "SELECT 1 FROM memberships mine WHERE mine.user_id = ?1 AND mine.team = ?2 AND mine.role = 'owner'
+         AND NOT EXISTS (SELECT 1 FROM memberships other
+                         WHERE other.team = ?2 AND other.role = 'owner' AND other.user_id <> ?1)",
+        params![user, team],
+    )
+    .none_or(LAST_OWNER)
+}
+
+/// What has to hold for a membership, and the row itself.
+fn membership(membership: &Membership) -> [Statement; 3] {
+    [
+        team_exists(&membership.team),
+        // People are members of their own account's teams only.
+        guard(
+            "SELECT 1 FROM users u JOIN teams t ON t.account = u.account
+             WHERE u.id = ?1 AND t.id = ?2",
+            params![&membership.user, &membership.team],
+            StoreError::Missing("user"),
+        ),
+        MEMBERSHIP.of(membership).one_or(UNCHANGED),
+    ]
 }
 
 #[async_trait]
@@ -52,6 +91,36 @@ impl<B: Backend> TenancyStore for Db<B> {
         and_contains(&mut query, &["id", "name"], search);
         query.push(" ORDER BY id LIMIT {}", params![rows_wanted(page)]);
         self.all(query).await
+    }
+
+    async fn update_account(&self, old: &Account, new: &Account, event: &Event) -> Stored<()> {
+        let missing = StoreError::Missing("account");
+        self.run(vec![replace(old, new).one_or(missing), insert(event)])
+            .await
+    }
+
+    async fn delete_account(&self, id: &AccountId, at: Timestamp, event: &Event) -> Stored<()> {
+        let mut write = vec![
+            Statement::new(
+                "SELECT 1 FROM teams WHERE account = ?1 LIMIT 1",
+                params![id],
+            )
+            .none_or(StoreError::InUse("account.teams")),
+            Statement::new("DELETE FROM accounts WHERE id = ?1", params![id])
+                .one_or(StoreError::Missing("account")),
+            Statement::new(
+                "INSERT INTO changes (kind, key, at) SELECT ?2, id, now_us() FROM users WHERE account = ?1",
+                params![id, ChangeKind::User],
+            ),
+            Statement::new("DELETE FROM users WHERE account = ?1", params![id]),
+            insert(event),
+        ];
+        write.extend(revoke_keys(
+            "level = 'account' AND account = ?2 AND team IS NULL",
+            at,
+            params![id],
+        ));
+        self.run(write).await
     }
 
     async fn put_team(&self, team: &Team, event: &Event) -> Stored<bool> {
@@ -77,13 +146,50 @@ impl<B: Backend> TenancyStore for Db<B> {
         .await
     }
 
-    async fn teams(&self, account: Option<&AccountId>, page: &Page) -> Stored<Vec<Team>> {
+    async fn teams(&self, filter: &TeamFilter, page: &Page) -> Stored<Vec<Team>> {
         let mut query = select::<Team>("WHERE id > ?1", params![after_id(page)]);
-        if let Some(account) = account {
+        if let Some(id) = &filter.id {
+            query.push(" AND id = {}", params![id]);
+        }
+        if let Some(account) = &filter.account {
             query.push(" AND account = {}", params![account]);
         }
+        if let Some(member) = &filter.member {
+            query.push(
+                " AND id IN (SELECT team FROM memberships WHERE user_id = {})",
+                params![member],
+            );
+        }
+        and_contains(
+            &mut query,
+            &["id", "slug", "name"],
+            filter.search.as_deref(),
+        );
         query.push(" ORDER BY id LIMIT {}", params![rows_wanted(page)]);
         self.all(query).await
+    }
+
+    async fn update_team(&self, old: &Team, new: &Team, event: &Event) -> Stored<()> {
+        self.run(vec![
+            replace(old, new).one_or(StoreError::Missing("team")),
+            insert(event),
+            change(ChangeKind::Team, &new.id),
+        ])
+        .await
+    }
+
+    async fn delete_team(
+        &self,
+        id: &TeamId,
+        force: bool,
+        at: Timestamp,
+        claim: Duration,
+        event: &Event,
+    ) -> Stored<Vec<Revocation>> {
+        let end = crate::team_end::of(id, force, at, claim, event);
+        let done = self.backend.write(end.write).await?;
+        let queued = done.get(end.queued).map_or(&[][..], |done| &done.rows);
+        queued.iter().map(decode).collect()
     }
 
     async fn put_user(&self, user: &User, event: &Event) -> Stored<bool> {
@@ -106,26 +212,100 @@ impl<B: Backend> TenancyStore for Db<B> {
             .await
     }
 
-    async fn put_membership(&self, membership: &Membership, event: &Event) -> Stored<bool> {
-        let upsert = Upsert {
-            key: "user_id, team",
-            kept: &["user_id", "team"],
-            quiet: &[],
-        };
-        let write = vec![
-            team_exists(&membership.team),
-            // People are members of their own account's teams only.
-            guard(
-                "SELECT 1 FROM users u JOIN teams t ON t.account = u.account
-                 WHERE u.id = ?1 AND t.id = ?2",
-                params![&membership.user, &membership.team],
-                StoreError::Missing("user"),
-            ),
-            upsert.of(membership).one_or(UNCHANGED),
+    async fn person(&self, account: &AccountId, id_or_email: &str) -> Stored<Option<User>> {
+        self.first(select::<User>(
+            "WHERE account = ?1 AND (id = ?2 OR email = ?2)
+             ORDER BY CASE WHEN id = ?2 THEN 0 ELSE 1 END LIMIT 1",
+            params![account, id_or_email],
+        ))
+        .await
+    }
+
+    async fn users(
+        &self,
+        account: &AccountId,
+        filter: &UserFilter,
+        page: &Page,
+    ) -> Stored<Vec<User>> {
+        let mut query = select::<User>("WHERE account = ?1", params![account]);
+        if let Some((email, _)) = &page.after {
+            query.push(" AND email > {}", params![email]);
+        }
+        if let Some(email) = &filter.email {
+            query.push(" AND email = {}", params![email]);
+        }
+        let columns = ["id", "email", "first_name", "last_name"];
+        and_contains(&mut query, &columns, filter.search.as_deref());
+        query.push(" ORDER BY email LIMIT {}", params![rows_wanted(page)]);
+        self.all(query).await
+    }
+
+    async fn update_user(&self, old: &User, new: &User, event: &Event) -> Stored<()> {
+        self.run(vec![
+            replace(old, new).one_or(StoreError::Missing("user")),
             insert(event),
-            change(ChangeKind::User, &membership.user),
+            change(ChangeKind::User, &new.id),
+        ])
+        .await
+    }
+
+    async fn delete_user(
+        &self,
+        account: &AccountId,
+        id: &UserId,
+        at: Timestamp,
+        event: &Event,
+    ) -> Stored<()> {
+        let mut write = vec![
+            Statement::new(
+                "DELETE FROM users WHERE id = ?1 AND account = ?2",
+                params![id, account],
+            )
+            .one_or(StoreError::Missing("user")),
+            Statement::new(
+                "SELECT 1 FROM memberships mine WHERE mine.user_id = ?1 AND mine.role = 'owner'
+                 AND NOT EXISTS (SELECT 1 FROM memberships other WHERE other.team = mine.team
+                                 AND other.role = 'owner' AND other.user_id <> ?1) LIMIT 1",
+                params![id],
+            )
+            .none_or(LAST_OWNER),
+            Statement::new("DELETE FROM memberships WHERE user_id = ?1", params![id]),
+            insert(event),
+            change(ChangeKind::User, id),
         ];
+        write.extend(revoke_keys("user_id = ?2", at, params![id]));
+        self.run(write).await
+    }
+
+    async fn put_membership(&self, put: &Membership, event: &Event) -> Stored<bool> {
+        let mut write = Vec::from(membership(put));
+        write.push(insert(event));
+        write.push(change(ChangeKind::User, &put.user));
         self.run_unless(UNCHANGED, write).await
+    }
+
+    async fn change_membership(&self, put: &Membership, event: &Event) -> Stored<bool> {
+        let mut write = Vec::from(membership(put));
+        if put.role != Role::Owner {
+            write.insert(0, another_owner(&put.team, &put.user));
+        }
+        write.push(insert(event));
+        write.push(change(ChangeKind::User, &put.user));
+        self.run_unless(UNCHANGED, write).await
+    }
+
+    async fn delete_membership(&self, team: &TeamId, user: &UserId, event: &Event) -> Stored<()> {
+        self.run(vec![
+            another_owner(team, user),
+            Statement::new(
+                "DELETE FROM memberships WHERE user_id = ?1 AND team = ?2",
+                params![user, team],
+            )
+            .one_or(StoreError::Missing("membership")),
+            insert(event),
+            change(ChangeKind::User, user),
+        ])
+        .await
     }
 
     async fn memberships(&self, user: &UserId) -> Stored<Vec<Membership>> {
@@ -134,6 +314,26 @@ impl<B: Backend> TenancyStore for Db<B> {
             params![user],
         ))
         .await
+    }
+
+    async fn members(
+        &self,
+        team: &TeamId,
+        search: Option<&str>,
+        page: &Page,
+    ) -> Stored<Vec<Member>> {
+        let columns = User::COLUMNS.join(", u.");
+        let mut query = Query::new(
+            format!(
+                "SELECT u.{columns}, m.role FROM memberships m JOIN users u ON u.id = m.user_id
+                 WHERE m.team = ?1 AND m.user_id > ?2"
+            ),
+            params![team, after_id(page)],
+        );
+        let columns = ["u.id", "u.email", "u.first_name", "u.last_name"];
+        and_contains(&mut query, &columns, search);
+        query.push(" ORDER BY m.user_id LIMIT {}", params![rows_wanted(page)]);
+        self.all(query).await
     }
 
     async fn put_project(&self, project: &Project, event: &Event) -> Stored<bool> {
@@ -160,11 +360,17 @@ impl<B: Backend> TenancyStore for Db<B> {
         .await
     }
 
-    async fn projects(&self, team: &TeamId, page: &Page) -> Stored<Vec<Project>> {
+    async fn projects(
+        &self,
+        team: &TeamId,
+        search: Option<&str>,
+        page: &Page,
+    ) -> Stored<Vec<Project>> {
         let mut query = select::<Project>("WHERE team = ?1", params![team]);
         if let Some((name, _)) = &page.after {
             query.push(" AND name > {}", params![name]);
         }
+        and_contains(&mut query, &["id", "name"], search);
         query.push(" ORDER BY name LIMIT {}", params![rows_wanted(page)]);
         self.all(query).await
     }
@@ -174,72 +380,80 @@ impl<B: Backend> TenancyStore for Db<B> {
             .await
     }
 
-    async fn put_key(&self, key: &Key, event: &Event) -> Stored<bool> {
-        let upsert = Upsert {
-            key: "hash",
-            kept: &["id", "created_at"],
-            quiet: &[],
-        };
-        let mut write: Write = Vec::new();
-        write.extend(key.account.as_ref().map(account_exists));
-        write.extend(key.team.as_ref().map(team_exists));
-        write.extend([
-            upsert.of(key).one_or(UNCHANGED),
+    async fn update_project(&self, old: &Project, new: &Project, event: &Event) -> Stored<()> {
+        self.run(vec![
+            replace(old, new).one_or(StoreError::Missing("project")),
             insert(event),
-            change(ChangeKind::Key, &key.hash),
-        ]);
-        self.run_unless(UNCHANGED, write).await
+            change(ChangeKind::Project, &new.id),
+        ])
+        .await
     }
 
-    async fn key_by_hash(&self, hash: &Digest) -> Stored<Option<Key>> {
-        self.first(select::<Key>("WHERE hash = ?1", params![hash]))
-            .await
-    }
-
-    async fn keys(
+    async fn remove_environment(
         &self,
-        account: Option<&AccountId>,
-        team: Option<&TeamId>,
-        page: &Page,
-    ) -> Stored<Vec<Key>> {
-        let mut query = match (team, account) {
-            (Some(team), _) => select::<Key>("WHERE team = ?1", params![team]),
-            (None, Some(account)) => select::<Key>(
-                "WHERE level = 'account' AND account = ?1 AND team IS NULL",
-                params![account],
-            ),
-            (None, None) => select::<Key>("WHERE level = 'server' AND team IS NULL", vec![]),
-        };
-        if let (Some(_), Some(account)) = (team, account) {
-            query.push(" AND account = {}", params![account]);
-        }
-        by_time(&mut query, "created_at", page);
-        self.all(query).await
-    }
-
-    async fn revoke_key(
-        &self,
-        id: &KeyId,
-        team: Option<&TeamId>,
+        old: &Project,
+        new: &Project,
+        environment: &Environment,
         at: Timestamp,
         event: &Event,
     ) -> Stored<()> {
-        let mut revoke = crate::backend::Query::new(
-            "UPDATE keys SET revoked_at = ?1 WHERE id = ?2 AND revoked_at IS NULL",
-            params![at, id],
-        );
-        if let Some(team) = team {
-            revoke.push(" AND team = {}", params![team]);
-        }
-        self.run(vec![
-            Statement::from(revoke).one_or(StoreError::Missing("key")),
+        let Project { id, team, .. } = new;
+        // A link's environments are a list in JSON: this one with the comma behind it, before it, or alone.
+        let quoted = serde_json::Value::from(environment.as_str()).to_string();
+        let mut write = vec![
+            replace(old, new).one_or(StoreError::Missing("project")),
             insert(event),
+            change(ChangeKind::Project, id),
+            tell_links(team, id),
             Statement::new(
-                "INSERT INTO changes (kind, key, at) SELECT ?2, hash, now_us() FROM keys WHERE id = ?1",
-                params![id, ChangeKind::Key],
+                "UPDATE links SET updated_at = ?6,
+                 environments = replace(replace(replace(environments, ?3, ''), ?4, ''), ?5, '')
+                 WHERE project = ?1 AND team = ?2 AND replace(environments, ?5, '') <> environments",
+                params![
+                    id,
+                    team,
+                    format!("{quoted},"),
+                    format!(",{quoted}"),
+                    &quoted,
+                    at
+                ],
             ),
-        ])
-        .await
+            Statement::new(
+                "DELETE FROM links WHERE project = ?1 AND team = ?2 AND environments = '[]'",
+                params![id, team],
+            ),
+        ];
+        write.extend(revoke_keys(
+            "project = ?2 AND environment = ?3",
+            at,
+            params![id, environment],
+        ));
+        self.run(write).await
+    }
+
+    async fn delete_project(
+        &self,
+        team: &TeamId,
+        id: &ProjectId,
+        at: Timestamp,
+        event: &Event,
+    ) -> Stored<()> {
+        let mut write = vec![
+            Statement::new(
+                "DELETE FROM projects WHERE id = ?1 AND team = ?2",
+                params![id, team],
+            )
+            .one_or(StoreError::Missing("project")),
+            tell_links(team, id),
+            Statement::new(
+                "DELETE FROM links WHERE project = ?1 AND team = ?2",
+                params![id, team],
+            ),
+            insert(event),
+            change(ChangeKind::Project, id),
+        ];
+        write.extend(revoke_keys("project = ?2", at, params![id]));
+        self.run(write).await
     }
 
     async fn put_service(&self, service: &Service, event: &Event) -> Stored<bool> {
@@ -254,4 +468,23 @@ impl<B: Backend> TenancyStore for Db<B> {
     async fn services(&self) -> Stored<Vec<Service>> {
         self.all(select::<Service>("ORDER BY id", vec![])).await
     }
+
+    async fn delete_service(&self, id: &str, event: &Event) -> Stored<()> {
+        self.run(vec![
+            Statement::new("DELETE FROM services WHERE id = ?1", params![id])
+                .one_or(StoreError::Missing("service")),
+            change(ChangeKind::Service, id),
+            insert(event),
+        ])
+        .await
+    }
+}
+
+/// Tells the caches of every connector that the project is linked to.
+fn tell_links(team: &TeamId, project: &ProjectId) -> Statement {
+    Statement::new(
+        "INSERT INTO changes (kind, key, at) SELECT ?3, connector, now_us() FROM links
+         WHERE project = ?1 AND team = ?2",
+        params![project, team, ChangeKind::Connector],
+    )
 }

@@ -4,12 +4,12 @@ use crate::kit::cursor::LIMIT_MAX;
 use crate::kit::fields::{Field, Shape, optional, required};
 use crate::kit::subject;
 
-const LIMIT: Field = optional(
+pub(super) const LIMIT: Field = optional(
     "limit",
     Shape::Integer(1, LIMIT_MAX),
     "Rows wanted, 20 when absent.",
 );
-const CURSOR: Field = optional(
+pub(super) const CURSOR: Field = optional(
     "cursor",
     Shape::Text(1024),
     "`next_cursor` of the page before.",
@@ -20,9 +20,6 @@ const ORDER: Field = optional(
     Shape::Word(&["desc", "asc"]),
     "`desc`, newest first, when absent; or `asc`.",
 );
-
-/// A list without filters.
-pub const PAGE: &[Field] = &[LIMIT, CURSOR];
 
 /// `GET /connectors`
 pub const CONNECTORS: &[Field] = &[
@@ -248,27 +245,6 @@ pub const CONNECTION: &[Field] = &[
         Shape::Free,
         "Public facts, handed out with the token.",
     ),
-];
-
-/// `POST /keys`
-pub const KEY: &[Field] = &[
-    optional("name", Shape::Text(256), "For people."),
-    optional(
-        "role",
-        Shape::Word(&["owner", "admin", "member", "token-only"]),
-        "`token-only` when absent; at most your own.",
-    ),
-    optional(
-        "project",
-        Shape::Text(256),
-        "Make it this project's (id or name).",
-    ),
-    optional(
-        "environment",
-        Shape::Text(128),
-        "Where the project runs, `production` when absent.",
-    ),
-    optional("expires_at", Shape::Time, "RFC 3339; never when absent."),
 ];
 
 /// `POST /workload-tokens`

@@ -9,6 +9,7 @@ mod fields;
 mod server;
 mod signing_keys;
 mod team;
+mod tenancy;
 mod wire;
 
 use grantry_core::ids::ConnectorId;
@@ -18,14 +19,16 @@ use crate::kit::call::Call;
 use crate::kit::route::Route;
 
 /// The native rows of the route table.
-pub const TABLES: [&[Route]; 6] = [
-    connectors::ROUTES,
-    connections::ROUTES,
-    events::ROUTES,
-    team::ROUTES,
-    signing_keys::ROUTES,
-    server::ROUTES,
-];
+pub fn tables() -> impl Iterator<Item = &'static [Route]> {
+    tenancy::TABLES.into_iter().chain([
+        connectors::ROUTES,
+        connections::ROUTES,
+        events::ROUTES,
+        team::ROUTES,
+        signing_keys::ROUTES,
+        server::ROUTES,
+    ])
+}
 
 /// The connector that the query's `connector` names by id or uid. What a deleted one left behind is
 /// still found by its id.

@@ -7,7 +7,8 @@ use axum::body::{Body, Bytes};
 use axum::http::Request;
 use futures_util::{StreamExt, stream};
 use grantry_core::limits::Limits;
-use grantry_engine::permissions::Scope;
+use grantry_core::nouns::Role;
+use grantry_engine::permissions::Standing;
 use serde_json::{Value, json};
 
 use super::server::{Answer, Server, request};
@@ -19,16 +20,21 @@ fn line(route: &Route) -> String {
     let path = route
         .path
         .replace("{connector}", "scl_1")
-        .replace("{project}", "prj_1");
+        .replace("{project}", "prj_1")
+        .replace("{team}", "team_1")
+        .replace("{key}", "key_1")
+        .replace("{user}", "usr_alice")
+        .replace("{environment}", "env_qa");
     format!("{} {path}", route.method.as_str())
 }
 
-/// Those that a team's admin may call.
+/// Those that an admin's key may call: nobody else's body is read.
 fn json_routes() -> impl Iterator<Item = &'static Route> {
-    let json = |route: &&Route| matches!(route.takes, Takes::Json(_) | Takes::OptionalJson(_));
-    let in_a_team =
-        |route: &&Route| matches!(route.access, Access::Act(act) if act.scope() == Scope::Team);
-    all_routes().filter(json).filter(in_a_team)
+    all_routes()
+        .filter(|route| matches!(route.takes, Takes::Json(_) | Takes::OptionalJson(_)))
+        .filter(
+            |route| matches!(route.access, Access::Act(act) if Standing::Role(Role::Admin).may(act)),
+        )
 }
 
 /// In shape: code and message, whatever the dialect.

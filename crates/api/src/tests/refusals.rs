@@ -1,7 +1,7 @@
 //! Every row of the route table that asks for a caller refuses those who must not call it.
 
 use grantry_core::nouns::Role;
-use grantry_engine::permissions::Standing;
+use grantry_engine::permissions::{Scope, Standing};
 use serde_json::json;
 
 use super::server::{Answer, Server, request};
@@ -9,7 +9,8 @@ use crate::all_routes;
 use crate::kit::dialect::Dialect;
 use crate::kit::route::{Access, Route, Takes};
 
-const KEYS: [(&str, Standing); 4] = [
+const KEYS: [(&str, Standing); 5] = [
+    ("tok_account", Standing::Account(Role::Admin)),
     ("tok_admin", Standing::Role(Role::Admin)),
     ("tok_member", Standing::Role(Role::Member)),
     ("tok_token_only", Standing::Role(Role::TokenOnly)),
@@ -24,7 +25,12 @@ fn line(route: &Route) -> String {
         .replace("{project}", "prj_1")
         .replace("{connection}", "conn_1")
         .replace("{key}", "key_1")
-        .replace("{kid}", "kid_1");
+        .replace("{kid}", "kid_1")
+        .replace("{team}", "team_1")
+        .replace("{account}", "acc_1")
+        .replace("{user}", "usr_alice")
+        .replace("{environment}", "env_qa")
+        .replace("{service}", "github");
     assert!(
         !path.contains('{'),
         "{path} has a parameter that this test does not know"
@@ -129,10 +135,10 @@ async fn a_caller_whose_standing_does_not_include_the_act_is_refused_whatever_th
             continue;
         };
         for (key, standing) in KEYS {
-            let answer = server.call(key, &line(route), None).await;
             if standing.may(act) {
                 continue;
             }
+            let answer = server.call(key, &line(route), None).await;
             assert_eq!(
                 answer.status,
                 403,
@@ -148,38 +154,59 @@ async fn a_caller_whose_standing_does_not_include_the_act_is_refused_whatever_th
 }
 
 #[tokio::test]
-async fn a_caller_who_names_another_team_is_refused_everywhere() {
+async fn a_caller_who_names_another_team_or_account_is_refused_everywhere() {
     let server = Server::start().await;
+    let mut refused = 0;
     for route in all_routes() {
-        let Access::Act(_) = route.access else {
+        let Access::Act(act) = route.access else {
             continue;
         };
-        let (parameter, _) = route.dialect().team_parameters()[0];
-        for team in ["team_1", "acme"] {
-            let line = format!("{}?{parameter}={team}", line(route));
-            let answer = server.call("tok_stranger", &line, None).await;
-            let refused = [403, 404].contains(&answer.status.as_u16());
-            assert!(refused, "{line}: {} {}", answer.status, answer.text);
+        let (team, _) = route.dialect().team_parameters()[0];
+        let named: &[(&str, &str)] = match act.scope() {
+            Scope::Team => &[(team, "team_1"), (team, "acme")],
+            Scope::Account => &[("account", "acc_1"), ("account", "acc_none")],
+            Scope::Credential | Scope::Server => continue,
+        };
+        for (parameter, value) in named {
+            let line = format!("{}?{parameter}={value}", line(route));
+            for key in ["tok_stranger", "tok_far"] {
+                let answer = server.call(key, &line, None).await;
+                let status = answer.status.as_u16();
+                assert!(
+                    [403, 404].contains(&status),
+                    "{line}: {status} {}",
+                    answer.text
+                );
+                refused += 1;
+            }
         }
     }
+    assert!(refused > 100, "{refused}");
 }
 
 #[tokio::test]
-async fn nothing_of_one_team_is_found_by_the_key_of_another() {
+async fn nothing_of_one_team_or_account_is_found_by_the_key_of_another() {
     let server = Server::start().await;
     for route in all_routes() {
         let Access::Act(act) = route.access else {
             continue;
         };
-        let admin = Standing::Role(Role::Admin).may(act);
-        if !admin
+        let apart = matches!(act.scope(), Scope::Team | Scope::Account);
+        if !apart
             || !route.path.contains('{')
             || !matches!(route.takes, Takes::Nothing | Takes::OptionalJson(_))
         {
             continue;
         }
-        let answer = server.call("tok_stranger", &line(route), None).await;
-        assert_eq!(answer.status, 404, "{}: {}", line(route), answer.text);
+        for (key, standing) in [
+            ("tok_stranger", Standing::Role(Role::Admin)),
+            ("tok_far", Standing::Account(Role::Admin)),
+        ] {
+            if standing.may(act) {
+                let answer = server.call(key, &line(route), None).await;
+                assert_eq!(answer.status, 404, "{}: {}", line(route), answer.text);
+            }
+        }
     }
 }
 

@@ -120,6 +120,6 @@ async fn the_operator_names_a_team_only_where_there_is_a_choice() {
     assert_eq!(refused["errors"][0]["field"], "team");
     assert_eq!(
         refused["errors"][0]["message"],
-        "is required: one of acme, other"
+        "is required: one of acme, far, other"
     );
 }

@@ -53,8 +53,48 @@ macro_rules! event_kinds {
 event_kinds! {
     /// A declared row was made or changed by `apply`.
     Applied = "apply.row",
+    /// An account was made.
+    AccountCreated = "account.created",
+    /// An account was changed.
+    AccountUpdated = "account.updated",
+    /// An account was deleted with its people and keys.
+    AccountDeleted = "account.deleted",
+    /// A team was made.
+    TeamCreated = "team.created",
+    /// A team was changed.
+    TeamUpdated = "team.updated",
+    /// A team was deleted with everything in it.
+    TeamDeleted = "team.deleted",
+    /// A person was made.
+    UserCreated = "user.created",
+    /// A person was changed.
+    UserUpdated = "user.updated",
+    /// A person was deleted; their keys and memberships ended.
+    UserDeleted = "user.deleted",
+    /// A person got a role in a team.
+    MembershipPut = "membership.put",
+    /// A person is no longer in a team.
+    MembershipDeleted = "membership.deleted",
+    /// A project was made.
+    ProjectCreated = "project.created",
+    /// A project was changed.
+    ProjectUpdated = "project.updated",
+    /// A project was deleted; its keys and links ended.
+    ProjectDeleted = "project.deleted",
+    /// A project got an environment.
+    EnvironmentCreated = "environment.created",
+    /// An environment was renamed.
+    EnvironmentUpdated = "environment.updated",
+    /// A project lost an environment; keys and links in it ended.
+    EnvironmentDeleted = "environment.deleted",
+    /// The catalogue got a row of this server's own.
+    ServicePut = "service.put",
+    /// A row of this server's own left the catalogue.
+    ServiceDeleted = "service.deleted",
     /// A key was made.
     KeyCreated = "key.created",
+    /// A key was renamed, or ends at another time.
+    KeyUpdated = "key.updated",
     /// A key was revoked.
     KeyRevoked = "key.revoked",
     /// A workload token was minted.

@@ -77,6 +77,16 @@ impl Role {
         }
     }
 
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Member => "member",
+            Self::TokenOnly => "token-only",
+        }
+    }
+
     const fn rank(self) -> u8 {
         match self {
             Self::TokenOnly => 0,

@@ -12,6 +12,7 @@ mod belongings;
 mod connect;
 mod connections;
 mod connectors;
+mod keys;
 mod refresh;
 mod repeats;
 mod spool;
@@ -24,18 +25,20 @@ pub use belongings::BelongingStore;
 pub use connect::ConnectStore;
 pub use connections::{ConnectionFilter, ConnectionStore, Live, RevocationScope, Usage};
 pub use connectors::{ConnectorFilter, ConnectorStore};
+pub use keys::{KeyFilter, KeyOwner, KeyStore};
 pub use refresh::{Begin, Completion, RefreshStore, Rejection, Retry};
 pub use repeats::RepeatStore;
 pub use spool::{Spool, Spooled};
 pub use system::{
     Author, Change, ChangeKind, DataKey, EventFilter, KeyStatus, SigningKey, SystemStore,
 };
-pub use tenancy::TenancyStore;
+pub use tenancy::{Member, TeamFilter, TenancyStore, UserFilter};
 
 /// All of storage.
 pub trait Store:
     SystemStore
     + TenancyStore
+    + KeyStore
     + BelongingStore
     + ConnectorStore
     + ConnectStore
@@ -48,6 +51,7 @@ pub trait Store:
 impl<T> Store for T where
     T: SystemStore
         + TenancyStore
+        + KeyStore
         + BelongingStore
         + ConnectorStore
         + ConnectStore
@@ -66,6 +70,10 @@ pub enum StoreError {
     /// The row to change is not there (any more), or not in the state the write expects.
     #[error("{0} is not there")]
     Missing(&'static str),
+    /// The row cannot go, or not change like that, while something depends on it; the word names both:
+    /// `account.teams`, `team.connectors`, `team.owner`.
+    #[error("{0} stands in the way")]
+    InUse(&'static str),
     /// A stored row makes no sense.
     #[error("{table} row {row} is inconsistent: {column}")]
     Inconsistent {

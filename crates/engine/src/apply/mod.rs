@@ -19,6 +19,7 @@ mod read;
 mod report;
 mod rows;
 mod schema;
+mod service;
 mod shown;
 mod write;
 
@@ -29,7 +30,10 @@ use grantry_core::Result;
 pub use env::resolve_env;
 pub use parse::Declared;
 pub use problem::{ApplyProblem, Place};
+pub(crate) use read::fits;
 pub use report::{AppliedRow, ApplyReport, Change, Difference, FieldChange};
+pub(crate) use schema::Shape;
+pub(crate) use service::checked_service;
 
 use crate::Engine;
 

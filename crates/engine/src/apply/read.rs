@@ -154,7 +154,7 @@ const fn is_text(shape: &Shape) -> bool {
 }
 
 /// Whether `text` is what a shape of text takes.
-fn fits(shape: &Shape, text: &str) -> bool {
+pub fn fits(shape: &Shape, text: &str) -> bool {
     let visible = |max: usize| {
         (1..=max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     };

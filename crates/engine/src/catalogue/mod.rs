@@ -5,7 +5,7 @@ mod facts;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use grantry_core::Result;
@@ -57,6 +57,17 @@ pub fn row_of(overlays: &[Service], id: &str) -> Option<Service> {
         }
     }
     row
+}
+
+/// The ids of the rows that a catalogue with these overlays has, in order.
+pub fn ids(overlays: &[Service]) -> BTreeSet<&str> {
+    let rows = builtin::services().iter().chain(overlays);
+    rows.map(|service| service.id.as_str()).collect()
+}
+
+/// Whether a row of this id comes with the binary.
+pub fn is_built_in(id: &str) -> bool {
+    builtin::service(id).is_some()
 }
 
 impl Engine {

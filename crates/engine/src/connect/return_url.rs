@@ -30,7 +30,9 @@ impl Engine {
             .await?
             .map(|team| team.return_origins)
             .unwrap_or_default();
-        let projects = store.projects(team, &Page::first(PROJECTS_MAX)).await?;
+        let projects = store
+            .projects(team, None, &Page::first(PROJECTS_MAX))
+            .await?;
         let allowed = declared.iter().chain(
             projects
                 .iter()

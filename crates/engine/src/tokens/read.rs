@@ -182,7 +182,7 @@ impl Engine {
         }
         let mut page = Page::first(PROJECTS_AT_ONCE);
         loop {
-            let projects = self.ports.store.projects(&caller.team, &page).await?;
+            let projects = self.ports.store.projects(&caller.team, None, &page).await?;
             if projects
                 .iter()
                 .any(|project| project.has_environment(environment))

@@ -106,7 +106,7 @@ async fn deleted_rows_come_back_and_changed_ones_are_mended() {
         .unwrap();
     world
         .engine
-        .revoke_key(&caller, &"key_alice".into())
+        .revoke_key(&*caller, &"key_alice".into())
         .await
         .unwrap();
     assert_eq!(

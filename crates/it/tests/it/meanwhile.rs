@@ -204,7 +204,7 @@ async fn a_revocation_reaches_the_other_nodes_within_two_seconds() {
 
     let key = "key_alice".into();
     assert!(other.caller("tok_alice", None).await.is_ok());
-    world.engine.revoke_key(&caller, &key).await.unwrap();
+    world.engine.revoke_key(&*caller, &key).await.unwrap();
     world.pass(2 * SECOND).await;
     assert_eq!(
         other.caller("tok_alice", None).await,

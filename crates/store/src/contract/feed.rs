@@ -1,7 +1,7 @@
 //! The change feed: what caches must hear of.
 
 use grantry_core::nouns::{Connector, EventKind, Membership, Role, Service};
-use grantry_core::store::{Change, ChangeKind, Retry};
+use grantry_core::store::{Change, ChangeKind, KeyOwner, Retry};
 
 use super::fixtures::{HOUR, MINUTE, NOW, connection, fault, grant, key, link, token_set, user};
 use super::{World, scope};
@@ -74,7 +74,7 @@ pub async fn every_write_that_caches_must_hear_of_is_in_the_feed(world: &World) 
         fed(ChangeKind::Key, &hash)
     );
     store
-        .revoke_key(&workload.id, None, NOW, &event())
+        .revoke_key(&KeyOwner::Team(ours.clone()), &workload.id, NOW, &event())
         .await
         .unwrap();
     assert_eq!(

@@ -1,8 +1,9 @@
 //! API keys.
 
 use grantry_core::StoreError;
+use grantry_core::ids::TeamId;
 use grantry_core::nouns::{EventKind, Key, KeyLevel, Role};
-use grantry_core::store::Page;
+use grantry_core::store::{KeyFilter, KeyOwner, Page};
 
 use super::World;
 use super::fixtures::{HOUR, MINUTE, NOW, digest, key};
@@ -76,19 +77,90 @@ pub async fn keys_are_listed_by_how_far_they_reach(world: &World) {
             .await;
         assert_eq!(put, Ok(true));
     }
-    let (ours, theirs_account) = ("acc_ours".into(), "acc_theirs".into());
+    let account = |id: &str| KeyOwner::Account(id.into());
+    let team = |id: &TeamId| KeyOwner::Team(id.clone());
     let table = [
-        (None, None, vec![of_server]),
-        (Some(&ours), None, vec![of_account]),
-        (None, Some(&world.ours), vec![of_team.clone()]),
-        (Some(&ours), Some(&world.ours), vec![of_team]),
-        (Some(&theirs_account), Some(&world.ours), vec![]),
-        (Some(&theirs_account), None, vec![]),
+        (KeyOwner::Server, &of_server),
+        (account("acc_ours"), &of_account),
+        (team(&world.ours), &of_team),
+        (team(&world.theirs), &theirs),
     ];
-    for (account, team, expected) in table {
-        let found = world.store.keys(account, team, &Page::first(10)).await;
-        assert_eq!(found, Ok(expected), "{account:?} {team:?}");
+    for (owner, expected) in &table {
+        let every = KeyFilter::default();
+        let found = world.store.keys(owner, &every, &Page::first(10)).await;
+        assert_eq!(found, Ok(vec![(*expected).clone()]), "{owner:?}");
+        for (_, key) in &table {
+            let found = world.store.key(owner, &key.id).await.unwrap();
+            assert_eq!(found.is_some(), key == expected, "{owner:?} {}", key.id);
+        }
     }
+    let none = world
+        .store
+        .keys(
+            &account("acc_theirs"),
+            &KeyFilter::default(),
+            &Page::first(10),
+        )
+        .await;
+    assert_eq!(none, Ok(vec![]));
+}
+
+pub async fn keys_are_filtered_by_whom_they_are_for(world: &World) {
+    let workload = key("key_1", "acc_ours", &world.ours);
+    let persons = Key {
+        project: None,
+        environment: None,
+        user: Some("usr_1".into()),
+        created_at: NOW.after(MINUTE),
+        ..key("key_2", "acc_ours", &world.ours)
+    };
+    let gone = Key {
+        created_at: NOW.after(2 * MINUTE),
+        revoked_at: Some(NOW),
+        ..key("key_3", "acc_ours", &world.ours)
+    };
+    for key in [&workload, &persons, &gone] {
+        let event = world.event(EventKind::KeyCreated);
+        assert_eq!(world.store.put_key(key, &event).await, Ok(true));
+    }
+    let user = Some("usr_1".into());
+    let project = || Some("prj_ours".into());
+    for (user, project, include_revoked, expected) in [
+        (None, None, false, vec!["key_2", "key_1"]),
+        (None, None, true, vec!["key_3", "key_2", "key_1"]),
+        (user, None, true, vec!["key_2"]),
+        (None, project(), false, vec!["key_1"]),
+        (None, project(), true, vec!["key_3", "key_1"]),
+        (Some("usr_2".into()), None, true, vec![]),
+    ] {
+        let filter = KeyFilter {
+            user,
+            project,
+            include_revoked,
+        };
+        let owner = KeyOwner::Team(world.ours.clone());
+        let page = Page::first(10);
+        let found = world.store.keys(&owner, &filter, &page).await.unwrap();
+        let ids: Vec<_> = found.iter().map(|key| key.id.as_str()).collect();
+        assert_eq!(ids, expected, "{filter:?}");
+    }
+}
+
+pub async fn a_key_is_changed_from_what_it_is(world: &World) {
+    let store = &world.store;
+    let old = key("key_1", "acc_ours", &world.ours);
+    let event = || world.event(EventKind::KeyUpdated);
+    assert_eq!(store.put_key(&old, &event()).await, Ok(true));
+    let new = Key {
+        name: "renamed".to_owned(),
+        expires_at: None,
+        ..old.clone()
+    };
+    assert_eq!(store.update_key(&old, &new, &event()).await, Ok(()));
+    assert_eq!(store.key_by_hash(&old.hash).await, Ok(Some(new.clone())));
+    let stale = store.update_key(&old, &old, &event()).await;
+    assert_eq!(stale, Err(StoreError::Missing("key")));
+    assert_eq!(world.events_of(EventKind::KeyUpdated).await, 2);
 }
 
 pub async fn a_key_is_revoked_once_and_can_come_back(world: &World) {
@@ -101,16 +173,23 @@ pub async fn a_key_is_revoked_once_and_can_come_back(world: &World) {
     let event = || world.event(EventKind::KeyRevoked);
     let at = NOW.after(MINUTE);
     let missing = Err(StoreError::Missing("key"));
+    let owner = |team: &TeamId| KeyOwner::Team(team.clone());
+    for wrong in [KeyOwner::Server, KeyOwner::Account("acc_ours".into())] {
+        let revoked = store.revoke_key(&wrong, &live.id, at, &event()).await;
+        assert_eq!(revoked, missing, "{wrong:?}");
+    }
     let theirs = store
-        .revoke_key(&live.id, Some(&world.theirs), at, &event())
+        .revoke_key(&owner(&world.theirs), &live.id, at, &event())
         .await;
     assert_eq!(theirs, missing);
     let ours = store
-        .revoke_key(&live.id, Some(&world.ours), at, &event())
+        .revoke_key(&owner(&world.ours), &live.id, at, &event())
         .await;
     assert_eq!(ours, Ok(()));
     assert_eq!(
-        store.revoke_key(&live.id, None, at, &event()).await,
+        store
+            .revoke_key(&owner(&world.ours), &live.id, at, &event())
+            .await,
         missing
     );
     assert_eq!(world.events_of(EventKind::KeyRevoked).await, 1);

@@ -6,7 +6,10 @@ use std::time::Duration;
 use grantry_core::nouns::{
     Connection, Connector, ConnectorType, EventKind, Key, Project, Subject, Team,
 };
-use grantry_core::store::{ConnectionFilter, ConnectorFilter, EventFilter, Page, RevocationScope};
+use grantry_core::store::{
+    ConnectionFilter, ConnectorFilter, EventFilter, KeyFilter, KeyOwner, Page, RevocationScope,
+    TeamFilter,
+};
 
 use super::World;
 use super::fixtures::{self, NOW, connection, digest, grant, key, link, numbered, project, team};
@@ -277,25 +280,30 @@ pub async fn every_list_continues_after_its_last_row(world: &World) {
         };
         world.import(&connection, &[]).await;
     }
-    let account = "acc_ours".into();
+    let of_account = TeamFilter {
+        account: Some("acc_ours".into()),
+        ..TeamFilter::default()
+    };
+    let owner = KeyOwner::Team(world.ours.clone());
+    let every_key = KeyFilter::default();
     let team = &world.ours;
     walk!(
         false,
-        async |page| store.teams(None, &page).await,
+        async |page| store.teams(&TeamFilter::default(), &page).await,
         |row: &Team| row.id.to_string()
     );
     walk!(
         false,
-        async |page| store.teams(Some(&account), &page).await,
+        async |page| store.teams(&of_account, &page).await,
         |row: &Team| row.id.to_string()
     );
     walk!(
         false,
-        async |page| store.projects(team, &page).await,
+        async |page| store.projects(team, None, &page).await,
         |row: &Project| row.name.clone()
     );
     walk!(
-        async |page| store.keys(None, Some(team), &page).await,
+        async |page| store.keys(&owner, &every_key, &page).await,
         |row: &Key| row.created_at.0.to_string()
     );
     let everything = ConnectionFilter::default();

@@ -13,6 +13,7 @@ pub(crate) mod fixtures;
 
 pub mod atomicity;
 pub mod belongings;
+pub mod changes;
 pub mod connect;
 pub mod connections;
 pub mod connectors;
@@ -262,9 +263,25 @@ macro_rules! contract_tests {
                 projects_belong_to_one_team,
                 accounts_are_listed_and_searched,
             ]
+            changes: [
+                a_row_is_changed_from_what_it_is_and_never_brought_back,
+                an_account_goes_with_its_people_and_keys_but_not_with_teams,
+                a_team_goes_with_everything_in_it_at_once,
+                teams_are_filtered,
+                people_are_found_listed_and_searched,
+                a_person_goes_with_memberships_and_keys,
+                a_team_keeps_an_owner,
+                members_are_listed_and_searched,
+                projects_are_searched,
+                an_environment_goes_with_what_works_only_there,
+                a_project_goes_with_links_and_keys,
+                an_overlay_is_removed_once,
+            ]
             keys: [
                 a_key_is_known_by_its_hash,
                 keys_are_listed_by_how_far_they_reach,
+                keys_are_filtered_by_whom_they_are_for,
+                a_key_is_changed_from_what_it_is,
                 a_key_is_revoked_once_and_can_come_back,
             ]
             belongings: [

@@ -302,7 +302,10 @@ pub async fn projects_belong_to_one_team(world: &World) {
     for (project, expected) in table {
         assert_eq!(world.store.put_project(&project, &event()).await, expected);
     }
-    let ours = world.store.projects(&world.ours, &Page::first(10)).await;
+    let ours = world
+        .store
+        .projects(&world.ours, None, &Page::first(10))
+        .await;
     assert_eq!(ours, Ok(vec![project("prj_ours", &world.ours)]));
 }
 

@@ -171,6 +171,12 @@ impl Backend for Postgres {
                 min_binary: 3,
                 sql: include_str!("../../migrations/postgres/0004_keyed_requests.sql"),
             },
+            Migration {
+                version: 5,
+                name: "tenancy",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0005_tenancy.sql"),
+            },
         ],
     };
 

@@ -150,3 +150,29 @@ pub(crate) fn update<N: Noun>(
     query.push(tail, params);
     query.into()
 }
+
+/// `UPDATE` to `new` of the row that is still as `old` in every column.
+pub(crate) fn replace<N: Noun>(old: &N, new: &N) -> Statement {
+    let columns = N::COLUMNS;
+    let set: Vec<String> = columns
+        .iter()
+        .zip(1..)
+        .map(|(column, at)| format!("{column} = ?{at}"))
+        .collect();
+    // By `=` the index of the id is found.
+    let same: Vec<String> = columns
+        .iter()
+        .zip(columns.len() + 1..)
+        .map(|(column, at)| match *column {
+            "id" => format!("id = ?{at}"),
+            column => format!("{column} IS NOT DISTINCT FROM ?{at}"),
+        })
+        .collect();
+    let sql = format!(
+        "UPDATE {} SET {} WHERE {}",
+        N::TABLE,
+        set.join(", "),
+        same.join(" AND ")
+    );
+    Statement::new(sql, [new.to_row(), old.to_row()].concat())
+}

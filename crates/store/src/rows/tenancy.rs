@@ -2,6 +2,8 @@
 
 use grantry_core::nouns::{Account, Key, KeyLevel, Membership, Project, Role, Service, Team, User};
 
+use grantry_core::store::Member;
+
 use super::Noun;
 use super::values::{json, params, words};
 use crate::backend::{Bad, Row, Value};
@@ -106,6 +108,23 @@ impl Noun for Membership {
         Ok(Self {
             user: row.get("user_id")?,
             team: row.get("team")?,
+            role: row.get("role")?,
+        })
+    }
+}
+
+/// Only read, from a join of both tables.
+impl Noun for Member {
+    const TABLE: &'static str = "memberships";
+    const COLUMNS: &'static [&'static str] = User::COLUMNS;
+
+    fn to_row(&self) -> Vec<Value> {
+        self.user.to_row()
+    }
+
+    fn from_row(row: &Row) -> Result<Self, Bad> {
+        Ok(Self {
+            user: User::from_row(row)?,
             role: row.get("role")?,
         })
     }

@@ -160,6 +160,12 @@ impl Backend for Sqlite {
                 min_binary: 3,
                 sql: include_str!("../../migrations/sqlite/0004_keyed_requests.sql"),
             },
+            Migration {
+                version: 5,
+                name: "tenancy",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0005_tenancy.sql"),
+            },
         ],
     };
 

@@ -24,13 +24,14 @@ const IN_PATH: &[(&str, &str)] = &[
     ("authorization", "Authorization id."),
     ("connection", "Connection id."),
     ("connector", "Connector id or uid."),
+    ("environment", "Environment id or slug."),
     ("key", "Key id."),
     ("kid", "Id of a signing key."),
     ("project", "Project id or name."),
     ("secret", "Secret id or name."),
     ("service", "Service id."),
     ("team", "Team id or slug."),
-    ("user", "User id."),
+    ("user", "User id or mail address."),
     ("verifier", "The `verifier` that came with the link."),
 ];
 

@@ -16,14 +16,14 @@ pub use applied::Applied;
 pub use connections::{Authorization, Connection, Ended, Outcome, Token};
 pub use connectors::{Connector, Link};
 pub use nouns::{Actor, KeyLevel, Progress, Role, Subject};
-pub use team::{Event, Key, Minted, NewKey, Project, SigningKey};
+pub use team::{Event, Minted, SigningKey};
 
 use crate::kit::cursor;
 
 /// RFC 3339, in UTC.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = DateTime)]
-pub struct Time(Timestamp);
+pub struct Time(pub Timestamp);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

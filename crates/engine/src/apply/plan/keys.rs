@@ -6,13 +6,14 @@ use grantry_core::Result;
 use grantry_core::Secret;
 use grantry_core::ids::{AccountId, KeyId, TeamId};
 use grantry_core::nouns::{Environment, Key, KeyLevel, Membership, Role};
+use grantry_core::store::{KeyFilter, KeyOwner};
 use grantry_vault::hash::{Handle, HandleKind};
 
 use super::prune::every;
 use super::{Change, Person, Place, Planner, Step, Write, gather};
 use crate::apply::parse::Rows;
 use crate::apply::rows::KeyRow;
-use crate::lists::{KEY_BYTES_WANTED, hint_of};
+use crate::tenancy::{KEY_BYTES_WANTED, hint_of};
 
 /// Whom a key belongs to: what it may be found by.
 pub type Owner = (Option<AccountId>, Option<TeamId>);
@@ -224,9 +225,17 @@ impl Planner<'_> {
     /// All keys of an owner.
     pub(super) async fn owned(&self, (account, team): &Owner) -> Result<Vec<Key>> {
         let store = &self.engine.ports.store;
-        let (account, team) = (account.as_ref(), team.as_ref());
+        let owner = &match (team, account) {
+            (Some(team), _) => KeyOwner::Team(team.clone()),
+            (None, Some(account)) => KeyOwner::Account(account.clone()),
+            (None, None) => KeyOwner::Server,
+        };
+        let revoked_too = &KeyFilter {
+            include_revoked: true,
+            ..KeyFilter::default()
+        };
         every(
-            |page| async move { store.keys(account, team, &page).await },
+            |page| async move { store.keys(owner, revoked_too, &page).await },
             |key| (key.created_at.0.to_string(), key.id.to_string()),
         )
         .await

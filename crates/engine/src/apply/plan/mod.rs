@@ -19,7 +19,7 @@ use grantry_core::nouns::{
     Account, Actor, Connector, Invite, Key, Link, McpServer, Membership, NamedSecret, Project,
     Service, Team, User,
 };
-use grantry_core::store::{Page, Stored};
+use grantry_core::store::{Page, Stored, TeamFilter};
 use grantry_core::{Error, Result, Secret, Timestamp};
 use serde_json::Value;
 
@@ -224,7 +224,13 @@ impl Planner<'_> {
             }
             None => {
                 let stored = match self.hints() {
-                    true => self.engine.ports.store.teams(None, &LOOKED_AT).await?,
+                    true => {
+                        self.engine
+                            .ports
+                            .store
+                            .teams(&TeamFilter::default(), &LOOKED_AT)
+                            .await?
+                    }
                     false => Vec::new(),
                 };
                 let stored = stored.iter().flat_map(|row| [row.id.as_str(), &row.slug]);
@@ -259,7 +265,13 @@ impl Planner<'_> {
             }
             None => {
                 let stored = match self.hints() {
-                    true => self.engine.ports.store.projects(team, &LOOKED_AT).await?,
+                    true => {
+                        self.engine
+                            .ports
+                            .store
+                            .projects(team, None, &LOOKED_AT)
+                            .await?
+                    }
                     false => Vec::new(),
                 };
                 let stored = stored.iter().flat_map(|row| [row.id.as_str(), &row.name]);

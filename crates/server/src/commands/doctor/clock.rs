@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_core::store::{EventFilter, Page, Store};
+use grantry_core::store::{EventFilter, Page, Store, TeamFilter};
 use grantry_core::{Clock as _, Timestamp};
 
 use super::finding::Finding;
@@ -48,7 +48,7 @@ pub fn of_this_machine() -> Vec<Finding> {
 pub async fn of_data(store: &Arc<dyn Store>) -> Vec<Finding> {
     let (everything, last) = (EventFilter::default(), Page::first(1));
     let mut newest = None;
-    let teams = store.teams(None, &Page::first(100)).await;
+    let teams = store.teams(&TeamFilter::default(), &Page::first(100)).await;
     for team in teams.unwrap_or_default() {
         let found = store.events(&team.id, &everything, &last).await;
         let found = found.unwrap_or_default();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use grantry_core::Clock as _;
 use grantry_core::http::{Failure as NoAnswer, Http as _, Method, Purpose, Request};
-use grantry_core::store::{ConnectorFilter, Page, Store};
+use grantry_core::store::{ConnectorFilter, Page, Store, TeamFilter};
 use grantry_egress::{Egress, Policy, SystemLookup, Verdict};
 use url::Url;
 use zeroize::Zeroizing;
@@ -34,7 +34,7 @@ pub struct Provider {
 pub async fn providers(store: &Arc<dyn Store>) -> Vec<Provider> {
     let overlays = store.services().await.unwrap_or_default();
     let mut hosts = BTreeMap::new();
-    let teams = store.teams(None, &Page::first(100)).await;
+    let teams = store.teams(&TeamFilter::default(), &Page::first(100)).await;
     for team in teams.unwrap_or_default() {
         let (filter, page) = (ConnectorFilter::default(), Page::first(CONNECTORS_MAX));
         let rows = store.connectors(&team.id, &filter, &page).await;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use grantry_core::store::{ConnectorFilter, Page, Store};
+use grantry_core::store::{ConnectorFilter, Page, Store, TeamFilter};
 use rustix::fs::statvfs;
 use url::Host;
 
@@ -56,7 +56,10 @@ pub fn public_url(config: &Config) -> Vec<Finding> {
 pub async fn redirect_uris(store: &Arc<dyn Store>) -> Vec<Finding> {
     let mut shared = BTreeSet::new();
     let mut teams = BTreeSet::new();
-    let Ok(rows) = store.teams(None, &Page::first(TEAMS_MAX)).await else {
+    let Ok(rows) = store
+        .teams(&TeamFilter::default(), &Page::first(TEAMS_MAX))
+        .await
+    else {
         return Vec::new();
     };
     for team in rows {

@@ -28,7 +28,9 @@ impl Watched {
             format!("EXPLAIN QUERY PLAN {}", query.sql),
             query.params.clone(),
         );
-        for row in self.0.read(explain).await? {
+        // By the writer: a reader hears of a new schema when it reads, and to explain is not to read.
+        let explained = self.0.write(vec![explain.into()]).await?;
+        for row in explained.iter().flat_map(|done| &done.rows) {
             let Some(Value::Text(step)) = row.value("detail") else {
                 return Err(StoreError::Unavailable);
             };

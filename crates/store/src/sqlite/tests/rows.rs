@@ -2,7 +2,7 @@
 
 use grantry_core::StoreError;
 use grantry_core::nouns::EventKind;
-use grantry_core::store::{ConnectionStore, ConnectorStore, TenancyStore};
+use grantry_core::store::{ConnectionStore, ConnectorStore, KeyStore};
 
 use super::*;
 use crate::contract::World;

@@ -1,0 +1,232 @@
+//! Teams.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use grantry_core::ids::{ConnectorId, TeamId};
+use grantry_core::nouns::{Connector, EventKind, Revocation, Team};
+use grantry_core::store::{ConnectorFilter, Page, TeamFilter};
+use grantry_core::{Error, Result, StoreError};
+
+use super::NAMED_MAX;
+use super::checks::{Checks, NAME};
+use crate::apply::Shape;
+use crate::lists::cut;
+use crate::permissions::Act;
+use crate::{Caller, CursorPage, Engine, Principal, PrincipalKind, Steward};
+
+/// How long the tokens of a deleted team are left to the task that still has its connectors' clients.
+const LAST_CLAIM: Duration = Duration::from_secs(3600);
+
+/// Connectors read at once.
+const PAGE: u32 = 1000;
+
+/// What a new team shall be.
+#[derive(Clone, Debug, Default)]
+pub struct NewTeam {
+    /// Unique in the server.
+    pub slug: String,
+    /// The slug when absent.
+    pub name: Option<String>,
+    /// Where browsers may be sent back to.
+    pub return_origins: Vec<String>,
+}
+
+/// What shall be other about a team. What is absent stays.
+#[derive(Clone, Debug, Default)]
+pub struct TeamPatch {
+    /// Unique in the server.
+    pub slug: Option<String>,
+    /// For people.
+    pub name: Option<String>,
+    /// Where browsers may be sent back to: the whole list.
+    pub return_origins: Option<Vec<String>>,
+}
+
+fn check(slug: Option<&str>, name: Option<&str>, origins: Option<&[String]>) -> Result<()> {
+    let mut checks = Checks::default();
+    checks.text("slug", &Shape::Slug, slug);
+    checks.text("name", &NAME, name);
+    checks.texts("return_origins", &Shape::Origin, origins);
+    checks.done()
+}
+
+impl Engine {
+    /// The teams that the principal may act in, by id: all for the server (of `account`, where it names
+    /// one), the account's for its key, those they are in for a person, its own for a team's key.
+    pub async fn teams(
+        &self,
+        principal: &Principal,
+        account: Option<&str>,
+        search: Option<&str>,
+        page: &Page,
+    ) -> Result<CursorPage<Team>> {
+        principal.require(Act::ListTeams)?;
+        let mut filter = TeamFilter {
+            account: account.map(Into::into),
+            search: search.map(str::to_owned),
+            ..TeamFilter::default()
+        };
+        match &principal.kind {
+            PrincipalKind::Server => {}
+            PrincipalKind::Account {
+                account: own, user, ..
+            } => {
+                if filter.account.is_some_and(|named| named != *own) {
+                    return Err(Error::NotFound("account"));
+                }
+                filter.account = Some(own.clone());
+                filter.member.clone_from(user);
+            }
+            PrincipalKind::Team { team, .. } | PrincipalKind::Workload { team, .. } => {
+                filter.id = Some(team.clone());
+            }
+        }
+        let rows = self.ports.store.teams(&filter, page).await?;
+        Ok(cut(rows, page, |row| {
+            (row.id.to_string(), row.id.to_string())
+        }))
+    }
+
+    /// Makes a team of the steward's account. [`Error::Conflict`] when another team has the slug.
+    pub async fn create_team(&self, steward: &Steward, new: NewTeam) -> Result<Team> {
+        steward.require(Act::ManageAccount)?;
+        check(
+            Some(&new.slug),
+            new.name.as_deref(),
+            Some(&new.return_origins),
+        )?;
+        let now = self.now();
+        let team = Team {
+            id: TeamId::mint(now, self.entropy()),
+            account: steward.account()?.clone(),
+            name: new.name.unwrap_or_else(|| new.slug.clone()),
+            slug: new.slug,
+            return_origins: new.return_origins,
+            created_at: now,
+        };
+        let mut event = self.steward_draft(EventKind::TeamCreated, steward).done();
+        event.team = Some(team.id.clone());
+        let made = self.ports.store.put_team(&team, &event).await;
+        self.caches.callers.clear();
+        made?;
+        Ok(team)
+    }
+
+    /// The caller's team.
+    pub async fn team(&self, caller: &Caller) -> Result<Team> {
+        caller.require(Act::ReadLists)?;
+        self.stored_team(&caller.team).await
+    }
+
+    pub(super) async fn stored_team(&self, id: &TeamId) -> Result<Team> {
+        let found = self.ports.store.team(id.as_str()).await?;
+        found
+            .filter(|team| team.id == *id)
+            .ok_or(Error::NotFound("team"))
+    }
+
+    /// Changes the caller's team. [`Error::Conflict`] when another team has the slug.
+    pub async fn update_team(&self, caller: &Caller, patch: TeamPatch) -> Result<Team> {
+        caller.require(Act::ManageTeam)?;
+        check(
+            patch.slug.as_deref(),
+            patch.name.as_deref(),
+            patch.return_origins.as_deref(),
+        )?;
+        let event = self.draft(EventKind::TeamUpdated, caller).done();
+        let team = changed!(
+            old = self.stored_team(&caller.team).await?,
+            new = {
+                let patch = patch.clone();
+                Team {
+                    slug: patch.slug.unwrap_or_else(|| old.slug.clone()),
+                    name: patch.name.unwrap_or_else(|| old.name.clone()),
+                    return_origins: patch
+                        .return_origins
+                        .unwrap_or_else(|| old.return_origins.clone()),
+                    ..old.clone()
+                }
+            },
+            self.ports.store.update_team(&old, &new, &event)
+        );
+        self.caches.callers.clear();
+        Ok(team)
+    }
+
+    /// Deletes the caller's team and all that is in it: nothing of it is served from this commit on, its
+    /// tokens are revoked at their providers after it. [`Error::Conflict`] while it has connectors, unless
+    /// `force`.
+    pub async fn delete_team(self: &Arc<Self>, caller: &Caller, force: bool) -> Result<()> {
+        caller.require(Act::DeleteTeam)?;
+        // As they are now: the stored ones are about to lose their secrets.
+        let connectors = self.live_connectors(&caller.team).await?;
+        let event = self.draft(EventKind::TeamDeleted, caller).done();
+        let deleted = self
+            .ports
+            .store
+            .delete_team(&caller.team, force, self.now(), LAST_CLAIM, &event)
+            .await;
+        self.caches.clear();
+        match deleted {
+            Ok(queued) => {
+                self.revoke_after_team(connectors, queued);
+                Ok(())
+            }
+            Err(StoreError::InUse(_)) => {
+                let uids: Vec<&str> = connectors
+                    .iter()
+                    .take(NAMED_MAX as usize)
+                    .map(|connector| connector.uid.as_str())
+                    .collect();
+                let message = format!(
+                    "the team still has connectors ({}): delete them first, or send force=true to end them \
+                     and all their connections",
+                    uids.join(", ")
+                );
+                Err(Error::conflict(message))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn live_connectors(&self, team: &TeamId) -> Result<Vec<Connector>> {
+        let (mut page, mut all) = (Page::first(PAGE), Vec::new());
+        loop {
+            let everything = ConnectorFilter::default();
+            let rows = self
+                .ports
+                .store
+                .connectors(team, &everything, &page)
+                .await?;
+            let more = rows.len() > PAGE as usize;
+            all.extend(rows.into_iter().take(PAGE as usize));
+            match all.last().filter(|_| more) {
+                Some(last) => {
+                    page.after = Some((last.created_at.0.to_string(), last.id.to_string()));
+                }
+                None => return Ok(all),
+            }
+        }
+    }
+
+    fn revoke_after_team(self: &Arc<Self>, connectors: Vec<Connector>, queued: Vec<Revocation>) {
+        let mut by_connector: HashMap<ConnectorId, Vec<Revocation>> = HashMap::new();
+        for revocation in queued {
+            let of = by_connector
+                .entry(revocation.connector.clone())
+                .or_default();
+            of.push(revocation);
+        }
+        let engine = Arc::clone(self);
+        self.tasks.spawn(async move {
+            for connector in connectors {
+                if let Some(queued) = by_connector.remove(&connector.id) {
+                    let client = engine.revoking_client(&connector).await;
+                    engine.revoke_at_provider(&client, queued).await;
+                }
+            }
+        });
+    }
+}

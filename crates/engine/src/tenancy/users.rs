@@ -1,0 +1,157 @@
+//! People of an account.
+
+use grantry_core::ids::UserId;
+use grantry_core::nouns::{EventKind, Membership, User};
+use grantry_core::store::{Page, UserFilter};
+use grantry_core::{Error, Result, StoreError};
+
+use super::checks::Checks;
+use crate::apply::Shape;
+use crate::lists::cut;
+use crate::permissions::Act;
+use crate::{CursorPage, Engine, Steward};
+
+/// What a new person shall be.
+#[derive(Clone, Debug, Default)]
+pub struct NewUser {
+    /// Unique within the account.
+    pub email: String,
+    /// Given name.
+    pub first_name: String,
+    /// Family name.
+    pub last_name: String,
+}
+
+/// What shall be other about a person. What is absent stays.
+#[derive(Clone, Debug, Default)]
+pub struct UserPatch {
+    /// Unique within the account.
+    pub email: Option<String>,
+    /// Given name.
+    pub first_name: Option<String>,
+    /// Family name.
+    pub last_name: Option<String>,
+}
+
+const NAME: Shape = Shape::Text(256);
+
+fn check(patch: &UserPatch) -> Result<()> {
+    let mut checks = Checks::default();
+    checks.text("email", &Shape::Email, patch.email.as_deref());
+    checks.text("first_name", &NAME, patch.first_name.as_deref());
+    checks.text("last_name", &NAME, patch.last_name.as_deref());
+    checks.done()
+}
+
+impl Engine {
+    /// The people of the steward's account, by mail address.
+    pub async fn users(
+        &self,
+        steward: &Steward,
+        filter: &UserFilter,
+        page: &Page,
+    ) -> Result<CursorPage<User>> {
+        steward.require(Act::ReadAccount)?;
+        let account = steward.account()?;
+        let rows = self.ports.store.users(account, filter, page).await?;
+        Ok(cut(rows, page, |row| {
+            (row.email.clone(), row.id.to_string())
+        }))
+    }
+
+    /// Makes a person of the steward's account. [`Error::Conflict`] when another one has the address.
+    pub async fn create_user(&self, steward: &Steward, new: NewUser) -> Result<User> {
+        steward.require(Act::ManageAccount)?;
+        check(&UserPatch {
+            email: Some(new.email.clone()),
+            first_name: Some(new.first_name.clone()),
+            last_name: Some(new.last_name.clone()),
+        })?;
+        let now = self.now();
+        let user = User {
+            id: UserId::mint(now, self.entropy()),
+            account: steward.account()?.clone(),
+            email: new.email,
+            first_name: new.first_name,
+            last_name: new.last_name,
+            created_at: now,
+        };
+        let event = self
+            .steward_draft(EventKind::UserCreated, steward)
+            .with("user", user.id.as_str())
+            .done();
+        self.ports.store.put_user(&user, &event).await?;
+        Ok(user)
+    }
+
+    /// One person, by id or mail address, with their places in teams.
+    pub async fn user(
+        &self,
+        steward: &Steward,
+        id_or_email: &str,
+    ) -> Result<(User, Vec<Membership>)> {
+        steward.require(Act::ReadAccount)?;
+        let user = self.stored_user(steward, id_or_email).await?;
+        let memberships = self.ports.store.memberships(&user.id).await?;
+        Ok((user, memberships))
+    }
+
+    async fn stored_user(&self, steward: &Steward, id_or_email: &str) -> Result<User> {
+        let account = steward.account()?;
+        let found = self.ports.store.person(account, id_or_email).await?;
+        found.ok_or(Error::NotFound("user"))
+    }
+
+    /// Changes a person. [`Error::Conflict`] when another one has the address.
+    pub async fn update_user(
+        &self,
+        steward: &Steward,
+        id_or_email: &str,
+        patch: UserPatch,
+    ) -> Result<User> {
+        steward.require(Act::ManageAccount)?;
+        check(&patch)?;
+        // Once: with its address changed meanwhile it would not be found by that again.
+        let id = self.stored_user(steward, id_or_email).await?.id;
+        let event = self
+            .steward_draft(EventKind::UserUpdated, steward)
+            .with("user", id.as_str())
+            .done();
+        Ok(changed!(
+            old = self.stored_user(steward, id.as_str()).await?,
+            new = {
+                let patch = patch.clone();
+                User {
+                    email: patch.email.unwrap_or_else(|| old.email.clone()),
+                    first_name: patch.first_name.unwrap_or_else(|| old.first_name.clone()),
+                    last_name: patch.last_name.unwrap_or_else(|| old.last_name.clone()),
+                    ..old.clone()
+                }
+            },
+            self.ports.store.update_user(&old, &new, &event)
+        ))
+    }
+
+    /// Deletes a person: their memberships go, their keys are revoked. What they connected stays, under the
+    /// id of the subject, until its connections are ended. [`Error::Conflict`] while they are a team's only owner.
+    pub async fn delete_user(&self, steward: &Steward, id_or_email: &str) -> Result<()> {
+        steward.require(Act::ManageAccount)?;
+        let user = self.stored_user(steward, id_or_email).await?;
+        let event = self
+            .steward_draft(EventKind::UserDeleted, steward)
+            .with("user", user.id.as_str())
+            .done();
+        let deleted = self
+            .ports
+            .store
+            .delete_user(&user.account, &user.id, self.now(), &event)
+            .await;
+        self.caches.callers.clear();
+        match deleted {
+            Err(StoreError::InUse(_)) => Err(Error::conflict(
+                "this person is the only owner of a team: make somebody else an owner first",
+            )),
+            deleted => Ok(deleted?),
+        }
+    }
+}
