@@ -1,29 +1,35 @@
-// Measures Grantry beside its limits, taking turns in one run, and prints ratios (design §11).
-// Nothing is asserted here: the reader compares with the budgets.
+// Measures Grantry beside its limits, taking turns in one run, and prints ratios (design §11), on the embedded
+// database and on a PostgreSQL of its own (fsync on). Nothing is asserted here: the reader compares with the budgets.
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { Cluster } from '../lib/cluster.mjs';
 import { Grantry } from '../lib/grantry.mjs';
 import { Child, run, temporaryFolder } from '../lib/process.mjs';
 import { KEYS, PROJECT, TEAM, world } from '../lib/world.mjs';
 
 const SECONDS = Number(process.env.SECONDS ?? 15);
 const ROUNDS = Number(process.env.ROUNDS ?? 3);
+/** The rival's rates (Nango, on a machine of this class): a list of 100 connections, an import of one. */
+const RIVAL = { list: 467, import: 356 };
+const ROWS = 10_000;
+const COLD = 100_000;
 const examples = process.env.EXAMPLES;
 const folder = temporaryFolder('bench');
 
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
 const kilo = (number) => Math.round(number).toLocaleString('en');
+const say = (what, text) => console.log(`${what.padEnd(22)} ${text}`);
 
-/** `wrk -t1 -c16` on one POST: requests per second, 99th percentile in ms. */
+/** `wrk -t1 -c16`, a GET without a body: requests per second, how many, 99th percentile in ms. */
 async function wrk(url, key, body, seconds = SECONDS) {
   const printed = await run(
     'wrk',
-    ['-t1', '-c16', `-d${seconds}s`, '--latency', '-s', path.join(import.meta.dirname, 'post.lua'), url],
-    { env: { KEY: key, BODY: JSON.stringify(body) } },
+    ['-t1', '-c16', `-d${seconds}s`, '--latency', '-s', path.join(import.meta.dirname, 'request.lua'), url],
+    { env: { KEY: key, BODY: body ? JSON.stringify(body) : '' } },
   );
   const [, requests, duration, errors, p99] = printed.match(/^RESULT (\S+) (\S+) (\S+) (\S+)$/m).map(Number);
   if (errors) throw new Error(`${errors} of ${requests} requests failed at ${url}`);
-  return { rate: requests / duration, p99 };
+  return { rate: requests / duration, requests, p99 };
 }
 
 /** CPU seconds and resident MiB of a process. */
@@ -62,66 +68,105 @@ const connection = (id, who) => ({
   expires_in: 86_400,
 });
 
-const server = await Grantry.start(world({ connectors: [connector], connections: [connection('conn_bench', subject)] }));
+/** A server with one connection, measured with `env`. */
+const start = (databaseUrl, env) =>
+  Grantry.start(world({ connectors: [connector], connections: [connection('conn_bench', subject)] }), { databaseUrl, env });
 
-// 1. The warm token read beside a handler that returns the same bytes.
-const read = { subject, scopes: ['*'] };
-const sample = await server.token(connector.id, { key: KEYS.workload, subject });
-if (sample.status !== 200) throw new Error(sample.text);
-const bodyFile = path.join(folder, 'answer.json');
-writeFileSync(bodyFile, sample.text);
-const limit = new Child(path.join(examples, 'limit_server'), [bodyFile]);
-const [, limitUrl] = await limit.until(() => limit.output.match(/^ready (\S+)$/m));
-
-const route = `/v1/connect/token/${connector.id}`;
-const rounds = [];
-for (let round = 0; round < ROUNDS; round++) {
-  const bare = await wrk(limitUrl + route, KEYS.workload, read);
-  const before = usage(server.child.process.pid);
-  const ours = await wrk(server.url + route, KEYS.workload, read);
-  const after = usage(server.child.process.pid);
-  rounds.push({ bare, ours, cpu: (after.cpu - before.cpu) / (ours.rate * SECONDS), resident: after.resident });
+/** The warm token read beside a handler that returns the same bytes. */
+async function reads(server) {
+  const read = { subject, scopes: ['*'] };
+  const sample = await server.token(connector.id, { key: KEYS.workload, subject });
+  if (sample.status !== 200) throw new Error(sample.text);
+  const bodyFile = path.join(folder, 'answer.json');
+  writeFileSync(bodyFile, sample.text);
+  const limit = new Child(path.join(examples, 'limit_server'), [bodyFile]);
+  const [, limitUrl] = await limit.until(() => limit.output.match(/^ready (\S+)$/m));
+  const route = `/v1/connect/token/${connector.id}`;
+  const rounds = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const bare = await wrk(limitUrl + route, KEYS.workload, read);
+    const before = usage(server.child.process.pid);
+    const ours = await wrk(server.url + route, KEYS.workload, read);
+    const after = usage(server.child.process.pid);
+    rounds.push({ bare, ours, cpu: (after.cpu - before.cpu) / ours.requests, resident: after.resident });
+  }
+  await limit.stop();
+  const of = (pick) => median(rounds.map(pick));
+  say('warm token read', `${kilo(of(({ ours }) => ours.rate))}/s, bare handler ${kilo(of(({ bare }) => bare.rate))}/s`);
+  say('  ratio', `${of(({ ours, bare }) => ours.rate / bare.rate).toFixed(2)}   (budget 0.60)`);
+  say('  p99', `${of(({ ours }) => ours.p99).toFixed(2)} ms   (budget 5), bare ${of(({ bare }) => bare.p99).toFixed(2)} ms`);
+  say('  CPU', `${(of(({ cpu }) => cpu) * 1e6).toFixed(0)} µs per read`);
+  say('  resident', `${Math.max(...rounds.map(({ resident }) => resident)).toFixed(0)} MiB   (budget 60)`);
 }
-await limit.stop();
-console.log(`warm token read   ${kilo(median(rounds.map(({ ours }) => ours.rate)))}/s, bare handler ${kilo(median(rounds.map(({ bare }) => bare.rate)))}/s`);
-console.log(`  ratio           ${median(rounds.map(({ ours, bare }) => ours.rate / bare.rate)).toFixed(2)}   (budget 0.60)`);
-console.log(`  p99             ${median(rounds.map(({ ours }) => ours.p99)).toFixed(2)} ms   (budget 5), bare ${median(rounds.map(({ bare }) => bare.p99)).toFixed(2)} ms`);
-console.log(`  CPU             ${(median(rounds.map(({ cpu }) => cpu)) * 1e6).toFixed(0)} µs per read`);
-console.log(`  resident        ${Math.max(...rounds.map(({ resident }) => resident)).toFixed(0)} MiB   (budget 60)`);
 
-// 2. Durable writes beside the bare group commit of rows as large as what one write adds.
-async function beside(what, rate, bytes) {
+/** A durable write; on SQLite beside the bare group commit of rows as large as what one write adds. */
+async function writes(server, what, url, body, rival) {
+  /** Bytes of the database once everything is in its one file; the server goes on after it. */
+  const stored = async () => {
+    await server.stop();
+    const { size } = statSync(path.join(server.dataDir, 'grantry.db'));
+    await server.serve();
+    return size;
+  };
+  const empty = server.databaseUrl ? 0 : await stored();
+  const written = await wrk(server.url + url, KEYS.admin, body);
+  say(what, `${kilo(written.rate)}/s, p99 ${written.p99.toFixed(1)} ms${rival ? `, ${(written.rate / rival).toFixed(1)} × the rival's ${rival}/s` : ''}`);
+  if (server.databaseUrl) return written.requests;
+  const bytes = ((await stored()) - empty) / written.requests;
   const file = path.join(folder, `${what.replaceAll(' ', '-')}.db`);
   const bare = Number(await run(path.join(examples, 'limit_sqlite'), [file, `${Math.round(bytes)}`, `${SECONDS}`]));
-  console.log(`${what.padEnd(17)} ${kilo(rate)}/s, bare group commit of ${kilo(bytes)} bytes ${kilo(bare)}/s`);
-  console.log(`  ratio           ${(rate / bare).toFixed(2)}   (budget 0.50)`);
+  say('  ratio', `${(written.rate / bare).toFixed(2)}   (budget 0.50), bare group commit of ${kilo(bytes)} bytes ${kilo(bare)}/s`);
+  return written.requests;
 }
-const database = path.join(server.dataDir, 'grantry.db');
-/** Bytes of the database once everything is in its one file; the server goes on after it. */
-async function stored() {
+
+/** `ROWS` declared rows, connections for the most part, applied as an operator does; `from` keeps them apart. */
+async function applied(server, rows, from = 0) {
+  const connections = Array.from({ length: rows }, (_, n) => connection(`conn_apply_${from + n}`, { type: 'user', id: `apply-${from + n}` }));
+  const began = performance.now();
+  await server.apply({ connections });
+  return (performance.now() - began) / 1000;
+}
+
+/** Until the server is ready, and what it then holds. */
+async function starts(server, count) {
+  const times = [];
+  let resident;
+  for (let start = 0; start < 5; start++) {
+    await server.stop();
+    const from = performance.now();
+    await server.serve();
+    times.push(performance.now() - from);
+    ({ resident } = usage(server.child.process.pid));
+  }
+  say(`start, ${kilo(count)} conn.`, `${median(times).toFixed(0)} ms   (budget 100 empty, 1,000 with a million), resident ${resident.toFixed(0)} MiB (budget 60, 150)`);
+}
+
+async function measure(name, databaseUrl) {
+  console.log(`-- ${name}`);
+  const server = await start(databaseUrl);
+  await starts(server, 1);
+  await reads(server);
+  const create = { type: 'oauth', name: 'Bench', uid: 'bench/$N', data: connector.data };
+  await writes(server, 'connector create', `/v1/connect/connectors?teamId=${TEAM}`, create);
+  const { id: _, environment: __, ...imported } = connection('', { type: 'user', id: 'import-$N' });
+  let count = await writes(server, 'connection import', '/api/v1/connections', imported, RIVAL.import);
+  const list = await wrk(`${server.url}/api/v1/connections?limit=100`, KEYS.admin);
+  say('list of 100', `${kilo(list.rate)}/s, p99 ${list.p99.toFixed(1)} ms, ${(list.rate / RIVAL.list).toFixed(1)} × the rival's ${RIVAL.list}/s`);
+  const seconds = await applied(server, ROWS);
+  say(`apply ${kilo(ROWS)} rows`, `${seconds.toFixed(1)} s, ${kilo(ROWS / seconds)} rows/s`);
+  const again = await applied(server, ROWS);
+  say('  and once more', `${again.toFixed(1)} s (nothing changes)`);
+  count += ROWS;
+  if (count < COLD) {
+    await applied(server, COLD - count, ROWS);
+    count = COLD;
+  }
+  await starts(server, count);
   await server.stop();
-  const { size } = statSync(database);
-  await server.serve();
-  return size;
 }
 
-const create = { type: 'oauth', name: 'Bench', uid: 'bench/$N', data: connector.data };
-const empty = await stored();
-const created = await wrk(`${server.url}/v1/connect/connectors?teamId=${TEAM}`, KEYS.admin, create);
-const full = await stored();
-await beside('connector create', created.rate, (full - empty) / (created.rate * SECONDS));
-
-const { id: _, environment: __, ...imported } = connection('', { type: 'user', id: 'import-$N' });
-const connected = await wrk(`${server.url}/api/v1/connections`, KEYS.admin, imported);
-await beside('connection import', connected.rate, ((await stored()) - full) / (connected.rate * SECONDS));
-await server.stop();
-
-// 3. The second start, on the data that is there now.
-const starts = [];
-for (let start = 0; start < 5; start++) {
-  const from = performance.now();
-  await server.serve();
-  starts.push(performance.now() - from);
-  await server.stop();
-}
-console.log(`second start      ${median(starts).toFixed(0)} ms   (budget 100)`);
+await measure('SQLite');
+const cluster = await Cluster.start({ fsync: 'on' });
+await cluster.sql('CREATE DATABASE bench');
+await measure('PostgreSQL 15, fsync on', cluster.url({ host: '127.0.0.1', database: 'bench', parameters: 'sslmode=disable' }));
+await cluster.stop();

@@ -10,10 +10,16 @@ export const BIN = process.env.GRANTRY_BIN ?? path.join(import.meta.dirname, '..
 let databases = 0;
 
 export class Grantry {
-  /** Starts a server on an empty data folder and applies `document` (see world.mjs). */
-  static async start(document) {
+  /**
+   * Starts a server on an empty data folder and applies `document` (see world.mjs).
+   * @param {{ databaseUrl?: string, env?: Record<string, string> }} settings an empty database to be on, settings
+   *   as variables of the environment
+   */
+  static async start(document, { databaseUrl, env } = {}) {
     const server = new Grantry(temporaryFolder('data'), await freePort());
-    if (process.env.ACCEPTANCE_DATABASE === 'postgres') await server.#onPostgres();
+    server.env = env;
+    if (databaseUrl) server.#on(databaseUrl);
+    else if (process.env.ACCEPTANCE_DATABASE === 'postgres') await server.#onPostgres();
     await server.serve();
     if (document) await server.apply(document);
     return server;
@@ -22,7 +28,7 @@ export class Grantry {
   /** Starts one more node on this server's database; `settings` such as `publicUrl` go to it. */
   async another(settings = {}) {
     const node = new Grantry(temporaryFolder('data'), await freePort());
-    Object.assign(node, { databaseUrl: this.databaseUrl, masterKey: this.masterKey, ...settings });
+    Object.assign(node, { databaseUrl: this.databaseUrl, masterKey: this.masterKey, env: this.env, ...settings });
     await node.serve();
     return node;
   }
@@ -45,7 +51,11 @@ export class Grantry {
     const name = `grantry_${process.pid}_${databases++}`;
     const cluster = process.env.TEST_DATABASE_URL;
     await run('psql', ['--quiet', '--no-psqlrc', cluster, '-c', `CREATE DATABASE ${name}`]);
-    this.databaseUrl = cluster.replace(/[^/]*$/, name);
+    this.#on(cluster.replace(/[^/]*$/, name));
+  }
+
+  #on(databaseUrl) {
+    this.databaseUrl = databaseUrl;
     this.masterKey = path.join(this.folder, 'master.key');
     writeFileSync(this.masterKey, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
   }
@@ -59,7 +69,7 @@ export class Grantry {
       ...['--data-dir', this.dataDir],
       ...['--public-url', this.publicUrl ?? this.url],
       ...(this.databaseUrl ? ['--database-url', this.databaseUrl, '--master-key-file', this.masterKey] : []),
-    ]);
+    ], { env: this.env });
     await this.child.until(async () => (await fetch(`${this.url}/readyz`).catch(() => null))?.ok);
   }
 

@@ -65,6 +65,7 @@ need_node() {
 }
 
 need_chromium() { [[ -x /usr/bin/chromium ]] || apt chromium; }
+need_promtool() { command -v promtool >/dev/null || apt prometheus; }
 # What the command line is tried with: shells that load its completions, readers of its manual.
 need_shells() {
   local tool missing=()

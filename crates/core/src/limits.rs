@@ -180,6 +180,10 @@ chosen! {
     cache_entries_max: count = 100_000, 100 => 10_000_000;
     /// Connections of this node to PostgreSQL; further queries wait.
     database_connections_max: count = 16, 2 => 1_000;
+    /// How long a query waits for a free connection to PostgreSQL; then its request is answered with 503.
+    database_wait_max: time = secs(5), SECOND => MINUTE;
+    /// How long a new connection to PostgreSQL may take, TLS and the log-in included.
+    database_connect_max: time = secs(5), SECOND => MINUTE;
 }
 
 fixed! {

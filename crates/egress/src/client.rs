@@ -112,6 +112,15 @@ impl Egress {
         })
     }
 
+    /// What kind of place `url` is, for operators: `public`, `allowed` by the deployment, or `refused`.
+    pub fn destination(&self, url: &Url) -> &'static str {
+        match self.policy.admit(url) {
+            Ok((_, Reach::Public)) => "public",
+            Ok((_, Reach::Networks | Reach::Listed)) => "allowed",
+            Err(_) => "refused",
+        }
+    }
+
     /// The same egress under another deadline.
     #[cfg(test)]
     pub(crate) fn with_deadline(self, deadline: Duration) -> Self {

@@ -14,8 +14,9 @@ use crate::Engine;
 use crate::feed::{Feed, Heard};
 use crate::tokens::Home;
 
-/// How often the change feed is asked (design §8).
+/// How often the change feed is asked without a wake-up call (design §8), and how often at most.
 const POLL: Duration = Duration::from_millis(500);
+const POLL_GAP: Duration = Duration::from_millis(20);
 /// How often counted token reads of past minutes are written.
 const SILENCE: Duration = Duration::from_secs(10);
 /// Between two writes of counted reads.
@@ -123,7 +124,11 @@ impl Engine {
         let engine = Arc::clone(self);
         self.tasks.spawn(async move {
             let mut feed = Feed::join(newest);
-            while engine.pause(POLL).await {
+            while engine.pause(POLL_GAP).await
+                && engine
+                    .pause_or(POLL - POLL_GAP, engine.ports.store.changed())
+                    .await
+            {
                 // What is committed while the question is under way may not be in the answer.
                 let asked = engine.ports.clock.boot();
                 match engine.listen(&mut feed, asked).await {
@@ -161,11 +166,14 @@ impl Engine {
 
     /// Sleeps; false when it is time to stop.
     async fn pause(&self, duration: Duration) -> bool {
-        let stop = std::pin::pin!(self.stop.cancelled());
-        matches!(
-            select(stop, self.ports.clock.sleep(duration)).await,
-            Either::Right(_)
-        )
+        self.pause_or(duration, std::future::pending()).await
+    }
+
+    /// Sleeps, or less if it is `woken`; false when it is time to stop.
+    async fn pause_or(&self, duration: Duration, woken: impl Future<Output = ()>) -> bool {
+        let (stop, woken) = (std::pin::pin!(self.stop.cancelled()), std::pin::pin!(woken));
+        let over = select(woken, self.ports.clock.sleep(duration));
+        matches!(select(stop, over).await, Either::Right(_))
     }
 
     /// Changes were heard of once, and then not for [`SILENCE`].

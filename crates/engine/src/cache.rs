@@ -41,6 +41,11 @@ impl<K: Hash + Eq + Clone, V> Guarded<K, V> {
         self.map.get(key)
     }
 
+    /// Entries, and how often one was asked for in vain and not.
+    pub fn counts(&self) -> (usize, u64, u64) {
+        (self.map.len(), self.map.misses(), self.map.hits())
+    }
+
     /// Call before querying the store for `key`.
     pub fn ticket<Q: Hash + ?Sized>(&self, key: &Q) -> Ticket
     where

@@ -22,6 +22,7 @@ mod connect;
 mod connectors;
 mod events;
 mod feed;
+mod gauges;
 mod keys;
 mod lists;
 pub mod permissions;
@@ -40,9 +41,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use grantry_core::ids::{self, ConnectionId, ConnectorId, TeamId};
 use grantry_core::nouns::{Actor, Digest, EventKind};
 use grantry_core::store::{Live, Spool};
-use grantry_core::{Clock, Entropy, Result, Store, Timestamp, entropy, http};
+use grantry_core::{Clock, Entropy, Meter, Result, Store, Timestamp, entropy, http};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 pub use apply::{
     AppliedRow, ApplyProblem, ApplyReport, Change, Declared, Difference, FieldChange, Place, Plan,
@@ -55,6 +57,7 @@ pub use connect::{
 pub use connectors::{
     Capabilities, ConnectorView, Health, HealthStatus, NewConnector, NewLink, asks_at,
 };
+pub use gauges::{CacheGauge, Gauges};
 pub use keys::{Keys, OpenKeysError};
 pub use lists::{CursorPage, NewConnection};
 pub use principal::{Caller, Principal, PrincipalKind, Steward};
@@ -84,6 +87,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// What operators count.
+    pub meter: Arc<dyn Meter>,
 }
 
 /// The engine. One per process, shared behind an [`Arc`].
@@ -203,6 +208,11 @@ impl Engine {
         &*self.ports.clock
     }
 
+    /// What operators count.
+    pub fn meter(&self) -> &Arc<dyn Meter> {
+        &self.ports.meter
+    }
+
     /// The same, to keep.
     pub fn shared_clock(&self) -> &Arc<dyn Clock> {
         &self.ports.clock
@@ -237,7 +247,7 @@ impl Engine {
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        match self.tasks.spawn(work).await {
+        match self.tasks.spawn(work.in_current_span()).await {
             Ok(result) => result,
             Err(panicked) => {
                 tracing::error!(error = %panicked, "a task panicked");

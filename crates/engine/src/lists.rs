@@ -169,6 +169,7 @@ impl Engine {
 
     /// Takes in a grant that exists already. Returns its connection and whether it was new: one
     /// that stands keeps its tokens.
+    #[tracing::instrument(target = "grantry_spans", name = "import_connection", skip_all)]
     pub async fn import_connection(
         self: &Arc<Self>,
         caller: &Caller,

@@ -78,6 +78,9 @@ pub struct Settings {
     /// File of the master key, made on the first start [default: master.key in the data directory] [env: GRANTRY_MASTER_KEY_FILE]
     #[arg(long, value_name = "FILE")]
     pub master_key_file: Option<String>,
+    /// Address and port of the Prometheus metrics, such as 127.0.0.1:8788 [default: none] [env: GRANTRY_METRICS_LISTEN]
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics_listen: Option<String>,
     /// Number of an open file descriptor to read the master key from [env: GRANTRY_MASTER_KEY_FD]
     #[arg(long, value_name = "FD")]
     pub master_key_fd: Option<String>,
@@ -107,7 +110,7 @@ impl Flags {
     fn given<'a>(
         &'a self,
         data_dir: Option<&'a str>,
-    ) -> [(&'static str, &'static str, Option<&'a str>); 6] {
+    ) -> [(&'static str, &'static str, Option<&'a str>); 7] {
         let flags = &self.settings;
         [
             ("data_dir", "--data-dir", data_dir),
@@ -118,6 +121,11 @@ impl Flags {
                 flags.database_url.as_deref(),
             ),
             ("public_url", "--public-url", flags.public_url.as_deref()),
+            (
+                "metrics_listen",
+                "--metrics-listen",
+                flags.metrics_listen.as_deref(),
+            ),
             (
                 "master_key_file",
                 "--master-key-file",
@@ -148,6 +156,12 @@ pub struct Config {
     pub tls: Option<tls::Files>,
     /// Who is believed and what is logged of requests.
     pub front: Front,
+    /// Whether nodes on one PostgreSQL wake each other.
+    pub database_notify: bool,
+    /// Where metrics are served; nowhere when absent.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Where spans are sent; nowhere when absent.
+    pub spans: Option<SpansConfig>,
     /// The way out.
     pub egress: EgressConfig,
     /// Times of the refresh protocol.
@@ -166,6 +180,14 @@ pub enum MasterKeySource {
     Descriptor(u32),
     /// `GRANTRY_MASTER_KEY`.
     Environment(Secret),
+}
+
+/// The section `[telemetry]`.
+pub struct SpansConfig {
+    /// The collector, which takes OTLP over HTTP.
+    pub endpoint: Url,
+    /// Part of the traces that begin here and are sent, 0 to 1.
+    pub ratio: f64,
 }
 
 /// The section `[egress]`.
@@ -252,6 +274,12 @@ impl Config {
                 trusted: values.proxy_trusted,
                 logged: values.log_requests == LoggedRequests::All,
             },
+            database_notify: values.database_notify,
+            metrics_listen: values.metrics_listen,
+            spans: values.otlp_endpoint.map(|endpoint| SpansConfig {
+                endpoint,
+                ratio: values.otlp_sample.0,
+            }),
             egress: EgressConfig {
                 allow: values.egress_allow,
                 extra_ca_file: values.egress_extra_ca_file,

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use grantry_core::store::Store;
-use grantry_core::{Clock, Entropy, entropy};
+use grantry_core::{Clock, Entropy, Meter, entropy};
 use grantry_egress::{Egress, Options, Policy, SystemLookup};
 use grantry_engine::{Engine, Keys, OpenKeysError, Ports, Settings};
-use grantry_store::{DirSpool, OpenError, Postgres, Sqlite};
+use grantry_store::{DirSpool, OpenError, Postgres, Sqlite, postgres};
 use grantry_vault::SystemEntropy;
 use url::Url;
 
@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::failure::{Exit, Failure, chain};
 use crate::master_key::{self, OnNew};
+use crate::measured::Measured;
 
 /// A running engine and the directory that it owns.
 pub struct House {
@@ -34,10 +35,15 @@ pub async fn open(
     directory: DataDir,
     public_url: Url,
     on_new: OnNew,
+    meter: Arc<dyn Meter>,
 ) -> Result<House, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let http = Arc::new(way_out(config)?);
+    let http = Arc::new(Measured {
+        egress: way_out(config)?,
+        meter: Arc::clone(&meter),
+        clock: Arc::clone(&clock),
+    });
     // Nodes on one database must not each make a key of their own.
     let on_new = if config.database_url.is_some() {
         OnNew::Refuse
@@ -45,7 +51,7 @@ pub async fn open(
         on_new
     };
     let masters = master_key::find(&config.master_key, &directory, on_new, &*entropy)?;
-    let store = open_store(config, &directory, &clock).await?;
+    let store = open_store(config, &directory, &clock, &meter).await?;
     let keys = Keys::open(
         &masters,
         Arc::clone(&store),
@@ -74,6 +80,7 @@ pub async fn open(
         spool: Arc::new(spool),
         clock,
         entropy,
+        meter,
     };
     let engine = Engine::new(ports, settings, keys);
     engine.replay_spool().await.map_err(|error| {
@@ -89,24 +96,36 @@ async fn open_store(
     config: &Config,
     directory: &DataDir,
     clock: &Arc<dyn Clock>,
+    meter: &Arc<dyn Meter>,
 ) -> Result<Arc<dyn Store>, Failure> {
-    let clock = Arc::clone(clock);
+    let (clock, meter) = (Arc::clone(clock), Arc::clone(meter));
     let opened: Result<Arc<dyn Store>, OpenError> = match &config.database_url {
         Some(url) => {
-            let options = grantry_store::postgres::Options {
-                connections: config.limits.database_connections_max,
-                ..Default::default()
-            };
-            let db = Postgres::open(url.expose(), clock, options).await;
-            db.map(|db| Arc::new(db) as Arc<dyn Store>)
+            let options = postgres_options(config, &meter);
+            let db = Postgres::open(url.expose(), Arc::clone(&clock), options).await;
+            db.map(|db| Arc::new(db.metered(meter, clock)) as Arc<dyn Store>)
         }
         None => {
-            let options = grantry_store::Options::default();
-            let db = Sqlite::open(&directory.database(), clock, options).await;
-            db.map(|db| Arc::new(db) as Arc<dyn Store>)
+            let options = grantry_store::Options {
+                meter: Arc::clone(&meter),
+                ..grantry_store::Options::default()
+            };
+            let db = Sqlite::open(&directory.database(), Arc::clone(&clock), options).await;
+            db.map(|db| Arc::new(db.metered(meter, clock)) as Arc<dyn Store>)
         }
     };
     opened.map_err(|error| store_failure(&error))
+}
+
+fn postgres_options(config: &Config, meter: &Arc<dyn Meter>) -> postgres::Options {
+    postgres::Options {
+        connections: config.limits.database_connections_max,
+        wait: config.limits.database_wait_max,
+        connect: config.limits.database_connect_max,
+        notify: config.database_notify,
+        meter: Arc::clone(meter),
+        ..postgres::Options::default()
+    }
 }
 
 /// How this process signs leases. Of an embedded database there is one node, which the directory's

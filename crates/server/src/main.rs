@@ -16,6 +16,8 @@ mod harden;
 mod house;
 mod listen;
 mod master_key;
+mod measured;
+mod metrics;
 mod out;
 mod port;
 mod telemetry;

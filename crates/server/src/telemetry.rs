@@ -1,27 +1,64 @@
-//! The log: standard error, for people on a terminal and as JSON lines otherwise.
+//! The log: standard error, for people on a terminal and as JSON lines otherwise. And, where a collector
+//! is configured, the spans that it is sent.
+
+mod otlp;
+mod spans;
 
 use std::io::{self, IsTerminal as _};
+use std::sync::Arc;
 
-use tracing_subscriber::EnvFilter;
+use grantry_core::meter::SPANS;
+use grantry_vault::SystemEntropy;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, filter, fmt, registry};
 
-use crate::config::environment;
+use crate::clock::SystemClock;
+use crate::config::{SpansConfig, environment};
 use crate::failure::Failure;
+pub use otlp::{Exporter, Flusher};
+pub use spans::Spans;
 
-/// Starts the log at `level`, or at what `GRANTRY_LOG` says (`debug`, `info,grantry_engine=trace` …).
-pub fn start(level: &str) -> Result<(), Failure> {
+/// Starts the log at `level`, or at what `GRANTRY_LOG` says (`debug`, `info,grantry_engine=trace` …), and
+/// hands `spans` what it wants to hear of.
+pub fn start(level: &str, spans: Option<Spans>) -> Result<(), Failure> {
     let directives = environment("GRANTRY_LOG");
     let directives = directives.as_deref().unwrap_or(level);
-    let filter = EnvFilter::try_new(directives).map_err(|error| {
+    // Spans are no log: without someone who wants them their call sites are off for good.
+    let filter = EnvFilter::try_new(format!("{directives},{SPANS}=off")).map_err(|error| {
         Failure::usage(format!("GRANTRY_LOG is {directives:?}: {error}"))
             .hint("A level (error, warn, info, debug, trace) or target=level pairs would be right.")
     })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    let started = if io::stderr().is_terminal() {
-        log.with_target(false).try_init()
+    let log = fmt::layer().with_writer(io::stderr);
+    let log = if io::stderr().is_terminal() {
+        log.with_target(false).boxed()
     } else {
-        log.json().flatten_event(true).try_init()
+        log.json().flatten_event(true).boxed()
     };
+    let spans = spans.map(|spans| spans.with_filter(filter::filter_fn(Spans::wants)));
+    let started = registry()
+        .with(log.with_filter(filter))
+        .with(spans)
+        .try_init();
     started.map_err(|error| Failure::usage(format!("cannot start the log: {error}")))
+}
+
+/// An exporter that is not running yet.
+pub struct Collected {
+    exporter: Exporter,
+    ended: spans::Ended,
+}
+
+/// A layer to hear spans with, and what sends them to the collector of `config`.
+pub fn collect(config: &SpansConfig) -> Result<(Spans, Collected), Failure> {
+    let exporter = Exporter::new(&config.endpoint)?;
+    let (layer, ended) = Spans::new(Arc::new(SystemClock), Arc::new(SystemEntropy), config.ratio);
+    Ok((layer, Collected { exporter, ended }))
+}
+
+impl Collected {
+    /// Sends spans from now on, those of before included, in the name of `instance`.
+    pub fn start(self, instance: &str) -> Flusher {
+        self.exporter.start(instance.to_owned(), self.ended)
+    }
 }

@@ -27,10 +27,22 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The rows of one query, in a snapshot that holds every write answered before.
     fn read(&self, query: Query) -> impl Future<Output = Stored<Vec<Row>>> + Send;
+
+    /// Completes once changes were committed since it last did, by whomever. A hint for those who poll: it may
+    /// come for nothing, late, or never.
+    fn changed(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
 }
 
 /// Statements that happen together.
 pub type Write = Vec<Statement>;
+
+/// Whether caches have to hear of `write`, if it stands.
+pub(crate) fn tells_of_a_change(write: &[Statement]) -> bool {
+    let tells = |statement: &Statement| statement.query.sql.starts_with("INSERT INTO changes ");
+    write.iter().any(tells)
+}
 
 /// A value to bind, or one that was read.
 #[derive(Clone, Debug, PartialEq)]

@@ -24,6 +24,7 @@ mod connections;
 mod connectors;
 mod db;
 mod keys;
+mod metered;
 mod refresh;
 mod repeats;
 mod rows;
@@ -36,6 +37,7 @@ mod unique;
 pub mod contract;
 
 pub use db::Db;
+pub use metered::Metered;
 pub use migrate::OpenError;
 pub use postgres::Postgres;
 pub use spool::DirSpool;

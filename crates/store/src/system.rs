@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use grantry_core::ids::TeamId;
 use grantry_core::nouns::{Event, Sealed};
 use grantry_core::store::{
-    Author, Change, ChangeKind, DataKey, EventFilter, Page, SigningKey, Stored, SystemStore,
+    Author, Change, ChangeKind, DataKey, Depths, EventFilter, Page, SigningKey, Stored, SystemStore,
 };
 use grantry_core::{StoreError, Timestamp};
 
@@ -183,6 +183,10 @@ impl<B: Backend> SystemStore for Db<B> {
         .await
     }
 
+    async fn changed(&self) {
+        self.backend.changed().await;
+    }
+
     async fn last_change(&self) -> Stored<i64> {
         let newest = self
             .first(select::<Change>(
@@ -191,6 +195,29 @@ impl<B: Backend> SystemStore for Db<B> {
             ))
             .await?;
         Ok(newest.map_or(0, |change: Change| change.seq))
+    }
+
+    async fn depths(&self, now: Timestamp) -> Stored<Depths> {
+        // What ends an authorization also moves `over_at` to that moment.
+        let query = Query::new(
+            "SELECT
+             (SELECT COUNT(*) FROM (SELECT 1 FROM revocations WHERE not_before <= ?1 LIMIT ?2) AS counted)
+             AS revocations_due,
+             (SELECT COUNT(*) FROM (SELECT 1 FROM authorizations WHERE over_at > ?1 AND state = 'pending' LIMIT ?2)
+              AS counted) AS authorizations_pending",
+            params![now, Depths::MAX],
+        );
+        let rows = self.backend.read(query).await?;
+        let depth = |column| {
+            let counted = rows.first().and_then(|row| row.get::<i64>(column).ok());
+            counted
+                .and_then(|count| u64::try_from(count).ok())
+                .unwrap_or_default()
+        };
+        Ok(Depths {
+            revocations_due: depth("revocations_due"),
+            authorizations_pending: depth("authorizations_pending"),
+        })
     }
 
     async fn lease(&self, name: &str, owner: &str, ttl: Duration) -> Stored<bool> {

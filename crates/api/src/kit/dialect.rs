@@ -33,6 +33,15 @@ impl Dialect {
         }
     }
 
+    /// Its name, for operators.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Vercel => "vercel",
+            Self::Sequin => "sequin",
+        }
+    }
+
     /// The answer to a request that failed.
     pub fn refuse(self, error: &Error) -> Response {
         match self {

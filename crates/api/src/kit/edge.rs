@@ -14,9 +14,12 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use futures_util::FutureExt;
-use grantry_core::{Clock, Error};
+use grantry_core::meter::{self, SPANS};
+use grantry_core::{Clock, Error, Meter};
 use grantry_engine::Engine;
 use tower::{Layer, Service};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::call::Asker;
 use super::dialect::Dialect;
@@ -64,19 +67,25 @@ pub struct Edge(Arc<House>);
 struct House {
     instance: String,
     next: AtomicU64,
+    meter: Arc<dyn Meter>,
     clock: Arc<dyn Clock>,
 }
 
 impl Edge {
     /// The edge of the process that `engine` is the heart of.
     pub fn of(engine: &Engine) -> Self {
-        Self::new(engine.instance(), Arc::clone(engine.shared_clock()))
+        let (meter, clock) = (
+            Arc::clone(engine.meter()),
+            Arc::clone(engine.shared_clock()),
+        );
+        Self::new(engine.instance(), meter, clock)
     }
 
-    fn new(instance: &str, clock: Arc<dyn Clock>) -> Self {
+    fn new(instance: &str, meter: Arc<dyn Meter>, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(House {
             instance: instance.to_owned(),
             next: AtomicU64::new(1),
+            meter,
             clock,
         }))
     }
@@ -119,7 +128,15 @@ where
         let house = Arc::clone(&self.house);
         let visit = request.extensions().get::<Visit>().cloned();
         let (method, since) = (request.method().clone(), house.clock.boot());
-        let answering = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+        let span = tracing::info_span!(
+            target: SPANS, "request", kind = "server",
+            http.request.method = method.as_str(),
+            http.route = route.as_ref().map_or("", MatchedPath::as_str),
+            traceparent = traceparent(&request),
+            http.response.status_code = Empty, request_id = Empty, failed = Empty,
+        );
+        let answering = self.inner.call(request).instrument(span.clone());
+        let answering = AssertUnwindSafe(answering).catch_unwind();
         Box::pin(async move {
             let mut answer = match answering.await {
                 Ok(answer) => answer?,
@@ -147,6 +164,11 @@ where
                 };
                 log(&answer, &seen);
             }
+            span.record("http.response.status_code", answer.status().as_u16());
+            if let Some(Ok(id)) = id.as_ref().map(HeaderValue::to_str) {
+                span.record("request_id", id);
+            }
+            span.record("failed", answer.status().is_server_error());
             let headers = answer.headers_mut();
             for (name, value) in &HEADERS {
                 headers.entry(name).or_insert_with(|| value.clone());
@@ -154,9 +176,23 @@ where
             if let Some(id) = id {
                 headers.insert(REQUEST_ID, id);
             }
+            house.meter.note(meter::Seen::Request {
+                method: method.as_str(),
+                route: route.as_ref().map_or("", MatchedPath::as_str),
+                status: answer.status().as_u16(),
+                took: house.clock.boot().saturating_sub(since),
+            });
             Ok(answer)
         })
     }
+}
+
+/// The trace that the caller wants this request in (W3C Trace Context).
+fn traceparent(request: &Request) -> &str {
+    let header = request.headers().get("traceparent");
+    header
+        .and_then(|header| header.to_str().ok())
+        .unwrap_or_default()
 }
 
 impl House {
@@ -214,6 +250,7 @@ mod tests {
     use axum::Router;
     use axum::body::{Body, to_bytes};
     use axum::routing::get;
+    use grantry_core::meter::Unmetered;
     use grantry_core::testing::ManualClock;
     use tower::ServiceExt as _;
 
@@ -228,7 +265,11 @@ mod tests {
             .route("/v1/defect", get(defect))
             .route("/api/v1/defect", get(defect))
             .route("/fine", get(async || "fine"))
-            .layer(Edge::new("n1", Arc::new(ManualClock::default())));
+            .layer(Edge::new(
+                "n1",
+                Arc::new(Unmetered),
+                Arc::new(ManualClock::default()),
+            ));
         let ask = async |path: &str| {
             let asked = Request::get(path).body(Body::empty()).unwrap();
             let answer = router.clone().oneshot(asked).await.unwrap();

@@ -92,6 +92,7 @@ impl Server {
             spool: Arc::new(NoSpool),
             clock: shared,
             entropy,
+            meter: Arc::new(grantry_core::meter::Unmetered),
         };
         let public = Url::parse("https://connect.example").unwrap();
         let engine = Engine::new(ports, Settings::new(public, "n1".to_owned()), keys.unwrap());

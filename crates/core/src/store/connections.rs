@@ -80,7 +80,8 @@ pub trait ConnectionStore: Send + Sync + 'static {
     ) -> Stored<Vec<Connection>>;
 
     /// Stores a connection with its sets if neither its id nor its grant has a live one; false when
-    /// there is one, which stays as it is (an import never overwrites tokens). `Missing("connector")`.
+    /// there is one, which stays as it is (an import never overwrites tokens), or when the id is another
+    /// team's. `Missing("connector")`.
     async fn import_connection(
         &self,
         connection: &Connection,

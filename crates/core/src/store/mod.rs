@@ -30,7 +30,7 @@ pub use refresh::{Begin, Completion, RefreshStore, Rejection, Retry};
 pub use repeats::RepeatStore;
 pub use spool::{Spool, Spooled};
 pub use system::{
-    Author, Change, ChangeKind, DataKey, EventFilter, KeyStatus, SigningKey, SystemStore,
+    Author, Change, ChangeKind, DataKey, Depths, EventFilter, KeyStatus, SigningKey, SystemStore,
 };
 pub use tenancy::{Member, TeamFilter, TenancyStore, UserFilter};
 

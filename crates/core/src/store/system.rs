@@ -51,6 +51,20 @@ pub struct SigningKey {
     pub retired_at: Option<Timestamp>,
 }
 
+/// What waits in the whole server, whichever node will do it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depths {
+    /// Revocations at providers whose time has come.
+    pub revocations_due: u64,
+    /// Consents that were asked for and neither given nor refused nor expired.
+    pub authorizations_pending: u64,
+}
+
+impl Depths {
+    /// Where counting ends: nobody looks at a metric to tell ten thousand from more.
+    pub const MAX: u32 = 10_000;
+}
+
 /// A committed change that caches have to hear of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -153,8 +167,15 @@ pub trait SystemStore: Send + Sync + 'static {
     /// one with a lower position may be committed up to 15 s later than one with a higher.
     async fn changes(&self, seq: i64) -> Stored<Vec<Change>>;
 
+    /// Completes once changes may have been committed since it last did. Only a hint to ask [`Self::changes`]
+    /// sooner: it may come for nothing, and need not come at all. One caller at a time.
+    async fn changed(&self);
+
     /// The newest position of the change feed.
     async fn last_change(&self) -> Stored<i64>;
+
+    /// How much waits to be done at `now`, each counted up to [`Depths::MAX`]. For operators.
+    async fn depths(&self, now: Timestamp) -> Stored<Depths>;
 
     /// Takes or renews the lease `name` for `owner` until `ttl` from now by the database's clock;
     /// false while somebody else holds it. Leases save work; correctness never rests on one.

@@ -75,6 +75,7 @@ impl Engine {
     /// Carries a plan out, as the server, whatever happens to the caller on the way. `done` is told
     /// how many rows are settled, again and again. Writes are per row: if the store fails on the way,
     /// a second run goes on from there.
+    #[tracing::instrument(target = "grantry_spans", name = "apply", skip_all)]
     pub async fn carry_out(
         self: &Arc<Self>,
         plan: Plan,

@@ -53,6 +53,7 @@ pub struct Requested {
 
 impl Engine {
     /// Makes the link that a user opens to connect.
+    #[tracing::instrument(target = "grantry_spans", name = "authorize", skip_all)]
     pub async fn authorize(
         self: &Arc<Self>,
         caller: &Caller,

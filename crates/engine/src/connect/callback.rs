@@ -53,6 +53,7 @@ pub enum CallbackRefusal {
 
 impl Engine {
     /// Takes the answer of a provider: the raw query, the binding cookie, and the URL it arrived at.
+    #[tracing::instrument(target = "grantry_spans", name = "callback", skip_all)]
     pub async fn callback(
         self: &Arc<Self>,
         query: &str,

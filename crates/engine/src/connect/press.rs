@@ -38,6 +38,7 @@ impl Engine {
     /// Mints state, PKCE and, unless the browser has one, the binding cookie (design §7).
     ///
     /// `replaces`: the user has seen that another account is connected and wants this one instead.
+    #[tracing::instrument(target = "grantry_spans", name = "press", skip_all)]
     pub async fn press(
         &self,
         id: &AuthorizationId,

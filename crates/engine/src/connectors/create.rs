@@ -74,6 +74,7 @@ const UID_BYTES_MAX: usize = 256;
 impl Engine {
     /// Makes a connector, and its link. Errors: [`Error::Invalid`] names every wrong field and
     /// nothing is stored; [`Error::Conflict`] for a uid in use.
+    #[tracing::instrument(target = "grantry_spans", name = "create_connector", skip_all)]
     pub async fn create_connector(
         &self,
         caller: &Caller,

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use grantry_core::ids::TokenSetId;
+use grantry_core::meter::SPANS;
 use grantry_core::store::{Live, Spooled};
 use grantry_core::{Error, Result, Timestamp};
+use tracing::Instrument as _;
 
 use crate::Engine;
 
@@ -41,6 +43,21 @@ pub(super) struct Rest {
 }
 
 impl Flights {
+    /// How many are under way.
+    pub(crate) fn under_way(&self) -> usize {
+        let map = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        map.len()
+    }
+
+    /// Pairs that the store has not taken yet.
+    pub(crate) fn spooled_pairs(&self) -> usize {
+        let map = self.spooled.lock().unwrap_or_else(PoisonError::into_inner);
+        map.len()
+    }
+
     pub(super) fn rest(&self, flight: &str) -> Option<Rest> {
         let map = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         map.get(flight).copied()
@@ -104,8 +121,10 @@ impl Engine {
             return flight.clone();
         }
         let (engine, work, key) = (Arc::clone(self), work(Arc::clone(self)), name.clone());
+        // In the trace of whoever asked first.
+        let span = tracing::info_span!(target: SPANS, "flight");
         let task = self.tasks.spawn(async move {
-            let landed = std::panic::AssertUnwindSafe(work)
+            let landed = std::panic::AssertUnwindSafe(work.instrument(span))
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| {

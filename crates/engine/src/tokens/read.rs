@@ -7,12 +7,15 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use grantry_core::error::{Reconnect, ReconnectReason};
 use grantry_core::ids::{ConnectionId, TokenSetId};
+use grantry_core::meter::{SPANS, Seen};
 use grantry_core::nouns::{
     ConnectorType, Environment, EventKind, Grant, Scopes, Subject, TokenSet,
 };
 use grantry_core::store::{Live, Page};
 use grantry_core::{Error, Result, Secret, Timestamp};
 use serde_json::{Map, Value};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::bounds::{check, check_mintable};
 use super::decide::{Decision, Facts, decide, lives};
@@ -77,6 +80,28 @@ impl Engine {
         connector: &str,
         ask: AskToken,
     ) -> Result<ServedToken> {
+        let span = tracing::info_span!(target: SPANS, "token", outcome = Empty);
+        let mut renewed = false;
+        let read = self.read_token(caller, connector, ask, &mut renewed);
+        let read = read.instrument(span.clone()).await;
+        let outcome = match &read {
+            Ok(_) if renewed => "renewed",
+            Ok(_) => "served",
+            Err(error) => outcome(error),
+        };
+        self.ports.meter.note(Seen::TokenRead { outcome });
+        span.record("outcome", outcome);
+        read
+    }
+
+    /// The same; `renewed` tells whether a flight had to bring the token.
+    async fn read_token(
+        self: &Arc<Self>,
+        caller: &Caller,
+        connector: &str,
+        ask: AskToken,
+        renewed: &mut bool,
+    ) -> Result<ServedToken> {
         caller.require(Act::ReadToken)?;
         let entry = self.usable_connector(caller, connector).await?;
         let grant = self.grant_of(caller, &entry, ask.clone())?;
@@ -88,15 +113,17 @@ impl Engine {
             Some(live) => live,
             None if grant.subject == Subject::App => {
                 check_mintable(&grant, &entry.connector)?;
+                *renewed = true;
                 let flight = self.mint(&entry, &grant, None);
                 self.board(flight).await?
             }
             None => return Err(reconnect(ReconnectReason::NeverConnected)),
         };
-        let live = self
-            .renewed(&entry, &grant, live, ask.validity_buffer)
+        let fresh = self
+            .renewed(&entry, &grant, Arc::clone(&live), ask.validity_buffer)
             .await?;
-        self.serve(caller, entry, live).await
+        *renewed |= !Arc::ptr_eq(&live, &fresh);
+        self.serve(caller, entry, fresh).await
     }
 
     /// The grant that `ask` names; refuses subjects that this connector or this caller cannot have.
@@ -434,6 +461,33 @@ pub fn main_set(live: &Live) -> Result<&TokenSet> {
         .iter()
         .find(|set| set.kind == MAIN)
         .ok_or(Error::Internal)
+}
+
+/// An operator's word for why there is no token.
+pub fn outcome(error: &Error) -> &'static str {
+    match error {
+        Error::AuthorizationRequired(why) => match why.reason {
+            ReconnectReason::NeverConnected => "needs_consent",
+            ReconnectReason::Revoked => "revoked",
+            ReconnectReason::Rejected => "rejected",
+            ReconnectReason::LostResponse => "lost_response",
+            ReconnectReason::Expired => "expired",
+        },
+        Error::InstallationRequired(_) => "needs_installation",
+        Error::Unauthenticated | Error::Forbidden(_) => "forbidden",
+        Error::NotFound(_) | Error::Gone(_) => "not_found",
+        Error::Invalid(_) | Error::Body(_) | Error::MethodNotAllowed | Error::Conflict { .. } => {
+            "invalid"
+        }
+        Error::Unresolvable { .. } => "unresolvable",
+        Error::DestinationRefused => "destination_refused",
+        Error::Provider { timeout: true, .. } => "provider_timeout",
+        Error::Provider { .. } => "provider_error",
+        Error::ConnectorFault => "connector_fault",
+        Error::RateLimited { .. } => "rate_limited",
+        Error::Unavailable => "unavailable",
+        Error::Internal => "internal",
+    }
 }
 
 /// The subject has to connect, for `reason`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_core::error::ReconnectReason;
+use grantry_core::meter::Seen;
 use grantry_core::nouns::{ConnectionState, Connector, EventKind, Fault, TokenSet};
 use grantry_core::store::{Begin, Live, Rejection, Retry};
 use grantry_core::{Error, Result, Secret, Timestamp, entropy};
@@ -13,7 +14,7 @@ use grantry_oauth::token::{self, Exchange, Outcome};
 use super::decide::lives;
 use super::flights::{Flight, Landed};
 use super::pair::{Arrived, Half};
-use super::read::{main_set, reconnect};
+use super::read::{main_set, outcome, reconnect};
 use crate::Engine;
 use crate::connectors::OauthClient;
 
@@ -42,7 +43,18 @@ impl Engine {
     pub(crate) fn refresh(self: &Arc<Self>, live: Arc<Live>) -> Flight {
         let name = main_set(&live)
             .map_or_else(|_| live.connection.id.to_string(), |set| set.id.to_string());
-        self.fly(name, |engine| async move { engine.flight(live).await })
+        self.fly(name, |engine| async move {
+            let connection = live.connection.clone();
+            let landed = Arc::clone(&engine).flight(live).await;
+            let outcome = landed.as_ref().map_or_else(outcome, |_| "renewed");
+            let reference = connection.grant.connector.as_str();
+            let connector = engine.entry(&connection.team, reference).await;
+            let service = connector
+                .as_ref()
+                .map_or("", |entry| &entry.connector.service);
+            engine.ports.meter.note(Seen::Refresh { service, outcome });
+            landed
+        })
     }
 
     async fn flight(self: Arc<Self>, live: Arc<Live>) -> Landed {

@@ -51,6 +51,7 @@ impl Engine {
     /// Ends the connections of `connector` that match `subject` and `installation`. Without a
     /// subject that is everybody's, and takes [`Act::RevokeAny`], as does all that the caller does
     /// not own.
+    #[tracing::instrument(target = "grantry_spans", name = "revoke", skip_all)]
     pub async fn revoke(
         self: &Arc<Self>,
         caller: &Caller,

@@ -3,9 +3,11 @@
 mod report;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use grantry_api::App;
 use grantry_core::http::Method;
+use grantry_core::meter::Unmetered;
 use grantry_engine::{ApplyProblem, resolve_env};
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -109,7 +111,7 @@ impl Job {
 
     /// Applies to a data directory that no server holds, or to a database.
     async fn run_here(self, config: &Config) -> Result<(), Failure> {
-        telemetry::start("warn")?;
+        telemetry::start("warn", None)?;
         harden::this_process()?;
         if config.database_url.is_none() && !config.data_dir.exists() {
             let message = format!("there is no data in {}", config.data_dir.display());
@@ -119,7 +121,7 @@ impl Job {
         }
         let directory = DataDir::open(&config.data_dir)?;
         let url = config.public_url(config.listen)?;
-        let house = house::open(config, directory, url, OnNew::Refuse).await?;
+        let house = house::open(config, directory, url, OnNew::Refuse, Arc::new(Unmetered)).await?;
         let router = grantry_api::router(App {
             engine: house.engine.clone(),
             local: true,

@@ -35,7 +35,7 @@ pub struct Args {
 
 /// Serves until SIGTERM or SIGINT, or until the token is shown.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    telemetry::start("warn")?;
+    telemetry::start("warn", None)?;
     harden::this_process()?;
     let stop = asked_to_stop()?;
     let directory = DataDir::open(Path::new(DEV_DIR))?;

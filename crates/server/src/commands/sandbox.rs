@@ -47,7 +47,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         list_faults(Form::json_if(args.json));
         return Ok(());
     }
-    telemetry::start("info")?;
+    telemetry::start("info", None)?;
     let listener = listen::tcp(args.listen).await?;
     let bound = listener.local_addr();
     let bound = bound.map_err(|error| Failure::new(Exit::Address, error))?;

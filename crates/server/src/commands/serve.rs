@@ -1,9 +1,11 @@
 //! `grantry serve`.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use grantry_api::App;
-use grantry_core::{Clock as _, Secret};
+use grantry_core::meter::Unmetered;
+use grantry_core::{Clock as _, Meter, Secret};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use url::Url;
@@ -17,6 +19,7 @@ use crate::front::Front;
 use crate::house::{self, House};
 use crate::listen::{self, Doors};
 use crate::master_key::OnNew;
+use crate::metrics::Metrics;
 use crate::tls::Tls;
 use crate::{harden, out, telemetry};
 
@@ -32,15 +35,22 @@ pub struct Args {
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    telemetry::start("info")?;
+    let config = Config::load(&args.config)?;
+    let traces = config.spans.as_ref().map(telemetry::collect).transpose()?;
+    let (spans, exporter) = traces.unzip();
+    telemetry::start("info", spans)?;
     harden::this_process()?;
     let stop = asked_to_stop()?;
-    let config = Config::load(&args.config)?;
     let directory = DataDir::open(&config.data_dir)?;
     let tcp = listen::tcp(config.listen).await?;
     let server = Server::open(&config, directory, tcp).await?;
     server.greet().await?;
-    server.run(stop).await
+    let flusher = exporter.map(|exporter| exporter.start(server.house.engine.instance()));
+    let served = server.run(stop).await;
+    if let Some(flusher) = flusher {
+        flusher.flush().await;
+    }
+    served
 }
 
 /// A server that is ready to serve.
@@ -48,6 +58,7 @@ pub struct Server {
     house: House,
     tcp: TcpListener,
     control: ControlSocket,
+    metrics: Option<(Arc<Metrics>, TcpListener)>,
     address: SocketAddr,
     url: Url,
     front: Front,
@@ -65,7 +76,15 @@ impl Server {
         let address = address.map_err(|error| Failure::new(Exit::Address, error))?;
         let url = config.public_url(address)?;
         let tls = config.tls.as_ref().map(Tls::load).transpose()?;
-        let house = house::open(config, directory, url.clone(), OnNew::Make).await?;
+        let metrics = match config.metrics_listen {
+            None => None,
+            Some(address) => Some((Arc::new(Metrics::new()?), listen::tcp(address).await?)),
+        };
+        let meter: Arc<dyn Meter> = match &metrics {
+            None => Arc::new(Unmetered),
+            Some((metrics, _)) => Arc::clone(metrics) as _,
+        };
+        let house = house::open(config, directory, url.clone(), OnNew::Make, meter).await?;
         let socket = house.directory.control_socket();
         let control = ControlSocket::open(&socket).map_err(|error| {
             Failure::new(
@@ -80,6 +99,7 @@ impl Server {
             house,
             tcp,
             control,
+            metrics,
             address,
             url,
             front: config.front.clone(),
@@ -145,6 +165,10 @@ impl Server {
         let stop_time = limits.stop_time_max;
         let started = engine.start().await;
         started.map_err(|error| Failure::new(Exit::Store, format!("cannot start: {error}")))?;
+        if let Some((metrics, listener)) = self.metrics {
+            // Ends with the process, so that the stop can be watched too.
+            tokio::spawn(metrics.serve(listener, Arc::clone(&engine)));
+        }
         let app = |local| App {
             engine: engine.clone(),
             local,

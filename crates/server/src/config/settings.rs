@@ -13,7 +13,7 @@ use toml::Value;
 use url::Url;
 
 use super::found::Found;
-use super::value::{LoggedRequests, OrOff, Read};
+use super::value::{LoggedRequests, OrOff, Ratio, Read};
 
 /// A setting, for those who list them.
 pub struct Row {
@@ -88,6 +88,8 @@ settings! {
     master_key_fd: Option<u32> = "master_key_fd", "";
     /// The master key itself. Only as a variable of the environment, never in this file.
     master_key: Option<Secret> = "master_key", "";
+    /// Address and port of the Prometheus metrics, such as 127.0.0.1:8788; none by default. Whoever reaches it reads them.
+    metrics_listen: Option<SocketAddr> = "metrics_listen", "";
     /// Certificate chain in PEM form, the server's own certificate first. Makes the server speak https; read again when it changes.
     tls_cert_file: Option<PathBuf> = "tls.cert_file", "";
     /// Private key of the certificate in PEM form, readable by its owner alone (or its group).
@@ -96,6 +98,12 @@ settings! {
     proxy_trusted: Vec<IpNet> = "proxy.trusted", "[]";
     /// Requests with a line in the log: "errors" (5xx) or "all".
     log_requests: LoggedRequests = "log.requests", "'errors'";
+    /// Nodes on one PostgreSQL wake each other by NOTIFY when something changed, in place of a look every half second.
+    database_notify: bool = "database.notify", "true";
+    /// Where spans are sent as OTLP over HTTP, such as http://127.0.0.1:4318; nowhere by default.
+    otlp_endpoint: Option<Url> = "telemetry.otlp_endpoint", "";
+    /// Of the traces that begin here, the part that is sent; who sends a traceparent decides for theirs.
+    otlp_sample: Ratio = "telemetry.sample", "1.0";
     /// Networks, hosts and ports that may be reached though they are private, or by plain http.
     egress_allow: Vec<String> = "egress.allow", "[]";
     /// Certificate authorities trusted beside the system's, in PEM form.

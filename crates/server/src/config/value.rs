@@ -124,6 +124,36 @@ impl Read for Duration {
     }
 }
 
+impl Read for bool {
+    const WANTED: &'static str = "true or false";
+
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Boolean(truth) => Some(*truth),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// A part of a whole.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ratio(pub f64);
+
+impl Read for Ratio {
+    const WANTED: &'static str = "a number from 0.0 to 1.0";
+
+    fn read(value: &Value) -> Option<Self> {
+        let number = match value {
+            Value::Float(number) => *number,
+            Value::Integer(number) => f64::from(i32::try_from(*number).ok()?),
+            Value::String(text) => text.parse().ok()?,
+            _ => return None,
+        };
+        (0.0..=1.0).contains(&number).then_some(Self(number))
+    }
+}
+
 /// A time, or never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrOff(pub Option<Duration>);

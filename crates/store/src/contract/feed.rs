@@ -1,5 +1,7 @@
 //! The change feed: what caches must hear of.
 
+use std::time::Duration;
+
 use grantry_core::nouns::{Connector, EventKind, Membership, Role, Service};
 use grantry_core::store::{Change, ChangeKind, KeyOwner, Retry};
 
@@ -171,6 +173,20 @@ pub async fn every_write_that_caches_must_hear_of_is_in_the_feed(world: &World) 
     world.delete(&made, NOW).await;
     let both = [connector(), fed(ChangeKind::Connection, "conn_2")].concat();
     assert_eq!(since(world, &mut position).await, both);
+}
+
+pub async fn a_change_wakes_who_polls_for_it(world: &World) {
+    /// More than the wake-ups that may be left from before: one that is kept, one on its way.
+    const ROUNDS: u32 = 5;
+    const LONG: Duration = Duration::from_secs(20);
+    let store = &world.store;
+    for round in 0..ROUNDS {
+        let person = user(&format!("usr_{round}"), "acc_ours");
+        let event = world.event(EventKind::Applied);
+        store.put_user(&person, &event).await.unwrap();
+        let woken = tokio::time::timeout(LONG, store.changed()).await;
+        assert!(woken.is_ok(), "nobody told of change {round}");
+    }
 }
 
 pub async fn a_position_never_falls_back(world: &World) {

@@ -251,6 +251,7 @@ macro_rules! contract_tests {
             ]
             feed: [
                 every_write_that_caches_must_hear_of_is_in_the_feed,
+                a_change_wakes_who_polls_for_it,
                 a_position_never_falls_back,
             ]
             tenancy: [
@@ -333,6 +334,7 @@ macro_rules! contract_tests {
                 a_scope_ends_its_connections_and_no_others,
                 an_end_moves_the_sets_into_the_queue,
                 each_end_is_a_line_of_the_log,
+                what_waits_is_counted,
                 a_due_revocation_is_claimed_by_one,
                 a_late_pair_is_queued_once_and_finished_once,
             ]

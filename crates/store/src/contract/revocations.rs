@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use grantry_core::nouns::{ConnectionState, Environment, EventKind, Grant, Revocation, Subject};
-use grantry_core::store::{Begin, ConnectionFilter, Page, RevocationScope};
+use grantry_core::nouns::{
+    AuthorizationState, ConnectionState, Environment, EventKind, Grant, Revocation, Subject,
+};
+use grantry_core::store::{Begin, ConnectionFilter, Depths, Page, RevocationScope};
 
 use super::fixtures::{HOUR, MINUTE, NOW, connection, grant, revocation, token_set};
 use super::{World, parallel, row, rows, scope};
@@ -188,6 +190,38 @@ pub async fn each_end_is_a_line_of_the_log(world: &World) {
         world.events_of(EventKind::ConnectionRevoked).await,
         3,
         "nothing ended, nothing logged"
+    );
+}
+
+pub async fn what_waits_is_counted(world: &World) {
+    let connector = world.connector("scl_1").await;
+    let (made, _) = world.connection(&connector, "u1").await;
+    let store = &world.store;
+    let counted = async |now| store.depths(now).await.unwrap();
+    assert_eq!(counted(NOW).await, Depths::default());
+    for number in 0..3 {
+        let queued = revocation(&format!("stk_{number}"), &made);
+        store.queue_revocation(&queued).await.unwrap();
+        world
+            .authorization(&connector, &format!("sca_{number}"))
+            .await;
+    }
+    let failed = AuthorizationState::Canceled;
+    let event = world.event(EventKind::AuthorizationFailed);
+    store
+        .fail_authorization(&"sca_0".into(), &failed, &event)
+        .await
+        .unwrap();
+    let waiting = |revocations_due, authorizations_pending| Depths {
+        revocations_due,
+        authorizations_pending,
+    };
+    assert_eq!(counted(NOW).await, waiting(0, 2));
+    assert_eq!(counted(NOW.after(MINUTE)).await, waiting(3, 2));
+    assert_eq!(
+        counted(NOW.after(HOUR * 48)).await,
+        waiting(3, 0),
+        "what expired does not wait"
     );
 }
 

@@ -3,39 +3,55 @@
 //! Every write is one serializable transaction. The database may refuse one because of another that
 //! ran beside it; nothing of ours ran in between, so the same list is simply run again.
 //!
-//! Only what PostgreSQL-compatible distributed engines have too is used: no advisory locks, no
-//! session state, and NOTIFY nowhere.
+//! Only what PostgreSQL-compatible distributed engines have too is relied on: no advisory locks, no
+//! session state; NOTIFY, where there is one, only makes changes heard sooner.
 
 mod retry;
+mod target;
+#[cfg(any(test, feature = "contract"))]
+pub mod testing;
 mod tls;
 mod value;
+mod wake;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Client, Hook, HookError, Pool, Runtime, Timeouts};
+use deadpool_postgres::{
+    Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
+};
+use grantry_core::meter::{Meter, Seen, Unmetered};
 use grantry_core::store::Stored;
 use grantry_core::{Clock, StoreError};
+use tokio::sync::RwLock;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
-use tokio_postgres::{Config, IsolationLevel};
+use tokio_postgres::IsolationLevel;
 
-use crate::backend::{Backend, Done, Query, Row, Statement, Write};
+use crate::backend::{Backend, Done, Query, Row, Statement, Write, tells_of_a_change};
 use crate::migrate::{self, Migration, Migrations};
 use crate::{Db, OpenError};
 use retry::Refusal;
+use target::Target;
+use tls::Way;
+use wake::Wake;
 
-/// How a PostgreSQL database is used.
+/// How a PostgreSQL database is used. What is said of TLS is in its URL.
 #[derive(Clone)]
 pub struct Options {
-    /// Connections per node.
+    /// Connections per node, at most; one more listens for changes.
     pub connections: usize,
-    /// How long a caller waits for a connection, new or free.
+    /// How long a caller waits for a free connection.
     pub wait: Duration,
+    /// How long a new connection may take, TLS and the log-in included.
+    pub connect: Duration,
     /// How long a read, or one attempt of a write from its begin to its commit, may take before it is
     /// broken off together with its connection. The change feed relies on 10 s at most.
     pub deadline: Duration,
-    /// TLS client settings, for URLs with `sslmode=require` (or `prefer`). The server's certificate is always verified.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Listens for changes and tells of them by NOTIFY.
+    pub notify: bool,
+    /// Told of waiting and of repeated writes.
+    pub meter: Arc<dyn Meter>,
 }
 
 impl Default for Options {
@@ -43,33 +59,49 @@ impl Default for Options {
         Self {
             connections: 16,
             wait: Duration::from_secs(5),
+            connect: Duration::from_secs(5),
             deadline: Duration::from_secs(10),
-            tls: None,
+            notify: true,
+            meter: Arc::new(Unmetered),
         }
     }
 }
 
-/// What the server itself breaks off. Isolation is not set: a write asks for its own, and a read is one statement.
+/// What the server itself breaks off. Isolation is not set: a write asks for its own, and a read is one
+/// statement. A table that is read from end to end, as PostgreSQL likes to do while it is small, counts as read
+/// whole, and every write to it beside would be refused; every query of ours has an index.
 const SESSION: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s'; \
-                       SET synchronous_commit = on";
+                       SET synchronous_commit = on; SET enable_seqscan = off";
 
 /// The PostgreSQL backend.
 pub struct Postgres {
     pool: Pool,
     clock: Arc<dyn Clock>,
     deadline: Duration,
+    meter: Arc<dyn Meter>,
+    /// Held alone by a write that lost against others too often.
+    crowd: RwLock<()>,
+    wake: Arc<Wake>,
+    listener: Option<AbortHandle>,
 }
 
 impl Postgres {
-    /// Connects to `url` (`postgres://…`, libpq's key-value form works too) and brings the database
-    /// to this binary's schema. Of several nodes that start at once, one migrates and the others wait.
+    /// Connects to `url` (`postgres://…`, libpq's key-value form works too, with its `sslmode`, `sslrootcert`,
+    /// `sslcert` and `sslkey`) and brings the database to this binary's schema. Of several nodes that start at
+    /// once, one migrates and the others wait.
     pub async fn open(
         url: &str,
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Result<Db<Self>, OpenError> {
-        let backend = Self::connect(url, Arc::clone(&clock), options).await?;
+        let way = Way::to(Target::parse(url)?)?;
+        let notify = options.notify;
+        let mut backend = Self::over(way.clone(), Arc::clone(&clock), &options).await?;
         migrate::run(&backend, &clock).await?;
+        if notify {
+            let listener = tokio::spawn(wake::run(way, Arc::clone(&backend.wake), clock));
+            backend.listener = Some(listener.abort_handle());
+        }
         Ok(Db::new(backend))
     }
 
@@ -79,14 +111,18 @@ impl Postgres {
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Result<Self, OpenError> {
-        let config: Config = url
-            .parse()
-            .map_err(|error| OpenError::Database(format!("the database URL: {error}")))?;
-        let deadline = options.deadline;
+        Self::over(Way::to(Target::parse(url)?)?, clock, &options).await
+    }
+
+    async fn over(way: Way, clock: Arc<dyn Clock>, options: &Options) -> Result<Self, OpenError> {
         let backend = Self {
-            pool: pool(config, options)?,
+            pool: pool(way, options)?,
             clock,
-            deadline,
+            deadline: options.deadline,
+            meter: Arc::clone(&options.meter),
+            crowd: RwLock::new(()),
+            wake: Arc::default(),
+            listener: None,
         };
         // The first connection's trouble is the operator's to read, in the database's own words.
         let first = backend
@@ -99,7 +135,11 @@ impl Postgres {
     }
 
     async fn client(&self) -> Stored<Client> {
-        self.pool.get().await.map_err(|error| {
+        let since = self.clock.boot();
+        let client = self.pool.get().await;
+        let took = self.clock.boot().saturating_sub(since);
+        self.meter.note(Seen::PoolWait { took });
+        client.map_err(|error| {
             tracing::error!(error = chain(&error), "no connection to the database");
             StoreError::Unavailable
         })
@@ -184,12 +224,25 @@ impl Backend for Postgres {
         let mut tries = 0;
         loop {
             let tried = self.in_time(async |client| attempt(client, &write).await);
-            match tried.await {
-                Ok(done) => return Ok(done),
+            let tried = if tries < retry::TRIES_IN_THE_CROWD {
+                let _beside_others = self.crowd.read().await;
+                tried.await
+            } else {
+                let _alone = self.crowd.write().await;
+                tried.await
+            };
+            match tried {
+                Ok(done) => {
+                    if tells_of_a_change(&write) {
+                        self.wake.committed.notify_one();
+                    }
+                    return Ok(done);
+                }
                 Err(Refusal::Answer(error)) => return Err(error),
                 Err(Refusal::Again(reason)) => {
                     tries += 1;
-                    let Some(pause) = retry::pause(tries) else {
+                    self.meter.note(Seen::WriteRepeated);
+                    let Some(pause) = retry::pause(tries, self.clock.boot()) else {
                         tracing::error!(%reason, tries, "the database keeps refusing a write because of others beside it");
                         return Err(StoreError::Unavailable);
                     };
@@ -208,16 +261,30 @@ impl Backend for Postgres {
             Refusal::Again(_) => StoreError::Unavailable,
         })
     }
+
+    async fn changed(&self) {
+        self.wake.heard.notified().await;
+    }
 }
 
 /// Whether the way to the database at `url` leaves this machine.
 pub fn leaves_the_machine(url: &str) -> bool {
-    url.parse()
-        .is_ok_and(|config: Config| tls::leaves_the_machine(&config))
+    Target::parse(url).is_ok_and(|target| tls::leaves_the_machine(&target.config))
 }
 
-fn pool(config: Config, options: Options) -> Result<Pool, OpenError> {
-    let manager = tls::manager(config, options.tls)?;
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(listener) = &self.listener {
+            listener.abort();
+        }
+    }
+}
+
+fn pool(way: Way, options: &Options) -> Result<Pool, OpenError> {
+    let recycling = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    let manager = Manager::from_config(way.config, way.tls, recycling);
     let prepare = Hook::async_fn(|client, _| {
         Box::pin(async move {
             client
@@ -231,7 +298,7 @@ fn pool(config: Config, options: Options) -> Result<Pool, OpenError> {
         .runtime(Runtime::Tokio1)
         .timeouts(Timeouts {
             wait: Some(options.wait),
-            create: Some(options.wait),
+            create: Some(options.connect),
             recycle: Some(options.wait),
         })
         .post_create(prepare)

@@ -15,13 +15,23 @@ pub(super) enum Refusal {
     Again(String),
 }
 
-/// Tries before a write is given up. Two hundred callers on one row need a few.
-const TRIES: u32 = 12;
+/// Tries before a write is given up: some seconds of them. Two hundred callers on one row need a few.
+const TRIES: u32 = 40;
 
-/// Pause before try `tries + 1`; none when it is time to give up. Spread out by the number of the
-/// try alone: transactions that collided end at different moments anyway.
-pub(super) fn pause(tries: u32) -> Option<Duration> {
-    (tries < TRIES).then(|| Duration::from_millis(1 << tries.min(7)))
+/// Tries beside the node's other writes. Where that many collide they would go on to; after this the
+/// write has the node for itself, so that no more writes compete than there are nodes.
+pub(super) const TRIES_IN_THE_CROWD: u32 = 3;
+
+/// Longest pause.
+const PAUSE_MAX: u64 = 100;
+
+/// Pause before try `tries + 1`; none when it is time to give up. Anything up to twice the one before, as
+/// `noise` will have it: writes that collided must not meet again.
+pub(super) fn pause(tries: u32, noise: Duration) -> Option<Duration> {
+    let longest = PAUSE_MAX.min(2 << tries.min(16)) * 1000;
+    // The last digits of a clock that counts nanoseconds, spread over all bits (Knuth's multiplier).
+    let draw = u64::from(noise.subsec_nanos()).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    (tries < TRIES).then(|| Duration::from_micros(draw % longest))
 }
 
 impl From<tokio_postgres::Error> for Refusal {
@@ -57,5 +67,26 @@ impl From<tokio_postgres::Error> for Refusal {
                 Self::Answer(StoreError::Unavailable)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_bound_differ_and_end() {
+        let at = |tries, nanos| pause(tries, Duration::from_nanos(nanos));
+        let draws: std::collections::BTreeSet<_> = (0..100).map(|nanos| at(5, nanos)).collect();
+        assert!(draws.len() > 90, "only {} of 100 differ", draws.len());
+        let longest = |tries| {
+            (0..1000)
+                .filter_map(|nanos| at(tries, nanos))
+                .max()
+                .unwrap()
+        };
+        assert!(longest(1) <= Duration::from_millis(4));
+        assert!((Duration::from_millis(50)..=Duration::from_millis(100)).contains(&longest(20)));
+        assert_eq!(at(TRIES, 1), None);
     }
 }

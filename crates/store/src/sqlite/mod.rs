@@ -10,21 +10,24 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
+use grantry_core::meter::{Meter, Unmetered};
 use grantry_core::store::Stored;
 use grantry_core::{Clock, StoreError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::backend::{Backend, Done, Query, Row, Write};
+use crate::backend::{Backend, Done, Query, Row, Write, tells_of_a_change};
 use crate::migrate::{self, Migration, Migrations};
 use crate::{Db, OpenError};
 
 /// How the embedded database is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Options {
     /// Reader threads, each with its own connection.
     pub readers: usize,
     /// Largest size of the database file, in pages of 4 KiB. At the limit writes fail as on a full disk.
     pub pages_max: Option<u32>,
+    /// Told of each commit.
+    pub meter: Arc<dyn Meter>,
 }
 
 impl Default for Options {
@@ -32,6 +35,7 @@ impl Default for Options {
         Self {
             readers: 4,
             pages_max: None,
+            meter: Arc::new(Unmetered),
         }
     }
 }
@@ -44,6 +48,7 @@ pub struct Sqlite {
     writes: Option<mpsc::Sender<writer::Job>>,
     reads: Option<mpsc::Sender<reader::Job>>,
     threads: Vec<std::thread::JoinHandle<()>>,
+    changed: Notify,
     #[cfg(any(test, feature = "contract"))]
     temporary: Option<tempfile::TempDir>,
 }
@@ -72,6 +77,7 @@ impl Sqlite {
             writes: None,
             reads: Some(reads),
             threads: vec![thread],
+            changed: Notify::new(),
             #[cfg(any(test, feature = "contract"))]
             temporary: None,
         })
@@ -82,8 +88,9 @@ impl Sqlite {
         // The writer's connection comes first: it sets the journal mode that readers rely on.
         let writing = connection::writer(path, clock, options.pages_max)?;
         let (writes, write_jobs) = mpsc::channel(QUEUE);
+        let meter = options.meter;
         let mut threads = vec![spawn("sqlite-writer", move || {
-            writer::run(&writing, write_jobs)
+            writer::run(&writing, write_jobs, &*meter)
         })?];
         let (reads, read_jobs) = mpsc::channel(QUEUE);
         let read_jobs = Arc::new(std::sync::Mutex::new(read_jobs));
@@ -98,6 +105,7 @@ impl Sqlite {
             writes: Some(writes),
             reads: Some(reads),
             threads,
+            changed: Notify::new(),
             #[cfg(any(test, feature = "contract"))]
             temporary: None,
         })
@@ -170,11 +178,20 @@ impl Backend for Sqlite {
     };
 
     async fn write(&self, write: Write) -> Stored<Vec<Done>> {
-        ask(self.writes.as_ref(), |answer| writer::Job { write, answer }).await
+        let tells = tells_of_a_change(&write);
+        let done = ask(self.writes.as_ref(), |answer| writer::Job { write, answer }).await;
+        if tells && done.is_ok() {
+            self.changed.notify_one();
+        }
+        done
     }
 
     async fn read(&self, query: Query) -> Stored<Vec<Row>> {
         ask(self.reads.as_ref(), |answer| reader::Job { query, answer }).await
+    }
+
+    async fn changed(&self) {
+        self.changed.notified().await;
     }
 }
 

@@ -4,6 +4,7 @@
 //! own, so that a failing write takes nothing but itself along. Nobody is answered before the
 //! commit, so an answer is a durable fact; if the commit fails, all of them fail.
 
+use grantry_core::meter::{Meter, Seen};
 use grantry_core::store::Stored;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -23,7 +24,7 @@ pub(super) struct Job {
 }
 
 /// Runs until the queue is closed and empty.
-pub(super) fn run(connection: &Connection, mut jobs: mpsc::Receiver<Job>) {
+pub(super) fn run(connection: &Connection, mut jobs: mpsc::Receiver<Job>, meter: &dyn Meter) {
     while let Some(Job { write, answer }) = jobs.blocking_recv() {
         let (mut answers, mut outcomes) = (vec![answer], Vec::new());
         let mut group = || -> rusqlite::Result<()> {
@@ -43,6 +44,10 @@ pub(super) fn run(connection: &Connection, mut jobs: mpsc::Receiver<Job>) {
             let _already = connection.execute_batch("ROLLBACK");
             outcomes = vec![Err(translate(&error)); answers.len()];
         }
+        meter.note(Seen::Commit {
+            writes: answers.len(),
+            queued: jobs.len(),
+        });
         for (answer, outcome) in answers.into_iter().zip(outcomes) {
             // Whoever asked may be gone; the write stands all the same.
             let _gone = answer.send(outcome);

@@ -130,6 +130,7 @@ impl Server {
             spool: Arc::new(NoSpool),
             clock: shared,
             entropy: entropy.clone(),
+            meter: Arc::new(grantry_core::meter::Unmetered),
         };
         let public = Url::parse("https://connect.example").unwrap();
         let settings = Settings::new(public, "n1".to_owned());

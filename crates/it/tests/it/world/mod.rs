@@ -1,10 +1,11 @@
-//! An engine on a real SQLite file, the sandbox as its provider, and a clock that the test holds.
+//! An engine on a real database, the sandbox as its provider, and a clock that the test holds.
 //!
 //! Time passes only while nothing else happens ([`World::run`]): a minute of silence, a back-off or
 //! a day of polling costs milliseconds, and no test depends on how fast the machine is.
 //! When a world ends, the sandbox's log is judged: no refresh token was presented when it must not be.
 
 pub mod browser;
+pub mod database;
 mod spool;
 mod watch;
 mod wire;
@@ -26,7 +27,6 @@ use grantry_engine::{
     ServedToken, Settings,
 };
 use grantry_sandbox::{Config, Endpoint, Entry, Order, Place, Sandbox, race};
-use grantry_store::{Options, Sqlite};
 use grantry_vault::MasterKeys;
 use grantry_vault::envelope;
 use url::Url;
@@ -104,10 +104,7 @@ impl World {
         let entropy = Arc::new(SeededEntropy::new(1));
         let watch = Watch::default();
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("grantry.db");
-        let db = Sqlite::open(&path, Arc::clone(&shared), Options::default()).await;
-        let store: Arc<dyn Store> =
-            Arc::new(db.unwrap().map(|inner| watch.around(inner, clock.clone())));
+        let store = database::open(directory.path(), &watch, &clock).await;
 
         let listener = match setup.sockets {
             true => Some(wire::listen().await),
@@ -139,6 +136,7 @@ impl World {
             spool: spool.clone(),
             clock: shared,
             entropy,
+            meter: Arc::new(grantry_core::meter::Unmetered),
         };
         let masters = MasterKeys::generate(&*ports.entropy);
         let mut settings = settings("node-1");

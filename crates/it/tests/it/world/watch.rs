@@ -104,4 +104,8 @@ impl<B: Backend> Backend for Watched<B> {
         let _under_way = self.watch.enter();
         self.inner.read(query).await
     }
+
+    async fn changed(&self) {
+        self.inner.changed().await;
+    }
 }

@@ -11,6 +11,7 @@ use crate::migrate::Migrations;
 /// Tables that stay small, and results of subqueries.
 const MAY_BE_SCANNED: &[&str] = &[
     "CONSTANT",
+    "counted",
     "ended",
     "leases",
     "newest",
@@ -59,6 +60,10 @@ impl Backend for Watched {
     async fn read(&self, query: Query) -> Stored<Vec<Row>> {
         self.look(&query).await?;
         self.0.read(query).await
+    }
+
+    async fn changed(&self) {
+        self.0.changed().await;
     }
 }
 

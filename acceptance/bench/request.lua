@@ -1,9 +1,12 @@
--- wrk: one POST again and again. BODY is sent as it is; every `$N` in it becomes a number not used before.
-wrk.method = "POST"
-wrk.headers["content-type"] = "application/json"
+-- wrk: one request again and again, a GET without BODY, else a POST of it. Every `$N` in it becomes a number not
+-- used before.
 wrk.headers["authorization"] = "Bearer " .. os.getenv("KEY")
 
 local body = os.getenv("BODY")
+if body ~= "" then
+  wrk.method = "POST"
+  wrk.headers["content-type"] = "application/json"
+end
 if body:find("$N", 1, true) then
   local number = os.time() * 1000000
   request = function()
