@@ -1,6 +1,6 @@
 // The built binary, run as an operator would: its own data folder, its own port.
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Child, freePort, run, temporaryFolder } from './process.mjs';
 
@@ -12,12 +12,13 @@ let databases = 0;
 export class Grantry {
   /**
    * Starts a server on an empty data folder and applies `document` (see world.mjs).
-   * @param {{ databaseUrl?: string, env?: Record<string, string> }} settings an empty database to be on, settings
-   *   as variables of the environment
+   * @param {{ databaseUrl?: string, env?: Record<string, string>, config?: string }} settings an empty database to be
+   *   on, settings as variables of the environment, more lines (TOML) of the configuration
    */
-  static async start(document, { databaseUrl, env } = {}) {
+  static async start(document, { databaseUrl, env, config = '' } = {}) {
     const server = new Grantry(temporaryFolder('data'), await freePort());
     server.env = env;
+    appendFileSync(server.config, config);
     if (databaseUrl) server.#on(databaseUrl);
     else if (process.env.ACCEPTANCE_DATABASE === 'postgres') await server.#onPostgres();
     await server.serve();

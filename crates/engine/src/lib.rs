@@ -8,7 +8,7 @@
 //! - `connectors`: a team's registered clients and who is linked to them.
 //! - `connect`: a consent from the request for it to the stored connection.
 //! - `tokens`: reading, refreshing, minting and revoking. `tokens/refresh.rs` is the promise.
-//! - `workload`: who a workload is: our own issuer and its keys.
+//! - `workload`: who a workload is: our own issuer and its keys, outside issuers that are trusted.
 //! - `lists`: what there is; keys and imports.
 //! - `apply`: declared rows made to exist.
 //! - `background`, `feed`: what runs without being asked.
@@ -68,7 +68,10 @@ pub use tenancy::{
     TeamPatch, UserPatch,
 };
 pub use tokens::{AskToken, NewPair, Revoked, ServedToken};
-pub use workload::{ISSUER_TOKEN_TTL_MAX, PublishedKey, SigningKeyState, WorkloadToken};
+pub use workload::{
+    Condition, ISSUER_TOKEN_TTL_MAX, KeySource, PublishedKey, Rule, SigningKeyState, Template,
+    TrustedIssuer, WorkloadToken,
+};
 
 use cache::Guarded;
 use connectors::Entry;
@@ -101,6 +104,7 @@ pub struct Engine {
     reads: ReadLog,
     flights: tokens::Flights,
     discovered: connectors::Discovered,
+    outside: workload::Outside,
     rates: rate::Rates,
     stopping: AtomicBool,
     /// Work that no caller's disconnect may cancel: refreshes, code exchanges, revocations.
@@ -152,6 +156,7 @@ impl Engine {
             reads: ReadLog::default(),
             flights: tokens::Flights::default(),
             discovered: connectors::Discovered::default(),
+            outside: workload::Outside::of(&settings.workload.issuers),
             rates: rate::Rates::default(),
             stopping: AtomicBool::new(false),
             tasks: TaskTracker::new(),

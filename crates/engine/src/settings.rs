@@ -1,12 +1,15 @@
 //! What a deployment can choose about the engine's behaviour.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_core::limits::Limits;
 use url::Url;
 
+use crate::workload::TrustedIssuer;
+
 /// Settings of the engine. `server` fills them from its configuration file.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// Where browsers and workloads reach this server; every URL we build starts with it, and it is
     /// the issuer of our tokens. No trailing slash in use.
@@ -23,9 +26,11 @@ pub struct Settings {
     pub workload: WorkloadSettings,
 }
 
-/// How our own tokens are signed.
-#[derive(Clone, Debug)]
+/// How workloads prove who they are.
+#[derive(Clone)]
 pub struct WorkloadSettings {
+    /// Issuers elsewhere whose tokens are accepted; no two of one `iss`, and none that is ours.
+    pub issuers: Arc<[TrustedIssuer]>,
     /// How long a signing key is published before it signs: longer than any verifier keeps our key set.
     pub signing_key_lead: Duration,
     /// A new signing key is made when the newest has signed for this long; never when absent.
@@ -35,6 +40,7 @@ pub struct WorkloadSettings {
 impl Default for WorkloadSettings {
     fn default() -> Self {
         Self {
+            issuers: Arc::default(),
             signing_key_lead: Duration::from_secs(3600),
             signing_key_age: Some(Duration::from_secs(90 * 24 * 3600)),
         }

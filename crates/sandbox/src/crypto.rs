@@ -5,6 +5,7 @@ use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
 use aws_lc_rs::{constant_time, digest, hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The PKCE challenge of `verifier` by method S256 (RFC 7636 §4.2).
@@ -18,13 +19,17 @@ pub(crate) fn equal(a: &str, b: &str) -> bool {
 }
 
 /// How a JWT is signed. Only [`Signing::Rs256`] is honest.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default, Deserialize)]
 pub(crate) enum Signing {
     /// RSASSA-PKCS1-v1_5 with SHA-256, by the published key.
+    #[default]
+    #[serde(rename = "RS256")]
     Rs256,
     /// HMAC keyed with the text of the published modulus (key confusion).
+    #[serde(rename = "HS256")]
     Hs256WithPublicKey,
     /// No signature.
+    #[serde(rename = "none")]
     None,
 }
 
@@ -52,15 +57,20 @@ impl SigningKey {
         Self { pair, kid }
     }
 
-    /// The public half as a JWK set (RFC 7517).
-    pub(crate) fn jwks(&self) -> Value {
-        json!({"keys": [{
+    /// The public half as a member of a JWK set (RFC 7517).
+    pub(crate) fn jwk(&self) -> Value {
+        json!({
             "kty": "RSA", "use": "sig", "alg": "RS256",
             "kid": self.kid, "n": modulus(&self.pair), "e": "AQAB",
-        }]})
+        })
     }
 
     /// A compact JWS of `claims` (RFC 7515 §7.1) under key id `kid`.
+    pub(crate) fn sign(&self, signing: Signing, kid: &str, claims: &Value) -> String {
+        self.sign_with(signing, &json!({"typ": "JWT", "kid": kid}), claims)
+    }
+
+    /// A compact JWS of `claims` with this header; `alg` is what `signing` says unless the header has one.
     #[expect(
         clippy::expect_used,
         reason = "a signature buffer of the modulus' length always fits"
@@ -69,13 +79,17 @@ impl SigningKey {
         clippy::disallowed_methods,
         reason = "the signature's type wants a generator; PKCS #1 v1.5 draws nothing from it"
     )]
-    pub(crate) fn sign(&self, signing: Signing, kid: &str, claims: &Value) -> String {
+    pub(crate) fn sign_with(&self, signing: Signing, header: &Value, claims: &Value) -> String {
         let alg = match signing {
             Signing::Rs256 => "RS256",
             Signing::Hs256WithPublicKey => "HS256",
             Signing::None => "none",
         };
-        let header = json!({"alg": alg, "typ": "JWT", "kid": kid});
+        let mut header = header.clone();
+        if header.get("alg").is_none() {
+            header["alg"] = json!(alg);
+        }
+        let header = header;
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let input = format!("{}.{}", part(&header), part(claims));
         let signature = match signing {
@@ -127,12 +141,8 @@ mod tests {
     #[test]
     fn a_signed_token_verifies_under_the_published_key() {
         let key = SigningKey::generate();
-        let jwks = key.jwks();
-        let field = |name: &str| {
-            URL_SAFE_NO_PAD
-                .decode(jwks["keys"][0][name].as_str().unwrap())
-                .unwrap()
-        };
+        let jwk = key.jwk();
+        let field = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
         let public = RsaPublicKeyComponents {
             n: field("n"),
             e: field("e"),

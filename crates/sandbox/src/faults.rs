@@ -1,6 +1,7 @@
 //! What can go wrong, as a table, and who is struck by it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_core::Timestamp;
@@ -105,7 +106,7 @@ pub(crate) struct Scene<'a> {
     pub seconds: Option<u64>,
     pub now: Timestamp,
     pub public_url: &'a str,
-    pub key: &'a dyn Fn() -> &'a SigningKey,
+    pub key: &'a dyn Fn() -> Arc<SigningKey>,
 }
 
 impl Scene<'_> {

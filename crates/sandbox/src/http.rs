@@ -16,6 +16,7 @@ mod register;
 mod resource;
 mod token;
 mod token_admin;
+mod workload;
 
 pub(crate) fn router(sandbox: Sandbox) -> Router {
     Router::new()
@@ -47,6 +48,13 @@ pub(crate) fn router(sandbox: Sandbox) -> Router {
                 .post(control::order)
                 .delete(control::reset),
         )
+        .route("/actions/id-token", get(workload::actions))
+        .route(
+            "/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token",
+            post(workload::service_account),
+        )
+        .route("/_mint", post(workload::mint))
+        .route("/_rotate", post(workload::rotate))
         .route("/_log", get(control::log))
         .route("/_stats", get(control::stats))
         .route("/_trap", any(control::trap))

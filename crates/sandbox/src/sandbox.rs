@@ -1,6 +1,6 @@
 //! The provider itself: its state, and the way every request takes through the faults.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -27,7 +27,8 @@ pub struct Sandbox {
 
 struct Inner {
     config: Config,
-    key: OnceLock<SigningKey>,
+    /// Signing keys, the newest last; the first one is made on first use.
+    keys: Mutex<Vec<Arc<SigningKey>>>,
     state: Mutex<State>,
 }
 
@@ -63,7 +64,7 @@ impl Sandbox {
         Self {
             inner: Arc::new(Inner {
                 config,
-                key: OnceLock::new(),
+                keys: Mutex::default(),
                 state: Mutex::new(state),
             }),
         }
@@ -116,9 +117,36 @@ impl Sandbox {
         &self.inner.config
     }
 
-    /// The signing key, made on first use.
-    pub(crate) fn key(&self) -> &SigningKey {
-        self.inner.key.get_or_init(SigningKey::generate)
+    /// The key that signs.
+    pub(crate) fn key(&self) -> Arc<SigningKey> {
+        let mut keys = self.keys();
+        if keys.is_empty() {
+            keys.push(Arc::new(SigningKey::generate()));
+        }
+        Arc::clone(&keys[keys.len() - 1])
+    }
+
+    /// The key set that is published.
+    pub(crate) fn jwks(&self) -> serde_json::Value {
+        self.key();
+        let keys: Vec<_> = self.keys().iter().map(|key| key.jwk()).collect();
+        serde_json::json!({ "keys": keys })
+    }
+
+    /// Signs with a new key from now on; the keys before it stay published unless `forget`.
+    pub fn rotate_key(&self, forget: bool) {
+        let mut keys = self.keys();
+        if forget {
+            keys.clear();
+        }
+        keys.push(Arc::new(SigningKey::generate()));
+    }
+
+    fn keys(&self) -> MutexGuard<'_, Vec<Arc<SigningKey>>> {
+        self.inner
+            .keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -8,3 +8,4 @@ mod flows;
 mod metadata;
 mod support;
 mod token_faults;
+mod workload;

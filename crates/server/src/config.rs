@@ -4,6 +4,7 @@
 
 mod file;
 mod found;
+mod issuers;
 mod profile;
 mod settings;
 mod value;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use grantry_core::Secret;
 use grantry_core::limits::Limits;
-use grantry_engine::RefreshSettings;
+use grantry_engine::{RefreshSettings, WorkloadSettings};
 use url::{Host, Url};
 
 use crate::failure::{Exit, Failure, chain};
@@ -166,6 +167,8 @@ pub struct Config {
     pub egress: EgressConfig,
     /// Times of the refresh protocol.
     pub refresh: RefreshSettings,
+    /// How workloads prove who they are.
+    pub workload: WorkloadSettings,
     /// The limits.
     pub limits: Limits,
 }
@@ -263,6 +266,23 @@ impl Config {
                 "limits.authorization_time is longer than limits.authorization_time_max",
             ));
         }
+        if values.workload_signing_key_lead < KEY_SET_KEPT {
+            return Err(Failure::usage(format!(
+                "workload.signing_key_lead is {} s, shorter than verifiers may keep our key set ({} s)",
+                values.workload_signing_key_lead.as_secs(),
+                KEY_SET_KEPT.as_secs()
+            )));
+        }
+        let origin = found.get("workload.issuers").map(|given| &given.origin);
+        let origin = origin.map(Origin::to_string).unwrap_or_default();
+        let issuers = issuers::read(
+            &values.workload_issuers.unwrap_or_default(),
+            &origin,
+            &mut problems,
+        );
+        if !problems.is_empty() {
+            return Err(Failure::usage(problems.join("\n")));
+        }
         Ok(Self {
             listen: values.listen,
             data_dir: values.data_dir,
@@ -292,6 +312,11 @@ impl Config {
                 deadline: values.limits.provider_time_max,
                 ..RefreshSettings::default()
             })?,
+            workload: WorkloadSettings {
+                issuers: issuers.into(),
+                signing_key_lead: values.workload_signing_key_lead,
+                signing_key_age: values.workload_signing_key_age.0,
+            },
             limits: values.limits,
         })
     }
@@ -306,6 +331,9 @@ impl Config {
         }
     }
 }
+
+/// How long our key set may be kept by those who fetched it: what its `Cache-Control` says.
+const KEY_SET_KEPT: Duration = Duration::from_secs(300);
 
 /// Time for the commit before a token request is sent.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);

@@ -72,8 +72,20 @@ pub async fn open(
     let settings = Settings {
         refresh: config.refresh.clone(),
         limits: config.limits.clone(),
+        workload: config.workload.clone(),
         ..Settings::new(public_url, node(config, &*entropy))
     };
+    let own = settings.issuer();
+    if settings
+        .workload
+        .issuers
+        .iter()
+        .any(|trusted| trusted.issuer == own)
+    {
+        return Err(Failure::usage(format!(
+            "workload.issuers declares {own}, which is this server: its own tokens need no rule"
+        )));
+    }
     let ports = Ports {
         store,
         http,

@@ -1,7 +1,10 @@
 //! Workload tokens: short-lived tokens of our own issuer that prove which project runs where
 //! (reference/vercel-connect §10).
 
+mod jwks;
 mod keys;
+mod outside;
+mod trust;
 
 use std::time::Duration;
 
@@ -17,6 +20,8 @@ use crate::principal::Principal;
 use crate::{Caller, Engine};
 
 pub use keys::{PublishedKey, SigningKeyState};
+pub use outside::Outside;
+pub use trust::{Condition, KeySource, Rule, Template, TrustedIssuer};
 
 /// Longest life of a workload token.
 pub const ISSUER_TOKEN_TTL_MAX: Duration = Duration::from_secs(12 * 3600);
@@ -116,11 +121,15 @@ impl Engine {
         })
     }
 
+    /// The workload that `token`, ours or an outside issuer's, proves.
     pub(crate) async fn verify_workload_token(
         &self,
         token: &str,
         credential: Digest,
     ) -> Result<Principal> {
+        if let Some(principal) = self.verify_outside_token(token, credential).await? {
+            return Ok(principal);
+        }
         let keys = self.public_keys().await?;
         let keys = KeySet::new(&keys);
         let now = self.now();

@@ -18,6 +18,7 @@ mod chaos;
 mod faults;
 mod laws;
 mod meanwhile;
+mod outside;
 mod reach;
 mod refresh;
 mod refusal;

@@ -42,7 +42,7 @@ pub(super) async fn faulty(
 
 /// `/jwks`
 pub(super) async fn jwks(State(sandbox): State<Sandbox>, uri: Uri) -> Response {
-    let body = sandbox.key().jwks();
+    let body = sandbox.jwks();
     answer(&sandbox, Endpoint::Jwks, &Pairs::query(&uri), body).await
 }
 

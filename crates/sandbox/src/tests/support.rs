@@ -194,6 +194,12 @@ impl Bench {
         self.try_call("POST", path, &headers, form(pairs)).await
     }
 
+    pub(super) async fn post_text(&self, path: &str, body: &str) -> Reply {
+        self.try_call("POST", path, &[], body.to_owned())
+            .await
+            .unwrap()
+    }
+
     /// Posts a form as the demo client.
     pub(super) async fn demo(&self, path: &str, pairs: &[(&str, &str)]) -> Option<Reply> {
         let credentials = Some(basic("demo", "demo-secret"));

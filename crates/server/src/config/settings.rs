@@ -116,6 +116,12 @@ settings! {
     refresh_spacing: Duration = "refresh.spacing", "'30s'";
     /// An idle connection is refreshed after this long, so that its refresh token does not lapse; "off" for never.
     refresh_keep_alive: OrOff = "refresh.keep_alive", "'1d'";
+    /// How long a key that signs our tokens is published before it does: longer than verifiers keep the key set.
+    workload_signing_key_lead: Duration = "workload.signing_key_lead", "'1h'";
+    /// A new signing key takes over when the newest has signed for this long; "off" for never.
+    workload_signing_key_age: OrOff = "workload.signing_key_age", "'90d'";
+    /// Outside issuers whose tokens prove workloads, as [[workload.issuers]]: docs/workload-identity.md.
+    workload_issuers: Option<Vec<toml::Table>> = "workload.issuers", "";
 }
 
 /// All rows, in the order of the documentation.

@@ -115,6 +115,15 @@ impl Read for Vec<IpNet> {
     }
 }
 
+impl Read for Vec<toml::Table> {
+    const WANTED: &'static str = "tables, in the file only";
+
+    fn read(value: &Value) -> Option<Self> {
+        let tables = value.as_array()?.iter();
+        tables.map(|item| item.as_table().cloned()).collect()
+    }
+}
+
 impl Read for Duration {
     const WANTED: &'static str = "a time, such as \"30s\", \"15m\" or \"24h\"";
 

@@ -30,6 +30,11 @@ impl KeySet {
         )
     }
 
+    /// True when no member was a key that signs.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// True when a token with this `kid` has a key here. False is the cue to fetch the set anew.
     pub fn contains(&self, kid: &str) -> bool {
         self.0.iter().any(|key| key.kid.as_deref() == Some(kid))

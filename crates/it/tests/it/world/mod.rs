@@ -24,7 +24,7 @@ use grantry_core::testing::{ManualClock, SeededEntropy};
 use grantry_core::{Clock, Error, Result, Secret, Store};
 use grantry_engine::{
     AskConsent, AskToken, CallbackEnd, Caller, Declared, Engine, Keys, Ports, Requested,
-    ServedToken, Settings,
+    ServedToken, Settings, TrustedIssuer,
 };
 use grantry_sandbox::{Config, Endpoint, Entry, Order, Place, Sandbox, race};
 use grantry_vault::MasterKeys;
@@ -56,6 +56,8 @@ pub struct Setup {
     pub service: &'static str,
     /// After how long idle connections are refreshed, in the background that [`Engine::start`] starts.
     pub keep_alive: Option<Duration>,
+    /// Outside issuers that are trusted.
+    pub issuers: Vec<TrustedIssuer>,
 }
 
 impl Default for Setup {
@@ -66,6 +68,7 @@ impl Default for Setup {
             client_secret: "demo-secret",
             service: "sandbox",
             keep_alive: None,
+            issuers: vec![],
         }
     }
 }
@@ -141,6 +144,7 @@ impl World {
         let masters = MasterKeys::generate(&*ports.entropy);
         let mut settings = settings("node-1");
         settings.refresh.keep_alive = setup.keep_alive;
+        settings.workload.issuers = setup.issuers.into();
         let engine = node(&ports, &masters, settings).await;
         let world = Self {
             keys: keys(&ports, &masters).await,
