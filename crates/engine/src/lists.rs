@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_core::ids::{ConnectionId, ConnectorId};
-use grantry_core::nouns::{Connection, ConnectionState, Event, EventKind, Subject};
+use grantry_core::nouns::{
+    Connection, ConnectionState, Event, EventKind, Grant, Subject, TokenSet,
+};
 use grantry_core::store::{ConnectionFilter, ConnectorFilter, EventFilter, Page};
 use grantry_core::{Error, Result};
 
@@ -29,6 +31,20 @@ pub struct NewConnection {
     pub connector: String,
     /// What it is for.
     pub token: AskToken,
+    /// For people.
+    pub name: Option<String>,
+    /// The account at the provider.
+    pub external_subject: Option<String>,
+    /// The tokens.
+    pub pair: NewPair,
+}
+
+/// A grant that exists already, its connector and subject made out.
+pub struct Import {
+    /// Minted when absent.
+    pub id: Option<ConnectionId>,
+    /// What it is.
+    pub grant: Grant,
     /// For people.
     pub name: Option<String>,
     /// The account at the provider.
@@ -167,6 +183,35 @@ impl Engine {
         }
     }
 
+    /// The rows of a grant that is taken in, its tokens sealed.
+    pub(crate) async fn prepare_import(
+        &self,
+        caller: &Caller,
+        import: Import,
+    ) -> Result<(Connection, TokenSet, Event)> {
+        let now = self.now();
+        let id = import.id;
+        let connection = Connection {
+            id: id.unwrap_or_else(|| ConnectionId::mint(now, self.entropy())),
+            team: caller.team.clone(),
+            grant: import.grant,
+            state: ConnectionState::Active,
+            name: import.name,
+            external_subject: import.external_subject,
+            created_at: now,
+            updated_at: now,
+        };
+        let set = self
+            .token_set(&caller.team, &connection.id, import.pair)
+            .await?;
+        let event = self
+            .draft(EventKind::ConnectionImported, caller)
+            .connector(&connection.grant.connector)
+            .connection(&connection.id)
+            .done();
+        Ok((connection, set, event))
+    }
+
     /// Takes in a grant that exists already. Returns its connection and whether it was new: one
     /// that stands keeps its tokens.
     #[tracing::instrument(target = "grantry_spans", name = "import_connection", skip_all)]
@@ -186,27 +231,14 @@ impl Engine {
             &entry,
             new.token,
         )?;
-        let now = self.now();
-        let connection = Connection {
-            id: new
-                .id
-                .unwrap_or_else(|| ConnectionId::mint(now, self.entropy())),
-            team: caller.team.clone(),
+        let import = Import {
+            id: new.id,
             grant,
-            state: ConnectionState::Active,
             name: new.name,
             external_subject: new.external_subject,
-            created_at: now,
-            updated_at: now,
+            pair: new.pair,
         };
-        let set = self
-            .token_set(&caller.team, &connection.id, new.pair)
-            .await?;
-        let event = self
-            .draft(EventKind::ConnectionImported, caller)
-            .connector(&connection.grant.connector)
-            .connection(&connection.id)
-            .done();
+        let (connection, set, event) = self.prepare_import(caller, import).await?;
         if self
             .ports
             .store

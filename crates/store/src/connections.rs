@@ -19,7 +19,7 @@ use crate::rows::{
 };
 
 /// What an import fails with when a live connection is in its place; the caller gets `false`.
-const STANDS: StoreError = StoreError::Taken("connection");
+pub(crate) const STANDS: StoreError = StoreError::Taken("connection");
 
 fn and_subject(query: &mut Query, subject: &Subject) {
     query.push(

@@ -51,6 +51,24 @@ fn project_exists(team: &TeamId, id: &ProjectId) -> Statement {
     )
 }
 
+/// Makes a link as given; the last statement returns the stored one.
+pub(crate) fn link_write(link: &Link, event: &Event) -> Write {
+    let upsert = Upsert {
+        key: "connector, project",
+        kept: &["connector", "project", "team", "created_at"],
+        quiet: &[],
+    };
+    let mut put = upsert.when(link, "1 = 1").query;
+    put.push(&format!(" RETURNING {}", Link::COLUMNS.join(", ")), vec![]);
+    vec![
+        connector_is_live(&link.team, &link.connector),
+        project_exists(&link.team, &link.project),
+        insert(event),
+        change(ChangeKind::Connector, &link.connector),
+        put.into(),
+    ]
+}
+
 #[async_trait]
 impl<B: Backend> ConnectorStore for Db<B> {
     async fn create_connector(
@@ -221,21 +239,7 @@ impl<B: Backend> ConnectorStore for Db<B> {
     }
 
     async fn put_link(&self, link: &Link, event: &Event) -> Stored<Link> {
-        let upsert = Upsert {
-            key: "connector, project",
-            kept: &["connector", "project", "team", "created_at"],
-            quiet: &[],
-        };
-        let mut put = upsert.when(link, "1 = 1").query;
-        put.push(&format!(" RETURNING {}", Link::COLUMNS.join(", ")), vec![]);
-        let write = vec![
-            connector_is_live(&link.team, &link.connector),
-            project_exists(&link.team, &link.project),
-            insert(event),
-            change(ChangeKind::Connector, &link.connector),
-            put.into(),
-        ];
-        let done = self.backend.write(write).await?;
+        let done = self.backend.write(link_write(link, event)).await?;
         Self::returned(done.last())
     }
 

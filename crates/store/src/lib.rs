@@ -18,6 +18,7 @@ pub mod postgres;
 pub mod spool;
 pub mod sqlite;
 
+mod batch;
 mod belongings;
 mod connect;
 mod connections;

@@ -8,6 +8,7 @@
 //! The few look-ups without one start from a hash or an id that is itself the proof of access (key
 //! hash, state hash, authorization id) or serve background work; they say so.
 
+mod batch;
 mod belongings;
 mod connect;
 mod connections;
@@ -21,6 +22,7 @@ mod tenancy;
 
 use crate::Timestamp;
 
+pub use batch::{BatchStore, Put};
 pub use belongings::BelongingStore;
 pub use connect::ConnectStore;
 pub use connections::{ConnectionFilter, ConnectionStore, Live, RevocationScope, Usage};
@@ -40,6 +42,7 @@ pub trait Store:
     + TenancyStore
     + KeyStore
     + BelongingStore
+    + BatchStore
     + ConnectorStore
     + ConnectStore
     + ConnectionStore
@@ -53,6 +56,8 @@ impl<T> Store for T where
         + TenancyStore
         + KeyStore
         + BelongingStore
+        + BatchStore
+        + BatchStore
         + ConnectorStore
         + ConnectStore
         + ConnectionStore

@@ -1,94 +1,144 @@
-//! The writes of a plan.
+//! The writes of a plan, many in one transaction.
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use grantry_core::ids::TeamId;
 use grantry_core::nouns::{Actor, Event, EventKind};
-use grantry_core::store::RevocationScope;
-use grantry_core::{Error, Result};
+use grantry_core::store::{Put, RevocationScope};
+use grantry_core::{Error, Result, StoreError};
 
-use super::plan::{AT_ONCE, Removal, Step, Write, server_in};
+use super::plan::{Removal, Step, Write, server_in};
+use super::problem::Place;
 use super::report::{AppliedRow, Change};
 use crate::Engine;
 use crate::events::Draft;
 
+/// Writes of one transaction. Batches come one after the other and not side by side: writes of one
+/// table that run together make a serializable database refuse them again and again.
+const BATCH: usize = 200;
+
+/// A row to put, and where it was declared.
+type Placed = (Place, (Put, Event));
+
+/// What a write came to.
+enum Prepared {
+    /// It is part of the next batch.
+    Put(Box<(Put, Event)>),
+    /// Nothing is left to do.
+    Done,
+}
+
 impl Engine {
-    /// Writes the rows of one table, many at once, and returns their lines of the report. `done` is
-    /// told how many there are so far.
+    /// Writes the rows of one table and returns their lines of the report. `done` is told how many
+    /// there are so far.
     pub(super) async fn write_stage(
         self: &Arc<Self>,
         stage: Vec<Step>,
         done: &(dyn Fn(usize) + Send + Sync),
     ) -> Result<Vec<AppliedRow>> {
         let changes = stage.iter().any(|step| !step.writes.is_empty());
-        let steps: Vec<_> = stage
-            .into_iter()
-            .map(|step| self.write_step(step))
-            .collect();
-        let rows = stream::iter(steps)
-            .buffered(AT_ONCE)
-            .enumerate()
-            .map(|(index, row)| {
-                done(index + 1);
-                row
-            })
-            .try_collect::<Vec<_>>()
-            .await;
+        let written = self.write_rows(stage, done).await;
         if changes {
             // Who may do what follows from teams, people, projects and keys alike.
             self.caches.callers.clear();
             self.caches.catalogue.clear();
         }
-        rows
+        written
     }
 
-    async fn write_step(self: &Arc<Self>, step: Step) -> Result<AppliedRow> {
-        for write in step.writes {
-            match self.write(write, &step.row).await {
-                Ok(()) => {}
-                // Somebody else was faster, or has it where the plan could not look.
-                Err(Error::Conflict { message }) => {
-                    return Err(Error::Invalid(vec![step.place.problem("", message).into()]));
+    async fn write_rows(
+        self: &Arc<Self>,
+        stage: Vec<Step>,
+        done: &(dyn Fn(usize) + Send + Sync),
+    ) -> Result<Vec<AppliedRow>> {
+        let mut rows = Vec::with_capacity(stage.len());
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut settled = 0;
+        let last = stage.len();
+        for Step { place, row, writes } in stage {
+            for write in writes {
+                match self.prepare(write, &row).await? {
+                    Prepared::Put(put) => batch.push((place.clone(), *put)),
+                    Prepared::Done => {}
                 }
-                Err(other) => return Err(other),
+            }
+            rows.push(row);
+            if batch.len() >= BATCH || rows.len() == last {
+                self.put_batch(&mut batch).await?;
+            }
+            if batch.is_empty() {
+                (settled + 1..=rows.len()).for_each(done);
+                settled = rows.len();
             }
         }
-        Ok(step.row)
+        Ok(rows)
     }
 
-    async fn write(self: &Arc<Self>, write: Write, row: &AppliedRow) -> Result<()> {
-        let store = &self.ports.store;
+    /// Puts all rows of the batch together or, where one of them stands in the way, each alone.
+    async fn put_batch(&self, batch: &mut Vec<Placed>) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (places, puts): (Vec<Place>, Vec<(Put, Event)>) = batch.drain(..).unzip();
+        let put = match self.ports.store.put_all(&puts).await {
+            Err(StoreError::Taken(_) | StoreError::Missing(_)) => {
+                self.put_each(&places, &puts).await
+            }
+            put => put.map_err(Error::from),
+        };
+        for (put, _) in &puts {
+            match put {
+                Put::Connector(connector, _) => self.forget_connector(&connector.id),
+                Put::Link(link) => self.forget_connector(&link.connector),
+                _ => {}
+            }
+        }
+        put
+    }
+
+    async fn put_each(&self, places: &[Place], puts: &[(Put, Event)]) -> Result<()> {
+        for (place, one) in places.iter().zip(puts.chunks(1)) {
+            match self.ports.store.put_all(one).await {
+                // Somebody else was faster with the same.
+                Ok(()) | Err(StoreError::Missing("difference")) => {}
+                // Somebody else was faster, or has it where the plan could not look.
+                Err(error @ (StoreError::Taken(_) | StoreError::Missing(_))) => {
+                    let problem = place.problem("", error.to_string());
+                    return Err(Error::Invalid(vec![problem.into()]));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be put for one write; what takes something away is done at once.
+    async fn prepare(self: &Arc<Self>, write: Write, row: &AppliedRow) -> Result<Prepared> {
         let event = |kind, team: Option<&TeamId>| self.applied(kind, team, row);
         let applied = |team| event(EventKind::Applied, team);
-        match write {
-            Write::Account(account) => {
-                store.put_account(&account, &applied(None)).await?;
-            }
+        let put = match write {
+            Write::Account(account) => (Put::Account(account), applied(None)),
             Write::Team(team) => {
-                store.put_team(&team, &applied(Some(&team.id))).await?;
+                let event = applied(Some(&team.id));
+                (Put::Team(team), event)
             }
-            Write::User(user) => {
-                store.put_user(&user, &applied(None)).await?;
-            }
+            Write::User(user) => (Put::User(user), applied(None)),
             Write::Membership(membership) => {
                 let event = applied(Some(&membership.team));
-                store.put_membership(&membership, &event).await?;
+                (Put::Membership(membership), event)
             }
             Write::Project(project) => {
-                store
-                    .put_project(&project, &applied(Some(&project.team)))
-                    .await?;
+                let event = applied(Some(&project.team));
+                (Put::Project(project), event)
             }
-            Write::Service(service) => {
-                store.put_service(&service, &applied(None)).await?;
-            }
+            Write::Service(service) => (Put::Service(service), applied(None)),
             Write::Key(key) => {
                 let kind = match row.change {
                     Change::Created => EventKind::KeyCreated,
                     _ => EventKind::Applied,
                 };
-                store.put_key(&key, &event(kind, key.team.as_ref())).await?;
+                let event = event(kind, key.team.as_ref());
+                (Put::Key(key), event)
             }
             Write::Connector {
                 mut connector,
@@ -107,47 +157,47 @@ impl Engine {
                     connector: Some(connector.id.clone()),
                     ..event(kind, Some(&connector.team))
                 };
-                let put = store
-                    .put_connector(&connector, secrets.is_some(), &event)
-                    .await;
-                self.forget_connector(&connector.id);
-                put?;
+                (Put::Connector(connector, secrets.is_some()), event)
             }
             Write::Link(link) => {
                 let event = Event {
                     connector: Some(link.connector.clone()),
                     ..event(EventKind::LinkPut, Some(&link.team))
                 };
-                let put = store.put_link(&link, &event).await;
-                self.forget_connector(&link.connector);
-                put?;
-            }
-            Write::Unlink(team, connector, project) => {
-                let caller = server_in(&team);
-                self.delete_link(&caller, connector.as_str(), project.as_str())
-                    .await?;
+                (Put::Link(link), event)
             }
             Write::Secret { mut secret, value } => {
                 if let Some(value) = &value {
                     secret.value = self.seal_value(&secret.team, &secret.id, value).await?;
                 }
                 let event = event(EventKind::SecretPut, Some(&secret.team));
-                store.put_secret(&secret, value.is_some(), &event).await?;
+                (Put::Secret(secret, value.is_some()), event)
+            }
+            Write::Connection(team, import) => {
+                let prepared = self.prepare_import(&server_in(&team), *import).await?;
+                let (connection, set, event) = prepared;
+                (Put::Connection(Box::new(connection), set), event)
             }
             Write::McpServer(server) => {
                 let event = event(EventKind::McpServerPut, Some(&server.team));
-                store.put_mcp_server(&server, &event).await?;
+                (Put::McpServer(server), event)
             }
             Write::Invite(invite) => {
                 let event = event(EventKind::InvitePut, Some(&invite.team));
-                store.put_invite(&invite, &event).await?;
+                (Put::Invite(invite), event)
             }
-            Write::Remove(removal) => self.remove(removal, row).await?,
-            Write::Connection(team, new) => {
-                self.import_connection(&server_in(&team), *new).await?;
+            Write::Unlink(team, connector, project) => {
+                let caller = server_in(&team);
+                self.delete_link(&caller, connector.as_str(), project.as_str())
+                    .await?;
+                return Ok(Prepared::Done);
+            }
+            Write::Remove(removal) => {
+                self.remove(removal, row).await?;
+                return Ok(Prepared::Done);
             }
         };
-        Ok(())
+        Ok(Prepared::Put(Box::new(put)))
     }
 
     /// Does what the API's deletions do: what hangs on the row ends too, at the provider as well.

@@ -12,6 +12,7 @@
 pub(crate) mod fixtures;
 
 pub mod atomicity;
+pub mod batch;
 pub mod belongings;
 pub mod changes;
 pub mod connect;
@@ -284,6 +285,10 @@ macro_rules! contract_tests {
                 keys_are_filtered_by_whom_they_are_for,
                 a_key_is_changed_from_what_it_is,
                 a_key_is_revoked_once_and_can_come_back,
+            ]
+            batch: [
+                a_batch_puts_all_its_rows_or_none,
+                a_batch_does_what_its_rows_own_methods_do,
             ]
             belongings: [
                 a_secret_is_put_when_it_differs_and_found_by_id_or_name,

@@ -14,14 +14,14 @@ use super::{Change, LOOKED_AT, Place, Planner, Step, Write, gather, server_in};
 use crate::apply::parse::Rows;
 use crate::apply::rows::ConnectionRow;
 use crate::connectors::Entry;
-use crate::{AskToken, NewConnection, NewPair};
+use crate::lists::Import;
+use crate::{AskToken, NewPair};
 
 /// A declared connection whose connector is known.
 struct Wanted {
     place: Place,
     row: ConnectionRow,
     connector: Arc<Connector>,
-    ask: AskToken,
     grant: Grant,
 }
 
@@ -97,13 +97,12 @@ impl Planner<'_> {
             links: Vec::new(),
         };
         let caller = server_in(&connector.team);
-        let grant = self.engine.grant_of(&caller, &entry, ask.clone());
+        let grant = self.engine.grant_of(&caller, &entry, ask);
         let grant = self.accept(&place, "subject", grant)?;
         Ok(grant.map(|grant| Wanted {
             place,
             row,
             connector,
-            ask,
             grant,
         }))
     }
@@ -169,15 +168,13 @@ impl Planner<'_> {
             place,
             row,
             connector,
-            ask,
-            ..
+            grant,
         } = wanted;
         let id = row.id;
         let id = id.unwrap_or_else(|| ConnectionId::mint(self.now, self.engine.entropy()));
-        let new = NewConnection {
+        let new = Import {
             id: Some(id.clone()),
-            connector: connector.id.to_string(),
-            token: ask,
+            grant,
             name: row.name,
             external_subject: row.external_subject,
             pair: NewPair {

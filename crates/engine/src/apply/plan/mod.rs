@@ -27,13 +27,14 @@ use super::parse::Declared;
 use super::problem::{ApplyProblem, Place, suggestion};
 use super::report::{AppliedRow, Change, FieldChange};
 use super::shown::{Shown, differences};
+use crate::lists::Import;
 use crate::permissions::Standing;
-use crate::{Caller, Engine, NewConnection};
+use crate::{Caller, Engine};
 pub use prune::Removal;
 use prune::Scope;
 
-/// Reads or writes in flight. Writes that wait together share one commit.
-pub const AT_ONCE: usize = 64;
+/// Reads in flight.
+const AT_ONCE: usize = 64;
 
 /// One row: what will be reported, and the writes that make it so. Nothing to write when unchanged.
 pub struct Step {
@@ -61,7 +62,7 @@ pub enum Write {
     },
     Link(Link),
     Unlink(TeamId, ConnectorId, ProjectId),
-    Connection(TeamId, Box<NewConnection>),
+    Connection(TeamId, Box<Import>),
     Secret {
         secret: NamedSecret,
         /// To be sealed; `None` when the stored one is this.
