@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use grantry_core::StoreError;
 use grantry_core::nouns::Event;
 use grantry_core::store::{
-    BatchStore, BelongingStore, ConnectionStore, ConnectorStore, Put, Stored, TenancyStore,
+    BatchStore, BelongingStore, ConnectionStore, ConnectorStore, KeyStore, Put, Stored,
+    TenancyStore,
 };
 
 use crate::Db;

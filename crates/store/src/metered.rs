@@ -45,7 +45,7 @@ impl<B> Metered<B> {
         let done = work.instrument(span.clone()).await;
         let outcome = match &done {
             Ok(_) => "done",
-            Err(StoreError::Taken(_) | StoreError::Missing(_)) => "refused",
+            Err(StoreError::Taken(_) | StoreError::Missing(_) | StoreError::InUse(_)) => "refused",
             Err(StoreError::Inconsistent { .. } | StoreError::Unavailable) => "unavailable",
         };
         self.meter.note(Seen::Database {

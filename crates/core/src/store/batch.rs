@@ -22,7 +22,7 @@ pub enum Put {
     Project(Project),
     /// [`super::TenancyStore::put_service`]
     Service(Service),
-    /// [`super::TenancyStore::put_key`]
+    /// [`super::KeyStore::put_key`]
     Key(Key),
     /// [`super::BelongingStore::put_secret`], with whether the value is another one.
     Secret(NamedSecret, bool),
