@@ -78,6 +78,8 @@ pub struct Client {
     transport: Transport,
     key: Option<Key>,
     team: Option<String>,
+    /// The account to act in, for the server's operator.
+    account: Option<String>,
     /// What a person reads while an answer takes long.
     waits: &'static str,
 }
@@ -243,6 +245,7 @@ impl Client {
             },
             key: Some(key),
             team,
+            account: None,
             waits: WAITS,
         })
     }
@@ -264,6 +267,7 @@ impl Client {
             },
             key: None,
             team,
+            account: None,
             waits: WAITS,
         }))
     }
@@ -274,8 +278,15 @@ impl Client {
             transport: Transport::Here(router),
             key: None,
             team: None,
+            account: None,
             waits: WAITS,
         }
+    }
+
+    /// The same, in `account`.
+    #[must_use]
+    pub fn in_account(self, account: Option<String>) -> Self {
+        Self { account, ..self }
     }
 
     /// The same, which says `waits` while an answer takes long.
@@ -341,6 +352,9 @@ impl Client {
         pairs.extend_pairs(query);
         if let Some(team) = &self.team {
             pairs.append_pair("team", team);
+        }
+        if let Some(account) = &self.account {
+            pairs.append_pair("account", account);
         }
         match pairs.finish() {
             query if query.is_empty() => format!("/api/v1{path}"),

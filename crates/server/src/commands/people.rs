@@ -12,6 +12,9 @@ use crate::out::confirm::Sure;
 pub struct Users {
     #[command(subcommand)]
     act: UserAct,
+    /// The account that they are people of; for the server's operator
+    #[arg(long, value_name = "ACCOUNT", global = true)]
+    account: Option<String>,
     #[command(flatten)]
     target: Target,
 }
@@ -83,6 +86,7 @@ const USERS: Rows<5> = Rows {
 /// Does what was asked of users.
 pub async fn users(args: Users) -> Result<(), Failure> {
     let (client, form) = args.target.open()?;
+    let client = client.in_account(args.account);
     match args.act {
         UserAct::List { search, page } => {
             let filter = given([("search", &search)]);

@@ -59,13 +59,12 @@ enum Act {
     },
 }
 
-const ROWS: Rows<4> = Rows {
+const ROWS: Rows<3> = Rows {
     path: "/services",
     columns: [
         list::id("ID", &["/id"]),
         list::text("NAME", &["/data/name"]),
         list::text("KIND", &["/data/kind"]),
-        list::text("CATEGORY", &["/data/category"]),
     ],
     none: "There are no services.",
 };
