@@ -207,6 +207,72 @@ fixed! {
     IDEMPOTENCY_KEY_LIFE: time = DAY;
     /// Items of a list in a body; part of the APIs' documents.
     ITEMS_MAX: count = 256;
+    /// What a client goes on sending after its body was refused: taken in and thrown away, so that it sees the
+    /// answer.
+    DRAINED_BYTES_MAX: bytes = 16 * MIB;
+    /// Names and values of a provider's headers together; more counts as no answer.
+    PROVIDER_HEADER_BYTES_MAX: bytes = 64 * KIB;
+    /// Resolving, connecting and the TLS handshake together, so that a request that does leave has time to be
+    /// answered.
+    PROVIDER_CONNECT_TIME_MAX: time = secs(5);
+    /// An idle connection to a provider; shorter than providers keep theirs (5 s), so that no request is written to
+    /// one that is just being closed.
+    PROVIDER_IDLE_TIME_MAX: time = secs(4);
+    /// Idle connections kept to one provider's host.
+    PROVIDER_IDLE_CONNECTIONS_MAX: count = 8;
+    /// A provider's headers; more counts as no answer.
+    PROVIDER_HEADERS_MAX: count = 100;
+    /// Addresses of a provider's name that are tried for one connection; all of them are checked.
+    PROVIDER_ADDRESSES_MAX: count = 16;
+    /// The name or subject of an account that is kept with its connection.
+    IDENTITY_BYTES_MAX: bytes = 255;
+    /// A return URL.
+    RETURN_URL_BYTES_MAX: bytes = 4 * KIB;
+    /// Projects of a team whose base URLs are return origins.
+    RETURN_PROJECTS_MAX: count = 1000;
+    /// A connector's name.
+    NAME_BYTES_MAX: bytes = 256;
+    /// A connector's uid.
+    UID_BYTES_MAX: bytes = 256;
+    /// Authorization servers whose metadata is kept in memory; who creates connectors chooses the URLs.
+    METADATA_ENTRIES_MAX: count = 1000;
+    /// Life of a workload token; the signing keys overlap by as much.
+    WORKLOAD_TOKEN_TIME_MAX: time = secs(12 * 3600);
+    /// Grants whose failed refresh rests, in memory; what they are is up to callers.
+    RESTING_GRANTS_MAX: count = 10_000;
+    /// Subject, scopes, audience, resources and details of one grant together: its key is one row of a PostgreSQL
+    /// index.
+    GRANT_BYTES_MAX: bytes = 2000;
+    /// One scope, audience, resource or authorization detail.
+    GRANT_ITEM_BYTES_MAX: bytes = 512;
+    /// Authorization details of one grant.
+    GRANT_DETAILS_MAX: count = 16;
+    /// The longest wait that a provider's Retry-After is believed.
+    RETRY_AFTER_MAX: time = HOUR;
+    /// Life of a client assertion. GitHub would take ten minutes, others five.
+    ASSERTION_TIME_MAX: time = secs(300);
+    /// Characters of a provider's error text that are kept or shown.
+    STRANGERS_TEXT_CHARS_MAX: count = 200;
+    /// A registered client id. Some servers put a signed document into it.
+    CLIENT_ID_BYTES_MAX: bytes = 4 * KIB;
+    /// A registered client secret or registration access token.
+    CLIENT_SECRET_BYTES_MAX: bytes = 8 * KIB;
+    /// The scope text of a token answer.
+    GRANTED_SCOPE_BYTES_MAX: bytes = 16 * KIB;
+    /// What a token answer holds beside the tokens, as JSON; more is left out.
+    TOKEN_EXTRA_BYTES_MAX: bytes = 16 * KIB;
+    /// A callback's query. Generous: an error text of 100 KiB still ends the authorization.
+    CALLBACK_BYTES_MAX: bytes = 256 * KIB;
+    /// An authorization code.
+    CODE_BYTES_MAX: bytes = 8 * KIB;
+    /// state, iss or another value of a callback.
+    CALLBACK_VALUE_BYTES_MAX: bytes = 2 * KIB;
+    /// Other parameters of a callback that are kept.
+    CALLBACK_OTHERS_MAX: count = 16;
+    /// Nesting of a provider's JSON. Real answers stay below ten.
+    JSON_DEPTH_MAX: count = 32;
+    /// A file of master keys.
+    MASTER_KEYS_BYTES_MAX: bytes = 64 * KIB;
 }
 
 impl Limit {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use grantry_core::http::{Failure, Http, Method, Request, Response, Silence};
+use grantry_core::limits;
 use grantry_core::limits::Limits;
 use reqwest::header::{ACCEPT, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use tokio::time::timeout;
@@ -17,9 +18,6 @@ use crate::departure::{Departure, Watched};
 use crate::policy::{Policy, Reach, Refusal};
 use crate::resolver::{Filter, Lookup};
 use crate::transport::{self, SetupError, causes, wire_method};
-
-/// Bytes of response header names and values together; more is [`Silence::BadBody`].
-const HEADER_BYTES_MAX: usize = 64 * 1024;
 
 /// A request that finds no place at its host within this part of its deadline is not sent, so that
 /// one that is sent has most of the deadline left to be answered.
@@ -293,7 +291,7 @@ fn visible_headers(headers: &HeaderMap) -> Result<Vec<(String, String)>, Failure
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len())
         .sum();
-    if bytes > HEADER_BYTES_MAX {
+    if bytes > limits::PROVIDER_HEADER_BYTES_MAX {
         return Err(Failure::Unknown(Silence::BadBody));
     }
     let visible = headers.iter().filter_map(|(name, value)| {

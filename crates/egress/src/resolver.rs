@@ -1,5 +1,6 @@
 //! From a name to the addresses that may be connected to (requirements 58–60).
 
+use grantry_core::limits;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -8,9 +9,6 @@ use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::policy::{Policy, Reach};
-
-/// Addresses tried for one connection. All of an answer are checked; the first of them are tried.
-const ADDRESSES_MAX: usize = 16;
 
 /// Resolves names. The seam where a test plays a hostile name server.
 #[async_trait]
@@ -52,7 +50,7 @@ impl Resolve for Filter {
             // Port 0 stands for "the port of the URL".
             let addresses = addresses
                 .into_iter()
-                .take(ADDRESSES_MAX)
+                .take(limits::PROVIDER_ADDRESSES_MAX)
                 .map(|address| SocketAddr::new(address.to_canonical(), 0));
             Ok(Box::new(addresses) as Addrs)
         })

@@ -2,9 +2,9 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use grantry_core::http::Method;
+use grantry_core::limits;
 use reqwest::{ClientBuilder, redirect, retry};
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
@@ -26,21 +26,8 @@ pub enum SetupError {
     Client(#[source] reqwest::Error),
 }
 
-/// Time for resolving, connecting and the TLS handshake together: a third of the whole deadline,
-/// so that a request that does leave has time to be answered.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
-
-/// Idle connections are dropped before the other side drops them (Node and Apache wait 5 s): a
-/// request written to a connection that is just being closed is a needless *unknown outcome*.
-const IDLE_MAX: Duration = Duration::from_secs(4);
-
 /// TLS 1.2 and 1.3 (requirement 66).
 const VERSIONS: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
-
-const IDLE_PER_HOST_MAX: usize = 8;
-
-/// Response headers; more end the exchange.
-const HEADERS_MAX: usize = 100;
 
 /// Whom clients trust: the system's authorities, and those of `extra_ca_pem`. Share it between
 /// clients: reading a system's hundred-odd certificates takes longer than all else at a start.
@@ -87,10 +74,10 @@ pub(crate) fn builder(tls: ClientConfig) -> ClientBuilder {
         .referer(false)
         .retry(retry::never())
         .http1_only()
-        .http1_max_headers(HEADERS_MAX)
-        .connect_timeout(CONNECT_MAX)
-        .pool_idle_timeout(IDLE_MAX)
-        .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+        .http1_max_headers(limits::PROVIDER_HEADERS_MAX)
+        .connect_timeout(limits::PROVIDER_CONNECT_TIME_MAX)
+        .pool_idle_timeout(limits::PROVIDER_IDLE_TIME_MAX)
+        .pool_max_idle_per_host(limits::PROVIDER_IDLE_CONNECTIONS_MAX)
         .tls_backend_preconfigured(tls)
 }
 

@@ -69,7 +69,7 @@ pub use tenancy::{
 };
 pub use tokens::{AskToken, NewPair, Revoked, ServedToken};
 pub use workload::{
-    Condition, ISSUER_TOKEN_TTL_MAX, KeySource, PublishedKey, Rule, SigningKeyState, Template,
+    Condition, KeySource, PublishedKey, Rule, SigningKeyState, Template,
     TrustedIssuer, WorkloadToken,
 };
 

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
+use grantry_core::limits;
 use grantry_core::{Entropy, Secret, Timestamp, entropy::alphanumeric};
 use grantry_vault::jws::{SigningError, SigningKey};
 use serde_json::{Map, Value};
-
-/// Longest life of an assertion (requirement 28). GitHub would take ten minutes, others five.
-pub const LIFETIME_MAX: Duration = Duration::from_secs(300);
 
 /// How far `iat` is set back, for servers whose clock is behind ours (requirement 28).
 const BACKDATED: Duration = Duration::from_secs(30);
@@ -23,7 +21,7 @@ pub struct Assertion<'a> {
     pub subject: &'a str,
     /// Exactly what the server calls itself here: its issuer or its token endpoint.
     pub audience: &'a str,
-    /// Wished life, cut to [`LIFETIME_MAX`].
+    /// Wished life, cut to [`limits::ASSERTION_TIME_MAX`].
     pub lifetime: Duration,
     /// More claims. They cannot replace those above, nor `iat`, `exp` and `jti`.
     pub extra: &'a Map<String, Value>,
@@ -55,7 +53,7 @@ impl Assertion<'_> {
                 claims.insert(name.to_owned(), value.into());
             }
         }
-        let expires = now.after(self.lifetime.min(LIFETIME_MAX));
+        let expires = now.after(self.lifetime.min(limits::ASSERTION_TIME_MAX));
         claims.insert("iat".to_owned(), now.before(BACKDATED).as_secs().into());
         claims.insert("exp".to_owned(), expires.as_secs().into());
         claims.insert("jti".to_owned(), alphanumeric(entropy, JTI_CHARS).into());
@@ -115,7 +113,7 @@ mod tests {
             issuer: "cid",
             subject: "cid",
             audience: "https://as.example",
-            lifetime: LIFETIME_MAX,
+            lifetime: limits::ASSERTION_TIME_MAX,
             extra: &extra,
         };
         let signed = assertion

@@ -1,21 +1,10 @@
 //! The authorization response (RFC 6749 §4.1.2, RFC 9207): what a browser brings back, believed as little as possible.
 
 use grantry_core::Secret;
+use grantry_core::limits;
 use url::form_urlencoded;
 
 use crate::text::{self, is_vschar, tame};
-
-/// Longest query that is read, in bytes. Generous: an error text of 100 KiB still ends the authorization (requirement 14).
-const QUERY_BYTES_MAX: usize = 256 * 1024;
-
-/// Longest `code`, in bytes.
-const CODE_BYTES_MAX: usize = 8 * 1024;
-
-/// Longest `state`, `iss` or other value, in bytes.
-const VALUE_BYTES_MAX: usize = 2 * 1024;
-
-/// Most other parameters that are kept.
-const OTHERS_MAX: usize = 16;
 
 /// Parameters that may occur once.
 const PROTOCOL: [&str; 7] = [
@@ -80,7 +69,7 @@ pub enum IssuerError {
 impl Callback {
     /// Reads the raw query of a callback, without its question mark.
     pub fn parse(raw_query: &str) -> Result<Self, CallbackError> {
-        if raw_query.len() > QUERY_BYTES_MAX {
+        if raw_query.len() > limits::CALLBACK_BYTES_MAX {
             return Err(CallbackError::Malformed);
         }
         let mut protocol: [Option<String>; PROTOCOL.len()] = Default::default();
@@ -89,9 +78,9 @@ impl Callback {
             match PROTOCOL.iter().position(|known| *known == name) {
                 Some(index) if protocol[index].is_some() => return Err(CallbackError::Duplicate),
                 Some(index) => protocol[index] = Some(value.into_owned()),
-                None if others.len() < OTHERS_MAX
-                    && is_vschar(&name, VALUE_BYTES_MAX)
-                    && is_vschar(&value, VALUE_BYTES_MAX) =>
+                None if others.len() < limits::CALLBACK_OTHERS_MAX
+                    && is_vschar(&name, limits::CALLBACK_VALUE_BYTES_MAX)
+                    && is_vschar(&value, limits::CALLBACK_VALUE_BYTES_MAX) =>
                 {
                     others.push((name.into_owned(), value.into_owned()));
                 }
@@ -102,8 +91,10 @@ impl Callback {
         let state = state.filter(|state| !state.is_empty());
         let bounded =
             |value: &Option<String>, max| value.as_ref().is_none_or(|v| is_vschar(v, max));
-        if !bounded(&state, VALUE_BYTES_MAX)
-            || iss.as_ref().is_some_and(|iss| iss.len() > VALUE_BYTES_MAX)
+        if !bounded(&state, limits::CALLBACK_VALUE_BYTES_MAX)
+            || iss
+                .as_ref()
+                .is_some_and(|iss| iss.len() > limits::CALLBACK_VALUE_BYTES_MAX)
         {
             return Err(CallbackError::Malformed);
         }
@@ -114,7 +105,7 @@ impl Callback {
             }),
             (None, None) => return Err(CallbackError::Empty),
             (None, Some(_)) if state.is_none() => return Err(CallbackError::NoState),
-            (None, Some(code)) if !is_vschar(&code, CODE_BYTES_MAX) => {
+            (None, Some(code)) if !is_vschar(&code, limits::CODE_BYTES_MAX) => {
                 return Err(CallbackError::Malformed);
             }
             (None, Some(code)) => Ok(Secret::new(code)),
@@ -259,7 +250,10 @@ mod tests {
             "A".repeat(100 * 1024)
         ));
         assert!(denied.description.starts_with("<b>  Set-Cookie: xAAA"));
-        assert_eq!(denied.description.chars().count(), text::TEXT_CHARS_MAX);
+        assert_eq!(
+            denied.description.chars().count(),
+            limits::STRANGERS_TEXT_CHARS_MAX
+        );
     }
 
     #[test]
@@ -281,14 +275,23 @@ mod tests {
     #[test]
     fn long_or_malformed_values_are_refused() {
         for query in [
-            format!("code={}&state=s", "c".repeat(CODE_BYTES_MAX + 1)),
-            format!("code=c&state={}", "s".repeat(VALUE_BYTES_MAX + 1)),
-            format!("code=c&state=s&iss={}", "i".repeat(VALUE_BYTES_MAX + 1)),
+            format!("code={}&state=s", "c".repeat(limits::CODE_BYTES_MAX + 1)),
+            format!(
+                "code=c&state={}",
+                "s".repeat(limits::CALLBACK_VALUE_BYTES_MAX + 1)
+            ),
+            format!(
+                "code=c&state=s&iss={}",
+                "i".repeat(limits::CALLBACK_VALUE_BYTES_MAX + 1)
+            ),
             "code=a%0d%0ab&state=s".to_owned(),
             "code=&state=s".to_owned(),
             "code=c&state=%00".to_owned(),
             "code=%ff&state=s".to_owned(),
-            format!("code=c&state=s&x={}", "x".repeat(QUERY_BYTES_MAX)),
+            format!(
+                "code=c&state=s&x={}",
+                "x".repeat(limits::CALLBACK_BYTES_MAX)
+            ),
         ] {
             let error = Callback::parse(&query).err();
             assert_eq!(error, Some(CallbackError::Malformed), "{query:.60}");
@@ -300,7 +303,7 @@ mod tests {
         let many: String = (0..100).map(|n| format!("&p{n}=v")).collect();
         let callback = parse(&format!("code=c&state=s&realmId=12+3&bad=%0a{many}"));
         assert_eq!(callback.others[0], ("realmId".into(), "12 3".into()));
-        assert_eq!(callback.others.len(), OTHERS_MAX);
+        assert_eq!(callback.others.len(), limits::CALLBACK_OTHERS_MAX);
         assert!(!callback.others.iter().any(|(name, _)| name == "bad"));
     }
 
@@ -310,13 +313,13 @@ mod tests {
             if let Ok(callback) = Callback::parse(&query) {
                 match &callback.answer {
                     Ok(code) => {
-                        prop_assert!(is_vschar(code.expose(), CODE_BYTES_MAX));
+                        prop_assert!(is_vschar(code.expose(), limits::CODE_BYTES_MAX));
                         prop_assert!(callback.state.is_some());
                     }
                     Err(denied) => {
                         prop_assert!(text::code(&denied.code).is_some());
                         prop_assert!(!denied.description.chars().any(char::is_control));
-                        prop_assert!(denied.description.chars().count() <= text::TEXT_CHARS_MAX);
+                        prop_assert!(denied.description.chars().count() <= limits::STRANGERS_TEXT_CHARS_MAX);
                     }
                 }
             }

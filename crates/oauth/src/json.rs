@@ -4,13 +4,11 @@
 //! token is swapped between a proxy and its client, so a doubled member refuses the whole document
 //! (requirement 32).
 
+use grantry_core::limits;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-
-/// Deepest nesting that is read (requirement 46). Real answers of this protocol stay below ten.
-const DEPTH_MAX: usize = 32;
 
 /// Reads exactly one JSON object, with or without a byte order mark, and nothing after it.
 pub(crate) fn object(body: &[u8]) -> Option<Map<String, Value>> {
@@ -31,7 +29,7 @@ struct Strict {
 
 impl Strict {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        if self.depth == DEPTH_MAX {
+        if self.depth == limits::JSON_DEPTH_MAX {
             return Err(E::custom("nested too deeply"));
         }
         Ok(Self {
@@ -129,13 +127,13 @@ mod tests {
             r#"{"a":"#.to_owned(),
             "\"text\"".to_owned(),
             String::new(),
-            deep(DEPTH_MAX),
+            deep(limits::JSON_DEPTH_MAX),
             deep(200_000),
         ];
         for text in cases {
             assert!(object(text.as_bytes()).is_none(), "{:.80}", text);
         }
-        assert!(object(deep(DEPTH_MAX - 1).as_bytes()).is_some());
+        assert!(object(deep(limits::JSON_DEPTH_MAX - 1).as_bytes()).is_some());
         assert!(object(b"{\"a\":\"\xFF\"}").is_none(), "not UTF-8");
     }
 }

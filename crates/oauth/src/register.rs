@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use grantry_core::limits;
 use grantry_core::{
     Secret, Timestamp,
     http::{Failure, Method, Purpose, Request, Response},
@@ -17,12 +18,6 @@ use crate::{
     server::{Endpoint, Misconfigured, Server, web_url},
     text::{Redaction, code, is_vschar},
 };
-
-/// Longest `client_id`, in bytes. Some servers put a signed document into it.
-const ID_BYTES_MAX: usize = 4 * 1024;
-
-/// Longest `client_secret` or registration access token, in bytes.
-const SECRET_BYTES_MAX: usize = 8 * 1024;
 
 /// A client to be. Empty texts are not sent.
 pub struct Registration<'a> {
@@ -187,11 +182,13 @@ impl Registration<'_> {
         let text = |name: &str| members.get(name).and_then(Value::as_str);
         let secret = |name: &'static str| match text(name) {
             None | Some("") => Ok(None),
-            Some(value) if is_vschar(value, SECRET_BYTES_MAX) => Ok(Some(Secret::new(value))),
+            Some(value) if is_vschar(value, limits::CLIENT_SECRET_BYTES_MAX) => {
+                Ok(Some(Secret::new(value)))
+            }
             Some(_) => Err(Invalid(name)),
         };
         let id = text("client_id")
-            .filter(|id| is_vschar(id, ID_BYTES_MAX))
+            .filter(|id| is_vschar(id, limits::CLIENT_ID_BYTES_MAX))
             .ok_or(Invalid("client_id"))?;
         if let Some(uris) = members.get("redirect_uris")
             && *uris != json!(self.redirect_uris)
@@ -377,7 +374,7 @@ mod tests {
             (json!({"client_id": ""}), "client_id"),
             (json!({"client_id": 7}), "client_id"),
             (
-                json!({"client_id": "x".repeat(ID_BYTES_MAX + 1)}),
+                json!({"client_id": "x".repeat(limits::CLIENT_ID_BYTES_MAX + 1)}),
                 "client_id",
             ),
             (json!({"client_secret": "s\n"}), "client_secret"),

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
+use grantry_core::limits;
 use grantry_core::{Timestamp, http::Response};
 
 /// Shortest wait that is taken from a server (requirement 45).
 pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
-
-/// Longest wait that is taken from a server (requirement 45).
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 /// The three spellings of an HTTP date that a recipient must take (RFC 9110 §5.6.7).
 const DATE_FORMATS: [&str; 3] = [
@@ -17,12 +15,12 @@ const DATE_FORMATS: [&str; 3] = [
     "%a %b %e %H:%M:%S %Y",
 ];
 
-/// How long the server asks to wait, from [`RETRY_AFTER_MIN`] to [`RETRY_AFTER_MAX`]; `None` when it does not say
+/// How long the server asks to wait, from [`RETRY_AFTER_MIN`] to [`limits::RETRY_AFTER_MAX`]; `None` when it does not say
 /// or says it in no known form.
 pub fn retry_after(response: &Response, now: Timestamp) -> Option<Duration> {
     let text = response.header("retry-after")?.trim();
     let wait = seconds(text).or_else(|| date(text).map(|date| date.since(now)))?;
-    Some(wait.clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX))
+    Some(wait.clamp(RETRY_AFTER_MIN, limits::RETRY_AFTER_MAX))
 }
 
 fn seconds(text: &str) -> Option<Duration> {

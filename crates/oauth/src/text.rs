@@ -3,13 +3,11 @@
 use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use grantry_core::limits;
 use grantry_core::{Secret, http::Request};
 use url::form_urlencoded;
 
-/// Longest text of a stranger that is kept or shown, in characters (requirement 14).
-pub const TEXT_CHARS_MAX: usize = 200;
-
-/// `text` without control and direction-changing characters, cut to [`TEXT_CHARS_MAX`].
+/// `text` without control and direction-changing characters, cut to [`limits::STRANGERS_TEXT_CHARS_MAX`].
 ///
 /// HTML is left as it is: escaping belongs to whoever prints it.
 pub fn tame(text: &str) -> String {
@@ -19,7 +17,7 @@ pub fn tame(text: &str) -> String {
         .chars()
         .filter(visible)
         .map(blank)
-        .take(TEXT_CHARS_MAX)
+        .take(limits::STRANGERS_TEXT_CHARS_MAX)
         .collect();
     text.trim().to_owned()
 }
@@ -155,7 +153,7 @@ mod tests {
         }
         assert_eq!(
             tame(&"é".repeat(100 * 1024)).chars().count(),
-            TEXT_CHARS_MAX
+            limits::STRANGERS_TEXT_CHARS_MAX
         );
     }
 
@@ -173,7 +171,10 @@ mod tests {
     #[test]
     fn scrubbing_takes_out_every_spelling_before_it_cuts() {
         let secret = Secret::new("p&ss w:rd/1");
-        let long = format!("{}p&ss w:rd/1", "x".repeat(TEXT_CHARS_MAX - 4));
+        let long = format!(
+            "{}p&ss w:rd/1",
+            "x".repeat(limits::STRANGERS_TEXT_CHARS_MAX - 4)
+        );
         for text in [
             "client_secret=p%26ss+w%3Ard%2F1&x",
             "bad secret p&ss w:rd/1!",

@@ -17,6 +17,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use grantry_core::limits;
 use grantry_core::store::KeyStatus;
 use grantry_core::{Entropy, Secret};
 use zeroize::Zeroizing;
@@ -25,9 +26,6 @@ pub use self::text::KeyTextError;
 use crate::envelope::{KEY_LEN, KeyId};
 
 mod text;
-
-/// Far above any sensible number of keys; keeps `/dev/zero` from filling the memory.
-const TEXT_BYTES_MAX: u64 = 64 * 1024;
 
 /// The master keys given to this node: exactly one active, any number older.
 pub struct MasterKeys(Vec<Entry>);
@@ -227,11 +225,11 @@ impl MasterKeys {
             problem,
         };
         // Room for all of it at once, so that no freed copy of a key is left behind by growing.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(TEXT_BYTES_MAX as usize + 1));
-        file.take(TEXT_BYTES_MAX + 1)
+        let mut bytes = Zeroizing::new(Vec::with_capacity(limits::MASTER_KEYS_BYTES_MAX + 1));
+        file.take(limits::MASTER_KEYS_BYTES_MAX as u64 + 1)
             .read_to_end(&mut bytes)
             .map_err(io_error("read", path))?;
-        if bytes.len() as u64 > TEXT_BYTES_MAX {
+        if bytes.len() > limits::MASTER_KEYS_BYTES_MAX {
             return Err(text_error(KeyTextError::NotText));
         }
         std::str::from_utf8(&bytes)

@@ -16,6 +16,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::{Either, select};
 use grantry_core::error;
 use grantry_core::ids::TeamId;
+use grantry_core::limits;
 use grantry_core::nouns::Actor;
 use grantry_core::{Error, Result};
 use grantry_engine::permissions::{Act, Scope};
@@ -430,12 +431,11 @@ pub async fn read(
 /// Takes in what a client goes on sending and throws it away, up to a point: a connection that is closed
 /// on unread bytes is reset, and the client may never see the answer that tells it why.
 async fn drain(body: Body) {
-    const DRAINED_MAX: usize = 16 * 1024 * 1024;
     let mut frames = body.into_data_stream();
     let mut drained = 0;
     while let Some(Ok(frame)) = frames.next().await {
         drained += frame.len();
-        if drained > DRAINED_MAX {
+        if drained > limits::DRAINED_BYTES_MAX {
             break;
         }
     }

@@ -7,9 +7,6 @@ use grantry_core::{Error, Result};
 
 use super::fields::Fields;
 
-/// Largest page.
-pub const LIMIT_MAX: i64 = 100;
-
 /// Rows of a page when the caller does not say.
 const LIMIT: u32 = 20;
 

@@ -3,6 +3,7 @@
 //! [`check`] reports every wrong field at once, by the path that the caller wrote. What passed the check
 //! is read by name from [`Fields`].
 
+use grantry_core::limits::ITEMS_MAX;
 use grantry_core::{Error, Problem, Result, Timestamp};
 use serde_json::{Map, Value};
 
@@ -43,9 +44,6 @@ pub enum Shape {
     /// At most [`ITEMS_MAX`] such objects.
     FreeList,
 }
-
-/// Longest list in a body.
-pub const ITEMS_MAX: usize = 256;
 
 /// A field that may be left out.
 pub const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Field {

@@ -1,12 +1,12 @@
 //! What the bodies and queries of the native API hold.
 
-use crate::kit::cursor::LIMIT_MAX;
 use crate::kit::fields::{Field, Shape, optional, required};
 use crate::kit::subject;
+use grantry_core::limits;
 
 pub(super) const LIMIT: Field = optional(
     "limit",
-    Shape::Integer(1, LIMIT_MAX),
+    Shape::Integer(1, limits::PAGE_ROWS_MAX as i64),
     "Rows wanted, 20 when absent.",
 );
 pub(super) const CURSOR: Field = optional(

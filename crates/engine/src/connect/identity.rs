@@ -2,6 +2,7 @@
 
 use grantry_core::Secret;
 use grantry_core::http::{Method, Purpose, Request};
+use grantry_core::limits;
 use grantry_oauth::id_token::{self, Expected, IdTokenError};
 use grantry_oauth::server::Endpoint;
 use grantry_vault::jws::KeySet;
@@ -10,9 +11,6 @@ use zeroize::Zeroizing;
 
 use crate::Engine;
 use crate::connectors::OauthClient;
-
-/// Longest name or subject that is kept, in bytes.
-const TEXT_BYTES_MAX: usize = 255;
 
 /// What the provider says of the account; nothing where it does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +79,8 @@ impl Engine {
 
 fn text(claims: &Map<String, Value>, claim: &str) -> Option<String> {
     let text = claims.get(claim)?.as_str()?;
-    let fits =
-        !text.is_empty() && text.len() <= TEXT_BYTES_MAX && !text.chars().any(char::is_control);
+    let fits = !text.is_empty()
+        && text.len() <= limits::IDENTITY_BYTES_MAX
+        && !text.chars().any(char::is_control);
     fits.then(|| text.to_owned())
 }

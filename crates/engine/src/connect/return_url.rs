@@ -2,15 +2,11 @@
 
 use grantry_core::Result;
 use grantry_core::ids::TeamId;
+use grantry_core::limits::{RETURN_PROJECTS_MAX, RETURN_URL_BYTES_MAX};
 use grantry_core::store::Page;
 use url::{Host, Url};
 
 use crate::Engine;
-
-const URL_BYTES_MAX: usize = 4096;
-
-/// Projects whose base URLs count. More would not fit a team's hands.
-const PROJECTS_MAX: u32 = 1000;
 
 impl Engine {
     /// Whether `url` may be returned to, and if not, why. Checked when a consent is asked for and
@@ -31,7 +27,7 @@ impl Engine {
             .map(|team| team.return_origins)
             .unwrap_or_default();
         let projects = store
-            .projects(team, None, &Page::first(PROJECTS_MAX))
+            .projects(team, None, &Page::first(RETURN_PROJECTS_MAX as u32))
             .await?;
         let allowed = declared.iter().chain(
             projects
@@ -52,8 +48,8 @@ impl Engine {
 /// An absolute https URL, or http on loopback, that cannot be read in two ways.
 fn well_formed(text: &str) -> Result<Url, String> {
     let odd = |c: char| c.is_control() || c.is_whitespace() || c == '\\';
-    if text.len() > URL_BYTES_MAX {
-        return Err(format!("is longer than {URL_BYTES_MAX} bytes"));
+    if text.len() > RETURN_URL_BYTES_MAX {
+        return Err(format!("is longer than {RETURN_URL_BYTES_MAX} bytes"));
     }
     // The parser forgives what browsers forgive; the scheme and slashes have to be spelled out here.
     let spelled = ["https://", "http://"].iter().any(|start| {

@@ -1,6 +1,7 @@
 //! Making connectors (reference/vercel-connect A1).
 
 use grantry_core::ids::{ConnectorId, TokenSetId};
+use grantry_core::limits::{NAME_BYTES_MAX, UID_BYTES_MAX};
 use grantry_core::nouns::{
     Connector, ConnectorType, Environment, EventKind, Link, Project, Sealed, TriggerDestination,
 };
@@ -67,9 +68,6 @@ pub struct NewLink {
     /// All three built-in ones when absent.
     pub environments: Option<Vec<Environment>>,
 }
-
-const NAME_BYTES_MAX: usize = 256;
-const UID_BYTES_MAX: usize = 256;
 
 impl Engine {
     /// Makes a connector, and its link. Errors: [`Error::Invalid`] names every wrong field and

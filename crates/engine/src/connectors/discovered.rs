@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use grantry_core::http::Http;
+use grantry_core::limits;
 use grantry_core::{Clock, Timestamp};
 use grantry_oauth::discovery::{Discovery, DiscoveryError, Step};
 use grantry_oauth::server::Server;
@@ -14,9 +15,6 @@ const TTL: Duration = Duration::from_secs(3600);
 
 /// How long a server that failed is not asked again.
 const FAILED_TTL: Duration = Duration::from_secs(5);
-
-/// Servers remembered; whoever creates connectors chooses the URLs.
-const SERVERS_MAX: usize = 1000;
 
 /// What is known of servers, by `serverUrl`.
 pub struct Discovered(Cache<String, Arc<Known>>);
@@ -37,7 +35,7 @@ struct Last {
 
 impl Default for Discovered {
     fn default() -> Self {
-        Self(Cache::new(SERVERS_MAX))
+        Self(Cache::new(limits::METADATA_ENTRIES_MAX))
     }
 }
 

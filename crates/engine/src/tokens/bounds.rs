@@ -1,15 +1,9 @@
 //! Which grants there can be: what names one is either sent to the provider or tells stored
 //! connections apart, and its key fits an index row of every store.
 
+use grantry_core::limits::{GRANT_BYTES_MAX, GRANT_DETAILS_MAX, GRANT_ITEM_BYTES_MAX};
 use grantry_core::nouns::{Connector, ConnectorType, Grant, Scopes, Subject};
 use grantry_core::{Error, Problem, Result};
-
-/// Bytes of a whole key. A PostgreSQL index row takes 2 704 with team and connector.
-const KEY_BYTES_MAX: usize = 2000;
-/// Bytes of one scope, audience, resource or authorization detail.
-const ITEM_BYTES_MAX: usize = 512;
-/// Authorization details of one grant.
-const DETAILS_MAX: usize = 16;
 
 /// Refuses a grant that is too long or could not be sent as it is. Names every wrong field.
 pub fn check(grant: &Grant, kind: ConnectorType) -> Result<()> {
@@ -27,10 +21,10 @@ pub fn check(grant: &Grant, kind: ConnectorType) -> Result<()> {
         ("authorizationDetails", &details),
     ];
     for (field, items) in lists {
-        if items.iter().any(|item| item.len() > ITEM_BYTES_MAX) {
+        if items.iter().any(|item| item.len() > GRANT_ITEM_BYTES_MAX) {
             problem(
                 field,
-                format!("must have items of at most {ITEM_BYTES_MAX} bytes"),
+                format!("must have items of at most {GRANT_ITEM_BYTES_MAX} bytes"),
             );
         }
     }
@@ -43,14 +37,14 @@ pub fn check(grant: &Grant, kind: ConnectorType) -> Result<()> {
     if grant.audience.len() > 1 {
         problem("audience", "must name one at most".to_owned());
     }
-    if details.len() > DETAILS_MAX {
-        let message = format!("must be at most {DETAILS_MAX} items");
+    if details.len() > GRANT_DETAILS_MAX {
+        let message = format!("must be at most {GRANT_DETAILS_MAX} items");
         problem("authorizationDetails", message);
     }
     let length = grant.key().len();
-    if problems.is_empty() && length > KEY_BYTES_MAX {
+    if problems.is_empty() && length > GRANT_BYTES_MAX {
         let message = format!(
-            "is too long: all that names a grant together is {length} bytes of at most {KEY_BYTES_MAX}"
+            "is too long: all that names a grant together is {length} bytes of at most {GRANT_BYTES_MAX}"
         );
         problems.push(Problem::new(longest(grant, &lists), message));
     }
@@ -156,7 +150,7 @@ mod tests {
             installation: Some("T1".to_owned()),
             audience: texts(1, 200),
             resources: texts(3, 100),
-            details: vec![json!({"type": "payment"}); DETAILS_MAX],
+            details: vec![json!({"type": "payment"}); GRANT_DETAILS_MAX],
             ..scopes(&["https://www.googleapis.com/auth/drive", "a:b", "*x"])
         };
         for good in [grant(), full] {
@@ -166,7 +160,7 @@ mod tests {
 
     #[test]
     fn each_field_that_is_too_much_is_named() {
-        let long = "x".repeat(ITEM_BYTES_MAX + 1);
+        let long = "x".repeat(GRANT_ITEM_BYTES_MAX + 1);
         for (bad, field) in [
             (scopes(&[&long]), "scopes"),
             (scopes(&["read", ""]), "scopes"),
@@ -190,14 +184,14 @@ mod tests {
             ),
             (
                 Grant {
-                    resources: texts(5, ITEM_BYTES_MAX),
+                    resources: texts(5, GRANT_ITEM_BYTES_MAX),
                     ..grant()
                 },
                 "resources",
             ),
             (
                 Grant {
-                    details: vec![json!({}); DETAILS_MAX + 1],
+                    details: vec![json!({}); GRANT_DETAILS_MAX + 1],
                     ..grant()
                 },
                 "authorizationDetails",
@@ -227,11 +221,11 @@ mod tests {
     #[test]
     fn a_key_of_the_greatest_length_is_accepted_and_a_longer_one_is_not() {
         let with = |bytes: usize| Grant {
-            resources: texts(3, ITEM_BYTES_MAX),
+            resources: texts(3, GRANT_ITEM_BYTES_MAX),
             installation: Some("i".repeat(bytes)),
             ..grant()
         };
-        let rest = KEY_BYTES_MAX - with(1).key().len() + 1;
+        let rest = GRANT_BYTES_MAX - with(1).key().len() + 1;
         assert_eq!(refused(&with(rest)), [""; 0]);
         assert_eq!(refused(&with(rest + 1)), ["resources"]);
     }

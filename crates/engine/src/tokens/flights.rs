@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use grantry_core::ids::TokenSetId;
+use grantry_core::limits;
 use grantry_core::meter::SPANS;
 use grantry_core::store::{Live, Spooled};
 use grantry_core::{Error, Result, Timestamp};
@@ -29,9 +30,6 @@ pub struct Flights {
     /// Grants whose first token was asked for in vain, by flight.
     resting: Mutex<HashMap<String, Rest>>,
 }
-
-/// Most grants that rest at a time; what they are is up to callers.
-const RESTING_MAX: usize = 10_000;
 
 /// A pause after flights without a result.
 #[derive(Clone, Copy)]
@@ -65,10 +63,10 @@ impl Flights {
 
     pub(super) fn begin_rest(&self, flight: String, rest: Rest, now: Timestamp) {
         let mut map = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        if map.len() >= RESTING_MAX {
+        if map.len() >= limits::RESTING_GRANTS_MAX {
             map.retain(|_, rest| now < rest.until);
         }
-        if map.len() < RESTING_MAX {
+        if map.len() < limits::RESTING_GRANTS_MAX {
             map.insert(flight, rest);
         }
     }

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use grantry_core::ids::TeamId;
+use grantry_core::limits;
 use grantry_core::nouns::{Actor, Event, EventKind};
 use grantry_core::store::SigningKey as Row;
 use grantry_core::{Error, Result, Timestamp};
@@ -15,7 +16,6 @@ use grantry_vault::jws::{SigningAlgorithm, SigningKey};
 use grantry_vault::ring::SERVER;
 use serde_json::{Value, json};
 
-use super::ISSUER_TOKEN_TTL_MAX;
 use crate::events::Draft;
 use crate::permissions::Act;
 use crate::{Engine, Steward};
@@ -85,7 +85,7 @@ fn timetable(rows: Vec<Row>, now: Timestamp) -> Vec<Standing> {
             std::cmp::Ordering::Equal => SigningKeyState::Active,
             std::cmp::Ordering::Greater => SigningKeyState::Pending,
         },
-        until: next.map(|next| next.after(ISSUER_TOKEN_TTL_MAX + CLOCKS_APART)),
+        until: next.map(|next| next.after(limits::WORKLOAD_TOKEN_TIME_MAX + CLOCKS_APART)),
     };
     let all = rows.into_iter().zip(followed).enumerate().map(standing);
     all.filter(|key| !key.is_over(now)).collect()

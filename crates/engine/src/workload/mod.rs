@@ -9,6 +9,7 @@ mod trust;
 use std::time::Duration;
 
 use grantry_core::ids::{ProjectId, TeamId};
+use grantry_core::limits;
 use grantry_core::nouns::{Digest, Environment, EventKind};
 use grantry_core::{Error, Result, Secret, Timestamp, entropy};
 use grantry_vault::jws::{self, Expected, KeySet};
@@ -22,9 +23,6 @@ use crate::{Caller, Engine};
 pub use keys::{PublishedKey, SigningKeyState};
 pub use outside::Outside;
 pub use trust::{Condition, KeySource, Rule, Template, TrustedIssuer};
-
-/// Longest life of a workload token.
-pub const ISSUER_TOKEN_TTL_MAX: Duration = Duration::from_secs(12 * 3600);
 
 /// A verified token is taken from memory for at most this long, so that a retired key ends its
 /// tokens everywhere within a minute (design §11).
@@ -87,8 +85,8 @@ impl Engine {
             .ok_or(Error::NotFound("team"))?;
         let now = self.now();
         let expires_at = now.after(
-            ttl.unwrap_or(ISSUER_TOKEN_TTL_MAX)
-                .min(ISSUER_TOKEN_TTL_MAX),
+            ttl.unwrap_or(limits::WORKLOAD_TOKEN_TIME_MAX)
+                .min(limits::WORKLOAD_TOKEN_TIME_MAX),
         );
         let claims = Claims {
             iss: self.settings.issuer(),

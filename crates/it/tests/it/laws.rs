@@ -114,6 +114,50 @@ const PACKAGES_MAX: usize = 420;
 /// Lines of one of our source files, at most. Split long before.
 const LINES_MAX: usize = 600;
 
+/// Constants with a limit's name outside `core/src/limits.rs`: folder or file, and why they are none that a
+/// request, a provider's answer or an operator's file meets. May only shrink.
+const NO_LIMITS: &[(&str, &str)] = &[
+    ("crates/sandbox/", "the opponent has limits of its own"),
+    (
+        "crates/core/src/store/connections.rs",
+        "what a count looks at; the answer says so",
+    ),
+    (
+        "crates/api/src/pages/consent.rs",
+        "follows from TOKEN_BYTES_MAX",
+    ),
+    (
+        "crates/egress/src/local.rs",
+        "the command line's own patience",
+    ),
+    ("crates/engine/src/feed.rs", "positions of the change feed"),
+    (
+        "crates/engine/src/connectors/discovered.rs",
+        "how long metadata is kept; nothing is refused",
+    ),
+    (
+        "crates/engine/src/authenticate.rs",
+        "rows that a refusal names",
+    ),
+    (
+        "crates/server/src/client.rs",
+        "the command line's own memory",
+    ),
+    (
+        "crates/server/src/commands/",
+        "the command line's own patience",
+    ),
+    (
+        "crates/server/src/visitor.rs",
+        "the visitor of `grantry dev`",
+    ),
+    ("crates/server/src/control.rs", "the kernel's"),
+    (
+        "crates/store/src/sqlite/connection.rs",
+        "other processes on the file",
+    ),
+];
+
 /// What releases are built for.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
@@ -330,6 +374,45 @@ fn no_source_file_is_too_long_to_be_read() {
             path.display()
         );
     }
+}
+
+#[test]
+fn every_limit_is_in_the_one_file_of_limits() {
+    let mut unused: BTreeSet<&str> = NO_LIMITS.iter().map(|(place, _)| *place).collect();
+    for path in sources() {
+        let name = path
+            .strip_prefix(root())
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        if name == "crates/core/src/limits.rs" || name.contains("/tests") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        for line in text.lines() {
+            let Some((_, declared)) = line.split_once("const ") else {
+                continue;
+            };
+            let constant = declared.split(':').next().unwrap_or_default();
+            let is_limit = ["_MAX", "_TTL", "_TIMEOUT", "DEADLINE"]
+                .iter()
+                .any(|end| constant.ends_with(end));
+            // What takes its value from the file is a name for it.
+            if !is_limit || declared.contains("limits::") {
+                continue;
+            }
+            let excused = NO_LIMITS.iter().find(|(place, _)| name.starts_with(place));
+            let (place, _) = excused.unwrap_or_else(|| {
+                panic!("{name}: {constant} is a limit: it belongs to crates/core/src/limits.rs")
+            });
+            unused.remove(place);
+        }
+    }
+    assert!(
+        unused.is_empty(),
+        "no longer needed in NO_LIMITS: {unused:?}"
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use grantry_core::limits;
 use grantry_core::{
     Secret,
     limits::{TOKEN_BYTES_MAX, TOKEN_LIFE_MAX},
@@ -32,12 +33,6 @@ pub struct TokenSet {
     /// Empty when they exceed 16 KiB.
     pub extra: Map<String, Value>,
 }
-
-/// Longest scope text that is believed.
-const SCOPE_BYTES_MAX: usize = 16 * 1024;
-
-/// Largest JSON text of [`TokenSet::extra`].
-const EXTRA_BYTES_MAX: usize = 16 * 1024;
 
 /// Members that have fields of their own in [`TokenSet`], or none.
 const READ: &[&str] = &["expires_in", "ok", "refresh_expires_in", "scope"];
@@ -128,7 +123,7 @@ fn scopes(value: &Value, separator: char) -> Option<Vec<String>> {
         }
         _ => return None,
     };
-    if text.len() > SCOPE_BYTES_MAX {
+    if text.len() > limits::GRANTED_SCOPE_BYTES_MAX {
         return None;
     }
     let mut scopes = Vec::<String>::new();
@@ -148,7 +143,7 @@ fn extra(members: &Map<String, Value>) -> Map<String, Value> {
     extra.retain(|name, _| !READ.contains(&name.as_str()));
     forget_secrets(&mut extra);
     let size = serde_json::to_vec(&extra).map_or(usize::MAX, |text| text.len());
-    if size > EXTRA_BYTES_MAX {
+    if size > limits::TOKEN_EXTRA_BYTES_MAX {
         extra.clear();
     }
     extra

@@ -10,6 +10,7 @@ mod consent;
 mod dev;
 mod doctor;
 mod events;
+mod healthcheck;
 mod keys;
 mod list;
 mod man;
@@ -94,6 +95,8 @@ enum Command {
     Config(config::Args),
     /// Look for what is wrong with a deployment, and say how to mend it
     Doctor(doctor::Args),
+    /// Whether the server on this machine can serve (for container engines)
+    Healthcheck(healthcheck::Args),
     /// Print the OpenAPI document
     Openapi(openapi::Args),
     /// Print a completion script for a shell
@@ -129,6 +132,7 @@ impl Grantry {
             Command::WorkloadToken(args) => client(workload_token::run(args)),
             Command::Config(args) => config::run(args),
             Command::Doctor(args) => client(doctor::run(args)),
+            Command::Healthcheck(args) => client(healthcheck::run(args)),
             Command::Openapi(args) => openapi::run(&args),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),

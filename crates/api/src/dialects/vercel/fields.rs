@@ -1,8 +1,8 @@
 //! What the bodies and queries of the dialect hold (reference/vercel-connect §4, §6, §7).
 
-use crate::kit::cursor::LIMIT_MAX;
 use crate::kit::fields::{Field, Shape, optional, required};
 use crate::kit::subject;
+use grantry_core::limits;
 
 /// A1. `connectionMethod`, `params` and `target` choose among presets, which this server has none of.
 pub const CONNECTOR: &[Field] = &[
@@ -68,7 +68,7 @@ const DESTINATION: &[Field] = &[
 pub const CONNECTORS: &[Field] = &[
     optional(
         "limit",
-        Shape::Integer(1, LIMIT_MAX),
+        Shape::Integer(1, limits::PAGE_ROWS_MAX as i64),
         "Rows wanted, 20 when absent.",
     ),
     optional("cursor", Shape::Text(1024), "Where the page before ended."),

@@ -1,6 +1,6 @@
 //! What the document says of requests.
 
-use grantry_core::limits::IDEMPOTENCY_KEY_BYTES_MAX;
+use grantry_core::limits::{IDEMPOTENCY_KEY_BYTES_MAX, ITEMS_MAX};
 use grantry_engine::permissions::Scope;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
@@ -9,7 +9,7 @@ use utoipa::openapi::{
     Content, KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, Required, Schema, SchemaFormat,
 };
 
-use crate::kit::fields::{Field, ITEMS_MAX, SWITCH, Shape};
+use crate::kit::fields::{Field, SWITCH, Shape};
 use crate::kit::route::{Access, Route, Takes};
 
 /// The query parameter that chooses the account.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use grantry_core::limits;
 use grantry_core::limits::{TOKEN_BYTES_MAX, TOKEN_LIFE_MAX};
 use proptest::prelude::*;
 use serde_json::json;
@@ -60,7 +61,7 @@ proptest! {
             Err(error) => {
                 prop_assert!(crate::text::code(error.code()).is_some());
                 prop_assert!(!error.detail.chars().any(char::is_control));
-                prop_assert!(error.detail.chars().count() <= crate::text::TEXT_CHARS_MAX);
+                prop_assert!(error.detail.chars().count() <= limits::STRANGERS_TEXT_CHARS_MAX);
                 // Only an explicit answer may end a grant.
                 let words = ["invalid_grant", "bad_", "token_", "invalid_", "account_inactive", "not_found", "code_"];
                 let explicit = words.iter().any(|word| body.contains(word));
