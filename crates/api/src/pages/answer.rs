@@ -41,7 +41,13 @@ pub(super) fn see_other(url: &str) -> Response {
     }
 }
 
-fn rendered(status: StatusCode, look: &Look, form_targets: &str, page: &impl Template) -> Response {
+/// A page, whose policy allows its style and forms to `form_targets`.
+pub(super) fn rendered(
+    status: StatusCode,
+    look: &Look,
+    form_targets: &str,
+    page: &impl Template,
+) -> Response {
     let policy = format!(
         "default-src 'none'; style-src {}; form-action {form_targets}; frame-ancestors 'none'; base-uri 'none'",
         look.csp_source()

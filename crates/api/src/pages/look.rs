@@ -30,6 +30,14 @@ impl Look {
         Self(STYLE.to_owned())
     }
 
+    /// Ours, laid out for a long page with a list of what is on it.
+    pub(super) fn reference() -> Self {
+        Self(format!(
+            "{STYLE}{}",
+            include_str!("../../templates/docs.css")
+        ))
+    }
+
     /// Ours with the main button in `accent` (`#rrggbb`) in each colour scheme where it stands out.
     pub(super) fn branded(accent: Option<&str>) -> Self {
         let mut style = STYLE.to_owned();

@@ -4,6 +4,7 @@
 //!
 //! - `consent`: what the link shows, and its button.
 //! - `callback`: the browser comes back.
+//! - `docs`: the reference of the native API.
 //! - `message`: every text of the other pages.
 //! - `browser`: what a browser says about itself.
 //! - `answer`, `look`: headers and style.
@@ -12,6 +13,7 @@ mod answer;
 mod browser;
 mod callback;
 mod consent;
+mod docs;
 mod look;
 mod message;
 #[cfg(test)]
@@ -28,6 +30,15 @@ const BY_STATE: Access =
 
 /// The pages' rows of the route table.
 pub const ROUTES: &[Route] = &[
+    Route::new(
+        Method::Get,
+        "/docs",
+        Access::Public("documentation, the same for everybody"),
+        "showDocs",
+        |_| get(docs::show),
+    )
+    .about("The reference of the native API.")
+    .gives(200, "A page."),
     Route::new(
         Method::Get,
         "/authorize/{request}",

@@ -30,8 +30,10 @@ pub fn describe<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
 
 /// `Connector`; for a `List<Connector>` it is `ConnectorList`.
 fn name_of<T: ToSchema>() -> String {
-    let of = std::any::type_name::<T>().split_once('<');
-    let of = of.and_then(|(_, of)| of.trim_end_matches('>').rsplit("::").next());
+    // `…::List<…::Connector<'_>>`: what stands in the first brackets, unless that is a lifetime.
+    let of = std::any::type_name::<T>().split(['<', '>']).nth(1);
+    let of = of.filter(|of| !of.starts_with('\''));
+    let of = of.and_then(|of| of.rsplit("::").next());
     format!("{}{}", of.unwrap_or_default(), T::name())
 }
 

@@ -132,6 +132,17 @@ mod tests {
     }
 
     #[test]
+    fn the_checked_in_document_is_this_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+        let checked_in = std::fs::read_to_string(path).unwrap_or_default();
+        let document = document("http://127.0.0.1:8787").to_pretty_json().unwrap();
+        assert!(
+            checked_in.trim_end() == document,
+            "docs/openapi.json is not what the routes say: cargo run -p grantry -- openapi > docs/openapi.json"
+        );
+    }
+
+    #[test]
     fn no_two_schemas_have_one_name() {
         // What a name stands for must not depend on which route came last.
         let mut all = Schemas::new();
@@ -139,6 +150,8 @@ mod tests {
             let mut own = Schemas::new();
             operation(route, &mut own);
             for (name, schema) in own {
+                let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+                assert!(plain, "{name} of {}", route.operation);
                 let before = all.entry(name.clone()).or_insert_with(|| schema.clone());
                 assert!(*before == schema, "{name} of {}", route.operation);
             }
