@@ -3,6 +3,7 @@
 mod bodies;
 mod lists;
 mod native;
+mod permissions;
 mod refusals;
 mod repeats;
 mod sequin;
