@@ -97,6 +97,8 @@ ids! {
     InviteId = "inv_";
     /// A team's MCP server.
     McpServerId = "mcp_";
+    /// An app-level grant in one provider tenant.
+    InstallationId = "ins_";
     /// A line of the event log.
     EventId = "evt_";
 }

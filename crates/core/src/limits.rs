@@ -170,6 +170,8 @@ chosen! {
     authorization_time_max: time = DAY, MINUTE => DAY;
     /// From the press of the consent button to the provider's callback: state, PKCE verifier, binding cookie.
     flow_time_max: time = secs(600), MINUTE => HOUR;
+    /// From a consent to its confirmation by who asked for it; then what it brought is revoked.
+    confirm_time_max: time = secs(600), MINUTE => HOUR;
     /// Longest life believed of an access token; a longer one is fetched anew after this.
     token_life_max: time = TOKEN_LIFE_MAX, MINUTE => TOKEN_LIFE_MAX;
     /// Requests at work at one provider's host; further ones wait a third of their time, then count as not sent.

@@ -91,6 +91,9 @@ impl Engine {
         self.spawn_loop("revocations", RETRY, |engine| async move {
             engine.retry_revocations().await
         });
+        self.spawn_loop("unconfirmed consents", RETRY, |engine| async move {
+            engine.drop_expired_consents().await
+        });
         self.spawn_loop("spool", RETRY, |engine| async move {
             engine.replay_spool().await
         });

@@ -23,6 +23,7 @@ mod connectors;
 mod events;
 mod feed;
 mod gauges;
+mod installations;
 mod keys;
 mod lists;
 pub mod permissions;
@@ -55,9 +56,11 @@ pub use connect::{
     Requested,
 };
 pub use connectors::{
-    Capabilities, ConnectorView, Health, HealthStatus, NewConnector, NewLink, asks_at,
+    Capabilities, ConnectorChange, ConnectorView, Health, HealthStatus, NewConnector, NewLink,
+    asks_at,
 };
 pub use gauges::{CacheGauge, Gauges};
+pub use installations::{InstallationChange, InstallationView, NewInstallation};
 pub use keys::{Keys, OpenKeysError};
 pub use lists::{CursorPage, NewConnection};
 pub use principal::{Caller, Principal, PrincipalKind, Steward};
@@ -67,7 +70,7 @@ pub use tenancy::{
     KeyPatch, KeyPlace, Me, NewKey, NewProject, NewTeam, NewUser, ProjectPatch, ServiceView,
     TeamPatch, UserPatch,
 };
-pub use tokens::{AskToken, NewPair, Revoked, ServedToken};
+pub use tokens::{AskToken, NewPair, Revoked, ServedToken, Which};
 pub use workload::{
     Condition, KeySource, PublishedKey, Rule, SigningKeyState, Template,
     TrustedIssuer, WorkloadToken,

@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_core::ids::{ConnectionId, ConnectorId};
-use grantry_core::nouns::{
-    Connection, ConnectionState, Event, EventKind, Grant, Subject, TokenSet,
-};
-use grantry_core::store::{ConnectionFilter, ConnectorFilter, EventFilter, Page};
+use grantry_core::nouns::{Connection, ConnectionState, Event, EventKind, Grant, TokenSet};
+use grantry_core::store::{ConnectionFilter, ConnectorFilter, ConnectorSort, EventFilter, Page};
 use grantry_core::{Error, Result};
 
-use crate::connectors::{ConnectorView, Entry};
+use crate::connectors::ConnectorView;
 use crate::permissions::Act;
 use crate::tokens::NewPair;
 use crate::{AskToken, Caller, Engine};
@@ -76,12 +74,17 @@ impl Engine {
             .await?;
         let catalogue = self.catalogue().await?;
         let page = cut(rows, page, |row| {
-            (row.created_at.0.to_string(), row.id.to_string())
+            let sort = match filter.sort {
+                ConnectorSort::Created => row.created_at.0.to_string(),
+                ConnectorSort::Updated => row.updated_at.0.to_string(),
+                ConnectorSort::Name => row.name.clone(),
+            };
+            (sort, row.id.to_string())
         });
         let mut data = Vec::with_capacity(page.data.len());
         for connector in page.data {
             let links = self.ports.store.links(&caller.team, &connector.id).await?;
-            data.push(ConnectorView::of(&Entry { connector, links }, &catalogue));
+            data.push(ConnectorView::with(connector, links, &catalogue));
         }
         Ok(CursorPage {
             data,
@@ -98,15 +101,8 @@ impl Engine {
     ) -> Result<CursorPage<Connection>> {
         caller.require(Act::ReadLists)?;
         let mut filter = filter.clone();
-        if !caller.standing.may(Act::RevokeAny) {
-            // A member sees their own.
-            filter.subject = match &caller.actor {
-                grantry_core::nouns::Actor::User { id } => Some(Subject::User {
-                    id: id.clone(),
-                    issuer: None,
-                }),
-                _ => return Err(Error::Forbidden(grantry_core::error::Forbidden::Role)),
-            };
+        if let Some(own) = caller.sees_only()? {
+            filter.subject = Some(own);
         }
         let rows = self
             .ports
@@ -266,6 +262,43 @@ impl Engine {
         Ok((standing.connection, false))
     }
 
+    /// Gives a live connection another name, or none. [`Error::NotFound`] for one that the caller cannot
+    /// reach; the app's, which the team shares, takes [`Act::RevokeAny`].
+    pub async fn rename_connection(
+        &self,
+        caller: &Caller,
+        id: &ConnectionId,
+        name: Option<&str>,
+    ) -> Result<Connection> {
+        caller.require(Act::RevokeOwn)?;
+        let found = self.ports.store.connection(&caller.team, id).await?;
+        let connection = found.ok_or(Error::NotFound("connection"))?.connection;
+        if !caller.standing.may(Act::RevokeAny) {
+            if !caller.reaches(&connection) {
+                return Err(Error::NotFound("connection"));
+            }
+            if !caller.owns(&connection.grant.subject) {
+                caller.require(Act::RevokeAny)?;
+            }
+        }
+        let event = self
+            .draft(EventKind::ConnectionUpdated, caller)
+            .connector(&connection.grant.connector)
+            .connection(id)
+            .done();
+        let store = &self.ports.store;
+        let renamed = store
+            .rename_connection(&caller.team, id, name, &event)
+            .await;
+        self.caches.lives.invalidate(id);
+        renamed?;
+        Ok(Connection {
+            name: name.map(str::to_owned),
+            updated_at: event.at,
+            ..connection
+        })
+    }
+
     /// Ends one connection by its id. [`Error::NotFound`] for one that the caller cannot reach; the
     /// app's, which the team shares, takes [`Act::RevokeAny`] or a workload of its environment.
     pub async fn revoke_connection(
@@ -290,8 +323,7 @@ impl Engine {
         }
         let connector: ConnectorId = live.connection.grant.connector.clone();
         let entry = self.usable_connector(caller, connector.as_str()).await?;
-        self.end_connections(caller, &entry, |scope| scope.connection = Some(id.clone()))
-            .await
+        self.end_connection(caller, &entry, id).await
     }
 }
 

@@ -55,6 +55,8 @@ acts! {
     ReadEvents: Team,
     /// Make, change and delete connectors and links.
     ManageConnectors: Team,
+    /// List, make, change and delete the team's secrets.
+    ManageSecrets: Team,
     /// Take in a grant that exists already.
     ImportConnections: Team,
     /// End anybody's connections.
@@ -116,9 +118,9 @@ impl Standing {
     pub const fn may(self, act: Act) -> bool {
         use Act::{
             Apply, Authorize, DeleteTeam, ImportConnections, ListTeams, ManageAccount,
-            ManageConnectors, ManageKeys, ManageMembers, ManageProjects, ManageServer, ManageTeam,
-            MintWorkloadTokens, ReadAccount, ReadCatalogue, ReadConnector, ReadEvents, ReadLists,
-            ReadSelf, ReadToken, RevokeAny, RevokeOwn,
+            ManageConnectors, ManageKeys, ManageMembers, ManageProjects, ManageSecrets,
+            ManageServer, ManageTeam, MintWorkloadTokens, ReadAccount, ReadCatalogue,
+            ReadConnector, ReadEvents, ReadLists, ReadSelf, ReadToken, RevokeAny, RevokeOwn,
         };
         match self {
             Self::Server => true,
@@ -134,7 +136,8 @@ impl Standing {
             Self::Role(Role::Admin) => match act {
                 ReadSelf | ListTeams | ReadCatalogue | ReadToken | Authorize | ReadConnector
                 | RevokeOwn | ReadLists | ReadEvents | ManageConnectors | ImportConnections
-                | RevokeAny | ManageKeys | ManageProjects | MintWorkloadTokens | ManageTeam => true,
+                | RevokeAny | ManageKeys | ManageProjects | ManageSecrets | MintWorkloadTokens
+                | ManageTeam => true,
                 ManageMembers | DeleteTeam | ReadAccount | ManageAccount | ManageServer | Apply => {
                     false
                 }
@@ -143,8 +146,9 @@ impl Standing {
                 ReadSelf | ListTeams | ReadCatalogue | ReadToken | Authorize | ReadConnector
                 | RevokeOwn | ReadLists => true,
                 ReadEvents | ManageConnectors | ImportConnections | RevokeAny | ManageKeys
-                | ManageProjects | MintWorkloadTokens | ManageTeam | ManageMembers | DeleteTeam
-                | ReadAccount | ManageAccount | ManageServer | Apply => false,
+                | ManageProjects | ManageSecrets | MintWorkloadTokens | ManageTeam
+                | ManageMembers | DeleteTeam | ReadAccount | ManageAccount | ManageServer
+                | Apply => false,
             },
             Self::Account(Role::TokenOnly) | Self::Role(Role::TokenOnly) => {
                 matches!(act, ReadSelf | ReadToken)
@@ -152,7 +156,7 @@ impl Standing {
             Self::Workload => match act {
                 ReadSelf | ReadToken | Authorize | ReadConnector | RevokeOwn => true,
                 ListTeams | ReadCatalogue | ReadLists | ReadEvents | ManageConnectors
-                | ImportConnections | RevokeAny | ManageKeys | ManageProjects
+                | ImportConnections | RevokeAny | ManageKeys | ManageProjects | ManageSecrets
                 | MintWorkloadTokens | ManageTeam | ManageMembers | DeleteTeam | ReadAccount
                 | ManageAccount | ManageServer | Apply => false,
             },

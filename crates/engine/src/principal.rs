@@ -210,6 +210,20 @@ impl Caller {
             && self.require_subject(&grant.subject).is_ok()
     }
 
+    /// The one subject whose rows a list shows to this caller; none for who may see everybody's.
+    pub fn sees_only(&self) -> Result<Option<Subject>> {
+        if self.standing.may(Act::RevokeAny) {
+            return Ok(None);
+        }
+        match &self.actor {
+            Actor::User { id } => Ok(Some(Subject::User {
+                id: id.clone(),
+                issuer: None,
+            })),
+            _ => Err(Error::Forbidden(Forbidden::Role)),
+        }
+    }
+
     /// Whether connections of `subject` are the caller's own to end. The app's are shared by the team:
     /// of those only a workload's (in its environment) are.
     pub fn owns(&self, subject: &Subject) -> bool {

@@ -1,11 +1,17 @@
 //! Named secrets: a value is sealed when it comes in, and compared, never given back.
 
 use grantry_core::ids::{SecretId, TeamId};
-use grantry_core::nouns::{NamedSecret, Sealed};
-use grantry_core::{Result, Secret};
+use grantry_core::nouns::{EventKind, NamedSecret, Sealed};
+use grantry_core::store::Page;
+use grantry_core::{Error, Problem, Result, Secret, StoreError};
 use grantry_vault::envelope::Place;
 
-use crate::Engine;
+use crate::lists::cut;
+use crate::permissions::Act;
+use crate::{Caller, CursorPage, Engine};
+
+const NAME_BYTES_MAX: usize = 256;
+const VALUE_BYTES_MAX: usize = 64 * 1024;
 
 fn place<'a>(team: &'a TeamId, id: &'a SecretId) -> Place<'a> {
     Place {
@@ -17,6 +23,102 @@ fn place<'a>(team: &'a TeamId, id: &'a SecretId) -> Place<'a> {
 }
 
 impl Engine {
+    /// The team's secrets, newest first, without their values.
+    pub async fn secrets(&self, caller: &Caller, page: &Page) -> Result<CursorPage<NamedSecret>> {
+        caller.require(Act::ManageSecrets)?;
+        let rows = self.ports.store.secrets(&caller.team, page).await?;
+        Ok(cut(rows, page, |row| {
+            (row.created_at.0.to_string(), row.id.to_string())
+        }))
+    }
+
+    /// One secret, by id or name, without its value.
+    pub async fn secret(&self, caller: &Caller, id_or_name: &str) -> Result<NamedSecret> {
+        caller.require(Act::ManageSecrets)?;
+        let found = self.ports.store.secret(&caller.team, id_or_name).await?;
+        found.ok_or(Error::NotFound("secret"))
+    }
+
+    /// Stores a value under a name. [`Error::Conflict`] for a name in use.
+    pub async fn create_secret(
+        &self,
+        caller: &Caller,
+        name: &str,
+        value: &Secret,
+    ) -> Result<NamedSecret> {
+        caller.require(Act::ManageSecrets)?;
+        check(Some(name), Some(value))?;
+        let now = self.now();
+        let id = SecretId::mint(now, self.entropy());
+        let secret = NamedSecret {
+            value: self.seal_value(&caller.team, &id, value).await?,
+            id,
+            team: caller.team.clone(),
+            name: name.to_owned(),
+            created_at: now,
+            updated_at: now,
+        };
+        self.put(caller, &secret, true).await?;
+        Ok(secret)
+    }
+
+    /// Gives a secret another name, another value, or both.
+    pub async fn update_secret(
+        &self,
+        caller: &Caller,
+        id_or_name: &str,
+        name: Option<&str>,
+        value: Option<&Secret>,
+    ) -> Result<NamedSecret> {
+        check(name, value)?;
+        let mut secret = self.secret(caller, id_or_name).await?;
+        if let Some(name) = name {
+            name.clone_into(&mut secret.name);
+        }
+        if let Some(value) = value {
+            secret.value = self.seal_value(&caller.team, &secret.id, value).await?;
+        }
+        secret.updated_at = self.now();
+        self.put(caller, &secret, value.is_some()).await?;
+        self.secret(caller, secret.id.as_str()).await
+    }
+
+    /// Deletes a secret; its value is destroyed.
+    pub async fn delete_secret(&self, caller: &Caller, id_or_name: &str) -> Result<()> {
+        let secret = self.secret(caller, id_or_name).await?;
+        let event = self
+            .draft(EventKind::SecretDeleted, caller)
+            .with("secret", secret.id.as_str())
+            .done();
+        let store = &self.ports.store;
+        Ok(store
+            .delete_secret(&caller.team, &secret.id, &event)
+            .await?)
+    }
+
+    async fn put(&self, caller: &Caller, secret: &NamedSecret, value_changed: bool) -> Result<()> {
+        let event = self
+            .draft(EventKind::SecretPut, caller)
+            .with("secret", secret.id.as_str())
+            .with("value_changed", value_changed)
+            .done();
+        match self
+            .ports
+            .store
+            .put_secret(secret, value_changed, &event)
+            .await
+        {
+            Err(StoreError::Taken("secret.name")) => Err(Error::conflict(format!(
+                "name: {} is already used by another secret",
+                secret.name
+            ))),
+            put => {
+                put?;
+                Ok(())
+            }
+        }
+    }
+
     /// The value of the secret `id`, sealed.
     pub(crate) async fn seal_value(
         &self,
@@ -34,5 +136,24 @@ impl Engine {
         let place = place(&secret.team, &secret.id);
         let stored = self.keys.open_text(place, &secret.value).await?;
         Ok(stored.expose() == value.expose())
+    }
+}
+
+fn check(name: Option<&str>, value: Option<&Secret>) -> Result<()> {
+    let mut problems = Vec::new();
+    if name.is_some_and(|name| {
+        name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control)
+    }) {
+        let message = format!("must be 1 to {NAME_BYTES_MAX} bytes without control characters");
+        problems.push(Problem::new("name", message));
+    }
+    if value.is_some_and(|value| value.is_empty() || value.expose().len() > VALUE_BYTES_MAX) {
+        let message = format!("must be 1 to {VALUE_BYTES_MAX} bytes");
+        problems.push(Problem::new("value", message));
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Invalid(problems))
     }
 }

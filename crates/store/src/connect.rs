@@ -1,29 +1,120 @@
 //! Authorizations and flows.
 
 use async_trait::async_trait;
-use grantry_core::ids::AuthorizationId;
+use grantry_core::ids::{AuthorizationId, ConnectorId, TeamId};
 use grantry_core::nouns::{
-    Authorization, AuthorizationState, Connection, Digest, Event, Flow, TokenSet,
+    Authorization, AuthorizationState, Connection, Digest, Event, Flow, HeldConsent, Revocation,
+    TokenSet,
 };
-use grantry_core::store::{ChangeKind, ConnectStore, Stored};
+use grantry_core::store::{AuthorizationFilter, ChangeKind, ConnectStore, Page, Stored};
 use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
-use crate::backend::{Backend, Statement};
+use crate::backend::{Backend, Query, Statement, Value, Write};
+use crate::connections::and_subject;
 use crate::connectors::connector_is_live;
-use crate::db::guard;
-use crate::rows::{Upsert, authorization_state, change, insert, params, select};
+use crate::db::{by_time, guard};
+use crate::rows::{Noun, Upsert, authorization_state, change, insert, params, select};
 
-/// Ends a pending authorization; it is `Missing` when it is not pending.
-fn end(id: &AuthorizationId, state: &AuthorizationState, at: Timestamp) -> Statement {
-    let mut values = params![id, at];
-    values.extend(authorization_state(state));
+/// Moves an authorization on from the state of the word `from`, in which it must be.
+fn advance(
+    id: &AuthorizationId,
+    from: &'static str,
+    to: &AuthorizationState,
+    over_at: Timestamp,
+) -> Statement {
+    let mut values = params![id, over_at, from];
+    values.extend(authorization_state(to));
     Statement::new(
-        "UPDATE authorizations SET state = ?3, state_detail = ?4, over_at = ?2
-         WHERE id = ?1 AND state = 'pending'",
+        "UPDATE authorizations SET state = ?4, state_detail = ?5, over_at = ?2
+         WHERE id = ?1 AND state = ?3",
         values,
     )
     .one_or(StoreError::Missing("authorization"))
+}
+
+const PENDING: &str = "pending";
+const UNCONFIRMED: &str = "unconfirmed";
+
+/// The connector is live, and the authorization is of it and of its team.
+fn can_end(id: &AuthorizationId, team: &TeamId, connector: &ConnectorId) -> [Statement; 2] {
+    [
+        connector_is_live(team, connector),
+        guard(
+            "SELECT 1 FROM authorizations WHERE id = ?1 AND team = ?2 AND connector = ?3",
+            params![id, team, connector],
+            StoreError::Missing("authorization"),
+        ),
+    ]
+}
+
+/// Ends an authorization with a connection: from the state `from` on.
+fn complete(
+    id: &AuthorizationId,
+    from: &'static str,
+    connection: &Connection,
+    sets: &[TokenSet],
+    event: &Event,
+) -> Write {
+    let success = AuthorizationState::Success {
+        connection: connection.id.clone(),
+    };
+    let renewed = Upsert {
+        key: "id",
+        kept: &["created_at"],
+        quiet: &[],
+    };
+    let mut write = can_end(id, &connection.team, &connection.grant.connector).to_vec();
+    write.extend([
+        advance(id, from, &success, event.at),
+        // Only the live connection of this very grant is renewed under its id.
+        renewed
+            .when(
+                connection,
+                "connections.team = excluded.team AND connections.connector = excluded.connector
+                 AND connections.grant_key = excluded.grant_key AND connections.state <> 'revoked'",
+            )
+            .one_or(StoreError::Taken("connection.id")),
+    ]);
+    for set in sets {
+        let of_kind = || params![&connection.id, &set.kind];
+        write.extend([
+            Statement::new(
+                "DELETE FROM refresh_attempts WHERE set_id IN
+                 (SELECT set_id FROM token_sets WHERE connection = ?1 AND kind = ?2)",
+                of_kind(),
+            ),
+            Statement::new(
+                "DELETE FROM token_sets WHERE connection = ?1 AND kind = ?2",
+                of_kind(),
+            ),
+            insert(set),
+        ]);
+    }
+    write.push(insert(event));
+    write.push(change(ChangeKind::Connection, &connection.id));
+    write
+}
+
+/// Queues the pairs of held consents for revocation: those that `condition` finds, its first parameter
+/// being number 3. Returns what is queued.
+pub(crate) fn queue_held(
+    at: Timestamp,
+    not_before: Timestamp,
+    condition: &str,
+    params: Vec<Value>,
+) -> Statement {
+    let columns = Revocation::COLUMNS.join(", ");
+    let mut query = Query::new(
+        format!(
+            "INSERT INTO revocations ({columns})
+             SELECT set_id, team, connector, connection, access, refresh, 0, ?1, ?2
+             FROM held_consents WHERE "
+        ),
+        params![at, not_before],
+    );
+    query.push(&format!("{condition} RETURNING {columns}"), params);
+    query.into()
 }
 
 #[async_trait]
@@ -44,6 +135,32 @@ impl<B: Backend> ConnectStore for Db<B> {
     async fn authorization(&self, id: &AuthorizationId) -> Stored<Option<Authorization>> {
         self.first(select::<Authorization>("WHERE id = ?1", params![id]))
             .await
+    }
+
+    async fn authorizations(
+        &self,
+        team: &TeamId,
+        filter: &AuthorizationFilter,
+        page: &Page,
+    ) -> Stored<Vec<Authorization>> {
+        let mut query = select::<Authorization>("WHERE team = ?1", params![team]);
+        if let Some(id) = &filter.id {
+            query.push(" AND id = {}", params![id]);
+        }
+        if let Some(connector) = &filter.connector {
+            query.push(" AND connector = {}", params![connector]);
+        }
+        if let Some(subject) = &filter.subject {
+            and_subject(&mut query, subject);
+        }
+        if let Some(at) = filter.open_at {
+            query.push(
+                " AND state IN ('pending', 'unconfirmed') AND over_at > {}",
+                params![at],
+            );
+        }
+        by_time(&mut query, "created_at", page);
+        self.all(query).await
     }
 
     async fn authorization_by_verifier(&self, verifier: &Digest) -> Stored<Option<Authorization>> {
@@ -90,8 +207,79 @@ impl<B: Backend> ConnectStore for Db<B> {
         state: &AuthorizationState,
         event: &Event,
     ) -> Stored<()> {
-        self.run(vec![end(id, state, event.at), insert(event)])
+        self.run(vec![advance(id, PENDING, state, event.at), insert(event)])
             .await
+    }
+
+    async fn hold_consent(&self, held: &HeldConsent, event: &Event) -> Stored<()> {
+        let id = &held.authorization;
+        let mut write = can_end(id, &held.team, &held.connector).to_vec();
+        write.extend([
+            advance(
+                id,
+                PENDING,
+                &AuthorizationState::Unconfirmed,
+                held.expires_at,
+            ),
+            insert(held),
+            insert(event),
+        ]);
+        self.run(write).await
+    }
+
+    async fn held_consent(&self, id: &AuthorizationId) -> Stored<Option<HeldConsent>> {
+        self.first(select::<HeldConsent>(
+            "WHERE authorization_id = ?1",
+            params![id],
+        ))
+        .await
+    }
+
+    async fn expired_consents(&self, now: Timestamp, limit: u32) -> Stored<Vec<HeldConsent>> {
+        self.all(select::<HeldConsent>(
+            "WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2",
+            params![now, limit],
+        ))
+        .await
+    }
+
+    async fn confirm_consent(
+        &self,
+        id: &AuthorizationId,
+        code: &Digest,
+        connection: &Connection,
+        set: &TokenSet,
+        event: &Event,
+    ) -> Stored<()> {
+        let mut write = vec![
+            Statement::new(
+                "DELETE FROM held_consents
+                 WHERE authorization_id = ?1 AND code = ?2 AND expires_at > ?3",
+                params![id, code, event.at],
+            )
+            .one_or(StoreError::Missing("held_consent")),
+        ];
+        let sets = std::slice::from_ref(set);
+        write.extend(complete(id, UNCONFIRMED, connection, sets, event));
+        self.run(write).await
+    }
+
+    async fn drop_consent(
+        &self,
+        id: &AuthorizationId,
+        state: &AuthorizationState,
+        event: &Event,
+    ) -> Stored<()> {
+        self.run(vec![
+            advance(id, UNCONFIRMED, state, event.at),
+            queue_held(event.at, event.at, "authorization_id = {}", params![id]),
+            Statement::new(
+                "DELETE FROM held_consents WHERE authorization_id = ?1",
+                params![id],
+            ),
+            insert(event),
+        ])
+        .await
     }
 
     async fn complete_authorization(
@@ -101,48 +289,7 @@ impl<B: Backend> ConnectStore for Db<B> {
         sets: &[TokenSet],
         event: &Event,
     ) -> Stored<()> {
-        let success = AuthorizationState::Success {
-            connection: connection.id.clone(),
-        };
-        let renewed = Upsert {
-            key: "id",
-            kept: &["created_at"],
-            quiet: &[],
-        };
-        let mut write = vec![
-            connector_is_live(&connection.team, &connection.grant.connector),
-            guard(
-                "SELECT 1 FROM authorizations WHERE id = ?1 AND team = ?2 AND connector = ?3",
-                params![id, &connection.team, &connection.grant.connector],
-                StoreError::Missing("authorization"),
-            ),
-            end(id, &success, event.at),
-            // Only the live connection of this very grant is renewed under its id.
-            renewed
-                .when(
-                    connection,
-                    "connections.team = excluded.team AND connections.connector = excluded.connector
-                     AND connections.grant_key = excluded.grant_key AND connections.state <> 'revoked'",
-                )
-                .one_or(StoreError::Taken("connection.id")),
-        ];
-        for set in sets {
-            let of_kind = || params![&connection.id, &set.kind];
-            write.extend([
-                Statement::new(
-                    "DELETE FROM refresh_attempts WHERE set_id IN
-                     (SELECT set_id FROM token_sets WHERE connection = ?1 AND kind = ?2)",
-                    of_kind(),
-                ),
-                Statement::new(
-                    "DELETE FROM token_sets WHERE connection = ?1 AND kind = ?2",
-                    of_kind(),
-                ),
-                insert(set),
-            ]);
-        }
-        write.push(insert(event));
-        write.push(change(ChangeKind::Connection, &connection.id));
-        self.run(write).await
+        self.run(complete(id, PENDING, connection, sets, event))
+            .await
     }
 }

@@ -6,22 +6,23 @@ use async_trait::async_trait;
 use grantry_core::ids::{ConnectionId, ConnectorId, TeamId, TokenSetId};
 use grantry_core::nouns::{Connection, Event, Grant, Revocation, Subject, TokenSet};
 use grantry_core::store::{
-    ChangeKind, ConnectionFilter, ConnectionStore, Live, Page, RevocationScope, Stored, Usage,
+    ChangeKind, ConnectionFilter, ConnectionStore, Ended, Live, Page, RevocationScope, Stored,
+    Usage,
 };
 use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
 use crate::backend::{Backend, Bad, Query, Statement, Write};
 use crate::connectors::connector_is_live;
-use crate::db::by_time;
+use crate::db::{and_contains, by_time, made_within};
 use crate::rows::{
-    Noun, Upsert, decode, insert, json, live, one_live, params, select, subject_columns,
+    Noun, Upsert, change, decode, insert, json, live, one_live, params, select, subject_columns,
 };
 
 /// What an import fails with when a live connection is in its place; the caller gets `false`.
 pub(crate) const STANDS: StoreError = StoreError::Taken("connection");
 
-fn and_subject(query: &mut Query, subject: &Subject) {
+pub(crate) fn and_subject(query: &mut Query, subject: &Subject) {
     query.push(
         " AND subject_type = {} AND subject_id = {} AND subject_issuer IS NOT DISTINCT FROM {}",
         subject_columns(subject),
@@ -44,7 +45,8 @@ impl Ending {
         Self { ids }
     }
 
-    pub(crate) fn of(team: &TeamId, scope: &RevocationScope) -> Self {
+    /// The oldest `limit` of them; all when absent.
+    pub(crate) fn of(team: &TeamId, scope: &RevocationScope, limit: Option<u32>) -> Self {
         let mut ids = Query::new(
             "SELECT id FROM connections WHERE team = ?1 AND connector = ?2 AND state <> 'revoked'",
             params![team, &scope.connector],
@@ -60,6 +62,9 @@ impl Ending {
         }
         if let Some(installation) = &scope.installation {
             ids.push(" AND installation = {}", params![installation]);
+        }
+        if let Some(limit) = limit {
+            ids.push(" ORDER BY created_at, id LIMIT {}", params![limit]);
         }
         Self { ids }
     }
@@ -175,9 +180,23 @@ impl<B: Backend> ConnectionStore for Db<B> {
         if let Some(subject) = &filter.subject {
             and_subject(&mut query, subject);
         }
-        if !filter.include_revoked {
-            query.push(" AND state <> 'revoked'", vec![]);
+        if let Some(kind) = filter.subject_kind {
+            query.push(" AND subject_type = {}", params![kind]);
         }
+        match filter.status {
+            Some(status) => query.push(" AND state = {}", params![status]),
+            None if filter.include_revoked => {}
+            None => query.push(" AND state <> 'revoked'", vec![]),
+        }
+        if let Some(environment) = &filter.environment {
+            query.push(" AND environment = {}", params![environment]);
+        }
+        if let Some(installation) = &filter.installation {
+            query.push(" AND installation = {}", params![installation]);
+        }
+        let columns = ["name", "external_subject", "subject_id"];
+        and_contains(&mut query, &columns, filter.search.as_deref());
+        made_within(&mut query, filter.since, filter.until);
         by_time(&mut query, "created_at", page);
         self.all(query).await
     }
@@ -206,7 +225,7 @@ impl<B: Backend> ConnectionStore for Db<B> {
         ];
         write.extend(sets.iter().map(insert));
         write.push(insert(event));
-        write.push(crate::rows::change(ChangeKind::Connection, &connection.id));
+        write.push(change(ChangeKind::Connection, &connection.id));
         match self.run_unless(STANDS, write).await {
             Err(StoreError::Taken("connection.grant")) => Ok(false),
             done => done,
@@ -219,19 +238,48 @@ impl<B: Backend> ConnectionStore for Db<B> {
         scope: &RevocationScope,
         at: Timestamp,
         claim: Duration,
+        limit: u32,
         event: &Event,
-    ) -> Stored<Vec<Revocation>> {
-        let ending = Ending::of(team, scope);
+    ) -> Stored<Ended> {
+        let ending = Ending::of(team, scope, Some(limit));
         let mut write = vec![ending.queue(at, claim)];
         write.extend(ending.statements(at, event));
         let done = self.backend.write(write).await?;
         let queued = done.first().map_or(&[][..], |done| &done.rows);
-        queued.iter().map(decode).collect()
+        // The last statement changes each connection's row.
+        let ended = done.last().map_or(0, |done| done.count);
+        Ok(Ended {
+            connections: u64::try_from(ended).unwrap_or(u64::MAX),
+            queued: queued.iter().map(decode).collect::<Stored<_>>()?,
+        })
+    }
+
+    async fn rename_connection(
+        &self,
+        team: &TeamId,
+        id: &ConnectionId,
+        name: Option<&str>,
+        event: &Event,
+    ) -> Stored<()> {
+        self.run(vec![
+            Statement::new(
+                "UPDATE connections SET name = ?3, updated_at = ?4
+                 WHERE id = ?1 AND team = ?2 AND state <> 'revoked'",
+                params![id, team, name, event.at],
+            )
+            .one_or(StoreError::Missing("connection")),
+            insert(event),
+            change(ChangeKind::Connection, id),
+        ])
+        .await
     }
 
     async fn count_connections(&self, team: &TeamId, scope: &RevocationScope) -> Stored<u64> {
-        let query =
-            Ending::of(team, scope).around("SELECT COUNT(*) AS total FROM", " AS ended", vec![]);
+        let query = Ending::of(team, scope, None).around(
+            "SELECT COUNT(*) AS total FROM",
+            " AS ended",
+            vec![],
+        );
         let rows = self.backend.read(query).await?;
         let total = rows.first().and_then(|row| row.get("total").ok());
         total.ok_or(StoreError::Unavailable)

@@ -6,14 +6,17 @@ use async_trait::async_trait;
 use grantry_core::ids::{ConnectorId, EventId, ProjectId, TeamId};
 use grantry_core::nouns::{Connector, Event, EventKind, Fault, Link, Revocation};
 use grantry_core::store::{
-    ChangeKind, ConnectorFilter, ConnectorStore, Page, RevocationScope, Stored,
+    ChangeKind, ConnectorFilter, ConnectorSort, ConnectorStore, Page, RevocationScope, Stored,
 };
 use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
 use crate::backend::{Backend, Statement, Write};
+use crate::connect::queue_held;
 use crate::connections::Ending;
-use crate::db::{UNCHANGED, and_contains, and_in, by_time, guard};
+use crate::db::{
+    UNCHANGED, and_contains, and_in, by_name, by_time, guard, made_within, rows_wanted,
+};
 use crate::rows::{
     Noun, Upsert, change, decode, fault_columns, insert, json, params, select, update,
 };
@@ -160,10 +163,13 @@ impl<B: Backend> ConnectorStore for Db<B> {
         and_in(&mut query, "kind", kinds.collect());
         let services = filter.services.iter().map(Into::into);
         and_in(&mut query, "service", services.collect());
-        if let Some(text) = &filter.search {
-            and_contains(&mut query, &["search"], Some(text));
+        and_contains(&mut query, &["search"], filter.search.as_deref());
+        made_within(&mut query, filter.since, filter.until);
+        match filter.sort {
+            ConnectorSort::Created => by_time(&mut query, "created_at", page),
+            ConnectorSort::Updated => by_time(&mut query, "updated_at", page),
+            ConnectorSort::Name => by_name(&mut query, "name", page),
         }
-        by_time(&mut query, "created_at", page);
         self.all(query).await
     }
 
@@ -191,6 +197,15 @@ impl<B: Backend> ConnectorStore for Db<B> {
                  WHERE connector = ?1 AND team = ?2 AND state = 'pending'",
                 params![id, team, at],
             ),
+            Statement::new(
+                "UPDATE authorizations SET state = 'canceled', over_at = ?3 WHERE id IN
+                 (SELECT authorization_id FROM held_consents WHERE connector = ?1 AND team = ?2)",
+                params![id, team, at],
+            ),
+            Statement::new(
+                "DELETE FROM installations WHERE connector = ?1 AND team = ?2",
+                params![id, team],
+            ),
             insert(event),
             change(ChangeKind::Connector, id),
         ];
@@ -207,13 +222,19 @@ impl<B: Backend> ConnectorStore for Db<B> {
             kind: EventKind::ConnectionRevoked,
             ..event.clone()
         };
-        let ending = Ending::of(team, &scope);
-        let queue = write.len();
+        let ending = Ending::of(team, &scope, None);
+        let queues = write.len()..write.len() + 2;
         write.push(ending.queue(at, claim));
+        let held = "connector = {} AND team = {}";
+        write.push(queue_held(at, at.after(claim), held, params![id, team]));
+        write.push(Statement::new(
+            "DELETE FROM held_consents WHERE connector = ?1 AND team = ?2",
+            params![id, team],
+        ));
         write.extend(ending.statements(at, &each));
         let done = self.backend.write(write).await?;
-        let queued = done.get(queue).map_or(&[][..], |done| &done.rows);
-        queued.iter().map(decode).collect()
+        let queued = done.get(queues).into_iter().flatten();
+        queued.flat_map(|done| &done.rows).map(decode).collect()
     }
 
     async fn set_fault(
@@ -259,6 +280,20 @@ impl<B: Backend> ConnectorStore for Db<B> {
             insert(event),
             change(ChangeKind::Connector, connector),
         ])
+        .await
+    }
+
+    async fn project_links(
+        &self,
+        team: &TeamId,
+        project: &ProjectId,
+        page: &Page,
+    ) -> Stored<Vec<Link>> {
+        let after = page.after.as_ref().map_or("", |(connector, _)| connector);
+        self.all(select::<Link>(
+            "WHERE project = ?1 AND team = ?2 AND connector > ?3 ORDER BY connector LIMIT ?4",
+            params![project, team, after, rows_wanted(page)],
+        ))
         .await
     }
 

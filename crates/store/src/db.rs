@@ -1,7 +1,7 @@
 //! The store over any backend, and what its methods have in common.
 
-use grantry_core::StoreError;
 use grantry_core::store::{Page, Stored};
+use grantry_core::{StoreError, Timestamp};
 
 use crate::backend::{Backend, Done, Query, Statement, Value, Write};
 use crate::rows::{Noun, decode, params};
@@ -81,6 +81,33 @@ pub(crate) fn by_time(query: &mut Query, time_column: &str, page: &Page) {
     }
     let order = format!(" ORDER BY {time_column} {direction}, id {direction} LIMIT {{}}");
     query.push(&order, params![rows_wanted(page)]);
+}
+
+/// Cuts a list that is ordered by a unique or nearly unique text and the id: the first name first,
+/// unless the page turns it round.
+pub(crate) fn by_name(query: &mut Query, column: &str, page: &Page) {
+    let (follows, direction) = match page.oldest_first {
+        false => (">", "ASC"),
+        true => ("<", "DESC"),
+    };
+    if let Some((name, id)) = &page.after {
+        query.push(
+            &format!(" AND ({column}, id) {follows} ({{}}, {{}})"),
+            params![name, id],
+        );
+    }
+    let order = format!(" ORDER BY {column} {direction}, id {direction} LIMIT {{}}");
+    query.push(&order, params![rows_wanted(page)]);
+}
+
+/// Keeps only rows that were made from `since` on and before `until`.
+pub(crate) fn made_within(query: &mut Query, since: Option<Timestamp>, until: Option<Timestamp>) {
+    if let Some(since) = since {
+        query.push(" AND created_at >= {}", params![since]);
+    }
+    if let Some(until) = until {
+        query.push(" AND created_at < {}", params![until]);
+    }
 }
 
 /// One row more than the page holds, which tells that another page exists.

@@ -1,5 +1,6 @@
 //! The end of a team and of all that is in it, as one write.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use grantry_core::ids::{EventId, TeamId};
@@ -8,15 +9,16 @@ use grantry_core::store::ChangeKind;
 use grantry_core::{StoreError, Timestamp};
 
 use crate::backend::{Statement, Write};
+use crate::connect::queue_held;
 use crate::connections::Ending;
 use crate::keys::revoke_keys;
 use crate::rows::{change, insert, json, params};
 use crate::tenancy::team_exists;
 
-/// A write, and which of its statements returns the queued revocations.
+/// A write, and which of its statements return the queued revocations.
 pub(crate) struct End {
     pub(crate) write: Write,
-    pub(crate) queued: usize,
+    pub(crate) queued: Range<usize>,
 }
 
 /// Everything of the team, in an order in which each statement still finds what it ends by an index.
@@ -38,12 +40,25 @@ pub(crate) fn of(team: &TeamId, force: bool, at: Timestamp, claim: Duration, eve
         ..event.clone()
     };
     let connections = Ending::of_team(team);
-    let queued = write.len();
+    let queued = write.len()..write.len() + 2;
     write.push(connections.queue(at, claim));
+    let held = "connector IN (SELECT id FROM connectors WHERE team = {} AND deleted_at IS NULL)";
+    write.push(queue_held(at, at.after(claim), held, params![team]));
     write.extend(connections.statements(at, &each));
     let of_connectors =
         "connector IN (SELECT id FROM connectors WHERE team = ?1 AND deleted_at IS NULL)";
     write.extend([
+        Statement::new(
+            format!(
+                "UPDATE authorizations SET state = 'canceled', over_at = ?2 WHERE id IN
+                 (SELECT authorization_id FROM held_consents WHERE {of_connectors})"
+            ),
+            params![team, at],
+        ),
+        Statement::new(
+            format!("DELETE FROM held_consents WHERE {of_connectors}"),
+            params![team],
+        ),
         Statement::new(
             format!(
                 "UPDATE authorizations SET state = 'canceled', over_at = ?2
@@ -68,6 +83,7 @@ pub(crate) fn of(team: &TeamId, force: bool, at: Timestamp, claim: Duration, eve
     ]);
     write.extend(revoke_keys("team = ?2", at, params![team]));
     for table in [
+        "installations",
         "projects",
         "memberships",
         "secrets",

@@ -188,8 +188,8 @@ impl<B: Backend> TenancyStore for Db<B> {
     ) -> Stored<Vec<Revocation>> {
         let end = crate::team_end::of(id, force, at, claim, event);
         let done = self.backend.write(end.write).await?;
-        let queued = done.get(end.queued).map_or(&[][..], |done| &done.rows);
-        queued.iter().map(decode).collect()
+        let queued = done.get(end.queued).into_iter().flatten();
+        queued.flat_map(|done| &done.rows).map(decode).collect()
     }
 
     async fn put_user(&self, user: &User, event: &Event) -> Stored<bool> {

@@ -51,6 +51,17 @@ const UNIQUE: &[Unique] = &[
         "authorizations_verifier",
         "authorization.verifier",
     ),
+    unique(
+        "held_consents.authorization_id",
+        "held_consents_pkey",
+        "held_consent",
+    ),
+    unique("installations.id", "installations_pkey", "installation.id"),
+    unique(
+        "installations.connector, installations.external_id",
+        "installations_external_id",
+        "installation.external_id",
+    ),
     unique("flows.state", "flows_pkey", "flow.state"),
     unique(
         "connections.team, connections.connector, connections.grant_key",

@@ -20,7 +20,7 @@ pub struct Field {
     pub about: &'static str,
 }
 
-/// What a field holds. `null` is the same as absence, unless a handler asks ([`Fields::cleared`]).
+/// What a field holds. `null` is the same as absence, unless a handler asks ([`Fields::take_change`]).
 #[derive(Clone, Copy)]
 pub enum Shape {
     /// Text of at most so many bytes, without control characters.
@@ -39,6 +39,10 @@ pub enum Shape {
     Texts(usize),
     /// An object with these fields only.
     Object(&'static [Field]),
+    /// At most [`ITEMS_MAX`] objects with these fields only.
+    Objects(&'static [Field]),
+    /// Text of 1 to so many bytes, whatever is in it.
+    Lines(usize),
     /// An object that the engine checks, or that is only kept.
     Free,
     /// At most [`ITEMS_MAX`] such objects.
@@ -169,13 +173,28 @@ impl Shape {
             {
                 None
             }
-            (Self::Texts(_) | Self::FreeList, Value::Array(items)) if items.len() > ITEMS_MAX => {
+            (Self::Lines(max), Value::String(text)) => {
+                let fits = (1..=*max).contains(&text.len());
+                (!fits).then(|| format!("must be 1 to {max} bytes"))
+            }
+            (Self::Texts(_) | Self::FreeList | Self::Objects(_), Value::Array(items))
+                if items.len() > ITEMS_MAX =>
+            {
                 Some(format!("must have at most {ITEMS_MAX} items"))
             }
             (Self::Texts(max), Value::Array(items)) => {
                 for (index, item) in items.iter().enumerate() {
                     if let Some(complaint) = Self::Text(*max).complaint(item, name, problems) {
                         problems.push(Problem::new(format!("{name}[{index}]"), complaint));
+                    }
+                }
+                None
+            }
+            (Self::Objects(rows), Value::Array(items)) => {
+                for (index, item) in items.iter().enumerate() {
+                    let name = format!("{name}[{index}]");
+                    if let Some(complaint) = Self::Object(rows).complaint(item, &name, problems) {
+                        problems.push(Problem::new(name, complaint));
                     }
                 }
                 None
@@ -197,7 +216,7 @@ impl Shape {
 
     fn expectation(&self) -> String {
         match self {
-            Self::Text(_) => "must be a string".to_owned(),
+            Self::Text(_) | Self::Lines(_) => "must be a string".to_owned(),
             Self::Word(words) => format!("must be one of {}", words.join(", ")),
             Self::Time => "must be an RFC 3339 time such as 2030-01-01T00:00:00Z".to_owned(),
             Self::Bool => "must be true or false".to_owned(),
@@ -206,7 +225,7 @@ impl Shape {
             Self::Integer(least, most) => format!("must be a whole number from {least} to {most}"),
             Self::Texts(_) => "must be a list of strings".to_owned(),
             Self::Object(_) | Self::Free => "must be an object".to_owned(),
-            Self::FreeList => "must be a list of objects".to_owned(),
+            Self::FreeList | Self::Objects(_) => "must be a list of objects".to_owned(),
         }
     }
 }
@@ -265,6 +284,15 @@ impl Fields {
         self.0.get(name).is_some_and(Value::is_null)
     }
 
+    /// Takes out what a text shall become: another one, or, where `null` or an empty one was sent, none.
+    pub fn take_change(&mut self, name: &str) -> Option<Option<String>> {
+        match self.0.get_mut(name).map(Value::take)? {
+            Value::String(text) => Some(present(Some(text))),
+            Value::Null => Some(None),
+            _ => None,
+        }
+    }
+
     /// A truth value; a [`Shape::Switch`] in either spelling.
     pub fn flag(&self, name: &str) -> Option<bool> {
         match self.0.get(name)? {
@@ -297,6 +325,16 @@ impl Fields {
             Some(Value::Array(items)) => Some(items),
             _ => None,
         }
+    }
+
+    /// Takes a list of objects with a table of their own out; `None` when it was not sent.
+    pub fn take_objects(&mut self, name: &str) -> Option<Vec<Self>> {
+        let object = |item| match item {
+            Value::Object(map) => Some(Self(map)),
+            _ => None,
+        };
+        let items = self.take_list(name)?;
+        Some(items.into_iter().filter_map(object).collect())
     }
 
     /// Takes an object with a table of its own out.

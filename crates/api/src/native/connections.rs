@@ -1,14 +1,14 @@
-//! Consents, connections, tokens.
+//! Connections, tokens.
 
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use grantry_core::nouns::{Scopes, Subject};
-use grantry_core::store::ConnectionFilter;
+use grantry_core::nouns::Scopes;
+use grantry_core::store::{ConnectionFilter, ConnectionStatus};
 use grantry_core::{Result, Secret};
 use grantry_engine::permissions::Act;
-use grantry_engine::{AskConsent, AskToken, NewConnection, NewPair};
+use grantry_engine::{AskToken, NewConnection, NewPair};
 
 use super::{fields, wire};
 use crate::kit::call::{Call, call};
@@ -29,29 +29,6 @@ pub const ROUTES: &[Route] = &[
     .takes(Takes::Json(fields::TOKEN))
     .json::<wire::Token>(200, "The token.")
     .refuses(&[422, 502, 504]),
-    Route::new(
-        Method::Post,
-        "/api/v1/authorizations",
-        Access::Act(Act::Authorize),
-        "create_authorization",
-        |route| call(route, authorize),
-    )
-    .about("Makes the link that a user opens to connect.")
-    .takes(Takes::Json(fields::AUTHORIZATION))
-    .json::<wire::Authorization>(201, "The link, and the verifier of its result.")
-    .refuses(&[422]),
-    Route::new(
-        Method::Get,
-        "/api/v1/authorizations/{verifier}",
-        Access::Public(
-            "the verifier is the proof: 256 random bits that only the requester was given",
-        ),
-        "get_authorization",
-        |route| call(route, outcome),
-    )
-    .about("How far a consent has come.")
-    .json::<wire::Outcome>(200, "Its status: pending, success, error or canceled.")
-    .refuses(&[503]),
     Route::new(
         Method::Get,
         "/api/v1/connections",
@@ -84,6 +61,16 @@ pub const ROUTES: &[Route] = &[
     .about("One connection; a member's must be their own.")
     .json::<wire::Connection>(200, "The connection."),
     Route::new(
+        Method::Patch,
+        "/api/v1/connections/{connection}",
+        Access::Act(Act::RevokeOwn),
+        "update_connection",
+        |route| call(route, rename),
+    )
+    .about("Gives a connection another name.")
+    .takes(Takes::Json(fields::CONNECTION_CHANGE))
+    .json::<wire::Connection>(200, "The connection."),
+    Route::new(
         Method::Delete,
         "/api/v1/connections/{connection}",
         Access::Act(Act::RevokeOwn),
@@ -94,7 +81,7 @@ pub const ROUTES: &[Route] = &[
     .json::<wire::Ended>(200, "What became of it."),
 ];
 
-fn ask(body: &mut Fields) -> Result<AskToken> {
+pub(super) fn ask(body: &mut Fields) -> Result<AskToken> {
     let subject = body.take_object("subject");
     Ok(AskToken {
         subject: subject.map(|fields| subject::of(fields, &[])).transpose()?,
@@ -117,37 +104,28 @@ async fn token(mut call: Call) -> Result<Response> {
     answer::ok(&wire::Token::from(&served))
 }
 
-async fn authorize(mut call: Call) -> Result<Response> {
-    let body = &mut call.body;
-    let ask = AskConsent {
-        token: ask(body)?,
-        return_url: body.take_text("return_url"),
-        prompt: body.take_text("prompt"),
-        device_code: body.flag("device_code").unwrap_or_default(),
-        expires_in: body.count("expires_in_ms").map(Duration::from_millis),
-        additional_params: body.take_map("additional_params").unwrap_or_default(),
-    };
-    let connector = body.take_text("connector").unwrap_or_default();
-    let requested = call
-        .engine
-        .authorize(call.caller()?, &connector, ask)
-        .await?;
-    answer::created(&wire::Authorization::from(&requested))
-}
-
-async fn outcome(call: Call) -> Result<Response> {
-    let (_, result) = call.engine.consent_result(call.path("verifier")).await?;
-    answer::ok(&wire::Outcome::from(&result))
-}
-
 async fn list(call: Call) -> Result<Response> {
+    let text = |name: &str| call.query.text(name).filter(|text| !text.is_empty());
     let filter = ConnectionFilter {
         connector: super::connector_named(&call).await?,
-        subject: call.query.text("user").map(|id| Subject::User {
-            id: id.to_owned(),
-            issuer: None,
+        subject: super::subject_named(&call),
+        subject_kind: match text("subject") {
+            Some("app") => Some("app"),
+            Some("user") => Some("user"),
+            Some(_) => Some("connection"),
+            None => None,
+        },
+        status: text("state").map(|word| match word {
+            "active" => ConnectionStatus::Active,
+            "revoked" => ConnectionStatus::Revoked,
+            _ => ConnectionStatus::NeedsReauth,
         }),
         include_revoked: call.query.flag("include_revoked").unwrap_or_default(),
+        environment: text("environment").map(Into::into),
+        installation: text("installation").map(str::to_owned),
+        search: text("search").map(str::to_owned),
+        since: call.query.time("created_since"),
+        until: call.query.time("created_until"),
     };
     let page = cursor::page(&call.query)?;
     let found = call
@@ -186,6 +164,20 @@ async fn get(call: Call) -> Result<Response> {
     let id = call.path("connection").into();
     let found = call.engine.connection(call.caller()?, &id).await?;
     answer::ok(&wire::Connection::from(&found))
+}
+
+async fn rename(mut call: Call) -> Result<Response> {
+    let id = call.path("connection").into();
+    let renamed = match call.body.take_change("name") {
+        Some(name) => {
+            let renamed = call
+                .engine
+                .rename_connection(call.caller()?, &id, name.as_deref());
+            renamed.await?
+        }
+        None => call.engine.connection(call.caller()?, &id).await?,
+    };
+    answer::ok(&wire::Connection::from(&renamed))
 }
 
 async fn revoke(call: Call) -> Result<Response> {

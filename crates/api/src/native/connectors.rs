@@ -1,19 +1,22 @@
-//! Connectors and their links.
+//! Connectors.
 
 use axum::response::Response;
-use grantry_core::nouns::{ConnectorType, Environment};
-use grantry_core::store::ConnectorFilter;
+use grantry_core::nouns::{ConnectorType, Environment, TriggerDestination};
+use grantry_core::store::{ConnectorFilter, ConnectorSort, Page};
 use grantry_core::{Error, Result};
 use grantry_engine::permissions::Act;
-use grantry_engine::{NewConnector, NewLink};
+use grantry_engine::{ConnectorChange, NewConnector, NewLink, Which};
 
 use super::{fields, wire};
 use crate::kit::call::{Call, call};
-use crate::kit::fields::present;
+use crate::kit::fields::{Fields, present};
 use crate::kit::route::{Access, Method, Route, Takes};
-use crate::kit::{answer, cursor};
+use crate::kit::{answer, cursor, subject};
 
 const MANAGE: Access = Access::Act(Act::ManageConnectors);
+
+/// Connections that one call ends when it does not say how many: a few seconds' work of a provider.
+const REVOKED_AT_ONCE: u32 = 100;
 
 /// Their rows of the route table.
 pub const ROUTES: &[Route] = &[
@@ -48,6 +51,27 @@ pub const ROUTES: &[Route] = &[
     .about("One connector, by id or uid; a workload reads those it is linked to.")
     .json::<wire::Connector>(200, "The connector."),
     Route::new(
+        Method::Patch,
+        "/api/v1/connectors/{connector}",
+        MANAGE,
+        "update_connector",
+        |route| call(route, update),
+    )
+    .about("Changes a connector, its secrets among it; what is not named stays, and connections keep their tokens.")
+    .takes(Takes::Json(fields::CONNECTOR_CHANGE))
+    .json::<wire::Connector>(200, "The connector.")
+    .refuses(&[409]),
+    Route::new(
+        Method::Post,
+        "/api/v1/connectors/{connector}/revoke",
+        Access::Act(Act::RevokeOwn),
+        "revoke_connections",
+        |route| call(route, revoke),
+    )
+    .about("Ends a connector's connections, the oldest first, so many at a time, and says how many are left.")
+    .takes(Takes::OptionalJson(fields::REVOKE))
+    .json::<wire::EndedSome>(200, "What became of them."),
+    Route::new(
         Method::Delete,
         "/api/v1/connectors/{connector}",
         MANAGE,
@@ -58,34 +82,6 @@ pub const ROUTES: &[Route] = &[
         "Deletes a connector: its secrets are destroyed, its links removed, its connections ended.",
     )
     .nothing("Deleted."),
-    Route::new(
-        Method::Put,
-        "/api/v1/connectors/{connector}/projects/{project}",
-        MANAGE,
-        "put_link",
-        |route| call(route, put_link),
-    )
-    .about("Links a project, or replaces the environments of its link.")
-    .takes(Takes::Json(fields::LINK))
-    .json::<wire::Link>(200, "The link."),
-    Route::new(
-        Method::Get,
-        "/api/v1/connectors/{connector}/projects/{project}",
-        Access::Act(Act::ReadLists),
-        "get_link",
-        |route| call(route, get_link),
-    )
-    .about("A project's link.")
-    .json::<wire::Link>(200, "The link."),
-    Route::new(
-        Method::Delete,
-        "/api/v1/connectors/{connector}/projects/{project}",
-        MANAGE,
-        "delete_link",
-        |route| call(route, delete_link),
-    )
-    .about("Removes a link.")
-    .nothing("Removed."),
 ];
 
 async fn list(call: Call) -> Result<Response> {
@@ -100,10 +96,24 @@ async fn list(call: Call) -> Result<Response> {
             .and_then(ConnectorType::from_word)
             .into_iter()
             .collect(),
-        services: text("service").map(str::to_owned).into_iter().collect(),
+        services: text("service").into_iter().flat_map(listed).collect(),
         search: text("search").map(str::to_owned),
+        since: call.query.time("created_since"),
+        until: call.query.time("created_until"),
+        sort: match text("sort") {
+            Some("name") => ConnectorSort::Name,
+            Some("updated_at") => ConnectorSort::Updated,
+            _ => ConnectorSort::Created,
+        },
     };
-    let page = cursor::page(&call.query)?;
+    let page = match filter.sort {
+        // A list by name begins with the first one, and is turned round to end with it.
+        ConnectorSort::Name => Page {
+            oldest_first: text("order") == Some("desc"),
+            ..cursor::page_by_name(&call.query)?
+        },
+        _ => cursor::page(&call.query)?,
+    };
     let found = call
         .engine
         .connectors(call.caller()?, &filter, &page)
@@ -129,6 +139,9 @@ async fn create(mut call: Call) -> Result<Response> {
             project,
             environments,
         }),
+        redirect_uri: body.take_text("redirect_uri"),
+        triggers_enabled: body.flag("triggers").unwrap_or_default(),
+        events: body.take_texts("events").unwrap_or_default(),
         icon: body.take_text("icon"),
         background_color: body.take_text("background_color"),
         accent_color: body.take_text("accent_color"),
@@ -146,6 +159,62 @@ async fn get(call: Call) -> Result<Response> {
     answer::ok(&wire::Connector::from(&found))
 }
 
+async fn update(mut call: Call) -> Result<Response> {
+    let body = &mut call.body;
+    let destinations = body.take_objects("trigger_destinations");
+    let change = ConnectorChange {
+        uid: body.take_text("uid"),
+        name: body.take_text("name"),
+        data: body.take_map("data"),
+        metadata: body.take_map("metadata"),
+        triggers_enabled: body.flag("triggers"),
+        events: body.take_texts("events"),
+        trigger_destinations: destinations
+            .map(|items| items.into_iter().map(destination).collect()),
+        redirect_uri: body.take_text("redirect_uri"),
+        icon: body.take_change("icon"),
+        background_color: body.take_change("background_color"),
+        accent_color: body.take_change("accent_color"),
+    };
+    let changed = call
+        .engine
+        .update_connector(call.caller()?, call.path("connector"), change)
+        .await?;
+    answer::ok(&wire::Connector::from(&changed))
+}
+
+fn destination(mut item: Fields) -> TriggerDestination {
+    TriggerDestination {
+        project_id: item.take_text("project").unwrap_or_default().into(),
+        branch: present(item.take_text("branch")),
+        custom_environment_id: present(item.take_text("custom_environment")),
+        path: present(item.take_text("path")),
+    }
+}
+
+async fn revoke(mut call: Call) -> Result<Response> {
+    let body = &mut call.body;
+    let subject = body.take_object("subject");
+    let which = Which {
+        subject: subject.map(|fields| subject::of(fields, &[])).transpose()?,
+        environment: body.text("environment").map(Into::into),
+        installation: present(body.take_text("installation")),
+    };
+    let limit = body
+        .count("limit")
+        .and_then(|limit| u32::try_from(limit).ok());
+    let (revoked, remaining) = call
+        .engine
+        .revoke_some(
+            call.caller()?,
+            call.path("connector"),
+            which,
+            limit.unwrap_or(REVOKED_AT_ONCE),
+        )
+        .await?;
+    answer::ok(&wire::EndedSome::of(revoked, remaining))
+}
+
 async fn delete(call: Call) -> Result<Response> {
     call.engine
         .delete_connector(call.caller()?, call.path("connector"))
@@ -153,31 +222,12 @@ async fn delete(call: Call) -> Result<Response> {
     answer::nothing()
 }
 
-async fn put_link(mut call: Call) -> Result<Response> {
-    let environments = environments(call.body.take_texts("environments").unwrap_or_default());
-    let (connector, project) = (call.path("connector"), call.path("project"));
-    let (link, _) = call
-        .engine
-        .put_link(call.caller()?, connector, project, environments)
-        .await?;
-    answer::ok(&wire::Link::from(&link))
+/// The words of a list that is separated by commas.
+fn listed(words: &str) -> impl Iterator<Item = String> {
+    let words = words.split(',').map(str::trim);
+    words.filter(|word| !word.is_empty()).map(str::to_owned)
 }
 
-async fn get_link(call: Call) -> Result<Response> {
-    let (link, _) = call
-        .engine
-        .link(call.caller()?, call.path("connector"), call.path("project"))
-        .await?;
-    answer::ok(&wire::Link::from(&link))
-}
-
-async fn delete_link(call: Call) -> Result<Response> {
-    call.engine
-        .delete_link(call.caller()?, call.path("connector"), call.path("project"))
-        .await?;
-    answer::nothing()
-}
-
-fn environments(words: Vec<String>) -> Vec<Environment> {
+pub(super) fn environments(words: Vec<String>) -> Vec<Environment> {
     words.iter().map(|word| word.as_str().into()).collect()
 }

@@ -107,24 +107,27 @@ pub fn not_ready(why: &'static str) -> Response {
 
 /// Fields that the engine, which names them as the Vercel dialect does, and this API spell differently.
 /// What is below a field (`data.clientId`) is spelled alike in both.
-const SPELLINGS: [(&str, &str); 6] = [
+const SPELLINGS: [(&str, &str); 8] = [
     ("accentColor", "accent_color"),
     ("backgroundColor", "background_color"),
     ("expiresInMs", "expires_in_ms"),
     ("installationId", "installation"),
     ("projectId", "project"),
+    ("redirectUri", "redirect_uri"),
     ("returnUrl", "return_url"),
+    ("triggerDestinations", "trigger_destinations"),
 ];
 
 /// What a handler failed with, in the spelling of this API. Not for what was found wrong before: those
 /// problems quote the caller.
 pub fn in_our_spelling(error: Error) -> Error {
     let respell = |problem: Problem| {
-        let known = SPELLINGS
-            .iter()
-            .find(|(theirs, _)| *theirs == problem.field);
-        match known {
-            Some((_, ours)) => Problem::new(*ours, problem.message),
+        let (head, index) = match problem.field.find('[') {
+            Some(at) => problem.field.split_at(at),
+            None => (problem.field.as_str(), ""),
+        };
+        match SPELLINGS.iter().find(|(theirs, _)| *theirs == head) {
+            Some((_, ours)) => Problem::new(format!("{ours}{index}"), problem.message),
             None => problem,
         }
     };

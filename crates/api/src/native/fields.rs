@@ -21,6 +21,15 @@ const ORDER: Field = optional(
     "`desc`, newest first, when absent; or `asc`.",
 );
 
+const CREATED_SINCE: Field = optional("created_since", Shape::Time, "Made at this time or later.");
+const CREATED_UNTIL: Field = optional("created_until", Shape::Time, "Made before this time.");
+
+/// A list without filters.
+pub const PAGE: &[Field] = &[LIMIT, CURSOR];
+
+/// A list by time without filters.
+pub const PAGE_BY_TIME: &[Field] = &[LIMIT, CURSOR, ORDER];
+
 /// `GET /connectors`
 pub const CONNECTORS: &[Field] = &[
     LIMIT,
@@ -32,7 +41,19 @@ pub const CONNECTORS: &[Field] = &[
     ),
     optional("search", Shape::Text(256), "Text in name, uid or service."),
     optional("type", Shape::Word(&["oauth", "api-key"]), "Of this type."),
-    optional("service", Shape::Text(512), "Of this service."),
+    optional(
+        "service",
+        Shape::Text(512),
+        "Of one of these services, separated by commas.",
+    ),
+    CREATED_SINCE,
+    CREATED_UNTIL,
+    optional(
+        "sort",
+        Shape::Word(&["created_at", "updated_at", "name"]),
+        "`created_at` when absent. Times begin with the latest, names with the first; `order` says otherwise.",
+    ),
+    ORDER,
 ];
 
 /// `GET /connections`
@@ -45,7 +66,32 @@ pub const CONNECTIONS: &[Field] = &[
         "Of this connector, by id or uid.",
     ),
     optional("user", Shape::Text(512), "Of this user."),
+    optional("issuer", Shape::Text(512), "With `user`: theirs."),
+    optional(
+        "subject",
+        Shape::Word(&["app", "user", "connection"]),
+        "Of subjects of this type.",
+    ),
+    optional(
+        "state",
+        Shape::Word(&["active", "needs_reauth", "revoked"]),
+        "In this state.",
+    ),
     optional("include_revoked", Shape::Bool, "Revoked ones too."),
+    optional("environment", Shape::Text(128), "In this environment."),
+    optional(
+        "installation",
+        Shape::Text(512),
+        "Of the installation with this external id.",
+    ),
+    optional(
+        "search",
+        Shape::Text(256),
+        "Text in name, external subject or the user's id.",
+    ),
+    CREATED_SINCE,
+    CREATED_UNTIL,
+    ORDER,
 ];
 
 /// `GET /events`
@@ -122,9 +168,157 @@ pub const CONNECTOR: &[Field] = &[
         Shape::Texts(128),
         "Of that link; the three built-in ones when absent.",
     ),
-    optional("icon", Shape::Text(64), "SHA-1 of an uploaded image."),
-    optional("background_color", Shape::Text(16), "`#rrggbb`"),
-    optional("accent_color", Shape::Text(16), "`#rrggbb`"),
+    REDIRECT_URI,
+    TRIGGERS,
+    EVENTS_WANTED,
+    ICON,
+    BACKGROUND,
+    ACCENT,
+];
+
+const REDIRECT_URI: Field = optional(
+    "redirect_uri",
+    Shape::Text(2048),
+    "`/callback` at the public URL when absent, or the team's own `/callback/{team}`, by which a provider \
+     that sends no `iss` is told from other teams'. Register it there first.",
+);
+const TRIGGERS: Field = optional("triggers", Shape::Bool, "Take in provider events.");
+const EVENTS_WANTED: Field = optional("events", Shape::Texts(256), "All events wanted.");
+const ICON: Field = optional("icon", Shape::Text(64), "SHA-1 of an uploaded image.");
+const BACKGROUND: Field = optional("background_color", Shape::Text(16), "`#rrggbb`");
+const ACCENT: Field = optional("accent_color", Shape::Text(16), "`#rrggbb`");
+
+/// `PATCH /connectors/{connector}`
+pub const CONNECTOR_CHANGE: &[Field] = &[
+    optional("uid", Shape::Text(256), "Unique in the team."),
+    optional("name", Shape::Text(256), "For people."),
+    optional(
+        "data",
+        Shape::Free,
+        "Fields to change, as when it was made; `null` or an empty text takes one away. Of stored keys \
+         `values` replaces all; `toAdd`, `toUpdate` and `toDelete` change some, by their ids.",
+    ),
+    optional("metadata", Shape::Free, "All of your own annotations."),
+    REDIRECT_URI,
+    TRIGGERS,
+    EVENTS_WANTED,
+    optional(
+        "trigger_destinations",
+        Shape::Objects(DESTINATION),
+        "All places where events go, at most 3.",
+    ),
+    ICON,
+    BACKGROUND,
+    ACCENT,
+];
+
+const DESTINATION: &[Field] = &[
+    required("project", Shape::Text(256), "Project id."),
+    optional(
+        "branch",
+        Shape::Text(250),
+        "Git branch; excludes `custom_environment`.",
+    ),
+    optional("custom_environment", Shape::Text(128), "Its id."),
+    optional("path", Shape::Text(2048), "At the project's base URL."),
+];
+
+/// `POST /connectors/{connector}/revoke`
+pub const REVOKE: &[Field] = &[
+    optional("subject", Shape::Object(SUBJECT), "Of this subject only."),
+    optional("environment", Shape::Text(128), "In this environment only."),
+    optional(
+        "installation",
+        Shape::Text(512),
+        "Of the installation with this external id only.",
+    ),
+    optional(
+        "limit",
+        Shape::Integer(1, 1000),
+        "At most so many, 100 when absent.",
+    ),
+];
+
+/// `PATCH /connections/{connection}`
+pub const CONNECTION_CHANGE: &[Field] = &[optional(
+    "name",
+    Shape::Text(256),
+    "For people; `null` or an empty one takes it away.",
+)];
+
+/// `GET /authorizations`
+pub const AUTHORIZATIONS: &[Field] = &[
+    LIMIT,
+    CURSOR,
+    optional("id", Shape::Text(128), "The one with this id."),
+    optional(
+        "connector",
+        Shape::Text(256),
+        "Of this connector, by id or uid.",
+    ),
+    optional("user", Shape::Text(512), "For this user."),
+    optional("issuer", Shape::Text(512), "With `user`: theirs."),
+    optional(
+        "open",
+        Shape::Bool,
+        "Only those that can still be completed or confirmed.",
+    ),
+    ORDER,
+];
+
+/// `POST /authorizations/{authorization}/confirm`
+pub const CONFIRM: &[Field] = &[required(
+    "code",
+    Shape::Text(256),
+    "`grantry_code` of the request that came in at the return URL.",
+)];
+
+/// `POST /secrets`
+pub const SECRET: &[Field] = &[
+    required("name", Shape::Text(256), "Unique in the team."),
+    required(
+        "value",
+        Shape::Lines(65_536),
+        "Sealed, and never given back.",
+    ),
+];
+
+/// `PATCH /secrets/{secret}`
+pub const SECRET_CHANGE: &[Field] = &[
+    optional("name", Shape::Text(256), "Another name."),
+    optional("value", Shape::Lines(65_536), "Another value."),
+];
+
+/// `POST /connectors/{connector}/installations`
+pub const NEW_INSTALLATION: &[Field] = &[
+    required(
+        "external_id",
+        Shape::Text(512),
+        "The provider's id of it; what requests name it by.",
+    ),
+    optional(
+        "tenant",
+        Shape::Text(512),
+        "The provider's id of the tenant, where that is another one.",
+    ),
+    optional("name", Shape::Text(256), "For people: the tenant's name."),
+    optional("default", Shape::Bool, "Use it where a request names none."),
+];
+
+/// `PATCH /installations/{installation}`
+pub const INSTALLATION_CHANGE: &[Field] = &[
+    optional("tenant", Shape::Text(512), "`null` takes it away."),
+    optional("name", Shape::Text(256), "`null` takes it away."),
+    optional(
+        "status",
+        Shape::Word(&["active", "suspended"]),
+        "No tokens are given out while it is suspended.",
+    ),
+    optional(
+        "default",
+        Shape::Bool,
+        "Use it where a request names none, or do so no more.",
+    ),
 ];
 
 /// `PUT /connectors/{connector}/projects/{project}`
@@ -208,6 +402,12 @@ pub const AUTHORIZATION: &[Field] = &[
         "additional_params",
         Shape::Free,
         "For the provider's authorization endpoint.",
+    ),
+    optional(
+        "confirm",
+        Shape::Bool,
+        "Connect nothing before the code that `return_url` receives was posted to `…/confirm`: the only full \
+         answer to a link that was passed on.",
     ),
 ];
 

@@ -1,11 +1,15 @@
 //! The native API: snake case, RFC 3339 times, `?limit=&cursor=` → `{data, next_cursor}`, problem+json.
 
 mod apply;
+mod authorizations;
 mod connections;
 mod connectors;
 pub mod error;
 mod events;
 mod fields;
+mod installations;
+mod links;
+mod secrets;
 mod server;
 mod signing_keys;
 mod team;
@@ -13,6 +17,7 @@ mod tenancy;
 mod wire;
 
 use grantry_core::ids::ConnectorId;
+use grantry_core::nouns::Subject;
 use grantry_core::{Error, Result};
 
 use crate::kit::call::Call;
@@ -22,7 +27,11 @@ use crate::kit::route::Route;
 pub fn tables() -> impl Iterator<Item = &'static [Route]> {
     tenancy::TABLES.into_iter().chain([
         connectors::ROUTES,
+        links::ROUTES,
+        installations::ROUTES,
         connections::ROUTES,
+        authorizations::ROUTES,
+        secrets::ROUTES,
         events::ROUTES,
         team::ROUTES,
         signing_keys::ROUTES,
@@ -45,4 +54,11 @@ async fn connector_named(call: &Call) -> Result<Option<ConnectorId>> {
         Err(Error::Gone(_)) => Ok(Some(named.into())),
         Err(error) => Err(error),
     }
+}
+
+/// The subject that the query's `user` and `issuer` name.
+fn subject_named(call: &Call) -> Option<Subject> {
+    let id = call.query.text("user")?.to_owned();
+    let issuer = call.query.text("issuer").map(str::to_owned);
+    Some(Subject::User { id, issuer })
 }

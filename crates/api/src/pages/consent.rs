@@ -276,10 +276,24 @@ fn go_on(settings: &Settings, result: &ConsentResult) -> Response {
     see_other(&onward(settings, result))
 }
 
-/// Nothing is added to the return URL: who asked learns the result from the API.
+/// The parameter of the return URL with the code that the requester has to post back.
+const CODE: &str = "grantry_code";
+
+/// Nothing is added to the return URL, as who asked learns the result from the API; but the code, where
+/// they have to confirm that the browser with this very address is in their user's session (design §7).
 pub(super) fn onward(settings: &Settings, result: &ConsentResult) -> String {
-    let back = result.return_url.clone();
-    back.unwrap_or_else(|| address(settings, &result.id, None))
+    let back = result
+        .return_url
+        .as_deref()
+        .and_then(|back| Url::parse(back).ok());
+    match (&result.return_url, back, &result.code) {
+        (Some(_), Some(mut back), Some(code)) => {
+            back.query_pairs_mut().append_pair(CODE, code.expose());
+            back.into()
+        }
+        (Some(back), _, _) => back.clone(),
+        (None, _, _) => address(settings, &result.id, None),
+    }
 }
 
 pub(super) fn stopped(stop: &'static Stop) -> Response {

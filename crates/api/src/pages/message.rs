@@ -188,6 +188,11 @@ pub(super) fn ended(result: &ConsentResult) -> Message<'_> {
             let (what, next) = explain(code);
             ("Nothing was connected".into(), what.into(), next)
         }
+        AuthorizationState::Unconfirmed => (
+            format!("{service} is not connected yet").into(),
+            format!("You said yes. {requester} has to confirm that it was you who asked.").into(),
+            "Go back to the application: it goes on there.",
+        ),
         AuthorizationState::Pending => (
             format!("{service} is not connected yet").into(),
             "Nobody has decided yet.".into(),

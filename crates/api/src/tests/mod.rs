@@ -6,6 +6,7 @@ mod native;
 mod permissions;
 mod refusals;
 mod repeats;
+mod resources;
 mod sequin;
 mod server;
 mod signing_keys;

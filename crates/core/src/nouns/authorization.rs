@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Actor, Digest, Grant, Sealed};
+use super::{Actor, Digest, Grant, Sealed, TokenSet};
 use crate::Timestamp;
-use crate::ids::{AuthorizationId, ConnectionId, TeamId};
+use crate::ids::{AuthorizationId, ConnectionId, ConnectorId, TeamId};
 
 /// One consent that somebody asked for. It lives until it ends or `expires_at`; its link may be
 /// opened any number of times (design §7).
@@ -31,6 +31,8 @@ pub struct Authorization {
     pub prompt: Option<String>,
     /// Extra parameters for the provider's authorization endpoint.
     pub additional_params: Map<String, Value>,
+    /// The consent counts once the requester posts back the code that its return URL received (design §7).
+    pub confirm: bool,
     /// How far it has come.
     pub state: AuthorizationState,
     /// When it was asked for.
@@ -39,12 +41,14 @@ pub struct Authorization {
     pub expires_at: Timestamp,
 }
 
-/// How far an authorization has come. Only `Pending` ever changes.
+/// How far an authorization has come. Only `Pending` and `Unconfirmed` ever change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum AuthorizationState {
     /// Nobody has consented yet.
     Pending,
+    /// The user has consented; the requester has not confirmed that it was its own user (design §7).
+    Unconfirmed,
     /// A connection was stored.
     Success {
         /// The connection.
@@ -57,6 +61,29 @@ pub enum AuthorizationState {
     },
     /// The user said no.
     Canceled,
+}
+
+/// What a consent brought, kept apart from the connections until its requester confirms it (design §7).
+#[derive(Clone)]
+pub struct HeldConsent {
+    /// The authorization that it answers.
+    pub authorization: AuthorizationId,
+    /// Its team.
+    pub team: TeamId,
+    /// Its connector.
+    pub connector: ConnectorId,
+    /// Hash of the code that went to the return URL.
+    pub code: Digest,
+    /// The account's name at the provider.
+    pub name: Option<String>,
+    /// The account's id at the provider.
+    pub external_subject: Option<String>,
+    /// The user has said that another account may take the place of the connected one (requirement 21).
+    pub replaces: bool,
+    /// The pair, sealed as it will be stored. Its `connection` is the one that it makes.
+    pub set: TokenSet,
+    /// From when on it cannot be confirmed.
+    pub expires_at: Timestamp,
 }
 
 /// One press of the consent button: what the callback is checked against. Single use.

@@ -117,6 +117,10 @@ event_kinds! {
     LinkPut = "link.put",
     /// A project may no longer use a connector.
     LinkDeleted = "link.deleted",
+    /// An installation was made or changed.
+    InstallationPut = "installation.put",
+    /// An installation was removed.
+    InstallationDeleted = "installation.deleted",
     /// A secret was made, renamed or given a new value.
     SecretPut = "secret.put",
     /// A secret was deleted.
@@ -133,10 +137,14 @@ event_kinds! {
     AuthorizationRequested = "authorization.requested",
     /// A consent was completed.
     AuthorizationCompleted = "authorization.completed",
+    /// A user consented; the requester has yet to confirm it.
+    AuthorizationHeld = "authorization.held",
     /// A consent failed or was refused.
     AuthorizationFailed = "authorization.failed",
     /// A grant that existed already was taken in.
     ConnectionImported = "connection.imported",
+    /// A connection got another name.
+    ConnectionUpdated = "connection.updated",
     /// A connection was ended.
     ConnectionRevoked = "connection.revoked",
     /// A connection needs a new consent.

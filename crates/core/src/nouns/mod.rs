@@ -8,16 +8,18 @@ pub mod connection;
 pub mod connector;
 pub mod event;
 pub mod grant;
+pub mod installation;
 pub mod repeat;
 pub mod tenancy;
 
 pub use actor::{Actor, OutsideIdentity};
-pub use authorization::{Authorization, AuthorizationState, Flow};
+pub use authorization::{Authorization, AuthorizationState, Flow, HeldConsent};
 pub use belongings::{Invite, McpServer, NamedSecret};
 pub use connection::{Attempt, Connection, ConnectionState, Revocation, Sealed, TokenSet};
 pub use connector::{Connector, ConnectorType, Fault, Link, Service, TriggerDestination};
 pub use event::{Event, EventKind};
 pub use grant::{Environment, Grant, Scopes, Subject};
+pub use installation::{Installation, InstallationStatus};
 pub use repeat::KeyedRequest;
 pub use tenancy::{
     Account, CustomEnvironment, Key, KeyLevel, Membership, Project, Role, Team, User,

@@ -2,10 +2,26 @@
 
 use async_trait::async_trait;
 
-use super::Stored;
+use super::{Page, Stored};
 use crate::Timestamp;
-use crate::ids::AuthorizationId;
-use crate::nouns::{Authorization, AuthorizationState, Connection, Digest, Event, Flow, TokenSet};
+use crate::ids::{AuthorizationId, ConnectorId, TeamId};
+use crate::nouns::{
+    Authorization, AuthorizationState, Connection, Digest, Event, Flow, HeldConsent, Subject,
+    TokenSet,
+};
+
+/// Which authorizations to list. Absent parts match all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AuthorizationFilter {
+    /// The one with this id.
+    pub id: Option<AuthorizationId>,
+    /// Of this connector.
+    pub connector: Option<ConnectorId>,
+    /// For this subject.
+    pub subject: Option<Subject>,
+    /// Only those that can still be completed or confirmed at this instant.
+    pub open_at: Option<Timestamp>,
+}
 
 /// Rows of a consent that is under way.
 #[async_trait]
@@ -19,6 +35,15 @@ pub trait ConnectStore: Send + Sync + 'static {
 
     /// One authorization by its id, which is the link itself.
     async fn authorization(&self, id: &AuthorizationId) -> Stored<Option<Authorization>>;
+
+    /// A team's authorizations by time, as far back as they are kept; the page's sort value is
+    /// `created_at` in microseconds.
+    async fn authorizations(
+        &self,
+        team: &TeamId,
+        filter: &AuthorizationFilter,
+        page: &Page,
+    ) -> Stored<Vec<Authorization>>;
 
     /// One authorization by the hash of its verifier.
     async fn authorization_by_verifier(&self, verifier: &Digest) -> Stored<Option<Authorization>>;
@@ -34,6 +59,38 @@ pub trait ConnectStore: Send + Sync + 'static {
 
     /// Ends a pending authorization without a connection. `Missing("authorization")` when it is not pending.
     async fn fail_authorization(
+        &self,
+        id: &AuthorizationId,
+        state: &AuthorizationState,
+        event: &Event,
+    ) -> Stored<()>;
+
+    /// Keeps what the consent to a pending authorization brought until it is confirmed: the
+    /// authorization becomes `Unconfirmed`, and nothing else changes. `Missing("authorization")` when it
+    /// is not pending, `Missing("connector")` when that was deleted.
+    async fn hold_consent(&self, held: &HeldConsent, event: &Event) -> Stored<()>;
+
+    /// What is held of an authorization, in time or not. For who has its verifier, and for the sweep.
+    async fn held_consent(&self, id: &AuthorizationId) -> Stored<Option<HeldConsent>>;
+
+    /// What is held of all teams and can no longer be confirmed at `now`, at most `limit`. For the sweep.
+    async fn expired_consents(&self, now: Timestamp, limit: u32) -> Stored<Vec<HeldConsent>>;
+
+    /// [`ConnectStore::complete_authorization`] for what is held of `id`, if `code` is its code and it
+    /// can still be confirmed at the event's time; else `Missing("held_consent")`. Exactly one call
+    /// succeeds.
+    async fn confirm_consent(
+        &self,
+        id: &AuthorizationId,
+        code: &Digest,
+        connection: &Connection,
+        set: &TokenSet,
+        event: &Event,
+    ) -> Stored<()>;
+
+    /// Ends an unconfirmed authorization without a connection: `state` is final, and the held pair is
+    /// queued for revocation, due at once. `Missing("authorization")` when it is not unconfirmed.
+    async fn drop_consent(
         &self,
         id: &AuthorizationId,
         state: &AuthorizationState,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{Page, Stored};
 use crate::Timestamp;
 use crate::ids::{ConnectionId, ConnectorId, TeamId, TokenSetId};
-use crate::nouns::{Connection, Event, Grant, Revocation, Subject, TokenSet};
+use crate::nouns::{Connection, Environment, Event, Grant, Revocation, Subject, TokenSet};
 
 /// A connection with its current token sets.
 #[derive(Clone)]
@@ -18,15 +18,49 @@ pub struct Live {
     pub sets: Vec<TokenSet>,
 }
 
-/// Which connections to list.
+/// Which connections to list. Absent parts match all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConnectionFilter {
     /// Of this connector.
     pub connector: Option<ConnectorId>,
     /// Of this subject.
     pub subject: Option<Subject>,
+    /// Of subjects of this kind ([`Subject::kind`]).
+    pub subject_kind: Option<&'static str>,
+    /// In this state; absent: live ones.
+    pub status: Option<ConnectionStatus>,
     /// Revoked ones too.
     pub include_revoked: bool,
+    /// In this environment.
+    pub environment: Option<Environment>,
+    /// Of this installation.
+    pub installation: Option<String>,
+    /// Text in name, external subject or the subject's id, ignoring ASCII case.
+    pub search: Option<String>,
+    /// Made at this instant or later.
+    pub since: Option<Timestamp>,
+    /// Made before this instant.
+    pub until: Option<Timestamp>,
+}
+
+/// A [`crate::nouns::ConnectionState`] without its reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionStatus {
+    /// Gives tokens.
+    Active,
+    /// Waits for a new consent.
+    NeedsReauth,
+    /// Ended.
+    Revoked,
+}
+
+/// What a revocation ended.
+#[derive(Clone)]
+pub struct Ended {
+    /// How many connections.
+    pub connections: u64,
+    /// What of theirs is queued for the provider.
+    pub queued: Vec<Revocation>,
 }
 
 /// Which live connections of a connector to end. Absent parts match all.
@@ -39,7 +73,7 @@ pub struct RevocationScope {
     /// One subject.
     pub subject: Option<Subject>,
     /// One environment.
-    pub environment: Option<crate::nouns::Environment>,
+    pub environment: Option<Environment>,
     /// One installation.
     pub installation: Option<String>,
 }
@@ -89,19 +123,29 @@ pub trait ConnectionStore: Send + Sync + 'static {
         event: &Event,
     ) -> Stored<bool>;
 
-    /// Ends every live connection in `scope` at `at`: state `Revoked`, token sets moved to the
+    /// Gives a live connection another name. `Missing("connection")`.
+    async fn rename_connection(
+        &self,
+        team: &TeamId,
+        id: &ConnectionId,
+        name: Option<&str>,
+        event: &Event,
+    ) -> Stored<()>;
+
+    /// Ends live connections in `scope` at `at`, the oldest `limit` of them: state `Revoked`, token sets moved to the
     /// revocation queue with their sealed bytes untouched, attempts and leases dropped. Each ended
     /// connection writes one event: `event` with its id filled in, further ids minted by appending
-    /// `.1`, `.2` … Returns the queued revocations, with `not_before` = `at` + `claim`: the caller
-    /// tries them first, the sweep later.
+    /// `.1`, `.2` … The queued revocations have `not_before` = `at` + `claim`: the caller tries them
+    /// first, the sweep later.
     async fn revoke(
         &self,
         team: &TeamId,
         scope: &RevocationScope,
         at: Timestamp,
         claim: Duration,
+        limit: u32,
         event: &Event,
-    ) -> Stored<Vec<Revocation>>;
+    ) -> Stored<Ended>;
 
     /// How many live connections `scope` matches.
     async fn count_connections(&self, team: &TeamId, scope: &RevocationScope) -> Stored<u64>;

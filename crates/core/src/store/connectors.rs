@@ -9,7 +9,19 @@ use crate::Timestamp;
 use crate::ids::{ConnectorId, ProjectId, TeamId};
 use crate::nouns::{Connector, ConnectorType, Event, Fault, Link, Revocation};
 
-/// Which connectors to list.
+/// What a list of connectors is ordered by. Times begin with the latest, names with the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConnectorSort {
+    /// When it was made; the page's sort value is microseconds.
+    #[default]
+    Created,
+    /// When it was changed last; likewise.
+    Updated,
+    /// Its name, which is the page's sort value.
+    Name,
+}
+
+/// Which connectors to list. Absent parts match all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConnectorFilter {
     /// Linked to this project.
@@ -20,6 +32,12 @@ pub struct ConnectorFilter {
     pub services: Vec<String>,
     /// Text in name, uid or service, ignoring ASCII case.
     pub search: Option<String>,
+    /// Made at this instant or later.
+    pub since: Option<Timestamp>,
+    /// Made before this instant.
+    pub until: Option<Timestamp>,
+    /// Their order; a page may turn it round.
+    pub sort: ConnectorSort,
 }
 
 /// Rows that say which third-party clients exist and who may use them.
@@ -54,7 +72,7 @@ pub trait ConnectorStore: Send + Sync + 'static {
     /// One connector by id or, failing that, by uid among the live ones. A deleted one is found by its id.
     async fn connector(&self, team: &TeamId, id_or_uid: &str) -> Stored<Option<Connector>>;
 
-    /// A team's live connectors, newest first; the page's sort value is `created_at` in microseconds.
+    /// A team's live connectors, in the filter's order.
     async fn connectors(
         &self,
         team: &TeamId,
@@ -62,9 +80,9 @@ pub trait ConnectorStore: Send + Sync + 'static {
         page: &Page,
     ) -> Stored<Vec<Connector>>;
 
-    /// Marks a live connector deleted, destroys its secrets, removes its links, ends its pending
+    /// Marks a live connector deleted, destroys its secrets, removes its links, ends its pending and unconfirmed
     /// authorizations (`Canceled`) and revokes its connections as [`super::ConnectionStore::revoke`]
-    /// does. Returns the queued revocations, claimed for `claim`: only who opened the secrets before
+    /// does, and queues the pairs of unconfirmed consents. Returns the queued revocations, claimed for `claim`: only who opened the secrets before
     /// can carry them out. `Missing("connector")`.
     async fn delete_connector(
         &self,
@@ -96,6 +114,14 @@ pub trait ConnectorStore: Send + Sync + 'static {
         project: &ProjectId,
         event: &Event,
     ) -> Stored<()>;
+
+    /// All links of one project, by connector id, which is the page's sort value.
+    async fn project_links(
+        &self,
+        team: &TeamId,
+        project: &ProjectId,
+        page: &Page,
+    ) -> Stored<Vec<Link>>;
 
     /// All links of one connector, by project id.
     async fn links(&self, team: &TeamId, connector: &ConnectorId) -> Stored<Vec<Link>>;

@@ -13,6 +13,7 @@ mod belongings;
 mod connect;
 mod connections;
 mod connectors;
+mod installations;
 mod keys;
 mod refresh;
 mod repeats;
@@ -24,9 +25,12 @@ use crate::Timestamp;
 
 pub use batch::{BatchStore, Put};
 pub use belongings::BelongingStore;
-pub use connect::ConnectStore;
-pub use connections::{ConnectionFilter, ConnectionStore, Live, RevocationScope, Usage};
-pub use connectors::{ConnectorFilter, ConnectorStore};
+pub use connect::{AuthorizationFilter, ConnectStore};
+pub use connections::{
+    ConnectionFilter, ConnectionStatus, ConnectionStore, Ended, Live, RevocationScope, Usage,
+};
+pub use connectors::{ConnectorFilter, ConnectorSort, ConnectorStore};
+pub use installations::InstallationStore;
 pub use keys::{KeyFilter, KeyOwner, KeyStore};
 pub use refresh::{Begin, Completion, RefreshStore, Rejection, Retry};
 pub use repeats::RepeatStore;
@@ -44,6 +48,7 @@ pub trait Store:
     + BelongingStore
     + BatchStore
     + ConnectorStore
+    + InstallationStore
     + ConnectStore
     + ConnectionStore
     + RefreshStore
@@ -59,6 +64,7 @@ impl<T> Store for T where
         + BatchStore
         + BatchStore
         + ConnectorStore
+        + InstallationStore
         + ConnectStore
         + ConnectionStore
         + RefreshStore

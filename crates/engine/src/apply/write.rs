@@ -215,11 +215,11 @@ impl Engine {
                     environment: None,
                     installation: None,
                 };
-                let queued = self.begin_revocation(&caller, &scope).await?;
+                let ended = self.begin_revocation(&caller, &scope, 1).await?;
                 let engine = Arc::clone(self);
                 self.tasks.spawn(async move {
                     let client = engine.revoking_client(&entry.connector).await;
-                    engine.revoke_at_provider(&client, queued).await
+                    engine.revoke_at_provider(&client, ended.queued).await
                 });
             }
             Removal::Connector(team, id) => {

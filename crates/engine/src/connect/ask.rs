@@ -33,6 +33,8 @@ pub struct AskConsent {
     pub expires_in: Option<Duration>,
     /// Further parameters for the provider's authorization endpoint.
     pub additional_params: Map<String, Value>,
+    /// Serve nothing before the code that the return URL receives was posted back (design §7).
+    pub confirm: bool,
 }
 
 /// A consent that was asked for.
@@ -87,6 +89,10 @@ impl Engine {
                 format!("must be 1 to {}", limits.authorization_time_max.as_millis()),
             ));
         }
+        if ask.confirm && ask.return_url.is_none() {
+            let message = "is required with confirm: it is where the code goes";
+            problems.push(Problem::new("returnUrl", message));
+        }
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
@@ -111,6 +117,7 @@ impl Engine {
             return_url: ask.return_url,
             prompt: ask.prompt.filter(|prompt| !prompt.is_empty()),
             additional_params: ask.additional_params,
+            confirm: ask.confirm,
             state: AuthorizationState::Pending,
             created_at: now,
             expires_at: now.after(ttl),

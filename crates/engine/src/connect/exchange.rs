@@ -122,7 +122,7 @@ impl Engine {
             }
         };
         let ended = self
-            .store_consent(&authorization, standing, pair, account)
+            .store_consent(&authorization, standing, pair, account, flow.replaces)
             .await?;
         Ok(CallbackEnd::Ended(ended))
     }

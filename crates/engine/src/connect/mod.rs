@@ -10,10 +10,12 @@
 
 mod ask;
 mod callback;
+mod confirm;
 mod exchange;
 mod identity;
 mod page;
 mod press;
+mod requests;
 mod return_url;
 
 pub use ask::{AskConsent, Requested};

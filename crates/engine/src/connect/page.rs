@@ -4,7 +4,7 @@ use grantry_core::ids::{AuthorizationId, ConnectionId};
 use grantry_core::nouns::{
     Authorization, AuthorizationState, Connector, ConnectorType, Scopes, Service, Subject,
 };
-use grantry_core::{Error, Result, Timestamp};
+use grantry_core::{Error, Result, Secret, Timestamp};
 use grantry_oauth::server::Endpoint;
 use serde_json::Value;
 use url::Url;
@@ -52,7 +52,7 @@ pub struct ConsentPage {
 }
 
 /// How a consent ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct ConsentResult {
     /// The authorization.
     pub id: AuthorizationId,
@@ -66,6 +66,8 @@ pub struct ConsentResult {
     pub service: String,
     /// Where the browser may go on, checked again.
     pub return_url: Option<String>,
+    /// What the return URL receives and the requester posts back (design §7).
+    pub code: Option<Secret>,
 }
 
 impl Engine {
@@ -126,19 +128,35 @@ impl Engine {
         let handle = grantry_vault::hash::sha256(&[verifier.as_bytes()]);
         let authorization = self.ports.store.authorization_by_verifier(&handle).await?;
         let authorization = authorization.ok_or(Error::NotFound("result"))?;
-        let expired = authorization.state == AuthorizationState::Pending
-            && !is_open(&authorization, self.now());
+        let state = self.state_now(&authorization).await?;
         let mut result = self.result(authorization).await?;
-        if expired {
-            result.state = AuthorizationState::Error {
-                code: "expired".to_owned(),
-            };
-        }
+        result.state = state;
         let connection = match &result.state {
             AuthorizationState::Success { connection } => Some(connection.clone()),
             _ => None,
         };
         Ok((connection, result))
+    }
+
+    /// The state, in which time that has run out is told before the row knows it.
+    pub(super) async fn state_now(
+        &self,
+        authorization: &Authorization,
+    ) -> Result<AuthorizationState> {
+        let now = self.now();
+        let in_time = match authorization.state {
+            AuthorizationState::Pending => now < authorization.expires_at,
+            AuthorizationState::Unconfirmed => {
+                let held = self.ports.store.held_consent(&authorization.id).await?;
+                held.is_some_and(|held| now < held.expires_at)
+            }
+            _ => true,
+        };
+        Ok(if in_time {
+            authorization.state.clone()
+        } else {
+            expired()
+        })
     }
 
     pub(super) async fn result(&self, authorization: Authorization) -> Result<ConsentResult> {
@@ -158,6 +176,7 @@ impl Engine {
             requester: authorization.requester,
             service: service_name(&service, known),
             return_url,
+            code: None,
             id: authorization.id,
         })
     }
@@ -178,6 +197,13 @@ impl Engine {
             Some(url) => Ok(self.check_return_url(&authorization.team, url).await?.ok()),
             None => Ok(None),
         }
+    }
+}
+
+/// Nobody decided, or confirmed, in time.
+pub fn expired() -> AuthorizationState {
+    AuthorizationState::Error {
+        code: "expired".to_owned(),
     }
 }
 

@@ -176,7 +176,7 @@ impl Engine {
             metadata: Map::new(),
         };
         let standing = self.connected(&authorization).await?;
-        self.store_consent(&authorization, standing, pair, Account::default())
+        self.store_consent(&authorization, standing, pair, Account::default(), false)
             .await
     }
 
@@ -195,37 +195,23 @@ impl Engine {
     }
 
     /// Stores what a consent brought: the connection of the grant, new or `standing` made whole again.
+    /// Where the requester has to confirm it first, it is held (design §7).
     pub(super) async fn store_consent(
         self: &Arc<Self>,
         authorization: &Authorization,
         standing: Option<Connection>,
         pair: NewPair,
         account: Account,
+        replaces: bool,
     ) -> Result<ConsentResult> {
-        let (name, external_subject) = (account.name, account.subject);
-        let now = self.now();
-        let connection = match standing {
-            Some(standing) => Connection {
-                state: ConnectionState::Active,
-                name,
-                external_subject,
-                updated_at: now,
-                ..standing
-            },
-            None => Connection {
-                id: ConnectionId::mint(now, self.entropy()),
-                team: authorization.team.clone(),
-                grant: authorization.grant.clone(),
-                state: ConnectionState::Active,
-                name,
-                external_subject,
-                created_at: now,
-                updated_at: now,
-            },
-        };
+        let new = ConnectionId::mint(self.now(), self.entropy());
+        let connection = self.consented(authorization, standing, account, new);
         let set = self
             .token_set(&authorization.team, &connection.id, pair)
             .await?;
+        if authorization.confirm {
+            return self.hold(authorization, connection, set, replaces).await;
+        }
         let event = self
             .end_user_draft(EventKind::AuthorizationCompleted, authorization)
             .connection(&connection.id)
@@ -258,6 +244,37 @@ impl Engine {
             ..authorization.clone()
         })
         .await
+    }
+
+    /// The connection that a consent makes: `standing` made whole again, or a new one.
+    pub(super) fn consented(
+        &self,
+        authorization: &Authorization,
+        standing: Option<Connection>,
+        account: Account,
+        new: ConnectionId,
+    ) -> Connection {
+        let (name, external_subject) = (account.name, account.subject);
+        let now = self.now();
+        match standing {
+            Some(standing) => Connection {
+                state: ConnectionState::Active,
+                name,
+                external_subject,
+                updated_at: now,
+                ..standing
+            },
+            None => Connection {
+                id: new,
+                team: authorization.team.clone(),
+                grant: authorization.grant.clone(),
+                state: ConnectionState::Active,
+                name,
+                external_subject,
+                created_at: now,
+                updated_at: now,
+            },
+        }
     }
 
     /// Stores a consent, as often as the store fails to say whether it did. A commit that seemed to

@@ -11,7 +11,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::server::secrets_of;
-use super::{ConnectorView, Entry, data, links::checked_environments};
+use super::{ConnectorView, data, links::checked_environments};
 use crate::permissions::Act;
 use crate::{Caller, Engine};
 
@@ -41,6 +41,8 @@ pub struct NewConnector {
     pub triggers_enabled: bool,
     /// Events wanted.
     pub events: Vec<String>,
+    /// One of [`Engine::redirect_uris`]; the first when absent.
+    pub redirect_uri: Option<String>,
     /// Where events go.
     pub trigger_destination: Option<TriggerDestination>,
     /// SHA-1 of an uploaded image.
@@ -129,8 +131,9 @@ impl Engine {
             }
             Err(error) => return Err(error.into()),
         }
-        Ok(ConnectorView::of(
-            &Entry { connector, links },
+        Ok(ConnectorView::with(
+            connector,
+            links,
             &*self.catalogue().await?,
         ))
     }
@@ -169,26 +172,18 @@ impl Engine {
         if let Some(complaint) = uid.and_then(uid_complaint) {
             problems.push(Problem::new("uid", complaint));
         }
-        for (field, colour) in [
-            ("backgroundColor", &new.background_color),
-            ("accentColor", &new.accent_color),
-        ] {
-            if colour.as_deref().is_some_and(|colour| !is_colour(colour)) {
-                problems.push(Problem::new(
-                    field,
-                    "must be a six-digit hex colour such as #0a84ff",
-                ));
-            }
-        }
-        if new
-            .icon
-            .as_deref()
-            .is_some_and(|icon| icon.len() != 40 || !icon.bytes().all(|b| b.is_ascii_hexdigit()))
+        look_problems(
+            new.icon.as_deref(),
+            new.background_color.as_deref(),
+            new.accent_color.as_deref(),
+            &mut problems,
+        );
+        let redirect_uris = self.redirect_uris(caller);
+        if let Some(uri) = &new.redirect_uri
+            && !redirect_uris.contains(uri)
         {
-            problems.push(Problem::new(
-                "icon",
-                "must be the SHA-1 (40 hex digits) of an uploaded image",
-            ));
+            let message = format!("must be one of {}", redirect_uris.join(", "));
+            problems.push(Problem::new("redirectUri", message));
         }
         if new
             .service
@@ -231,7 +226,10 @@ impl Engine {
             data: checked.public,
             secrets: None,
             metadata: new.metadata.clone(),
-            redirect_uri: self.settings.url("/callback"),
+            redirect_uri: new
+                .redirect_uri
+                .clone()
+                .unwrap_or_else(|| self.settings.url("/callback")),
             default_installation: None,
             triggers_enabled: new.triggers_enabled,
             events: new.events.clone(),
@@ -320,17 +318,42 @@ fn name_of(
             return String::new();
         }
     };
-    if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        problems.push(Problem::new(
-            "name",
-            format!("must be at most {NAME_BYTES_MAX} bytes without control characters"),
-        ));
-    }
+    let complaint = name_complaint(name);
+    problems.extend(complaint.map(|message| Problem::new("name", message)));
     name.to_owned()
 }
 
+/// What is wrong with a name.
+pub fn name_complaint(name: &str) -> Option<String> {
+    let good =
+        !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(char::is_control);
+    (!good).then(|| format!("must be 1 to {NAME_BYTES_MAX} bytes without control characters"))
+}
+
+/// What is wrong with a connector's branding.
+pub fn look_problems(
+    icon: Option<&str>,
+    background_color: Option<&str>,
+    accent_color: Option<&str>,
+    problems: &mut Vec<Problem>,
+) {
+    for (field, colour) in [
+        ("backgroundColor", background_color),
+        ("accentColor", accent_color),
+    ] {
+        if colour.is_some_and(|colour| !is_colour(colour)) {
+            let message = "must be a six-digit hex colour such as #0a84ff";
+            problems.push(Problem::new(field, message));
+        }
+    }
+    if icon.is_some_and(|icon| icon.len() != 40 || !icon.bytes().all(|b| b.is_ascii_hexdigit())) {
+        let message = "must be the SHA-1 (40 hex digits) of an uploaded image";
+        problems.push(Problem::new("icon", message));
+    }
+}
+
 /// What is wrong with a uid (reference/vercel-connect §1).
-fn uid_complaint(uid: &str) -> Option<String> {
+pub fn uid_complaint(uid: &str) -> Option<String> {
     const RESERVED_STARTS: [&str; 4] = ["scl_", "sca_", "store_", "ir_"];
     let lower = uid.to_lowercase();
     let host = lower.split_once('/').map(|(host, _)| host);

@@ -116,10 +116,7 @@ pub fn check(
     incomplete: bool,
     mint_value_id: &dyn Fn() -> String,
 ) -> Result<Checked, Vec<Problem>> {
-    let rows = match kind {
-        ConnectorType::Oauth => OAUTH,
-        ConnectorType::ApiKey => API_KEY,
-    };
+    let rows = rows(kind);
     let mut check = Check {
         problems: Vec::new(),
         secrets: Vec::new(),
@@ -127,19 +124,8 @@ pub fn check(
         mint_value_id,
     };
     let public = check.object("data", rows, data);
-    let hands_out = public
-        .get("subjectType")
-        .is_none_or(|subject| subject == "app");
-    if kind == ConnectorType::ApiKey
-        && !incomplete
-        && hands_out
-        && check.problems.is_empty()
-        && check.secrets.is_empty()
-    {
-        check.problem(
-            "data.values",
-            "is required: at least one {\"value\": …}, unless subjectType is \"user\"",
-        );
+    if !incomplete {
+        check.require_values(kind, &public);
     }
     if check.problems.is_empty() {
         Ok(Checked {
@@ -148,6 +134,13 @@ pub fn check(
         })
     } else {
         Err(check.problems)
+    }
+}
+
+const fn rows(kind: ConnectorType) -> &'static [Field] {
+    match kind {
+        ConnectorType::Oauth => OAUTH,
+        ConnectorType::ApiKey => API_KEY,
     }
 }
 
@@ -161,6 +154,21 @@ struct Check<'a> {
 impl Check<'_> {
     fn problem(&mut self, path: &str, message: impl Into<String>) {
         self.problems.push(Problem::new(path, message));
+    }
+
+    /// A connector that hands stored keys out has one at least.
+    fn require_values(&mut self, kind: ConnectorType, public: &Map<String, Value>) {
+        let hands_out = public
+            .get("subjectType")
+            .is_none_or(|subject| subject == "app");
+        let values = public.get("values").and_then(Value::as_array);
+        let none = values.is_none_or(Vec::is_empty);
+        if kind == ConnectorType::ApiKey && hands_out && none && self.problems.is_empty() {
+            self.problem(
+                "data.values",
+                "is required: at least one {\"value\": …}, unless subjectType is \"user\"",
+            );
+        }
     }
 
     fn object(
@@ -327,6 +335,10 @@ fn is_web_url(text: &str) -> bool {
             && url.password().is_none()
     })
 }
+
+mod patch;
+
+pub use patch::{Patched, patch};
 
 #[cfg(test)]
 mod tests {

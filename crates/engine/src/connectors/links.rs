@@ -1,10 +1,12 @@
 //! Which projects may use a connector, and in which environments.
 
 use grantry_core::nouns::{Environment, EventKind, Link, Project};
+use grantry_core::store::Page;
 use grantry_core::{Error, Problem, Result};
 
+use crate::lists::cut;
 use crate::permissions::Act;
-use crate::{Caller, Engine};
+use crate::{Caller, CursorPage, Engine};
 
 impl Engine {
     /// The link of a project, with the project (reference/vercel-connect B3).
@@ -19,6 +21,41 @@ impl Engine {
         let project = self.project(caller, project).await?;
         let link = entry.links.iter().find(|link| link.project == project.id);
         Ok((link.cloned().ok_or(Error::NotFound("link"))?, project))
+    }
+
+    /// All links of a connector, by project id.
+    pub async fn links(
+        &self,
+        caller: &Caller,
+        connector: &str,
+        page: &Page,
+    ) -> Result<CursorPage<Link>> {
+        caller.require(Act::ReadLists)?;
+        let entry = self.live_connector(caller, connector).await?;
+        let after = page.after.as_ref().map_or("", |(project, _)| project);
+        let links = entry.links.iter();
+        let links = links.filter(|link| link.project.as_str() > after);
+        let wanted = usize::try_from(page.limit).unwrap_or(usize::MAX);
+        let rows = links.take(wanted.saturating_add(1)).cloned().collect();
+        Ok(cut(rows, page, |link: &Link| {
+            (link.project.to_string(), link.connector.to_string())
+        }))
+    }
+
+    /// All links of a project, by connector id.
+    pub async fn project_links(
+        &self,
+        caller: &Caller,
+        project: &str,
+        page: &Page,
+    ) -> Result<CursorPage<Link>> {
+        caller.require(Act::ReadLists)?;
+        let project = self.project(caller, project).await?;
+        let store = &self.ports.store;
+        let rows = store.project_links(&caller.team, &project.id, page).await?;
+        Ok(cut(rows, page, |link: &Link| {
+            (link.connector.to_string(), link.project.to_string())
+        }))
     }
 
     /// Makes a link, or replaces its environments (B4).

@@ -6,6 +6,7 @@ mod discovered;
 mod health;
 mod links;
 mod server;
+mod update;
 mod view;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use links::checked_environments;
 pub use server::{
     OauthClient, app_enabled, asks_at, default_scopes, offline_problems, user_enabled,
 };
+pub use update::ConnectorChange;
 pub use view::{Capabilities, ConnectorView, service_name};
 
 use crate::permissions::Act;
@@ -38,6 +40,8 @@ pub struct Entry {
     pub connector: Connector,
     /// Which projects may use it.
     pub links: Vec<Link>,
+    /// Installations, by their external ids, for which no tokens are given out.
+    pub suspended: Vec<String>,
 }
 
 impl Entry {
@@ -163,7 +167,12 @@ impl Engine {
             .await?
             .ok_or(Error::NotFound("connector"))?;
         let links = self.ports.store.links(team, &id).await?;
-        let entry = Arc::new(Entry { connector, links });
+        let suspended = self.ports.store.suspended(team, &id).await?;
+        let entry = Arc::new(Entry {
+            connector,
+            links,
+            suspended,
+        });
         self.caches.connectors.fill(ticket, &id, Arc::clone(&entry));
         let reference_ticket = self.caches.connector_refs.ticket(&reference);
         self.caches

@@ -35,14 +35,17 @@ pub struct ConnectorView {
 
 impl ConnectorView {
     pub(crate) fn of(entry: &Entry, catalogue: &Catalogue) -> Self {
-        let mut connector = entry.connector.clone();
+        Self::with(entry.connector.clone(), entry.links.clone(), catalogue)
+    }
+
+    pub(crate) fn with(mut connector: Connector, links: Vec<Link>, catalogue: &Catalogue) -> Self {
         let has_secrets = connector.secrets.take().is_some();
         let row = catalogue.of(&connector);
         let capabilities = capabilities(&connector, row);
         let service_name = service_name(&connector.service, row);
         Self {
             connector,
-            links: entry.links.clone(),
+            links,
             service_name,
             capabilities,
             has_secrets,

@@ -24,4 +24,4 @@ pub(crate) use landing::Home;
 pub use landing::{PAUSE, TRIES};
 pub use pair::{Arrived, NewPair};
 pub use read::{AskToken, ServedToken};
-pub use revoke::Revoked;
+pub use revoke::{Revoked, Which};

@@ -193,6 +193,11 @@ impl Engine {
             details: ask.details,
         };
         check(&grant, connector.kind)?;
+        let named = grant.installation.as_ref();
+        if named.is_some_and(|named| entry.suspended.contains(named)) {
+            let reason = "this installation is suspended".to_owned();
+            return Err(Error::Unresolvable { reason });
+        }
         Ok(grant)
     }
 

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use grantry_core::nouns::{Connector, ConnectorType, EventKind, Revocation, Subject};
-use grantry_core::store::RevocationScope;
+use grantry_core::error::Forbidden;
+use grantry_core::ids::ConnectionId;
+use grantry_core::nouns::{Connector, ConnectorType, Environment, EventKind, Revocation, Subject};
+use grantry_core::store::{Ended, RevocationScope};
 use grantry_core::{Error, Result, StoreError};
 use grantry_oauth::revoke::{self, TokenKind};
 use grantry_oauth::server::Endpoint;
@@ -23,6 +25,23 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 const AT_ONCE: usize = 8;
 
+/// Connections ended in one transaction.
+const BATCH: u32 = 500;
+
+/// Pairs that an answer waits for the provider to end; the sweep tries further ones.
+const AWAITED_MAX: usize = 200;
+
+/// Which connections of a connector to end. Absent parts match all.
+#[derive(Clone, Debug, Default)]
+pub struct Which {
+    /// Of this subject.
+    pub subject: Option<Subject>,
+    /// In this environment.
+    pub environment: Option<Environment>,
+    /// Of this installation.
+    pub installation: Option<String>,
+}
+
 /// What became of a revocation (reference/vercel-connect D3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Revoked {
@@ -34,7 +53,7 @@ pub struct Revoked {
     pub provider_revoked: u64,
     /// Token sets whose provider has no way to end them.
     pub provider_skipped: u64,
-    /// Token sets that the provider did not end (yet).
+    /// Token sets that the provider did not end, or not yet.
     pub provider_failed: u64,
 }
 
@@ -48,18 +67,30 @@ enum AtProvider {
 }
 
 impl Engine {
-    /// Ends the connections of `connector` that match `subject` and `installation`. Without a
-    /// subject that is everybody's, and takes [`Act::RevokeAny`], as does all that the caller does
-    /// not own.
+    /// Ends all connections of `connector` that are `which`: here at once, and at the provider for as
+    /// many as an answer can wait for; the rest is tried by the sweep. Without a subject that is
+    /// everybody's, and takes [`Act::RevokeAny`], as does all that the caller does not own.
     #[tracing::instrument(target = "grantry_spans", name = "revoke", skip_all)]
     pub async fn revoke(
         self: &Arc<Self>,
         caller: &Caller,
         connector: &str,
-        subject: Option<Subject>,
-        installation: Option<String>,
+        which: Which,
     ) -> Result<Revoked> {
-        match &subject {
+        let entry = self
+            .revocable(caller, connector, which.subject.as_ref())
+            .await?;
+        let scope = Self::scope(caller, &entry, which)?;
+        self.end_connections(caller, &entry, &scope).await
+    }
+
+    async fn revocable(
+        &self,
+        caller: &Caller,
+        connector: &str,
+        subject: Option<&Subject>,
+    ) -> Result<Arc<Entry>> {
+        match subject {
             Some(subject) => {
                 caller.require(Act::RevokeOwn)?;
                 if !caller.owns(subject) {
@@ -68,65 +99,119 @@ impl Engine {
             }
             None => caller.require(Act::RevokeAny)?,
         }
-        let entry = self.usable_connector(caller, connector).await?;
-        self.end_connections(caller, &entry, |scope| {
-            (scope.subject, scope.installation) = (subject, installation)
-        })
-        .await
+        self.usable_connector(caller, connector).await
     }
 
-    /// Ends the connections of a connector that are within the scope as `narrow` leaves it.
+    /// A workload reaches its own environment's grants only.
+    fn scope(caller: &Caller, entry: &Entry, which: Which) -> Result<RevocationScope> {
+        let own = caller.project().map(|_| caller.environment());
+        if let (Some(own), Some(asked)) = (&own, &which.environment)
+            && own != asked
+        {
+            return Err(Error::Forbidden(Forbidden::EnvironmentNotEnabled));
+        }
+        Ok(RevocationScope {
+            connector: entry.connector.id.clone(),
+            connection: None,
+            subject: which.subject,
+            environment: own.or(which.environment),
+            installation: which.installation,
+        })
+    }
+
+    /// Ends the oldest `limit` of the connections that [`Engine::revoke`] would end, and says how many
+    /// are left: a caller that goes on until none is ends many, and can show how far it is.
+    pub async fn revoke_some(
+        self: &Arc<Self>,
+        caller: &Caller,
+        connector: &str,
+        which: Which,
+        limit: u32,
+    ) -> Result<(Revoked, u64)> {
+        let entry = self
+            .revocable(caller, connector, which.subject.as_ref())
+            .await?;
+        let scope = Self::scope(caller, &entry, which)?;
+        let ended = self.begin_revocation(caller, &scope, limit).await?;
+        let store = &self.ports.store;
+        let left = store.count_connections(&caller.team, &scope).await?;
+        let mut revoked = self.finish_at_provider(&entry, ended.queued).await?;
+        (revoked.found, revoked.deleted) = (ended.connections, ended.connections);
+        Ok((revoked, left))
+    }
+
+    /// Ends one connection of a connector.
+    pub(crate) async fn end_connection(
+        self: &Arc<Self>,
+        caller: &Caller,
+        entry: &Arc<Entry>,
+        id: &ConnectionId,
+    ) -> Result<Revoked> {
+        let scope = RevocationScope {
+            connection: Some(id.clone()),
+            ..Self::scope(caller, entry, Which::default())?
+        };
+        self.end_connections(caller, entry, &scope).await
+    }
+
+    /// Ends all connections within `scope`, so many in each transaction that none holds up the others'.
     pub(crate) async fn end_connections(
         self: &Arc<Self>,
         caller: &Caller,
         entry: &Arc<Entry>,
-        narrow: impl FnOnce(&mut RevocationScope),
+        scope: &RevocationScope,
     ) -> Result<Revoked> {
-        let mut scope = RevocationScope {
-            connector: entry.connector.id.clone(),
-            connection: None,
-            subject: None,
-            // A workload reaches its own environment's grants only.
-            environment: caller.project().map(|_| caller.environment()),
-            installation: None,
-        };
-        narrow(&mut scope);
-        let found = self
-            .ports
-            .store
-            .count_connections(&caller.team, &scope)
-            .await?;
-        let queued = self.begin_revocation(caller, &scope).await?;
-        let (engine, entry) = (Arc::clone(self), Arc::clone(entry));
-        let mut revoked = self
-            .uncancellable(async move {
-                let client = engine.revoking_client(&entry.connector).await;
-                Ok(engine.revoke_at_provider(&client, queued).await)
-            })
-            .await?;
-        (revoked.found, revoked.deleted) = (found, found);
+        let (mut connections, mut queued, mut later) = (0, Vec::new(), 0);
+        loop {
+            let ended = self.begin_revocation(caller, scope, BATCH).await?;
+            connections += ended.connections;
+            queued.extend(ended.queued);
+            later += queued.len().saturating_sub(AWAITED_MAX) as u64;
+            queued.truncate(AWAITED_MAX);
+            if ended.connections < u64::from(BATCH) {
+                break;
+            }
+        }
+        let mut revoked = self.finish_at_provider(entry, queued).await?;
+        (revoked.found, revoked.deleted) = (connections, connections);
+        revoked.provider_failed += later;
         Ok(revoked)
     }
 
-    /// Ends the connections here: from this commit on nothing is served, and the intent to revoke is durable.
+    async fn finish_at_provider(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        queued: Vec<Revocation>,
+    ) -> Result<Revoked> {
+        let (engine, entry) = (Arc::clone(self), Arc::clone(entry));
+        self.uncancellable(async move {
+            let client = engine.revoking_client(&entry.connector).await;
+            Ok(engine.revoke_at_provider(&client, queued).await)
+        })
+        .await
+    }
+
+    /// Ends the oldest `limit` connections here: from this commit on nothing is served, and the intent
+    /// to revoke is durable.
     pub(crate) async fn begin_revocation(
         &self,
         caller: &Caller,
         scope: &RevocationScope,
-    ) -> Result<Vec<Revocation>> {
+        limit: u32,
+    ) -> Result<Ended> {
         let event = self
             .draft(EventKind::ConnectionRevoked, caller)
             .connector(&scope.connector)
             .done();
-        let queued = self
+        let ended = self
             .ports
             .store
-            .revoke(&caller.team, scope, self.now(), CLAIM, &event)
+            .revoke(&caller.team, scope, self.now(), CLAIM, limit, &event)
             .await?;
-        for revocation in &queued {
+        for revocation in &ended.queued {
             self.caches.lives.invalidate(&revocation.connection);
         }
-        Ok(queued)
+        Ok(ended)
     }
 
     /// The client that ends tokens of `connector` at its provider; none where the provider has no way

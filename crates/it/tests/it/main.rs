@@ -15,6 +15,7 @@ mod callback;
 mod canary;
 mod catalogue;
 mod chaos;
+mod confirm;
 mod faults;
 mod laws;
 mod meanwhile;

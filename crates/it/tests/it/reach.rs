@@ -4,7 +4,7 @@ use grantry_core::Error;
 use grantry_core::error::{Forbidden, ReconnectReason};
 use grantry_core::nouns::{Connection, Scopes, Subject};
 use grantry_core::store::{ConnectionFilter, Page};
-use grantry_engine::{AskConsent, AskToken};
+use grantry_engine::{AskConsent, AskToken, Which};
 use serde_json::json;
 
 use crate::world::{CONNECTOR, World, token_of};
@@ -113,9 +113,11 @@ async fn the_apps_connection_is_ended_by_an_admin_or_a_workload_and_by_no_member
     let forbidden = Err(Error::Forbidden(Forbidden::Role));
     assert_eq!(end(&world, "tok_bob", &connection).await, forbidden);
     let bob = world.engine.caller("tok_bob", None).await.unwrap();
-    let all = world
-        .engine
-        .revoke(&bob, "scl_app", Some(Subject::App), None);
+    let which = Which {
+        subject: Some(Subject::App),
+        ..Which::default()
+    };
+    let all = world.engine.revoke(&bob, "scl_app", which);
     assert_eq!(
         world.run(all).await.map(|revoked| revoked.deleted),
         forbidden

@@ -7,7 +7,7 @@ use grantry_core::nouns::{
 };
 use grantry_core::store::{Completion, Usage};
 
-use super::fixtures::{HOUR, NOW, connection, grant, token_set};
+use super::fixtures::{ALL, HOUR, NOW, connection, grant, token_set};
 use super::{World, row, rows};
 
 async fn import(world: &World, connection: &Connection, set: &str) -> Result<bool, StoreError> {
@@ -80,8 +80,10 @@ pub async fn a_connection_is_found_by_grant_and_by_id(world: &World) {
         if number == 0 {
             let scope = super::scope(&made);
             let event = world.event(EventKind::ConnectionRevoked);
-            let ended = store.revoke(&world.ours, &scope, NOW, HOUR, &event).await;
-            assert_eq!(ended.unwrap().len(), 2);
+            let ended = store
+                .revoke(&world.ours, &scope, NOW, HOUR, ALL, &event)
+                .await;
+            assert_eq!(ended.unwrap().queued.len(), 2);
             let gone = store
                 .connection_by_grant(&world.ours, &made.grant)
                 .await
@@ -217,4 +219,33 @@ pub async fn the_newest_connections_tell_how_a_connector_does(world: &World) {
     assert_eq!(usage(&connector).await, expected);
     let theirs = store.usage(&world.theirs, &connector.id).await.unwrap();
     assert_eq!(theirs, Usage::default());
+}
+
+pub async fn a_connection_is_renamed_while_it_lives(world: &World) {
+    let connector = world.connector("scl_1").await;
+    let (made, _) = world.connection(&connector, "u1").await;
+    let event = || grantry_core::nouns::Event {
+        at: NOW.after(HOUR),
+        ..world.event(EventKind::ConnectionUpdated)
+    };
+    let rename = async |team, name| {
+        world
+            .store
+            .rename_connection(team, &made.id, name, &event())
+            .await
+    };
+    let missing = Err(StoreError::Missing("connection"));
+    assert_eq!(rename(&world.theirs, Some("theirs")).await, missing);
+    for name in [Some("Ada's"), None] {
+        assert_eq!(rename(&world.ours, name).await, Ok(()));
+        let now = world.live(&made).await.connection;
+        let expected = Connection {
+            name: name.map(str::to_owned),
+            updated_at: NOW.after(HOUR),
+            ..made.clone()
+        };
+        assert_eq!(now, expected);
+    }
+    world.revoke(&made).await;
+    assert_eq!(rename(&world.ours, Some("late")).await, missing);
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use grantry_core::nouns::{Connector, EventKind, Membership, Role, Service};
 use grantry_core::store::{Change, ChangeKind, KeyOwner, Retry};
 
-use super::fixtures::{HOUR, MINUTE, NOW, connection, fault, grant, key, link, token_set, user};
+use super::fixtures::{
+    ALL, HOUR, MINUTE, NOW, connection, fault, grant, installation, key, link, token_set, user,
+};
 use super::{World, scope};
 
 /// What has been fed since `position`, and the new position.
@@ -132,6 +134,11 @@ pub async fn every_write_that_caches_must_hear_of_is_in_the_feed(world: &World) 
     let (live, set) = world.connection(&made, "conn_1").await;
     let ended = || fed(ChangeKind::Connection, "conn_1");
     assert_eq!(since(world, &mut position).await, ended());
+    store
+        .rename_connection(ours, &live.id, Some("new"), &event())
+        .await
+        .unwrap();
+    assert_eq!(since(world, &mut position).await, ended());
     world.begin(&set, "n").await;
     let retry = Retry {
         not_processed: true,
@@ -155,10 +162,32 @@ pub async fn every_write_that_caches_must_hear_of_is_in_the_feed(world: &World) 
         .unwrap();
     assert_eq!(since(world, &mut position).await, ended());
     store
-        .revoke(ours, &scope(&live), NOW, MINUTE, &event())
+        .revoke(ours, &scope(&live), NOW, MINUTE, ALL, &event())
         .await
         .unwrap();
     assert_eq!(since(world, &mut position).await, ended());
+
+    let installed = installation("ins_1", &made);
+    store
+        .create_installation(&installed, &event())
+        .await
+        .unwrap();
+    assert_eq!(since(world, &mut position).await, connector());
+    store
+        .update_installation(&installed, installed.updated_at, &event())
+        .await
+        .unwrap();
+    assert_eq!(since(world, &mut position).await, connector());
+    store
+        .set_default_installation(ours, &made.id, Some(&installed.id), &event())
+        .await
+        .unwrap();
+    assert_eq!(since(world, &mut position).await, connector());
+    store
+        .delete_installation(&installed, &event())
+        .await
+        .unwrap();
+    assert_eq!(since(world, &mut position).await, connector());
 
     let authorization = world.authorization(&made, "sca_1").await;
     let consented = connection("conn_2", ours, grant(&made.id, "u2"));

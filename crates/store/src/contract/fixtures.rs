@@ -7,8 +7,9 @@ use grantry_core::ids::{ConnectionId, ConnectorId, ProjectId, TeamId};
 use grantry_core::nouns::{
     Account, Actor, Authorization, AuthorizationState, Connection, ConnectionState, Connector,
     ConnectorType, CustomEnvironment, Digest, Environment, Event, EventKind, Fault, Flow, Grant,
-    Invite, Key, KeyLevel, Link, McpServer, NamedSecret, Project, Revocation, Role, Scopes, Sealed,
-    Subject, Team, TokenSet, TriggerDestination, User,
+    HeldConsent, Installation, InstallationStatus, Invite, Key, KeyLevel, Link, McpServer,
+    NamedSecret, Project, Revocation, Role, Scopes, Sealed, Subject, Team, TokenSet,
+    TriggerDestination, User,
 };
 use serde_json::{Map, Value, json};
 
@@ -16,6 +17,8 @@ use serde_json::{Map, Value, json};
 pub(crate) const NOW: Timestamp = Timestamp(1_767_225_600_000_000);
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+/// More than any case has.
+pub(crate) const ALL: u32 = 1000;
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) fn map(value: Value) -> Map<String, Value> {
@@ -220,9 +223,44 @@ pub(crate) fn authorization(id: &str, team: &TeamId, connector: &ConnectorId) ->
         return_url: Some("https://app.example/done".to_owned()),
         prompt: Some("consent".to_owned()),
         additional_params: map(json!({"hd": "example.org"})),
+        confirm: true,
         state: AuthorizationState::Pending,
         created_at: NOW,
         expires_at: NOW.after(HOUR),
+    }
+}
+
+/// What a consent to `authorization` brought, its code's hash being that of `code`.
+pub(crate) fn held(authorization: &Authorization, set: &TokenSet, code: &str) -> HeldConsent {
+    HeldConsent {
+        authorization: authorization.id.clone(),
+        team: authorization.team.clone(),
+        connector: authorization.grant.connector.clone(),
+        code: digest(code),
+        name: Some("Ada".to_owned()),
+        external_subject: Some("4711".to_owned()),
+        replaces: true,
+        set: TokenSet {
+            failures: 0,
+            not_before: Timestamp(0),
+            ..set.clone()
+        },
+        expires_at: NOW.after(10 * MINUTE),
+    }
+}
+
+pub(crate) fn installation(id: &str, connector: &Connector) -> Installation {
+    Installation {
+        id: id.into(),
+        team: connector.team.clone(),
+        connector: connector.id.clone(),
+        external_id: format!("ext {id}"),
+        tenant: Some("T1".to_owned()),
+        name: Some(format!("{id} name")),
+        status: InstallationStatus::Active,
+        created_by: Actor::Server,
+        created_at: NOW,
+        updated_at: NOW,
     }
 }
 

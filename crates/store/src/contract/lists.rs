@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use grantry_core::nouns::{
-    Connection, Connector, ConnectorType, EventKind, Key, Project, Subject, Team,
+    Authorization, Connection, Connector, ConnectorType, EventKind, Installation, Key, Project,
+    Subject, Team,
 };
 use grantry_core::store::{
-    ConnectionFilter, ConnectorFilter, EventFilter, KeyFilter, KeyOwner, Page, RevocationScope,
-    TeamFilter,
+    AuthorizationFilter, ConnectionFilter, ConnectionStatus, ConnectorFilter, ConnectorSort,
+    EventFilter, KeyFilter, KeyOwner, Page, RevocationScope, TeamFilter,
 };
 
 use super::World;
@@ -57,6 +58,11 @@ pub async fn connectors_are_filtered(world: &World) {
             .collect(),
         ..ConnectorFilter::default()
     };
+    let made = |since, until| ConnectorFilter {
+        since: Some(since),
+        until: Some(until),
+        ..ConnectorFilter::default()
+    };
     let by_project = |project: &str| ConnectorFilter {
         project: Some(project.into()),
         ..ConnectorFilter::default()
@@ -85,11 +91,17 @@ pub async fn connectors_are_filtered(world: &World) {
         (by_text("c_d"), vec![]),
         (by_text("!"), vec!["scl_3"]),
         (
+            made(NOW, NOW.after(fixtures::HOUR)),
+            vec!["scl_3", "scl_2", "scl_1"],
+        ),
+        (made(NOW.before(fixtures::HOUR), NOW), vec![]),
+        (
             ConnectorFilter {
                 project: Some("prj_ours".into()),
                 kinds: vec![ConnectorType::Oauth],
                 services: vec!["slack".to_owned()],
                 search: Some("chat".to_owned()),
+                ..ConnectorFilter::default()
             },
             vec!["scl_2"],
         ),
@@ -104,6 +116,54 @@ pub async fn connectors_are_filtered(world: &World) {
             .map(|connector| connector.id.as_str())
             .collect();
         assert_eq!(ids, expected, "{filter:?}");
+    }
+}
+
+pub async fn connectors_are_sorted(world: &World) {
+    for (id, name, made, changed) in [
+        ("scl_1", "b", 1, 9),
+        ("scl_2", "a", 2, 7),
+        ("scl_3", "b", 3, 8),
+    ] {
+        let connector = Connector {
+            name: name.to_owned(),
+            created_at: NOW.after(Duration::from_secs(made)),
+            updated_at: NOW.after(Duration::from_secs(changed)),
+            ..fixtures::connector(id, &world.ours)
+        };
+        let event = world.event(EventKind::ConnectorCreated);
+        let created = world.store.create_connector(&connector, &[], &event).await;
+        assert_eq!(created, Ok(()));
+    }
+    for (sort, expected) in [
+        (ConnectorSort::Created, ["scl_3", "scl_2", "scl_1"]),
+        (ConnectorSort::Updated, ["scl_1", "scl_3", "scl_2"]),
+        (ConnectorSort::Name, ["scl_2", "scl_1", "scl_3"]),
+    ] {
+        let filter = ConnectorFilter {
+            sort,
+            ..ConnectorFilter::default()
+        };
+        for turned in [false, true] {
+            let (mut seen, mut page) = (Vec::new(), Page::first(1));
+            page.oldest_first = turned;
+            loop {
+                let found = world.store.connectors(&world.ours, &filter, &page).await;
+                let found = found.unwrap();
+                let Some(first) = found.first() else { break };
+                let sort = match sort {
+                    ConnectorSort::Created => first.created_at.0.to_string(),
+                    ConnectorSort::Updated => first.updated_at.0.to_string(),
+                    ConnectorSort::Name => first.name.clone(),
+                };
+                page.after = Some((sort, first.id.to_string()));
+                seen.push(first.id.to_string());
+            }
+            if turned {
+                seen.reverse();
+            }
+            assert_eq!(seen, expected, "{sort:?}, turned: {turned}");
+        }
     }
 }
 
@@ -138,7 +198,14 @@ pub async fn connections_are_filtered(world: &World) {
     let event = world.event(EventKind::ConnectionRevoked);
     let ended = world
         .store
-        .revoke(&world.ours, &scope, NOW, fixtures::MINUTE, &event)
+        .revoke(
+            &world.ours,
+            &scope,
+            NOW,
+            fixtures::MINUTE,
+            fixtures::ALL,
+            &event,
+        )
         .await;
     assert!(ended.is_ok());
 
@@ -147,7 +214,17 @@ pub async fn connections_are_filtered(world: &World) {
             connector: connector.map(|connector| connector.id.clone()),
             subject,
             include_revoked,
+            ..ConnectionFilter::default()
         }
+    };
+    let all = ConnectionFilter::default;
+    let search = |text: &str| ConnectionFilter {
+        search: Some(text.to_owned()),
+        ..all()
+    };
+    let status = |status| ConnectionFilter {
+        status: Some(status),
+        ..all()
     };
     let table = [
         (
@@ -168,6 +245,60 @@ pub async fn connections_are_filtered(world: &World) {
         (of(None, Some(user(Some("i"))), false), vec!["conn_3"]),
         (of(None, Some(Subject::App), true), vec!["conn_6", "conn_1"]),
         (of(Some(&two), Some(user(None)), false), vec!["conn_4"]),
+        (
+            ConnectionFilter {
+                subject_kind: Some("app"),
+                ..all()
+            },
+            vec!["conn_1"],
+        ),
+        (status(ConnectionStatus::Revoked), vec!["conn_6"]),
+        (status(ConnectionStatus::NeedsReauth), vec![]),
+        (
+            status(ConnectionStatus::Active),
+            vec!["conn_4", "conn_3", "conn_2", "conn_1"],
+        ),
+        (
+            ConnectionFilter {
+                environment: Some("preview".into()),
+                installation: Some("T1".to_owned()),
+                ..all()
+            },
+            vec!["conn_4", "conn_3", "conn_2", "conn_1"],
+        ),
+        (
+            ConnectionFilter {
+                environment: Some("production".into()),
+                ..all()
+            },
+            vec![],
+        ),
+        (
+            ConnectionFilter {
+                installation: Some("T2".to_owned()),
+                ..all()
+            },
+            vec![],
+        ),
+        (search("CONN_3 N"), vec!["conn_3"]),
+        (search("47"), vec!["conn_4", "conn_3", "conn_2", "conn_1"]),
+        (search("U"), vec!["conn_4", "conn_3", "conn_2"]),
+        (search("%"), vec![]),
+        (
+            ConnectionFilter {
+                since: Some(NOW),
+                until: Some(NOW.after(fixtures::HOUR)),
+                ..all()
+            },
+            vec!["conn_4", "conn_3", "conn_2", "conn_1"],
+        ),
+        (
+            ConnectionFilter {
+                until: Some(NOW),
+                ..all()
+            },
+            vec![],
+        ),
     ];
     for (filter, expected) in table {
         let found = world
@@ -255,6 +386,12 @@ macro_rules! walk {
     }};
 }
 
+/// What a link is listed by.
+#[derive(Clone, Debug, PartialEq)]
+struct OnlyId {
+    id: String,
+}
+
 pub async fn every_list_continues_after_its_last_row(world: &World) {
     let store = &world.store;
     let event = || world.event(EventKind::Applied);
@@ -305,6 +442,35 @@ pub async fn every_list_continues_after_its_last_row(world: &World) {
     walk!(
         async |page| store.keys(&owner, &every_key, &page).await,
         |row: &Key| row.created_at.0.to_string()
+    );
+    for number in 0..10 {
+        let id = format!("scl_link_{number}");
+        let linked = world.connector(&id).await;
+        let link = link(team, &linked.id, &"prj_ours".into());
+        store.put_link(&link, &event()).await.unwrap();
+        let made = fixtures::installation(&format!("ins_{number}"), &connector);
+        store.create_installation(&made, &event()).await.unwrap();
+        world
+            .authorization(&connector, &format!("sca_{number}"))
+            .await;
+    }
+    let project = "prj_ours".into();
+    let ids = async |page| {
+        let links = store.project_links(team, &project, &page).await?;
+        let id = |link: grantry_core::nouns::Link| OnlyId {
+            id: link.connector.to_string(),
+        };
+        Ok::<_, grantry_core::StoreError>(links.into_iter().map(id).collect::<Vec<_>>())
+    };
+    walk!(false, ids, |row: &OnlyId| row.id.clone());
+    walk!(
+        async |page| store.installations(team, &connector.id, &page).await,
+        |row: &Installation| row.created_at.0.to_string()
+    );
+    let everything = AuthorizationFilter::default();
+    walk!(
+        async |page| store.authorizations(team, &everything, &page).await,
+        |row: &Authorization| row.created_at.0.to_string()
     );
     let everything = ConnectionFilter::default();
     walk!(

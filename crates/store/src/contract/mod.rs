@@ -15,10 +15,12 @@ pub mod atomicity;
 pub mod batch;
 pub mod belongings;
 pub mod changes;
+pub mod confirm;
 pub mod connect;
 pub mod connections;
 pub mod connectors;
 pub mod feed;
+pub mod installations;
 pub mod keys;
 pub mod lists;
 pub mod refresh;
@@ -143,10 +145,11 @@ impl World {
                 &scope,
                 fixtures::NOW,
                 fixtures::MINUTE,
+                fixtures::ALL,
                 &event,
             )
             .await;
-        assert_eq!(ended.map(|queued| queued.len()), Ok(1));
+        assert_eq!(ended.map(|ended| ended.queued.len()), Ok(1));
     }
 
     async fn live(&self, connection: &Connection) -> Live {
@@ -311,6 +314,7 @@ macro_rules! contract_tests {
             ]
             lists: [
                 connectors_are_filtered,
+                connectors_are_sorted,
                 connections_are_filtered,
                 pages_are_complete_while_rows_go,
                 every_list_continues_after_its_last_row,
@@ -327,11 +331,23 @@ macro_rules! contract_tests {
                 a_consent_is_not_completed_twice_or_for_a_deleted_connector,
                 a_consent_never_takes_over_another_connection,
             ]
+            confirm: [
+                a_consent_is_held_until_it_is_confirmed,
+                a_held_consent_is_dropped_and_its_pair_queued,
+                a_deleted_connector_takes_what_is_held_along,
+                a_deleted_team_takes_what_is_held_along,
+                authorizations_are_filtered,
+            ]
+            installations: [
+                an_installation_is_kept_changed_and_removed,
+                a_default_installation_is_set_and_goes_with_it,
+            ]
             connections: [
                 a_connection_is_found_by_grant_and_by_id,
                 an_import_never_overwrites,
                 an_import_needs_a_connector_and_a_free_id,
                 a_revoked_connection_can_be_imported_again,
+                a_connection_is_renamed_while_it_lives,
                 an_old_flight_never_overwrites_what_was_made_anew,
                 the_newest_connections_tell_how_a_connector_does,
             ]
@@ -340,6 +356,7 @@ macro_rules! contract_tests {
                 an_end_moves_the_sets_into_the_queue,
                 each_end_is_a_line_of_the_log,
                 what_waits_is_counted,
+                many_connections_are_ended_in_batches,
                 a_due_revocation_is_claimed_by_one,
                 a_late_pair_is_queued_once_and_finished_once,
             ]

@@ -6,7 +6,7 @@ use grantry_core::Timestamp;
 use grantry_core::nouns::{Connection, EventKind, Fault, TokenSet};
 use grantry_core::store::{Begin, Completion, Rejection, Retry};
 
-use super::fixtures::{HOUR, MINUTE, NOW, connection, fault, grant, token_set};
+use super::fixtures::{ALL, HOUR, MINUTE, NOW, connection, fault, grant, token_set};
 use super::{World, parallel, row, rows, scope};
 
 pub(super) const fn go(number: u32, first_sent_at: Timestamp) -> Begin {
@@ -282,7 +282,7 @@ pub async fn a_pair_and_a_revocation_never_both_win(world: &World) {
             tokio::spawn(async move {
                 let scope = scope(&connection);
                 store
-                    .revoke(&connection.team, &scope, NOW, MINUTE, &event)
+                    .revoke(&connection.team, &scope, NOW, MINUTE, ALL, &event)
                     .await
                     .unwrap()
             })
@@ -291,6 +291,7 @@ pub async fn a_pair_and_a_revocation_never_both_win(world: &World) {
         let queued: Vec<_> = revoked
             .await
             .unwrap()
+            .queued
             .iter()
             .map(|queued| queued.set.clone())
             .collect();

@@ -7,7 +7,7 @@ use grantry_core::nouns::{
 };
 use grantry_core::store::{Begin, ConnectionFilter, Depths, Page, RevocationScope};
 
-use super::fixtures::{HOUR, MINUTE, NOW, connection, grant, revocation, token_set};
+use super::fixtures::{ALL, HOUR, MINUTE, NOW, connection, grant, revocation, token_set};
 use super::{World, parallel, row, rows, scope};
 
 pub async fn a_scope_ends_its_connections_and_no_others(world: &World) {
@@ -81,9 +81,9 @@ pub async fn a_scope_ends_its_connections_and_no_others(world: &World) {
         assert_eq!(theirs, Ok(0), "{scope:?}");
         let event = world.event(EventKind::ConnectionRevoked);
         let ended = store
-            .revoke(&world.theirs, &scope, NOW, MINUTE, &event)
+            .revoke(&world.theirs, &scope, NOW, MINUTE, ALL, &event)
             .await;
-        assert!(ended.unwrap().is_empty(), "{scope:?}");
+        assert!(ended.unwrap().queued.is_empty(), "{scope:?}");
         let ours = store.count_connections(&world.ours, &scope).await;
         assert_eq!(
             ours,
@@ -92,10 +92,11 @@ pub async fn a_scope_ends_its_connections_and_no_others(world: &World) {
         );
         let event = world.event(EventKind::ConnectionRevoked);
         let ended = store
-            .revoke(&world.ours, &scope, NOW, MINUTE, &event)
+            .revoke(&world.ours, &scope, NOW, MINUTE, ALL, &event)
             .await
             .unwrap();
         let ids: Vec<_> = ended
+            .queued
             .iter()
             .map(|queued| queued.connection.as_str())
             .collect();
@@ -125,9 +126,10 @@ pub async fn an_end_moves_the_sets_into_the_queue(world: &World) {
     let at = NOW.after(HOUR);
     let event = world.event(EventKind::ConnectionRevoked);
     let queued = store
-        .revoke(&world.ours, &scope(&made), at, MINUTE, &event)
+        .revoke(&world.ours, &scope(&made), at, MINUTE, ALL, &event)
         .await
-        .unwrap();
+        .unwrap()
+        .queued;
     let expected = Revocation {
         set: set.id.clone(),
         team: world.ours.clone(),
@@ -164,9 +166,9 @@ pub async fn each_end_is_a_line_of_the_log(world: &World) {
     let event = world.event(EventKind::ConnectionRevoked);
     let ended = world
         .store
-        .revoke(&world.ours, &scope(&one), NOW, MINUTE, &event)
+        .revoke(&world.ours, &scope(&one), NOW, MINUTE, ALL, &event)
         .await;
-    assert_eq!(ended.unwrap().len(), 3);
+    assert_eq!(ended.unwrap().queued.len(), 3);
     let mut lines = world.log(EventKind::ConnectionRevoked).await;
     lines.sort_by(|one, two| one.id.cmp(&two.id));
     let ids: Vec<_> = lines.iter().map(|line| line.id.to_string()).collect();
@@ -183,9 +185,9 @@ pub async fn each_end_is_a_line_of_the_log(world: &World) {
     let again = world.event(EventKind::ConnectionRevoked);
     let ended = world
         .store
-        .revoke(&world.ours, &scope(&one), NOW, MINUTE, &again)
+        .revoke(&world.ours, &scope(&one), NOW, MINUTE, ALL, &again)
         .await;
-    assert!(ended.unwrap().is_empty());
+    assert!(ended.unwrap().queued.is_empty());
     assert_eq!(
         world.events_of(EventKind::ConnectionRevoked).await,
         3,
@@ -300,4 +302,32 @@ pub async fn a_late_pair_is_queued_once_and_finished_once(world: &World) {
         "it is gone, and stays so"
     );
     assert!(due(later).await.is_empty());
+}
+
+pub async fn many_connections_are_ended_in_batches(world: &World) {
+    let connector = world.connector("scl_1").await;
+    for number in 0..5 {
+        world.connection(&connector, &format!("u{number}")).await;
+    }
+    // One without any token counts as well.
+    let bare = connection("u5", &world.ours, grant(&connector.id, "u5"));
+    world.import(&bare, &[]).await;
+    let batch = async || {
+        let event = world.event(EventKind::ConnectionRevoked);
+        let ended = world
+            .store
+            .revoke(&world.ours, &scope(&bare), NOW, MINUTE, 2, &event)
+            .await
+            .unwrap();
+        let ids = ended.queued.iter().map(|one| one.connection.to_string());
+        let mut ids: Vec<_> = ids.collect();
+        ids.sort_unstable();
+        (ended.connections, ids)
+    };
+    let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    assert_eq!(batch().await, (2, ids(&["u0", "u1"])));
+    assert_eq!(batch().await, (2, ids(&["u2", "u3"])));
+    assert_eq!(batch().await, (2, ids(&["u4"])));
+    assert_eq!(batch().await, (0, vec![]));
+    assert_eq!(world.events_of(EventKind::ConnectionRevoked).await, 6);
 }

@@ -217,6 +217,12 @@ impl Backend for Postgres {
                 min_binary: 3,
                 sql: include_str!("../../migrations/postgres/0005_tenancy.sql"),
             },
+            Migration {
+                version: 6,
+                name: "resources",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0006_resources.sql"),
+            },
         ],
     };
 

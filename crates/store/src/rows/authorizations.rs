@@ -1,6 +1,8 @@
 //! Authorizations and flows.
 
-use grantry_core::nouns::{Authorization, AuthorizationState, Flow};
+use grantry_core::Timestamp;
+use grantry_core::ids::TeamId;
+use grantry_core::nouns::{Authorization, AuthorizationState, Flow, HeldConsent, TokenSet};
 
 use super::Noun;
 use super::grants::{grant, grant_columns};
@@ -11,6 +13,7 @@ use crate::backend::{Bad, Row, Value};
 pub(crate) fn state_columns(state: &AuthorizationState) -> Vec<Value> {
     match state {
         AuthorizationState::Pending => params!["pending", Value::Null],
+        AuthorizationState::Unconfirmed => params!["unconfirmed", Value::Null],
         AuthorizationState::Success { connection } => params!["success", connection],
         AuthorizationState::Error { code } => params!["error", code],
         AuthorizationState::Canceled => params!["canceled", Value::Null],
@@ -21,6 +24,7 @@ fn state(row: &Row) -> Result<AuthorizationState, Bad> {
     let word: String = row.get("state")?;
     match word.as_str() {
         "pending" => Ok(AuthorizationState::Pending),
+        "unconfirmed" => Ok(AuthorizationState::Unconfirmed),
         "success" => Ok(AuthorizationState::Success {
             connection: row.get("state_detail")?,
         }),
@@ -54,6 +58,7 @@ impl Noun for Authorization {
         "return_url",
         "prompt",
         "additional_params",
+        "confirm",
         "state",
         "state_detail",
         "created_at",
@@ -72,6 +77,7 @@ impl Noun for Authorization {
             self.return_url.as_ref(),
             self.prompt.as_ref(),
             json(&self.additional_params),
+            self.confirm,
         ]);
         row.extend(state_columns(&self.state));
         row.extend(params![self.created_at, self.expires_at, self.expires_at]);
@@ -90,8 +96,83 @@ impl Noun for Authorization {
             return_url: row.get("return_url")?,
             prompt: row.get("prompt")?,
             additional_params: row.json("additional_params")?,
+            confirm: row.get("confirm")?,
             state: state(row)?,
             created_at: row.get("created_at")?,
+            expires_at: row.get("expires_at")?,
+        })
+    }
+}
+
+impl Noun for HeldConsent {
+    const TABLE: &'static str = "held_consents";
+    const COLUMNS: &'static [&'static str] = &[
+        "authorization_id",
+        "team",
+        "connector",
+        "code",
+        "name",
+        "external_subject",
+        "replaces",
+        "set_id",
+        "connection",
+        "kind",
+        "access",
+        "access_expires_at",
+        "refresh",
+        "scope",
+        "metadata",
+        "received_at",
+        "expires_at",
+    ];
+
+    fn to_row(&self) -> Vec<Value> {
+        params![
+            &self.authorization,
+            &self.team,
+            &self.connector,
+            &self.code,
+            self.name.as_ref(),
+            self.external_subject.as_ref(),
+            self.replaces,
+            &self.set.id,
+            &self.set.connection,
+            &self.set.kind,
+            &self.set.access,
+            self.set.access_expires_at,
+            self.set.refresh.as_ref(),
+            self.set.scope.as_ref(),
+            json(&self.set.metadata),
+            self.set.received_at,
+            self.expires_at,
+        ]
+    }
+
+    fn from_row(row: &Row) -> Result<Self, Bad> {
+        let team: TeamId = row.get("team")?;
+        Ok(Self {
+            authorization: row.get("authorization_id")?,
+            connector: row.get("connector")?,
+            code: row.get("code")?,
+            name: row.get("name")?,
+            external_subject: row.get("external_subject")?,
+            replaces: row.get("replaces")?,
+            set: TokenSet {
+                id: row.get("set_id")?,
+                team: team.clone(),
+                connection: row.get("connection")?,
+                kind: row.get("kind")?,
+                access: row.get("access")?,
+                access_expires_at: row.get("access_expires_at")?,
+                refresh: row.get("refresh")?,
+                scope: row.get("scope")?,
+                metadata: row.json("metadata")?,
+                received_at: row.get("received_at")?,
+                // Nothing has been presented yet.
+                failures: 0,
+                not_before: Timestamp(0),
+            },
+            team,
             expires_at: row.get("expires_at")?,
         })
     }

@@ -2,7 +2,7 @@
 
 use grantry_core::error::ReconnectReason;
 use grantry_core::nouns::{Connection, ConnectionState, Revocation, TokenSet};
-use grantry_core::store::{Live, Stored};
+use grantry_core::store::{ConnectionStatus, Live, Stored};
 
 use super::grants::{grant, grant_columns};
 use super::values::{json, params, words};
@@ -15,6 +15,12 @@ words!(ReconnectReason {
     Rejected = "rejected",
     LostResponse = "lost_response",
     Expired = "expired",
+});
+
+words!(ConnectionStatus {
+    Active = "active",
+    NeedsReauth = "needs_reauth",
+    Revoked = "revoked",
 });
 
 fn state_columns(state: ConnectionState) -> Vec<Value> {

@@ -10,6 +10,7 @@ mod connections;
 mod connectors;
 mod events;
 mod grants;
+mod installations;
 mod repeats;
 mod system;
 mod tenancy;

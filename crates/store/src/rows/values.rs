@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use grantry_core::Timestamp;
 use grantry_core::ids::{
-    AccountId, AuthorizationId, ConnectionId, ConnectorId, EventId, InviteId, KeyId, McpServerId,
-    ProjectId, SecretId, TeamId, TokenSetId, UserId,
+    AccountId, AuthorizationId, ConnectionId, ConnectorId, EventId, InstallationId, InviteId,
+    KeyId, McpServerId, ProjectId, SecretId, TeamId, TokenSetId, UserId,
 };
 use grantry_core::nouns::{Digest, Environment, Sealed};
 
@@ -64,6 +64,7 @@ texts!(
     ConnectionId,
     ConnectorId,
     EventId,
+    InstallationId,
     InviteId,
     KeyId,
     McpServerId,

@@ -174,6 +174,12 @@ impl Backend for Sqlite {
                 min_binary: 3,
                 sql: include_str!("../../migrations/sqlite/0005_tenancy.sql"),
             },
+            Migration {
+                version: 6,
+                name: "resources",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0006_resources.sql"),
+            },
         ],
     };
 

@@ -90,6 +90,7 @@ pub fn filter(query: &Fields) -> Option<ConnectorFilter> {
         kinds,
         services: words("service"),
         search: text("search").map(str::to_owned),
+        ..ConnectorFilter::default()
     })
 }
 
@@ -128,5 +129,6 @@ pub fn consent(mut body: Fields) -> Result<AskConsent> {
         device_code: body.flag("deviceCode").unwrap_or_default(),
         expires_in: body.count("expiresInMs").map(Duration::from_millis),
         additional_params: body.take_map("additionalParams").unwrap_or_default(),
+        confirm: false,
     })
 }

@@ -6,7 +6,7 @@ use grantry_core::Result;
 use grantry_core::nouns::Environment;
 use grantry_core::store::ConnectorFilter;
 use grantry_engine::permissions::Act;
-use grantry_engine::{ConnectorView, CursorPage};
+use grantry_engine::{ConnectorView, CursorPage, Which};
 use serde_json::json;
 
 use super::wire::{self, Reader};
@@ -271,16 +271,14 @@ async fn token(mut call: Call) -> Result<Response> {
 }
 
 async fn revoke(mut call: Call) -> Result<Response> {
-    let subject = map::subject(&mut call.body)?;
-    let installation = present(call.body.take_text("installationId"));
+    let which = Which {
+        subject: map::subject(&mut call.body)?,
+        environment: None,
+        installation: present(call.body.take_text("installationId")),
+    };
     let revoked = call
         .engine
-        .revoke(
-            call.caller()?,
-            call.path("connector"),
-            subject,
-            installation,
-        )
+        .revoke(call.caller()?, call.path("connector"), which)
         .await?;
     answer::ok(&wire::Counts::from(revoked))
 }

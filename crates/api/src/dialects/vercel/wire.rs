@@ -388,7 +388,9 @@ impl<'a> Outcome<'a> {
     /// How far a consent has come.
     pub fn of(result: &'a ConsentResult) -> Self {
         let (status, done, error) = match &result.state {
-            AuthorizationState::Pending => ("pending", false, None),
+            AuthorizationState::Pending | AuthorizationState::Unconfirmed => {
+                ("pending", false, None)
+            }
             AuthorizationState::Success { .. } => ("success", true, None),
             AuthorizationState::Error { code } => ("error", false, Some(code)),
             AuthorizationState::Canceled => ("canceled", false, None),

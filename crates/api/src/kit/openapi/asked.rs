@@ -21,10 +21,14 @@ const ACCOUNT: &[(&str, &str)] = &[(
 /// What stands in the paths.
 const IN_PATH: &[(&str, &str)] = &[
     ("account", "Account id."),
-    ("authorization", "Authorization id."),
+    (
+        "authorization",
+        "Authorization id, or `verifier` where the operation says so.",
+    ),
     ("connection", "Connection id."),
     ("connector", "Connector id or uid."),
     ("environment", "Environment id or slug."),
+    ("installation", "Installation id."),
     ("key", "Key id."),
     ("kid", "Id of a signing key."),
     ("project", "Project id or name."),
@@ -201,6 +205,12 @@ fn schema(shape: &Shape, nullable: bool) -> Schema {
         Shape::Object(rows) => object(rows, nullable),
         Shape::Free => of(Type::Object).build().into(),
         Shape::FreeList => list(&Shape::Free),
+        Shape::Objects(rows) => list(&Shape::Object(rows)),
+        Shape::Lines(max) => of(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(*max))
+            .build()
+            .into(),
     }
 }
 

@@ -1,12 +1,14 @@
 //! Tokens, consents, connections.
 
-use grantry_core::nouns::{Connection as ConnectionRow, ConnectionState, Grant};
+use grantry_core::nouns::{
+    Authorization as AuthorizationRow, Connection as ConnectionRow, ConnectionState, Grant,
+};
 use grantry_engine::{ConsentResult, Requested, Revoked, ServedToken};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{Named, Progress, Subject, Time};
+use super::{Actor, Named, Progress, Subject, Time};
 
 /// A token.
 #[derive(Serialize, ToSchema)]
@@ -80,6 +82,66 @@ impl<'a> From<&'a ConsentResult> for Outcome<'a> {
         Self {
             state: Progress::from(&result.state),
             connector: &result.connector,
+        }
+    }
+}
+
+/// A request for consent, as its team sees it.
+#[derive(Serialize, ToSchema)]
+pub struct Request<'a> {
+    /// Also the end of its link.
+    id: &'a str,
+    #[serde(flatten)]
+    state: Progress<'a>,
+    connector: &'a str,
+    subject: Subject<'a>,
+    environment: &'a str,
+    installation: Option<&'a str>,
+    /// `["*"]` stands for the connector's own.
+    scopes: Vec<String>,
+    audience: &'a [String],
+    resources: &'a [String],
+    authorization_details: &'a [Value],
+    requested_by: Actor<'a>,
+    /// How the page calls them.
+    requester: &'a str,
+    return_url: Option<&'a str>,
+    /// Whether the consent counts only once it is confirmed.
+    confirm: bool,
+    created_at: Time,
+    /// When its link ends.
+    expires_at: Time,
+}
+
+impl<'a> From<&'a AuthorizationRow> for Request<'a> {
+    fn from(row: &'a AuthorizationRow) -> Self {
+        let Grant {
+            connector,
+            subject,
+            environment,
+            installation,
+            scopes,
+            audience,
+            resources,
+            details,
+        } = &row.grant;
+        Self {
+            id: row.id.as_str(),
+            state: Progress::from(&row.state),
+            connector: connector.as_str(),
+            subject: Subject::from(subject),
+            environment: environment.as_str(),
+            installation: installation.as_deref(),
+            scopes: scopes.to_list(),
+            audience,
+            resources,
+            authorization_details: details,
+            requested_by: Actor::from(&row.requested_by),
+            requester: &row.requester,
+            return_url: row.return_url.as_deref(),
+            confirm: row.confirm,
+            created_at: Time(row.created_at),
+            expires_at: Time(row.expires_at),
         }
     }
 }
@@ -160,6 +222,25 @@ impl From<Revoked> for Ended {
             provider_revoked: revoked.provider_revoked,
             provider_skipped: revoked.provider_skipped,
             provider_failed: revoked.provider_failed,
+        }
+    }
+}
+
+/// What became of some of many.
+#[derive(Serialize, ToSchema)]
+pub struct EndedSome {
+    #[serde(flatten)]
+    ended: Ended,
+    /// How many are left to end: call again until it is 0.
+    remaining: u64,
+}
+
+impl EndedSome {
+    /// What was ended, and how many are left.
+    pub fn of(revoked: Revoked, remaining: u64) -> Self {
+        Self {
+            ended: Ended::from(revoked),
+            remaining,
         }
     }
 }

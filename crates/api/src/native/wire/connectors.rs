@@ -1,6 +1,6 @@
 //! Connectors and links.
 
-use grantry_core::nouns::Link as LinkRow;
+use grantry_core::nouns::{Link as LinkRow, TriggerDestination as DestinationRow};
 use grantry_engine::ConnectorView;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -25,6 +25,12 @@ pub struct Connector<'a> {
     subjects: &'a [&'static str],
     supports_revocation: bool,
     links: Vec<Link<'a>>,
+    /// External id of the installation that is used where a request names none.
+    default_installation: Option<&'a str>,
+    /// Whether provider events are taken in.
+    triggers: bool,
+    events: &'a [String],
+    trigger_destinations: Vec<TriggerDestination<'a>>,
     icon: Option<&'a str>,
     background_color: Option<&'a str>,
     accent_color: Option<&'a str>,
@@ -34,6 +40,26 @@ pub struct Connector<'a> {
     updated_by: Actor<'a>,
     created_at: Time,
     updated_at: Time,
+}
+
+/// Where events go.
+#[derive(Serialize, ToSchema)]
+struct TriggerDestination<'a> {
+    project: &'a str,
+    branch: Option<&'a str>,
+    custom_environment: Option<&'a str>,
+    path: Option<&'a str>,
+}
+
+impl<'a> From<&'a DestinationRow> for TriggerDestination<'a> {
+    fn from(row: &'a DestinationRow) -> Self {
+        Self {
+            project: row.project_id.as_str(),
+            branch: row.branch.as_deref(),
+            custom_environment: row.custom_environment_id.as_deref(),
+            path: row.path.as_deref(),
+        }
+    }
 }
 
 /// What the provider said of the client, and how often.
@@ -62,6 +88,14 @@ impl<'a> From<&'a ConnectorView> for Connector<'a> {
             subjects: &view.capabilities.subjects,
             supports_revocation: view.capabilities.revocation,
             links: view.links.iter().map(Link::from).collect(),
+            default_installation: row.default_installation.as_deref(),
+            triggers: row.triggers_enabled,
+            events: &row.events,
+            trigger_destinations: row
+                .trigger_destinations
+                .iter()
+                .map(TriggerDestination::from)
+                .collect(),
             icon: row.icon.as_deref(),
             background_color: row.background_color.as_deref(),
             accent_color: row.accent_color.as_deref(),

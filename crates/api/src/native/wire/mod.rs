@@ -1,6 +1,7 @@
 //! The native API's JSON.
 
 mod applied;
+mod belongings;
 mod connections;
 mod connectors;
 mod nouns;
@@ -13,7 +14,8 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 pub use applied::Applied;
-pub use connections::{Authorization, Connection, Ended, Outcome, Token};
+pub use belongings::{Installation, Secret};
+pub use connections::{Authorization, Connection, Ended, EndedSome, Outcome, Request, Token};
 pub use connectors::{Connector, Link};
 pub use nouns::{Actor, KeyLevel, Progress, Role, Subject};
 pub use team::{Event, Minted, SigningKey};

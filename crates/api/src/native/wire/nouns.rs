@@ -118,6 +118,8 @@ impl<'a> From<&'a nouns::Subject> for Subject<'a> {
 pub enum Progress<'a> {
     /// Nobody has consented yet.
     Pending,
+    /// The user has consented; the requester has yet to confirm it.
+    Unconfirmed,
     /// A connection was stored.
     Success {
         /// Its id.
@@ -136,6 +138,7 @@ impl<'a> From<&'a nouns::AuthorizationState> for Progress<'a> {
     fn from(state: &'a nouns::AuthorizationState) -> Self {
         match state {
             nouns::AuthorizationState::Pending => Self::Pending,
+            nouns::AuthorizationState::Unconfirmed => Self::Unconfirmed,
             nouns::AuthorizationState::Success { connection } => Self::Success {
                 connection: connection.as_str(),
             },

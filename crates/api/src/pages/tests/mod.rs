@@ -50,6 +50,7 @@ pub(super) fn result() -> ConsentResult {
         requester: "Support desk · Acme".to_owned(),
         service: "GitHub".to_owned(),
         return_url: Some("https://desk.acme.example/done?tab=1".to_owned()),
+        code: None,
     }
 }
 

@@ -305,8 +305,8 @@ impl World {
     pub async fn live(&self, user: &str) -> Option<Live> {
         let filter = grantry_core::store::ConnectionFilter {
             subject: Some(subject(user)),
-            include_revoked: false,
             connector: None,
+            ..grantry_core::store::ConnectionFilter::default()
         };
         let team = "team_1".into();
         let page = grantry_core::store::Page::first(2);

@@ -1,0 +1,57 @@
+//! Installations.
+
+use async_trait::async_trait;
+
+use super::{Page, Stored};
+use crate::Timestamp;
+use crate::ids::{ConnectorId, InstallationId, TeamId};
+use crate::nouns::{Event, Installation};
+
+/// Rows that say in which provider tenants a connector's application is installed.
+#[async_trait]
+pub trait InstallationStore: Send + Sync + 'static {
+    /// Makes an installation. `Missing("connector")` when that is not live; `Taken("installation.id")`,
+    /// `Taken("installation.external_id")` within the connector.
+    async fn create_installation(&self, installation: &Installation, event: &Event) -> Stored<()>;
+
+    /// Replaces name, tenant and status of the row if it was last changed at `expected`; else
+    /// `Missing("installation")`.
+    async fn update_installation(
+        &self,
+        installation: &Installation,
+        expected: Timestamp,
+        event: &Event,
+    ) -> Stored<()>;
+
+    /// One installation.
+    async fn installation(
+        &self,
+        team: &TeamId,
+        id: &InstallationId,
+    ) -> Stored<Option<Installation>>;
+
+    /// A connector's installations by time; the page's sort value is `created_at` in microseconds.
+    async fn installations(
+        &self,
+        team: &TeamId,
+        connector: &ConnectorId,
+        page: &Page,
+    ) -> Stored<Vec<Installation>>;
+
+    /// External ids of a connector's suspended installations.
+    async fn suspended(&self, team: &TeamId, connector: &ConnectorId) -> Stored<Vec<String>>;
+
+    /// Makes the installation the one that is used when a token request names none, or takes that away
+    /// when `installation` is absent. `Missing("connector")`, `Missing("installation")`.
+    async fn set_default_installation(
+        &self,
+        team: &TeamId,
+        connector: &ConnectorId,
+        installation: Option<&InstallationId>,
+        event: &Event,
+    ) -> Stored<()>;
+
+    /// Removes the row; its connector has no default any more if it was this one.
+    /// `Missing("installation")`.
+    async fn delete_installation(&self, installation: &Installation, event: &Event) -> Stored<()>;
+}

@@ -1,0 +1,321 @@
+//! Changing connectors (reference/vercel-connect A8).
+
+use grantry_core::ids::TokenSetId;
+use grantry_core::nouns::{Connector, EventKind, TriggerDestination};
+use grantry_core::{Error, Problem, Result, StoreError, Timestamp};
+use serde_json::{Map, Value};
+
+use super::create::{look_problems, name_complaint, uid_complaint};
+use super::{ConnectorView, data};
+use crate::permissions::Act;
+use crate::{Caller, Engine};
+
+/// Destinations of a connector's events.
+const DESTINATIONS_MAX: usize = 3;
+
+/// How often a change is made again because the row was changed by somebody else meanwhile.
+const TRIES: u32 = 3;
+
+/// What of a connector shall change; absent parts stay. Field names in problems are the Vercel dialect's.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectorChange {
+    /// Another uid.
+    pub uid: Option<String>,
+    /// Another name.
+    pub name: Option<String>,
+    /// Fields of the type's data; `null` or an empty text takes one away.
+    pub data: Option<Map<String, Value>>,
+    /// All annotations.
+    pub metadata: Option<Map<String, Value>>,
+    /// Take in provider events.
+    pub triggers_enabled: Option<bool>,
+    /// All events wanted.
+    pub events: Option<Vec<String>>,
+    /// All places where events go.
+    pub trigger_destinations: Option<Vec<TriggerDestination>>,
+    /// One of the redirect URIs of [`Engine::redirect_uris`].
+    pub redirect_uri: Option<String>,
+    /// SHA-1 of an uploaded image, or none.
+    pub icon: Option<Option<String>>,
+    /// `#rrggbb`, or none.
+    pub background_color: Option<Option<String>>,
+    /// `#rrggbb`, or none.
+    pub accent_color: Option<Option<String>>,
+}
+
+impl Engine {
+    /// Changes a connector. Nothing is stored unless everything is right; a change that makes no
+    /// difference is none. Connections keep their tokens.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names every wrong field; [`Error::Conflict`] for a uid in use.
+    pub async fn update_connector(
+        &self,
+        caller: &Caller,
+        id_or_uid: &str,
+        change: ConnectorChange,
+    ) -> Result<ConnectorView> {
+        caller.require(Act::ManageConnectors)?;
+        let id = self
+            .live_connector(caller, id_or_uid)
+            .await?
+            .connector
+            .id
+            .clone();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let stored = self
+                .ports
+                .store
+                .connector(&caller.team, id.as_str())
+                .await?;
+            let stored = stored
+                .filter(|stored| stored.deleted_at.is_none())
+                .ok_or(Error::Gone("connector"))?;
+            match self.change(caller, stored, &change).await {
+                Err(Error::NotFound("connector")) if tries < TRIES => continue,
+                Err(Error::NotFound("connector")) => {
+                    return Err(Error::conflict(
+                        "the connector is being changed by others: try again",
+                    ));
+                }
+                done => break done?,
+            }
+        }
+        let entry = self.live_connector(caller, id.as_str()).await?;
+        Ok(ConnectorView::of(&entry, &*self.catalogue().await?))
+    }
+
+    /// [`Error::NotFound`] when the row is not as it was read.
+    async fn change(
+        &self,
+        caller: &Caller,
+        stored: Connector,
+        change: &ConnectorChange,
+    ) -> Result<()> {
+        let patched = self.checked_change(caller, &stored, change).await?;
+        let mut connector = stored.clone();
+        let text = |new: &Option<String>, old: &mut String| {
+            if let Some(new) = new {
+                new.trim().clone_into(old);
+            }
+        };
+        text(&change.uid, &mut connector.uid);
+        text(&change.name, &mut connector.name);
+        if let Some(patched) = &patched {
+            connector.data.clone_from(&patched.public);
+        }
+        let ConnectorChange {
+            metadata,
+            triggers_enabled,
+            events,
+            trigger_destinations,
+            redirect_uri,
+            icon,
+            background_color,
+            accent_color,
+            ..
+        } = change.clone();
+        connector.metadata = metadata.unwrap_or(connector.metadata);
+        connector.triggers_enabled = triggers_enabled.unwrap_or(connector.triggers_enabled);
+        connector.events = events.unwrap_or(connector.events);
+        connector.trigger_destinations =
+            trigger_destinations.unwrap_or(connector.trigger_destinations);
+        connector.redirect_uri = redirect_uri.unwrap_or(connector.redirect_uri);
+        connector.icon = icon.unwrap_or(connector.icon);
+        connector.background_color = background_color.unwrap_or(connector.background_color);
+        connector.accent_color = accent_color.unwrap_or(connector.accent_color);
+        if !connector.trigger_destinations.is_empty() && !connector.triggers_enabled {
+            let message = "needs triggers to be enabled";
+            return Err(Error::invalid("triggerDestinations", message));
+        }
+
+        let mut changed = differences(&stored, &connector);
+        if let Some(patched) = &patched
+            && !(patched.secrets.is_empty() && patched.dropped.is_empty())
+        {
+            let mut secrets = self.connector_secrets(&stored).await?;
+            secrets.retain(|name, _| !patched.dropped.contains(name));
+            let names = patched
+                .secrets
+                .iter()
+                .map(|(name, _)| name)
+                .chain(&patched.dropped);
+            changed.extend(names.map(|name| format!("data.{name}")));
+            secrets.extend(patched.secrets.iter().cloned());
+            let secrets: Vec<_> = secrets.into_iter().collect();
+            connector.secrets = self.seal_secrets(&connector, &secrets).await?;
+        }
+        if changed.is_empty() {
+            return Ok(());
+        }
+        if patched.is_some() {
+            self.check_server(&connector, false).await?;
+            // Whether the provider takes the client as it is now will be seen.
+            connector.fault = None;
+        }
+        connector.updated_by = caller.actor.clone();
+        // Two changes of one row never carry the same time: it is what tells them apart.
+        connector.updated_at = self.now().max(Timestamp(stored.updated_at.0 + 1));
+        changed.sort_unstable();
+        changed.dedup();
+        let event = self
+            .draft(EventKind::ConnectorUpdated, caller)
+            .connector(&connector.id)
+            .with("changed", changed)
+            .done();
+        let store = &self.ports.store;
+        let updated = store
+            .update_connector(&connector, stored.updated_at, &event)
+            .await;
+        self.forget_connector(&connector.id);
+        match updated {
+            Err(StoreError::Taken("connector.uid")) => Err(Error::conflict(format!(
+                "uid: {} is already used by another connector",
+                connector.uid
+            ))),
+            updated => Ok(updated?),
+        }
+    }
+
+    /// The changed data, once all that can be checked without asking anybody is right.
+    async fn checked_change(
+        &self,
+        caller: &Caller,
+        stored: &Connector,
+        change: &ConnectorChange,
+    ) -> Result<Option<data::Patched>> {
+        let mut problems = Vec::new();
+        let mint = || TokenSetId::mint(self.now(), self.entropy()).to_string();
+        let patched = change.data.as_ref().and_then(|data| {
+            data::patch(stored.kind, &stored.data, data, &mint)
+                .map_err(|found| problems.extend(found))
+                .ok()
+        });
+        if let Some(patched) = &patched {
+            problems.extend(super::server::config_problems(&patched.public).unwrap_or_default());
+        }
+        let mut complain = |field: &str, complaint: Option<String>| {
+            problems.extend(complaint.map(|message| Problem::new(field, message)));
+        };
+        if let Some(name) = change.name.as_deref().map(str::trim) {
+            complain("name", name_complaint(name));
+        }
+        if let Some(uid) = change.uid.as_deref().map(str::trim) {
+            let empty = uid.is_empty().then(|| "must not be empty".to_owned());
+            complain("uid", empty.or_else(|| uid_complaint(uid)));
+        }
+        if let Some(uri) = &change.redirect_uri {
+            let known = self.redirect_uris(caller);
+            let wrong = !known.contains(uri);
+            complain(
+                "redirectUri",
+                wrong.then(|| format!("must be one of {}", known.join(", "))),
+            );
+        }
+        look_problems(
+            change.icon.as_ref().and_then(Option::as_deref),
+            change.background_color.as_ref().and_then(Option::as_deref),
+            change.accent_color.as_ref().and_then(Option::as_deref),
+            &mut problems,
+        );
+        let destinations = change.trigger_destinations.as_deref().unwrap_or_default();
+        self.destination_problems(caller, destinations, &mut problems)
+            .await?;
+        if problems.is_empty() {
+            Ok(patched)
+        } else {
+            Err(Error::Invalid(problems))
+        }
+    }
+
+    async fn destination_problems(
+        &self,
+        caller: &Caller,
+        destinations: &[TriggerDestination],
+        problems: &mut Vec<Problem>,
+    ) -> Result<()> {
+        if destinations.len() > DESTINATIONS_MAX {
+            let message = format!("must be at most {DESTINATIONS_MAX}");
+            problems.push(Problem::new("triggerDestinations", message));
+            return Ok(());
+        }
+        for (index, one) in destinations.iter().enumerate() {
+            let mut problem = |message: String| {
+                let field = format!("triggerDestinations[{index}]");
+                problems.push(Problem::new(field, message));
+            };
+            let store = &self.ports.store;
+            let project = store.project(&caller.team, one.project_id.as_str()).await?;
+            match &project {
+                None => problem(format!("{} is not a project of the team", one.project_id)),
+                Some(project) => {
+                    let unknown = one.custom_environment_id.as_ref().filter(|id| {
+                        project
+                            .custom_environments
+                            .iter()
+                            .all(|custom| custom.id != **id)
+                    });
+                    if let Some(id) = unknown {
+                        problem(format!("{id} is not a custom environment of the project"));
+                    }
+                }
+            }
+            if one.branch.is_some() && one.custom_environment_id.is_some() {
+                problem("names a branch or a custom environment, not both".to_owned());
+            }
+            if one
+                .path
+                .as_ref()
+                .is_some_and(|path| !path.starts_with('/') || path.len() > 2048)
+            {
+                problem(
+                    "has a path that does not begin with /, or of more than 2048 bytes".to_owned(),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The redirect URIs that a connector of the caller's team can have: the server's, and the team's own,
+    /// by which a provider that sends no `iss` is told apart from other teams' (design §7).
+    pub fn redirect_uris(&self, caller: &Caller) -> [String; 2] {
+        let mut own = self.settings.public_url.clone();
+        if let Ok(mut path) = own.path_segments_mut() {
+            path.pop_if_empty()
+                .push("callback")
+                .push(caller.team.as_str());
+        }
+        [self.settings.url("/callback"), own.into()]
+    }
+}
+
+/// The fields in which the two differ, in the native API's spelling.
+fn differences(old: &Connector, new: &Connector) -> Vec<String> {
+    let fields = [
+        ("uid", old.uid != new.uid),
+        ("name", old.name != new.name),
+        ("metadata", old.metadata != new.metadata),
+        ("triggers", old.triggers_enabled != new.triggers_enabled),
+        ("events", old.events != new.events),
+        (
+            "trigger_destinations",
+            old.trigger_destinations != new.trigger_destinations,
+        ),
+        ("redirect_uri", old.redirect_uri != new.redirect_uri),
+        ("icon", old.icon != new.icon),
+        (
+            "background_color",
+            old.background_color != new.background_color,
+        ),
+        ("accent_color", old.accent_color != new.accent_color),
+    ];
+    let fields = fields.into_iter().filter(|(_, differs)| *differs);
+    let names = old.data.keys().chain(new.data.keys());
+    let data = names.filter(|name| old.data.get(*name) != new.data.get(*name));
+    fields
+        .map(|(name, _)| name.to_owned())
+        .chain(data.map(|name| format!("data.{name}")))
+        .collect()
+}

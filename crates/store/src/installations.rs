@@ -1,0 +1,159 @@
+//! Installations.
+
+use async_trait::async_trait;
+use grantry_core::ids::{ConnectorId, InstallationId, TeamId};
+use grantry_core::nouns::{Event, Installation, InstallationStatus};
+use grantry_core::store::{ChangeKind, InstallationStore, Page, Stored};
+use grantry_core::{StoreError, Timestamp};
+
+use crate::Db;
+use crate::backend::{Backend, Query, Statement};
+use crate::connectors::connector_is_live;
+use crate::db::{by_time, guard};
+use crate::rows::{change, insert, json, params, select, update};
+
+const GONE: StoreError = StoreError::Missing("installation");
+
+#[async_trait]
+impl<B: Backend> InstallationStore for Db<B> {
+    async fn create_installation(&self, installation: &Installation, event: &Event) -> Stored<()> {
+        self.run(vec![
+            connector_is_live(&installation.team, &installation.connector),
+            insert(installation),
+            insert(event),
+            change(ChangeKind::Connector, &installation.connector),
+        ])
+        .await
+    }
+
+    async fn update_installation(
+        &self,
+        installation: &Installation,
+        expected: Timestamp,
+        event: &Event,
+    ) -> Stored<()> {
+        let Installation {
+            id,
+            team,
+            connector,
+            ..
+        } = installation;
+        let kept = [
+            "id",
+            "team",
+            "connector",
+            "external_id",
+            "created_by",
+            "created_at",
+        ];
+        self.run(vec![
+            update(
+                installation,
+                &kept,
+                "WHERE id = {} AND team = {} AND updated_at = {}",
+                params![id, team, expected],
+            )
+            .one_or(GONE),
+            insert(event),
+            change(ChangeKind::Connector, connector),
+        ])
+        .await
+    }
+
+    async fn installation(
+        &self,
+        team: &TeamId,
+        id: &InstallationId,
+    ) -> Stored<Option<Installation>> {
+        self.first(select::<Installation>(
+            "WHERE id = ?1 AND team = ?2",
+            params![id, team],
+        ))
+        .await
+    }
+
+    async fn installations(
+        &self,
+        team: &TeamId,
+        connector: &ConnectorId,
+        page: &Page,
+    ) -> Stored<Vec<Installation>> {
+        let mut query = select::<Installation>(
+            "WHERE team = ?1 AND connector = ?2",
+            params![team, connector],
+        );
+        by_time(&mut query, "created_at", page);
+        self.all(query).await
+    }
+
+    async fn suspended(&self, team: &TeamId, connector: &ConnectorId) -> Stored<Vec<String>> {
+        let query = Query::new(
+            "SELECT external_id FROM installations
+             WHERE team = ?1 AND connector = ?2 AND status = ?3 ORDER BY external_id",
+            params![team, connector, InstallationStatus::Suspended],
+        );
+        let rows = self.backend.read(query).await?;
+        let id = |row: &crate::backend::Row| {
+            row.get("external_id")
+                .map_err(|_| StoreError::Inconsistent {
+                    table: "installations",
+                    column: "external_id",
+                    row: connector.to_string(),
+                })
+        };
+        rows.iter().map(id).collect()
+    }
+
+    async fn set_default_installation(
+        &self,
+        team: &TeamId,
+        connector: &ConnectorId,
+        installation: Option<&InstallationId>,
+        event: &Event,
+    ) -> Stored<()> {
+        let mut write = vec![connector_is_live(team, connector)];
+        write.extend(installation.map(|id| {
+            guard(
+                "SELECT 1 FROM installations WHERE id = ?1 AND team = ?2 AND connector = ?3",
+                params![id, team, connector],
+                GONE,
+            )
+        }));
+        write.extend([
+            Statement::new(
+                "UPDATE connectors SET updated_at = ?4, updated_by = ?5, default_installation =
+                 (SELECT external_id FROM installations WHERE id = ?3 AND team = ?2)
+                 WHERE id = ?1 AND team = ?2",
+                params![connector, team, installation, event.at, json(&event.actor)],
+            ),
+            insert(event),
+            change(ChangeKind::Connector, connector),
+        ]);
+        self.run(write).await
+    }
+
+    async fn delete_installation(&self, installation: &Installation, event: &Event) -> Stored<()> {
+        let Installation {
+            id,
+            team,
+            connector,
+            external_id,
+            ..
+        } = installation;
+        self.run(vec![
+            Statement::new(
+                "DELETE FROM installations WHERE id = ?1 AND team = ?2",
+                params![id, team],
+            )
+            .one_or(GONE),
+            Statement::new(
+                "UPDATE connectors SET default_installation = NULL, updated_at = ?4, updated_by = ?5
+                 WHERE id = ?1 AND team = ?2 AND default_installation = ?3",
+                params![connector, team, external_id, event.at, json(&event.actor)],
+            ),
+            insert(event),
+            change(ChangeKind::Connector, connector),
+        ])
+        .await
+    }
+}
