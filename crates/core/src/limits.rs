@@ -275,6 +275,20 @@ fixed! {
     JSON_DEPTH_MAX: count = 32;
     /// A file of master keys.
     MASTER_KEYS_BYTES_MAX: bytes = 64 * KIB;
+    /// Custom environments of a project.
+    ENVIRONMENTS_MAX: count = 64;
+    /// How long an outside issuer's keys are used while it gives no newer ones.
+    ISSUER_KEYS_STALE_TIME_MAX: time = secs(4 * 3600);
+    /// Keys of an outside issuer that are looked at.
+    ISSUER_KEYS_MAX: count = 100;
+    /// The subject of an outside issuer's token.
+    WORKLOAD_SUBJECT_BYTES_MAX: bytes = 255;
+    /// A claim that goes into a template.
+    WORKLOAD_CLAIM_BYTES_MAX: bytes = 256;
+    /// Life of an outside issuer's token, unless its `life_max` says otherwise.
+    OUTSIDE_TOKEN_TIME_MAX: time = DAY;
+    /// Services that metrics tell apart; further ones share the label `other`.
+    METERED_SERVICES_MAX: count = 500;
 }
 
 impl Limit {

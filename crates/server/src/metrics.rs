@@ -6,6 +6,7 @@
 mod gauges;
 mod routes;
 
+use grantry_core::limits::METERED_SERVICES_MAX;
 use std::sync::Arc;
 
 use axum::Router;
@@ -32,9 +33,6 @@ const SECONDS: &[f64] = &[
 
 /// Writes in a commit.
 const WRITES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
-
-/// Ids of services that are told apart; a team may declare more, and they share the label `other`.
-const SERVICES_MAX: usize = 500;
 
 /// All metrics of a process.
 pub struct Metrics {
@@ -188,7 +186,7 @@ impl Metrics {
         if services.contains(service) {
             return service;
         }
-        if services.len() == SERVICES_MAX {
+        if services.len() == METERED_SERVICES_MAX {
             return "other";
         }
         services.insert(service.to_owned());

@@ -1,5 +1,6 @@
 //! Projects and their environments.
 
+use grantry_core::limits::ENVIRONMENTS_MAX;
 use std::collections::BTreeMap;
 
 use grantry_core::ids::{self, ProjectId};
@@ -12,9 +13,6 @@ use crate::apply::Shape;
 use crate::lists::cut;
 use crate::permissions::Act;
 use crate::{Caller, CursorPage, Engine};
-
-/// Custom environments of a project, at most.
-const ENVIRONMENTS_MAX: usize = 64;
 
 /// What a new project shall be.
 #[derive(Clone, Debug, Default)]

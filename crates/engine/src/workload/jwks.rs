@@ -3,6 +3,7 @@
 //! One set per declared issuer, so what is kept is bounded by the configuration. Strangers can make us
 //! ask an issuer at most once per [`APART`]: that is how far asks are apart, whatever the tokens say.
 
+use grantry_core::limits::{ISSUER_KEYS_MAX, ISSUER_KEYS_STALE_TIME_MAX};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,12 +18,8 @@ use super::trust::{KeySource, TrustedIssuer};
 
 /// How long a key set is used before it is fetched again.
 const FRESH: Duration = Duration::from_secs(600);
-/// How long a set is used while its issuer gives no newer one.
-const STALE_MAX: Duration = Duration::from_secs(4 * 3600);
 /// How far two asks of one issuer are apart.
 const APART: Duration = Duration::from_secs(15);
-/// Keys of one issuer that are looked at.
-const KEYS_MAX: usize = 100;
 
 /// What is known of one issuer's keys.
 #[derive(Default)]
@@ -57,7 +54,7 @@ impl Last {
     /// The set, as long as it may be used at all.
     fn usable(&self, now: Duration) -> Option<Arc<KeySet>> {
         let set = self.set.as_ref();
-        let set = set.filter(|(at, _)| now.saturating_sub(*at) < STALE_MAX);
+        let set = set.filter(|(at, _)| now.saturating_sub(*at) < ISSUER_KEYS_STALE_TIME_MAX);
         set.map(|(_, keys)| Arc::clone(keys))
     }
 
@@ -141,7 +138,7 @@ async fn fetch(http: &dyn Http, issuer: &str, url: Option<&Url>) -> Result<KeySe
     let document = get(http, url).await?;
     let members = document.get("keys").and_then(Value::as_array);
     let members = members.ok_or("the key set has no list of keys")?;
-    let keys = KeySet::new(members.iter().take(KEYS_MAX));
+    let keys = KeySet::new(members.iter().take(ISSUER_KEYS_MAX));
     match keys.is_empty() {
         true => Err("the key set has no key that signs"),
         false => Ok(keys),

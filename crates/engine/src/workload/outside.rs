@@ -3,6 +3,7 @@
 //! Of a token's header only `alg`, `kid`, `typ` and `crit` are looked at. Keys come from the declared
 //! issuer and nowhere else: `jwk`, `jku`, `x5c` and `x5u` are not read (RFC 8725 §3.10).
 
+use grantry_core::limits::WORKLOAD_SUBJECT_BYTES_MAX;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -22,8 +23,6 @@ use crate::principal::{Principal, PrincipalKind};
 
 /// How far an issuer's clock may be off.
 const LEEWAY: Duration = Duration::from_secs(30);
-/// Longest subject, in bytes.
-const SUBJECT_BYTES_MAX: usize = 255;
 
 /// The declared issuers and what is known of their keys.
 pub struct Outside(HashMap<String, (usize, Known)>);
@@ -127,7 +126,7 @@ impl Engine {
             return Err(refused("it lives longer than this issuer's tokens may"));
         }
         let plain = !claims.sub.is_empty()
-            && claims.sub.len() <= SUBJECT_BYTES_MAX
+            && claims.sub.len() <= WORKLOAD_SUBJECT_BYTES_MAX
             && !claims.sub.chars().any(char::is_control);
         if !plain {
             return Err(refused("the subject is empty, long or no plain text"));

@@ -1,6 +1,7 @@
 //! Issuers elsewhere whose tokens prove workloads, as the deployment declares them, and which workload
 //! the claims of such a token mean. Pure: the declaration and the claims decide.
 
+use grantry_core::limits::WORKLOAD_CLAIM_BYTES_MAX;
 use std::time::Duration;
 
 use grantry_vault::jws::KeySet;
@@ -69,9 +70,6 @@ enum Piece {
     Text(String),
     Claim(Claim),
 }
-
-/// Longest text that a claim puts into a template, in bytes.
-const CLAIM_BYTES_MAX: usize = 256;
 
 impl Condition {
     /// `claim` is one of `patterns`.
@@ -153,7 +151,7 @@ impl Template {
                 Piece::Claim(claim) => {
                     let text = text_of(claim.of(claims)?)?;
                     let plain = !text.is_empty()
-                        && text.len() <= CLAIM_BYTES_MAX
+                        && text.len() <= WORKLOAD_CLAIM_BYTES_MAX
                         && !text.chars().any(char::is_control);
                     filled.push_str(plain.then_some(&text)?);
                 }

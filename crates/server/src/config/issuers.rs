@@ -1,5 +1,6 @@
 //! `[[workload.issuers]]`: outside issuers whose tokens prove workloads.
 
+use grantry_core::limits::OUTSIDE_TOKEN_TIME_MAX;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,9 +33,6 @@ const RULE: &[&str] = &["match", "team", "project", "environment"];
 const ALGORITHMS: &[&str] = &[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
 ];
-
-/// Longest life of a token unless the deployment says otherwise.
-const LIFE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// The declared issuers. What is wrong is added to `problems`, each line beginning with `origin`.
 pub fn read(tables: &[Table], origin: &str, problems: &mut Vec<String>) -> Vec<TrustedIssuer> {
@@ -139,11 +137,11 @@ impl Place<'_> {
         let algorithms = self.algorithms();
         let typ = self.text("typ");
         let life_max = match self.table.get("life_max").map(Duration::read) {
-            None => LIFE_MAX,
+            None => OUTSIDE_TOKEN_TIME_MAX,
             Some(Some(time)) => time,
             Some(None) => {
                 self.complain("life_max", "is no time; \"1h\" or \"24h\" would be right");
-                LIFE_MAX
+                OUTSIDE_TOKEN_TIME_MAX
             }
         };
         let require = match self.table.get("require") {

@@ -127,7 +127,7 @@ fn requests_are_told_apart_by_pattern_method_status_and_dialect() {
 #[test]
 fn services_that_a_team_declares_without_end_share_a_label() {
     let metrics = Metrics::new().unwrap();
-    for number in 0..2 * SERVICES_MAX {
+    for number in 0..2 * METERED_SERVICES_MAX {
         metrics.note(Seen::Refresh {
             service: &format!("service-{number}"),
             outcome: "renewed",
@@ -137,8 +137,8 @@ fn services_that_a_team_declares_without_end_share_a_label() {
     let lines = text
         .lines()
         .filter(|line| line.starts_with("grantry_token_refreshes_total{"));
-    assert_eq!(lines.count(), SERVICES_MAX + 1);
-    let other = format!(r#"{{outcome="renewed",service="other"}} {SERVICES_MAX}"#);
+    assert_eq!(lines.count(), METERED_SERVICES_MAX + 1);
+    let other = format!(r#"{{outcome="renewed",service="other"}} {METERED_SERVICES_MAX}"#);
     assert!(text.contains(&other));
 }
 
