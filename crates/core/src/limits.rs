@@ -193,8 +193,6 @@ fixed! {
     TOKEN_BYTES_MAX: bytes = 64 * KIB;
     /// The value of a named secret.
     SECRET_BYTES_MAX: bytes = 64 * KIB;
-    /// Places that a connector's events go to.
-    TRIGGER_DESTINATIONS_MAX: count = 3;
     /// A provider's answer, after decompression.
     PROVIDER_BYTES_MAX: bytes = MIB;
     /// Longest life that any deployment believes of an access token.
@@ -236,6 +234,16 @@ fixed! {
     NAME_BYTES_MAX: bytes = 256;
     /// A connector's uid.
     UID_BYTES_MAX: bytes = 256;
+    /// The name of an installation or of a named secret.
+    LABEL_BYTES_MAX: bytes = 256;
+    /// A provider's own id of an installation.
+    EXTERNAL_ID_BYTES_MAX: bytes = 512;
+    /// Values of an api-key connector.
+    CONNECTOR_VALUES_MAX: count = 100;
+    /// Places that a connector's events go to.
+    TRIGGER_DESTINATIONS_MAX: count = 3;
+    /// Pairs that the answer to a revocation waits for the provider to end; the sweep ends further ones.
+    AWAITED_REVOCATIONS_MAX: count = 200;
     /// Authorization servers whose metadata is kept in memory; who creates connectors chooses the URLs.
     METADATA_ENTRIES_MAX: count = 1000;
     /// Life of a workload token; the signing keys overlap by as much.

@@ -2,6 +2,7 @@
 //! that names none gets the connector's default (reference/vercel-connect D1).
 
 use grantry_core::ids::InstallationId;
+use grantry_core::limits::{EXTERNAL_ID_BYTES_MAX, LABEL_BYTES_MAX};
 use grantry_core::nouns::{EventKind, Installation, InstallationStatus};
 use grantry_core::store::{Page, RevocationScope};
 use grantry_core::{Error, Problem, Result, StoreError, Timestamp};
@@ -10,9 +11,6 @@ use std::sync::Arc;
 use crate::lists::cut;
 use crate::permissions::Act;
 use crate::{Caller, CursorPage, Engine, Revoked};
-
-const EXTERNAL_ID_BYTES_MAX: usize = 512;
-const NAME_BYTES_MAX: usize = 256;
 
 /// What a new installation shall be.
 #[derive(Clone, Debug, Default)]
@@ -118,7 +116,7 @@ impl Engine {
             EXTERNAL_ID_BYTES_MAX,
             &mut problems,
         );
-        optional_problem("name", new.name.as_deref(), NAME_BYTES_MAX, &mut problems);
+        optional_problem("name", new.name.as_deref(), LABEL_BYTES_MAX, &mut problems);
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
@@ -166,7 +164,7 @@ impl Engine {
         let tenant = change.tenant.as_ref().and_then(Option::as_deref);
         optional_problem("tenant", tenant, EXTERNAL_ID_BYTES_MAX, &mut problems);
         let name = change.name.as_ref().and_then(Option::as_deref);
-        optional_problem("name", name, NAME_BYTES_MAX, &mut problems);
+        optional_problem("name", name, LABEL_BYTES_MAX, &mut problems);
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }

@@ -72,8 +72,8 @@ pub use tenancy::{
 };
 pub use tokens::{AskToken, NewPair, Revoked, ServedToken, Which};
 pub use workload::{
-    Condition, KeySource, PublishedKey, Rule, SigningKeyState, Template,
-    TrustedIssuer, WorkloadToken,
+    Condition, KeySource, PublishedKey, Rule, SigningKeyState, Template, TrustedIssuer,
+    WorkloadToken,
 };
 
 use cache::Guarded;

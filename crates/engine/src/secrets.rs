@@ -1,6 +1,7 @@
 //! Named secrets: a value is sealed when it comes in, and compared, never given back.
 
 use grantry_core::ids::{SecretId, TeamId};
+use grantry_core::limits::{LABEL_BYTES_MAX, SECRET_BYTES_MAX};
 use grantry_core::nouns::{EventKind, NamedSecret, Sealed};
 use grantry_core::store::Page;
 use grantry_core::{Error, Problem, Result, Secret, StoreError};
@@ -9,9 +10,6 @@ use grantry_vault::envelope::Place;
 use crate::lists::cut;
 use crate::permissions::Act;
 use crate::{Caller, CursorPage, Engine};
-
-const NAME_BYTES_MAX: usize = 256;
-const VALUE_BYTES_MAX: usize = 64 * 1024;
 
 fn place<'a>(team: &'a TeamId, id: &'a SecretId) -> Place<'a> {
     Place {
@@ -142,13 +140,13 @@ impl Engine {
 fn check(name: Option<&str>, value: Option<&Secret>) -> Result<()> {
     let mut problems = Vec::new();
     if name.is_some_and(|name| {
-        name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control)
+        name.is_empty() || name.len() > LABEL_BYTES_MAX || name.chars().any(char::is_control)
     }) {
-        let message = format!("must be 1 to {NAME_BYTES_MAX} bytes without control characters");
+        let message = format!("must be 1 to {LABEL_BYTES_MAX} bytes without control characters");
         problems.push(Problem::new("name", message));
     }
-    if value.is_some_and(|value| value.is_empty() || value.expose().len() > VALUE_BYTES_MAX) {
-        let message = format!("must be 1 to {VALUE_BYTES_MAX} bytes");
+    if value.is_some_and(|value| value.is_empty() || value.expose().len() > SECRET_BYTES_MAX) {
+        let message = format!("must be 1 to {SECRET_BYTES_MAX} bytes");
         problems.push(Problem::new("value", message));
     }
     if problems.is_empty() {

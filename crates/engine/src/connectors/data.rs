@@ -1,6 +1,7 @@
 //! What the `data` of each connector type may hold: one row per field (reference/vercel-connect §5),
 //! and one check that reads the rows.
 
+use grantry_core::limits::CONNECTOR_VALUES_MAX;
 use grantry_core::nouns::ConnectorType;
 use grantry_core::{Problem, Secret};
 use serde_json::{Map, Value};
@@ -272,11 +273,13 @@ impl Check<'_> {
             }
             (Shape::Free, Value::Object(_)) => return Some(value.clone()),
             (Shape::Object(_) | Shape::Free, _) => "must be an object".to_owned(),
-            (Shape::Values, Value::Array(items)) if items.len() <= 100 => {
+            (Shape::Values, Value::Array(items)) if items.len() <= CONNECTOR_VALUES_MAX => {
                 return Some(self.values(path, items));
             }
             (Shape::NotOffered, _) => "is not offered by this version".to_owned(),
-            (Shape::Values, _) => "must be a list of at most 100 objects with a value".to_owned(),
+            (Shape::Values, _) => {
+                format!("must be a list of at most {CONNECTOR_VALUES_MAX} objects with a value")
+            }
         };
         self.problem(path, complaint);
         None

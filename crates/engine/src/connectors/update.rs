@@ -1,6 +1,7 @@
 //! Changing connectors (reference/vercel-connect A8).
 
 use grantry_core::ids::TokenSetId;
+use grantry_core::limits::TRIGGER_DESTINATIONS_MAX;
 use grantry_core::nouns::{Connector, EventKind, TriggerDestination};
 use grantry_core::{Error, Problem, Result, StoreError, Timestamp};
 use serde_json::{Map, Value};
@@ -9,9 +10,6 @@ use super::create::{look_problems, name_complaint, uid_complaint};
 use super::{ConnectorView, data};
 use crate::permissions::Act;
 use crate::{Caller, Engine};
-
-/// Destinations of a connector's events.
-const DESTINATIONS_MAX: usize = 3;
 
 /// How often a change is made again because the row was changed by somebody else meanwhile.
 const TRIES: u32 = 3;
@@ -236,8 +234,8 @@ impl Engine {
         destinations: &[TriggerDestination],
         problems: &mut Vec<Problem>,
     ) -> Result<()> {
-        if destinations.len() > DESTINATIONS_MAX {
-            let message = format!("must be at most {DESTINATIONS_MAX}");
+        if destinations.len() > TRIGGER_DESTINATIONS_MAX {
+            let message = format!("must be at most {TRIGGER_DESTINATIONS_MAX}");
             problems.push(Problem::new("triggerDestinations", message));
             return Ok(());
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use grantry_core::error::Forbidden;
 use grantry_core::ids::ConnectionId;
+use grantry_core::limits::AWAITED_REVOCATIONS_MAX;
 use grantry_core::nouns::{Connector, ConnectorType, Environment, EventKind, Revocation, Subject};
 use grantry_core::store::{Ended, RevocationScope};
 use grantry_core::{Error, Result, StoreError};
@@ -27,9 +28,6 @@ const AT_ONCE: usize = 8;
 
 /// Connections ended in one transaction.
 const BATCH: u32 = 500;
-
-/// Pairs that an answer waits for the provider to end; the sweep tries further ones.
-const AWAITED_MAX: usize = 200;
 
 /// Which connections of a connector to end. Absent parts match all.
 #[derive(Clone, Debug, Default)]
@@ -166,8 +164,8 @@ impl Engine {
             let ended = self.begin_revocation(caller, scope, BATCH).await?;
             connections += ended.connections;
             queued.extend(ended.queued);
-            later += queued.len().saturating_sub(AWAITED_MAX) as u64;
-            queued.truncate(AWAITED_MAX);
+            later += queued.len().saturating_sub(AWAITED_REVOCATIONS_MAX) as u64;
+            queued.truncate(AWAITED_REVOCATIONS_MAX);
             if ended.connections < u64::from(BATCH) {
                 break;
             }

@@ -29,8 +29,6 @@ const UPDATE: &[Field] = &[
     field("expiresAt", Shape::Integer(0)),
 ];
 
-const VALUES_MAX: usize = 100;
-
 /// Lays `change` over `stored`, which [`check`] passed once. Every wrong field is a problem, named by its
 /// path under `data`.
 pub fn patch(
@@ -81,8 +79,11 @@ pub fn patch(
         _ => standing,
     };
     check.edit(&mut values, &edits, &mut dropped);
-    if values.len() > VALUES_MAX {
-        check.problem("data.toAdd", format!("makes more than {VALUES_MAX} values"));
+    if values.len() > CONNECTOR_VALUES_MAX {
+        check.problem(
+            "data.toAdd",
+            format!("makes more than {CONNECTOR_VALUES_MAX} values"),
+        );
     }
     if kind == ConnectorType::ApiKey && !values.is_empty() {
         public.insert("values".to_owned(), Value::Array(values));
