@@ -123,7 +123,7 @@ async function writes(server, what, url, body, rival) {
 async function applied(server, rows, from = 0) {
   const connections = Array.from({ length: rows }, (_, n) => connection(`conn_apply_${from + n}`, { type: 'user', id: `apply-${from + n}` }));
   const began = performance.now();
-  await server.apply({ connections });
+  await server.apply({ connections: connections.map((row) => ({ team: TEAM, ...row })) });
   return (performance.now() - began) / 1000;
 }
 
