@@ -24,6 +24,9 @@ pub struct Settings {
     pub limits: Limits,
     /// Identity of workloads.
     pub workload: WorkloadSettings,
+    /// Admins may read client secrets, and tokens at the end of a link flow, in the Sequin dialect
+    /// (docs/sequin.md). Nothing else ever gives a stored secret back.
+    pub reveal_secrets: bool,
 }
 
 /// How workloads prove who they are.
@@ -89,6 +92,7 @@ impl Settings {
             refresh: RefreshSettings::default(),
             limits: Limits::default(),
             workload: WorkloadSettings::default(),
+            reveal_secrets: false,
         }
     }
 

@@ -14,6 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use grantry_api::kit::dialect::PREFIXES;
 use grantry_core::Secret;
 use grantry_core::limits::Limits;
 use grantry_engine::{RefreshSettings, WorkloadSettings};
@@ -28,7 +29,7 @@ pub use found::{Found, Origin};
 pub use profile::Profile;
 use settings::Values;
 pub use settings::{Row, rows};
-use value::LoggedRequests;
+use value::{Hosts, LoggedRequests};
 
 /// Where a server listens and the command line looks for one, unless told otherwise.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8787);
@@ -169,6 +170,8 @@ pub struct Config {
     pub refresh: RefreshSettings,
     /// How workloads prove who they are.
     pub workload: WorkloadSettings,
+    /// Whether the Sequin dialect shows admins what is sealed.
+    pub reveal_secrets: bool,
     /// The limits.
     pub limits: Limits,
 }
@@ -283,6 +286,7 @@ impl Config {
         if !problems.is_empty() {
             return Err(Failure::usage(problems.join("\n")));
         }
+        let hosts = host_map(values.hosts.unwrap_or_default(), values.public_url.as_ref())?;
         Ok(Self {
             listen: values.listen,
             data_dir: values.data_dir,
@@ -291,6 +295,7 @@ impl Config {
             master_key,
             tls,
             front: Front {
+                hosts,
                 trusted: values.proxy_trusted,
                 logged: values.log_requests == LoggedRequests::All,
             },
@@ -317,6 +322,7 @@ impl Config {
                 signing_key_lead: values.workload_signing_key_lead,
                 signing_key_age: values.workload_signing_key_age.0,
             },
+            reveal_secrets: values.sequin_reveal_secrets,
             limits: values.limits,
         })
     }
@@ -351,6 +357,29 @@ fn refresh_settings(settings: &RefreshSettings) -> Result<RefreshSettings, Failu
         LEASE_MARGIN.as_secs()
     ))
     .hint(format!("\"{}s\" or more would be right.", shortest.as_secs())))
+}
+
+/// Where each host's paths are mounted. The public host keeps its own paths: browsers come back there.
+fn host_map(hosts: Hosts, public: Option<&Url>) -> Result<BTreeMap<String, &'static str>, Failure> {
+    let mut map = BTreeMap::new();
+    for (host, dialect) in hosts.0 {
+        let known = PREFIXES.iter().find(|(name, _)| *name == dialect);
+        let Some((_, prefix)) = known else {
+            let names: Vec<&str> = PREFIXES.iter().map(|(name, _)| *name).collect();
+            return Err(Failure::usage(format!(
+                "hosts: {host} is given {dialect:?}; there are {}",
+                names.join(", ")
+            )));
+        };
+        if !prefix.is_empty() && public.is_some_and(|url| url.host_str() == Some(&host)) {
+            return Err(Failure::usage(format!(
+                "hosts: {host} is the public URL's host, whose paths are the consent pages and every API"
+            ))
+            .hint("Give the clients that insist on a host another name for this server."));
+        }
+        map.insert(host, *prefix);
+    }
+    Ok(map)
 }
 
 fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<tls::Files>, Failure> {

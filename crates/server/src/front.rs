@@ -2,10 +2,11 @@
 //! that the configuration lists are believed, and only about that; every URL we build comes from the
 //! public URL, whatever a header says.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Request, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Request, Uri, Version, header};
 use axum::response::Response;
 use grantry_api::kit::edge::{REQUEST_ID, Visit};
 use grantry_core::Error;
@@ -15,6 +16,8 @@ use ipnet::IpNet;
 /// How requests come in.
 #[derive(Clone, Debug, Default)]
 pub struct Front {
+    /// Hosts that clients insist on, in small letters, and what stands before their paths here.
+    pub hosts: BTreeMap<String, &'static str>,
     /// Proxies that are believed.
     pub trusted: Vec<IpNet>,
     /// Every request has a line in the log, not only those that failed.
@@ -52,7 +55,29 @@ impl Front {
             logged: self.logged,
         };
         request.extensions_mut().insert(visit);
+        if let Some(prefix) = self.prefix(&request, believed) {
+            mount(&mut request, prefix);
+        }
         Ok(request)
+    }
+
+    /// What stands before the paths of the host that `request` was sent to. A trusted proxy may have
+    /// noted it elsewhere; it chooses no more than which API answers.
+    fn prefix(&self, request: &Request<Body>, believed: bool) -> Option<&'static str> {
+        if self.hosts.is_empty() {
+            return None;
+        }
+        let text = |name: &str| request.headers().get(name)?.to_str().ok();
+        let noted = text("x-forwarded-host").filter(|_| believed);
+        let noted = noted.and_then(|hosts| hosts.split(',').next());
+        // The target's own host goes before the header's (RFC 9112 §3.2.2).
+        let sent = match request.uri().authority() {
+            Some(authority) => Some(authority.as_str()),
+            None => text("host"),
+        };
+        let host = host_of(noted.or(sent)?.trim());
+        let prefix = self.hosts.get(&host)?;
+        (!prefix.is_empty()).then_some(*prefix)
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
@@ -77,6 +102,31 @@ impl Front {
             }
         }
         client
+    }
+}
+
+/// A host without its port, as the map has it.
+fn host_of(authority: &str) -> String {
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+    let ported = port.bytes().all(|byte| byte.is_ascii_digit());
+    let host = if ported { host } else { authority };
+    host.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// Puts `prefix` before the path of `request`.
+fn mount(request: &mut Request<Body>, prefix: &str) {
+    let mut parts = request.uri().clone().into_parts();
+    let old = parts
+        .path_and_query
+        .as_ref()
+        .map_or("/", |target| target.as_str());
+    // `*` and the like are no paths.
+    if !old.starts_with('/') {
+        return;
+    }
+    parts.path_and_query = format!("{prefix}{old}").parse().ok();
+    if let (true, Ok(uri)) = (parts.path_and_query.is_some(), Uri::from_parts(parts)) {
+        *request.uri_mut() = uri;
     }
 }
 
@@ -140,6 +190,9 @@ mod tests {
             trusted: ["10.0.0.0/8", "2001:db8::/32"]
                 .map(|text| text.parse().unwrap())
                 .to_vec(),
+            hosts: [("api.datagrid.com", "/datagrid"), ("api.vercel.com", "")]
+                .map(|(host, prefix)| (host.to_owned(), prefix))
+                .into(),
             logged: false,
         }
     }
@@ -245,6 +298,51 @@ mod tests {
         ] {
             let wanted = kept.then(|| id.to_owned());
             assert_eq!(seen(peer, &[("x-request-id", id)]).1, wanted, "{peer} {id}");
+        }
+    }
+
+    #[test]
+    fn a_mapped_host_chooses_what_stands_before_its_paths() {
+        let plain = "/v1/connectors?a=b%20c";
+        let mounted = "/datagrid/v1/connectors?a=b%20c";
+        let forwarded = ("x-forwarded-host", "api.datagrid.com, inner");
+        for (peer, target, headers, wanted) in [
+            (
+                "192.0.2.9",
+                plain,
+                &[("host", "api.datagrid.com")][..],
+                mounted,
+            ),
+            (
+                "192.0.2.9",
+                plain,
+                &[("host", "API.Datagrid.com.:8443")],
+                mounted,
+            ),
+            ("192.0.2.9", plain, &[("host", "api.vercel.com")], plain),
+            ("192.0.2.9", plain, &[("host", "connect.example")], plain),
+            (
+                "192.0.2.9",
+                plain,
+                &[("host", "api.datagrid.com.evil.example")],
+                plain,
+            ),
+            ("192.0.2.9", plain, &[("host", "[::1]:80")], plain),
+            ("192.0.2.9", plain, &[("host", "")], plain),
+            ("192.0.2.9", plain, &[("host", "x"), forwarded], plain),
+            ("10.1.1.1", plain, &[("host", "x"), forwarded], mounted),
+            ("192.0.2.9", "*", &[("host", "api.datagrid.com")], "*"),
+            (
+                "192.0.2.9",
+                "http://api.datagrid.com/v1/x",
+                &[("host", "elsewhere")],
+                "http://api.datagrid.com/datagrid/v1/x",
+            ),
+        ] {
+            let mut asked = request(headers);
+            *asked.uri_mut() = target.parse().unwrap();
+            let admitted = front().admit(peer.parse().ok(), asked).ok().unwrap();
+            assert_eq!(admitted.uri(), wanted, "{peer} {target} {headers:?}");
         }
     }
 

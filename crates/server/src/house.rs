@@ -73,6 +73,7 @@ pub async fn open(
         refresh: config.refresh.clone(),
         limits: config.limits.clone(),
         workload: config.workload.clone(),
+        reveal_secrets: config.reveal_secrets,
         ..Settings::new(public_url, node(config, &*entropy))
     };
     let own = settings.issuer();

@@ -16,6 +16,16 @@ pub enum Dialect {
     Sequin,
 }
 
+/// Where the paths of each API's own host are mounted here, by the API's name (design §3): `/v1/x` of
+/// `api.datagrid.com` is `/datagrid/v1/x`. Vercel's and ours are at the root.
+pub const PREFIXES: [(&str, &str); 5] = [
+    ("vercel", ""),
+    ("datagrid", "/datagrid"),
+    ("cohere", "/cohere"),
+    ("sequin", "/sequin"),
+    ("native", ""),
+];
+
 impl Dialect {
     /// The dialect that `path` belongs to, known or not (design §3). `/api/v1/connect` is Vercel's.
     pub fn of(path: &str) -> Self {

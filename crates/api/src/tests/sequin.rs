@@ -215,3 +215,116 @@ async fn connectors_of_other_dialects_are_apps_too() {
     let all = listed(&server, "").await;
     assert!(all.iter().any(|id| id == "scl_1"), "{all:?}");
 }
+
+#[tokio::test]
+async fn an_app_changes_in_what_is_sent_and_in_nothing_else() {
+    let server = Server::start().await;
+    let made = create(&server, &seed()).await;
+    let route = format!("PATCH {APPS}/{}", made["id"].as_str().unwrap());
+    let patch = async |body: Value| {
+        let answer = server.call("tok_admin", &route, Some(&body)).await;
+        answer.expect(200)
+    };
+    assert_eq!(patch(json!({})).await, made);
+    server.clock.advance(std::time::Duration::from_secs(5));
+    let renamed = patch(json!({"name": "Stripe 2", "metadata": {"b": [1, {"z": null}], "a": 2.5}}));
+    let renamed = renamed.await;
+    let mut wanted = made.clone();
+    wanted["name"] = json!("Stripe 2");
+    wanted["metadata"] = json!({"b": [1, {"z": null}], "a": 2.5});
+    wanted["updated_at"] = renamed["updated_at"].clone();
+    wanted["health"]["time"] = renamed["updated_at"].clone();
+    assert_eq!(renamed, wanted);
+    assert_ne!(renamed["updated_at"], made["updated_at"]);
+    assert_eq!(
+        patch(json!({"client_secret": "rotated"})).await["client_secret"],
+        "**********"
+    );
+
+    let before = patch(json!({})).await;
+    for (change, field, words) in [
+        (
+            json!({"client_secret": " "}),
+            "client_secret",
+            "must not be empty",
+        ),
+        (
+            json!({"client_secret": 7}),
+            "client_secret",
+            "must be a string",
+        ),
+        (json!({"name": ""}), "name", "must not be empty"),
+        (
+            json!({"name": "n", "provider": "github"}),
+            "provider",
+            "known are name",
+        ),
+        (
+            json!({"name": "n", "client_id": "x"}),
+            "client_id",
+            "known are name",
+        ),
+        (json!({"metadata": [1]}), "metadata", "must be an object"),
+    ] {
+        let refused = server.call("tok_admin", &route, Some(&change)).await;
+        let told = refused.expect(422);
+        let why = told["validation_errors"][field][0].as_str();
+        assert!(why.is_some_and(|why| why.contains(words)), "{told}");
+    }
+    assert_eq!(patch(json!({})).await, before);
+    let nowhere = format!("PATCH {APPS}/nope");
+    let unknown = server.call("tok_admin", &nowhere, Some(&json!({}))).await;
+    assert_eq!(
+        unknown.expect(404),
+        json!({"summary": "connector not found"})
+    );
+}
+
+#[tokio::test]
+async fn an_app_that_lacks_its_tenants_host_can_be_completed_step_by_step() {
+    let server = Server::start().await;
+    let shop =
+        json!({"provider": "shopify", "client_id": "c", "client_secret": "s", "name": "Shop"});
+    let made = create(&server, &shop).await;
+    assert_eq!(made["health"]["status"], "warn");
+    let route = format!("PATCH {APPS}/{}", made["id"].as_str().unwrap());
+    let patch = async |body: Value| {
+        let answer = server.call("tok_admin", &route, Some(&body)).await;
+        answer.expect(200)["health"]["status"].clone()
+    };
+    assert_eq!(patch(json!({"client_secret": "new"})).await, "warn");
+    assert_eq!(patch(json!({"variables": {"shop": "acme"}})).await, "ok");
+}
+
+#[tokio::test]
+async fn a_secret_is_shown_where_the_deployment_says_so_to_admins_who_ask_one_event_each() {
+    const SECRET: &str = "e8c22f21-3455-4ad5-ae1e-76bee847dec9";
+    for (reveals, key, query, shown) in [
+        (false, "tok_admin", "?truncate_secrets=false", false),
+        (true, "tok_member", "?truncate_secrets=false", false),
+        (true, "tok_admin", "?truncate_secrets=true", false),
+        (true, "tok_admin", "", false),
+        (true, "tok_admin", "?truncate_secrets=false", true),
+    ] {
+        let server = Server::start_with(|settings| settings.reveal_secrets = reveals).await;
+        let made = create(&server, &seed()).await;
+        let id = made["id"].as_str().unwrap();
+        let (one, list) = (
+            format!("GET {APPS}/{id}{query}"),
+            format!("GET {APPS}{query}"),
+        );
+        let one = server.call(key, &one, None).await.expect(200);
+        let list = server.call(key, &list, None).await.expect(200);
+        let in_list = list["data"].as_array().unwrap().iter();
+        let in_list = in_list.clone().find(|row| row["id"] == id).unwrap().clone();
+        for app in [one, in_list] {
+            let wanted = if shown { SECRET } else { "**********" };
+            assert_eq!(app["client_secret"], wanted, "{reveals} {key} {query}");
+        }
+        let events = "GET /api/v1/events?kind=connector.revealed";
+        let events = server.call("tok_admin", events, None).await.expect(200);
+        let of_it = events["data"].as_array().unwrap().iter();
+        let count = of_it.filter(|event| event["connector"] == id).count();
+        assert_eq!(count, if shown { 2 } else { 0 }, "{events}");
+    }
+}

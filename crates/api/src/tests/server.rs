@@ -80,6 +80,11 @@ impl Answer {
 impl Server {
     /// A server in which `world.toml` has been applied.
     pub(super) async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    /// The same with other settings.
+    pub(super) async fn start_with(choose: impl FnOnce(&mut Settings)) -> Self {
         let clock = ManualClock::default();
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let entropy = Arc::new(SeededEntropy::new(11));
@@ -95,7 +100,9 @@ impl Server {
             meter: Arc::new(grantry_core::meter::Unmetered),
         };
         let public = Url::parse("https://connect.example").unwrap();
-        let engine = Engine::new(ports, Settings::new(public, "n1".to_owned()), keys.unwrap());
+        let mut settings = Settings::new(public, "n1".to_owned());
+        choose(&mut settings);
+        let engine = Engine::new(ports, settings, keys.unwrap());
         let world = Declared::parse("world.toml", include_str!("world.toml"));
         let world = world.unwrap_or_else(|problems| panic!("{problems:?}"));
         let plan = engine.plan_apply(world, false).await.unwrap();

@@ -107,6 +107,8 @@ event_kinds! {
     ConnectorCreated = "connector.created",
     /// A connector was changed.
     ConnectorUpdated = "connector.updated",
+    /// An admin was shown a connector's client secret.
+    ConnectorRevealed = "connector.revealed",
     /// A connector was deleted.
     ConnectorDeleted = "connector.deleted",
     /// The provider refuses a connector's client.

@@ -5,6 +5,7 @@ mod data;
 mod discovered;
 mod health;
 mod links;
+mod reveal;
 mod server;
 mod update;
 mod view;

@@ -149,7 +149,9 @@ impl Engine {
             return Ok(());
         }
         if patched.is_some() {
-            self.check_server(&connector, false).await?;
+            // What was made step by step may still lack something; what was whole stays whole.
+            let incomplete = !self.missing_of(&stored).await?.is_empty();
+            self.check_server(&connector, incomplete).await?;
             // Whether the provider takes the client as it is now will be seen.
             connector.fault = None;
         }

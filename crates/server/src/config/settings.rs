@@ -13,7 +13,7 @@ use toml::Value;
 use url::Url;
 
 use super::found::Found;
-use super::value::{LoggedRequests, OrOff, Ratio, Read};
+use super::value::{Hosts, LoggedRequests, OrOff, Ratio, Read};
 
 /// A setting, for those who list them.
 pub struct Row {
@@ -90,6 +90,9 @@ settings! {
     master_key: Option<Secret> = "master_key", "";
     /// Address and port of the Prometheus metrics, such as 127.0.0.1:8788; none by default. Whoever reaches it reads them.
     metrics_listen: Option<SocketAddr> = "metrics_listen", "";
+    /// Hosts that clients insist on, and the dialect that each is answered in (vercel, datagrid, cohere, sequin,
+    /// native), as [hosts]: docs/configuration.md.
+    hosts: Option<Hosts> = "hosts", "";
     /// Certificate chain in PEM form, the server's own certificate first. Makes the server speak https; read again when it changes.
     tls_cert_file: Option<PathBuf> = "tls.cert_file", "";
     /// Private key of the certificate in PEM form, readable by its owner alone (or its group).
@@ -122,6 +125,8 @@ settings! {
     workload_signing_key_age: OrOff = "workload.signing_key_age", "'90d'";
     /// Outside issuers whose tokens prove workloads, as [[workload.issuers]]: docs/workload-identity.md.
     workload_issuers: Option<Vec<toml::Table>> = "workload.issuers", "";
+    /// Admins may read client secrets and linked tokens in Sequin's words (truncate_secrets=false): docs/sequin.md.
+    sequin_reveal_secrets: bool = "sequin.reveal_secrets", "false";
 }
 
 /// All rows, in the order of the documentation.

@@ -90,6 +90,48 @@ fn every_value_reaches_its_user() {
 }
 
 #[test]
+fn hosts_are_read_from_the_file_and_from_a_variable() {
+    let none = Settings::default();
+    let file = "[hosts]\n'API.Datagrid.com.' = 'datagrid'\n'api.vercel.com' = 'vercel'\n";
+    let variable = "api.datagrid.com = datagrid, api.vercel.com=vercel";
+    let by_variable = [("GRANTRY_HOSTS", variable)];
+    for config in [load(&none, &[], file), load(&none, &by_variable, "")] {
+        let hosts = config.ok().unwrap().front.hosts;
+        let hosts: Vec<_> = hosts
+            .iter()
+            .map(|(host, prefix)| (host.as_str(), *prefix))
+            .collect();
+        assert_eq!(
+            hosts,
+            [("api.datagrid.com", "/datagrid"), ("api.vercel.com", "")]
+        );
+    }
+    for (file, words) in [
+        (
+            "[hosts]\n'api.x.com' = 'datagird'",
+            "\"datagird\"; there are vercel, datagrid",
+        ),
+        ("[hosts]\n'api.x.com' = 7", "host names and dialects"),
+        (
+            "[hosts]\n'api.x.com/v1' = 'cohere'",
+            "host names and dialects",
+        ),
+        ("hosts = 'x'", "host names and dialects"),
+        (
+            "public_url = 'https://me.example'\n[hosts]\n'me.example' = 'cohere'",
+            "me.example is the public URL's host",
+        ),
+    ] {
+        let failure = refused(&none, &[], file);
+        assert!(
+            failure.message.contains(words),
+            "{file}: {}",
+            failure.message
+        );
+    }
+}
+
+#[test]
 fn the_defaults_are_those_of_the_code() {
     let config = Config::defaults().ok().unwrap();
     let refresh = RefreshSettings::default();

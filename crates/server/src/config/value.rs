@@ -124,6 +124,46 @@ impl Read for Vec<toml::Table> {
     }
 }
 
+/// Host names in small letters, and the dialect that each is answered in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hosts(pub Vec<(String, String)>);
+
+impl Read for Hosts {
+    const WANTED: &'static str =
+        "host names and dialects, such as \"api.datagrid.com\" = \"datagrid\" under [hosts]";
+
+    /// In a variable: `api.datagrid.com=datagrid,api.cohere.com=cohere`.
+    fn read(value: &Value) -> Option<Self> {
+        let pairs: Vec<(String, String)> = match value {
+            Value::Table(table) => table
+                .iter()
+                .map(|(host, dialect)| Some((host.clone(), dialect.as_str()?.to_owned())))
+                .collect::<Option<_>>()?,
+            Value::String(text) => text
+                .split(',')
+                .map(|pair| {
+                    let (host, dialect) = pair.split_once('=')?;
+                    Some((host.trim().to_owned(), dialect.trim().to_owned()))
+                })
+                .collect::<Option<_>>()?,
+            _ => return None,
+        };
+        pairs
+            .into_iter()
+            .map(|(host, dialect)| Some((host_name(&host)?, dialect)))
+            .collect::<Option<_>>()
+            .map(Self)
+    }
+}
+
+/// A name or an address without a port, as it is compared: in small letters.
+fn host_name(text: &str) -> Option<String> {
+    match url::Host::parse(text).ok()? {
+        url::Host::Domain(name) => Some(name.trim_end_matches('.').to_owned()),
+        address => Some(address.to_string()),
+    }
+}
+
 impl Read for Duration {
     const WANTED: &'static str = "a time, such as \"30s\", \"15m\" or \"24h\"";
 

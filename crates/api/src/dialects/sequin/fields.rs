@@ -42,6 +42,22 @@ pub const APP: &[Field] = &[
     ),
 ];
 
+/// What of an OAuth app can change.
+pub const APP_CHANGE: &[Field] = &[
+    optional("name", Shape::Text(256), "For people."),
+    optional(
+        "client_secret",
+        Shape::Text(8192),
+        "The new secret; sealed and never shown.",
+    ),
+    optional("metadata", Shape::Free, "In place of the old ones."),
+    optional(
+        "variables",
+        Shape::Free,
+        "Ours: what the provider's URLs leave open, such as {\"shop\": \"acme\"}.",
+    ),
+];
+
 /// Which apps to list. The names are the documentation's, though it calls them \"coming soon\".
 pub const APPS: &[Field] = &[
     optional("provider", Shape::Text(512), "Of this service."),
@@ -64,5 +80,5 @@ pub const ONE: &[Field] = &[TRUNCATE];
 const TRUNCATE: Field = optional(
     "truncate_secrets",
     Shape::Bool,
-    "Secrets are masked whatever this says, unless the deployment reveals them.",
+    "`false` shows secrets to admins where the deployment reveals them (`[sequin] reveal_secrets`); else the mask stays.",
 );

@@ -2,8 +2,8 @@
 
 use grantry_core::ids::ConnectorId;
 use grantry_core::store::ConnectorFilter;
-use grantry_core::{Error, Result};
-use grantry_engine::{HealthStatus, NewConnector};
+use grantry_core::{Error, Problem, Result};
+use grantry_engine::{ConnectorChange, HealthStatus, NewConnector};
 use serde_json::{Map, Value};
 
 use super::wire;
@@ -11,7 +11,8 @@ use crate::kit::fields::Fields;
 
 /// A new app: an `oauth` connector of the provider's service, under an id in this dialect's form. What its provider
 /// needs beside a client (a tenant's host) may come later.
-pub fn app(mut body: Fields, id: String) -> NewConnector {
+pub fn app(mut body: Fields, id: String) -> Result<NewConnector> {
+    no_empty(&body, &["provider", "client_id", "client_secret", "name"])?;
     let mut data = Map::new();
     for (theirs, ours) in [("client_id", "clientId"), ("client_secret", "clientSecret")] {
         data.insert(ours.to_owned(), body.take_text(theirs).into());
@@ -19,7 +20,7 @@ pub fn app(mut body: Fields, id: String) -> NewConnector {
     if let Some(variables) = body.take_map("variables") {
         data.insert("variables".to_owned(), variables.into());
     }
-    NewConnector {
+    Ok(NewConnector {
         id: Some(ConnectorId::from(id)),
         kind: "oauth".to_owned(),
         name: body.take_text("name"),
@@ -28,6 +29,38 @@ pub fn app(mut body: Fields, id: String) -> NewConnector {
         incomplete: true,
         metadata: body.take_map("metadata").unwrap_or_default(),
         ..NewConnector::default()
+    })
+}
+
+/// What of an app shall change; what is not sent stays.
+pub fn app_change(mut body: Fields) -> Result<ConnectorChange> {
+    no_empty(&body, &["client_secret", "name"])?;
+    let mut data = Map::new();
+    if let Some(secret) = body.take_text("client_secret") {
+        data.insert("clientSecret".to_owned(), secret.into());
+    }
+    if let Some(variables) = body.take_map("variables") {
+        data.insert("variables".to_owned(), variables.into());
+    }
+    Ok(ConnectorChange {
+        name: body.take_text("name"),
+        data: (!data.is_empty()).then_some(data),
+        metadata: body.take_map("metadata"),
+        ..ConnectorChange::default()
+    })
+}
+
+/// Refuses texts that were sent and say nothing: elsewhere an empty one takes a value away.
+pub fn no_empty(body: &Fields, names: &[&str]) -> Result<()> {
+    let empty = names
+        .iter()
+        .filter(|name| body.text(name).is_some_and(|text| text.trim().is_empty()));
+    let problems: Vec<Problem> = empty
+        .map(|name| Problem::new(*name, "must not be empty"))
+        .collect();
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Invalid(problems)),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use axum::response::Response;
 use grantry_core::store::Page;
-use grantry_core::{Error, Result};
+use grantry_core::{Error, Result, Secret};
+use grantry_engine::ConnectorView;
 use grantry_engine::permissions::Act;
 
 use super::{fields, map, wire};
@@ -46,6 +47,16 @@ pub const ROUTES: &[Route] = &[
     .query(fields::ONE)
     .gives(200, "The app, its secret masked."),
     Route::new(
+        Method::Patch,
+        "/sequin/v1/oauth-apps/{connector}",
+        MANAGE,
+        "sequinUpdateOauthApp",
+        |route| call(route, update),
+    )
+    .about("Changes an OAuth app; what is not sent stays. Its connections keep their tokens.")
+    .takes(Takes::Json(fields::APP_CHANGE))
+    .gives(200, "The app, its secret masked."),
+    Route::new(
         Method::Delete,
         "/sequin/v1/oauth-apps/{connector}",
         MANAGE,
@@ -76,21 +87,37 @@ async fn list(call: Call) -> Result<Response> {
             None => break,
         }
     }
+    let mut shown = Vec::new();
+    for (view, _) in &found {
+        shown.push(secret_of(&call, view).await?);
+    }
     let data = found
         .iter()
-        .map(|(view, health)| wire::App::of(view, health.clone()));
+        .zip(&shown)
+        .map(|((view, health), shown)| wire::App::of(view, health.clone(), shown.as_ref()));
     answer::ok(&wire::List {
         data: data.collect(),
     })
 }
 
+/// The app's secret, where it was asked for and may be shown; that is an event.
+async fn secret_of(call: &Call, view: &ConnectorView) -> Result<Option<Secret>> {
+    let caller = call.caller()?;
+    let asked = call.query.flag("truncate_secrets") == Some(false);
+    if !asked || !call.engine.reveals_secrets(caller) {
+        return Ok(None);
+    }
+    let id = view.connector.id.as_str();
+    call.engine.reveal_client_secret(caller, id).await
+}
+
 async fn create(mut call: Call) -> Result<Response> {
     require_provider(&call).await?;
-    let new = map::app(std::mem::take(&mut call.body), call.engine.uuid());
+    let new = map::app(std::mem::take(&mut call.body), call.engine.uuid())?;
     let caller = call.caller()?;
     let made = call.engine.create_connector(caller, new).await?;
     let health = call.engine.health(caller, &made.connector).await?;
-    answer::ok(&wire::App::of(&made, health))
+    answer::ok(&wire::App::of(&made, health, None))
 }
 
 /// An app is always of a service that we know, and that has apps.
@@ -116,7 +143,16 @@ async fn get(call: Call) -> Result<Response> {
         .connector(caller, call.path("connector"))
         .await?;
     let health = call.engine.health(caller, &found.connector).await?;
-    answer::ok(&wire::App::of(&found, health))
+    let shown = secret_of(&call, &found).await?;
+    answer::ok(&wire::App::of(&found, health, shown.as_ref()))
+}
+
+async fn update(mut call: Call) -> Result<Response> {
+    let change = map::app_change(std::mem::take(&mut call.body))?;
+    let (caller, id) = (call.caller()?, call.path("connector"));
+    let changed = call.engine.update_connector(caller, id, change).await?;
+    let health = call.engine.health(caller, &changed.connector).await?;
+    answer::ok(&wire::App::of(&changed, health, None))
 }
 
 async fn delete(call: Call) -> Result<Response> {

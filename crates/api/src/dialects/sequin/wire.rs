@@ -1,6 +1,6 @@
 //! The dialect's JSON.
 
-use grantry_core::Timestamp;
+use grantry_core::{Secret, Timestamp};
 use grantry_engine::{ConnectorView, Health, HealthStatus};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -15,7 +15,7 @@ pub struct App<'a> {
     provider: &'a str,
     name: &'a str,
     client_id: &'a str,
-    client_secret: &'static str,
+    client_secret: &'a str,
     metadata: &'a Map<String, Value>,
     health: AppHealth,
     created_at: Time,
@@ -38,8 +38,8 @@ pub struct List<T> {
 }
 
 impl<'a> App<'a> {
-    /// A connector, whatever dialect it was made in.
-    pub fn of(view: &'a ConnectorView, health: Health) -> Self {
+    /// A connector, whatever dialect it was made in, with its secret where that is shown.
+    pub fn of(view: &'a ConnectorView, health: Health, shown: Option<&'a Secret>) -> Self {
         let row = &view.connector;
         let client_id = row.data.get("clientId").and_then(Value::as_str);
         Self {
@@ -47,7 +47,7 @@ impl<'a> App<'a> {
             provider: &row.service,
             name: &row.name,
             client_id: client_id.unwrap_or_default(),
-            client_secret: MASK,
+            client_secret: shown.map_or(MASK, Secret::expose),
             metadata: &row.metadata,
             health: AppHealth {
                 status: word(health.status),
