@@ -6,6 +6,7 @@ mod connections;
 mod connectors;
 pub mod error;
 mod events;
+pub mod examples;
 mod fields;
 mod installations;
 mod links;

@@ -5,11 +5,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
+use url::form_urlencoded;
 
 use super::answer::rendered;
 use super::look::Look;
 use crate::App;
 use crate::kit::openapi::document;
+use crate::native::examples::{self, Example};
 
 /// The page.
 #[derive(Template)]
@@ -35,6 +37,17 @@ struct Operation {
     parameters: Vec<Row>,
     body: Vec<Row>,
     answers: Vec<Answer>,
+    examples: Vec<Shown>,
+}
+
+/// A request as it is sent, and its answer.
+struct Shown {
+    about: &'static str,
+    by: &'static str,
+    request: String,
+    body: Option<String>,
+    status: u16,
+    answer: Option<String>,
 }
 
 struct Row {
@@ -113,8 +126,12 @@ impl Operation {
         let parameters = operation["parameters"].as_array();
         let content = operation["requestBody"]["content"].as_object();
         let body = content.and_then(|content| content.iter().next());
+        let id = text(&operation["operationId"]);
         Self {
-            id: text(&operation["operationId"]),
+            examples: examples::of(&id)
+                .map(|example| Shown::of(path, verb, example))
+                .collect(),
+            id,
             verb: verb.to_uppercase(),
             path: path.to_owned(),
             about: marked(&operation["summary"]),
@@ -130,6 +147,38 @@ impl Operation {
             answers: entries(&operation["responses"])
                 .map(|(status, answer)| Answer::of(status, answer))
                 .collect(),
+        }
+    }
+}
+
+impl Shown {
+    fn of(path: &str, verb: &str, example: &'static Example) -> Self {
+        let escaped = |value: &Value| {
+            let plain = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            let escaped: String = form_urlencoded::byte_serialize(plain.as_bytes()).collect();
+            escaped.replace('+', "%20")
+        };
+        let mut request = format!("{} {path}", verb.to_uppercase());
+        for (name, value) in &example.path {
+            request = request.replace(&format!("{{{name}}}"), &escaped(value));
+        }
+        for (at, (name, value)) in example.query.iter().enumerate() {
+            let sign = if at == 0 { '?' } else { '&' };
+            request.push_str(&format!("{sign}{name}={}", escaped(value)));
+        }
+        let shown = |value: &Value| match value {
+            Value::String(text) => text.trim_end().to_owned(),
+            other => format!("{other:#}"),
+        };
+        Self {
+            about: &example.about,
+            by: example.by.about(),
+            request,
+            body: example.body.as_ref().map(shown),
+            status: example.status,
+            answer: example.answer.as_ref().map(shown),
         }
     }
 }
@@ -292,6 +341,8 @@ mod tests {
             let anchor = format!("<article id=\"{}\">", route.operation);
             assert_eq!(html.matches(&anchor).count(), 1, "{}", route.operation);
         }
+        let example = "GET /api/v1/connectors/api-key%2Fmaps";
+        assert!(html.contains(example), "an example's request line");
         let links = html.split("href=\"#").skip(1);
         for link in links.filter_map(|rest| rest.split('"').next()) {
             assert!(html.contains(&format!("id=\"{link}\"")), "{link}");

@@ -1,6 +1,8 @@
 //! The APIs over a whole server: router, engine, database. Only the provider is played.
 
 mod bodies;
+mod examples;
+mod existence;
 mod lists;
 mod native;
 mod permissions;

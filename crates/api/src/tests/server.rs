@@ -85,6 +85,16 @@ impl Server {
 
     /// The same with other settings.
     pub(super) async fn start_with(choose: impl FnOnce(&mut Settings)) -> Self {
+        let world = ("world.toml", include_str!("world.toml"));
+        Self::start_in(world, Arc::new(Silent), choose).await
+    }
+
+    /// A server in which a world has been applied (its file's name and text), before this provider.
+    pub(super) async fn start_in(
+        (file, world): (&str, &str),
+        http: Arc<dyn Http>,
+        choose: impl FnOnce(&mut Settings),
+    ) -> Self {
         let clock = ManualClock::default();
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let entropy = Arc::new(SeededEntropy::new(11));
@@ -93,7 +103,7 @@ impl Server {
         let keys = Keys::open(&masters, store.clone(), shared.clone(), entropy.clone()).await;
         let ports = Ports {
             store,
-            http: Arc::new(Silent),
+            http,
             spool: Arc::new(NoSpool),
             clock: shared,
             entropy,
@@ -103,7 +113,7 @@ impl Server {
         let mut settings = Settings::new(public, "n1".to_owned());
         choose(&mut settings);
         let engine = Engine::new(ports, settings, keys.unwrap());
-        let world = Declared::parse("world.toml", include_str!("world.toml"));
+        let world = Declared::parse(file, world);
         let world = world.unwrap_or_else(|problems| panic!("{problems:?}"));
         let plan = engine.plan_apply(world, false).await.unwrap();
         engine.carry_out(plan, |_| ()).await.unwrap();
@@ -117,6 +127,11 @@ impl Server {
             engine,
             clock,
         }
+    }
+
+    /// Sends `request` to the control socket.
+    pub(super) async fn send_local(&self, request: Request<Body>) -> Answer {
+        read(self.local.clone(), request).await
     }
 
     /// Sends `request` to the public listener.
@@ -135,12 +150,12 @@ impl Server {
         let toml = HeaderValue::from_static("application/toml");
         asked.headers_mut().insert(CONTENT_TYPE, toml);
         *asked.body_mut() = Body::from(text.to_owned());
-        read(self.local.clone(), asked).await
+        self.send_local(asked).await
     }
 
     /// [`Self::call`] over the control socket.
     pub(super) async fn local(&self, route: &str, body: Option<&Value>) -> Answer {
-        read(self.local.clone(), request(None, route, body)).await
+        self.send_local(request(None, route, body)).await
     }
 }
 

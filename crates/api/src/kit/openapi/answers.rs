@@ -4,10 +4,11 @@ use utoipa::ToSchema;
 use utoipa::openapi::response::Responses;
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{
-    Content, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, ResponsesBuilder, Schema,
+    Content, ContentBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
+    ResponsesBuilder, Schema,
 };
 
-use super::Schemas;
+use super::{Schemas, examples};
 use crate::dialects::{sequin, vercel};
 use crate::kit::dialect::Dialect;
 use crate::kit::route::{Body, Route};
@@ -76,10 +77,10 @@ fn is_null(kind: &SchemaType) -> bool {
 /// Every answer of a native route; of another the good one, and what its refusals look like.
 pub fn responses(route: &Route, schemas: &mut Schemas) -> Responses {
     let gives = route.gives;
-    let mut responses = ResponsesBuilder::new()
-        .response(gives.status.to_string(), good(route, gives.what, schemas));
-    if let Some((status, when)) = route.or {
-        responses = responses.response(status.to_string(), good(route, when, schemas));
+    let mut responses = ResponsesBuilder::new();
+    for (status, what) in [(gives.status, gives.what)].into_iter().chain(route.or) {
+        let answer = good(route, status, what, schemas);
+        responses = responses.response(status.to_string(), answer);
     }
     match route.dialect() {
         Dialect::Native => {
@@ -114,15 +115,20 @@ fn refusal(schema: RefOr<Schema>) -> Response {
         .build()
 }
 
-fn good(route: &Route, what: &str, schemas: &mut Schemas) -> Response {
+fn good(route: &Route, status: u16, what: &str, schemas: &mut Schemas) -> Response {
     let answer = ResponseBuilder::new().description(what);
+    let content = |schema: RefOr<Schema>| {
+        let mut examples = examples::of(route);
+        examples.retain(|(_, example)| example.status == status);
+        let examples = examples::values(&examples, |example| example.answer.as_ref());
+        let content = ContentBuilder::new().schema(Some(schema));
+        content.examples_from_iter(examples).build()
+    };
     match route.gives.body {
-        Body::Json(describe) => {
-            answer.content("application/json", Content::new(Some(describe(schemas))))
-        }
+        Body::Json(describe) => answer.content("application/json", content(describe(schemas))),
         Body::Text(media_type) => {
             let text = ObjectBuilder::new().schema_type(Type::String).build();
-            answer.content(media_type, Content::new(Some(text)))
+            answer.content(media_type, content(RefOr::T(text.into())))
         }
         Body::Nothing | Body::Unsaid => answer,
     }

@@ -2,13 +2,17 @@
 
 use grantry_core::limits::{IDEMPOTENCY_KEY_BYTES_MAX, ITEMS_MAX};
 use grantry_engine::permissions::Scope;
+use serde_json::{Map, Value};
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ArrayItems, SchemaType, Type};
 use utoipa::openapi::{
-    Content, KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, Required, Schema, SchemaFormat,
+    Content, ContentBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, Required, Schema,
+    SchemaFormat,
 };
 
+use super::examples::{self, Named};
 use crate::kit::fields::{Field, SWITCH, Shape};
 use crate::kit::route::{Access, Route, Takes};
 
@@ -93,12 +97,37 @@ pub fn parameters(route: &Route) -> Vec<Parameter> {
             ))
             .schema(Some(schema.build()))
     });
+    let examples = examples::of(route);
     in_path
         .chain(team)
         .chain(query)
         .chain(key)
-        .map(ParameterBuilder::build)
+        .map(|parameter| shown(parameter.build(), &examples))
         .collect()
+}
+
+/// The parameter with its values in the examples that name it.
+fn shown(mut parameter: Parameter, examples: &[Named]) -> Parameter {
+    let values = match parameter.parameter_in {
+        ParameterIn::Path => {
+            examples::values(examples, |example| example.path.get(&parameter.name))
+        }
+        ParameterIn::Query => {
+            examples::values(examples, |example| example.query.get(&parameter.name))
+        }
+        _ => return parameter,
+    };
+    let values: Map<String, Value> = values
+        .into_iter()
+        .filter_map(|(name, shown)| Some((name, serde_json::to_value(shown).ok()?)))
+        .collect();
+    if !values.is_empty() {
+        // The crate's type has only one `example`, which could not say which body it goes with.
+        let mut further = Extensions::default();
+        further.insert("examples".to_owned(), values.into());
+        parameter.extensions = Some(further);
+    }
+    parameter
 }
 
 /// The parameters in a path.
@@ -107,21 +136,26 @@ fn names(path: &str) -> impl Iterator<Item = &str> {
         .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
 }
 
-pub fn body(takes: Takes) -> Option<RequestBody> {
+pub fn body(route: &Route) -> Option<RequestBody> {
+    let content = |schema: Schema| -> Content {
+        let examples = examples::of(route);
+        let examples = examples::values(&examples, |example| example.body.as_ref());
+        let content = ContentBuilder::new().schema(Some(schema));
+        content.examples_from_iter(examples).build()
+    };
     let json = |rows: &[Field], required: Required| {
         RequestBodyBuilder::new()
-            .content("application/json", Content::new(Some(object(rows, false))))
+            .content("application/json", content(object(rows, false)))
             .required(Some(required))
             .build()
     };
-    match takes {
+    match route.takes {
         Takes::Nothing | Takes::Page => None,
         Takes::Json(rows) => Some(json(rows, Required::True)),
         Takes::OptionalJson(rows) => Some(json(rows, Required::False)),
         Takes::Text(media_type, _) => {
             let text = ObjectBuilder::new().schema_type(Type::String).build();
-            let content = Content::new(Some(text));
-            let body = RequestBodyBuilder::new().content(media_type, content);
+            let body = RequestBodyBuilder::new().content(media_type, content(text.into()));
             Some(body.required(Some(Required::True)).build())
         }
     }
@@ -178,8 +212,8 @@ fn schema(shape: &Shape, nullable: bool) -> Schema {
             .build()
             .into(),
         Shape::Word(words) => {
-            let words = words.iter().copied().map(serde_json::Value::from);
-            let null = nullable.then_some(serde_json::Value::Null);
+            let words = words.iter().copied().map(Value::from);
+            let null = nullable.then_some(Value::Null);
             of(Type::String)
                 .enum_values(Some(words.chain(null)))
                 .build()

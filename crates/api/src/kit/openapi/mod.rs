@@ -3,6 +3,7 @@
 
 mod answers;
 mod asked;
+mod examples;
 
 use std::collections::BTreeMap;
 
@@ -74,7 +75,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
         .summary(Some(route.about))
         .tag(tag)
         .parameters(Some(asked::parameters(route)))
-        .request_body(asked::body(route.takes))
+        .request_body(asked::body(route))
         .responses(answers::responses(route, schemas));
     match route.access {
         Access::Act(act) => operation
