@@ -1,9 +1,11 @@
 //! The closed error type. Every dialect answers every variant (an exhaustive match in each
 //! `dialects/*/error.rs`), so a new variant does not compile until each API has a shape for it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::Timestamp;
+use crate::limits::Bound;
 
 /// `std::result::Result` with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -95,6 +97,10 @@ pub enum Forbidden {
     /// The link exists, without the caller's environment.
     #[error("The connector is not enabled for this environment.")]
     EnvironmentNotEnabled,
+    /// A workload that may use the connector names another environment than its own. On the wire as the
+    /// one before.
+    #[error("The connector is not enabled for this environment.")]
+    OtherEnvironment,
     /// A person's key asks for somebody else's token.
     #[error("Token subject is not accessible to this requester.")]
     SubjectNotAccessible,
@@ -146,10 +152,10 @@ impl ReconnectReason {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Body {
     /// Larger than the limit.
-    #[error("the request body is larger than {limit_bytes} bytes")]
+    #[error("the request body is larger than {limit}")]
     TooLarge {
         /// The limit of this endpoint.
-        limit_bytes: usize,
+        limit: Bound,
     },
     /// Not the content type the endpoint takes.
     #[error("the content type must be {expected}")]
@@ -190,6 +196,19 @@ impl Error {
     /// A single wrong field.
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![Problem::new(field, message)])
+    }
+
+    /// The same, where an API shows a caller only what is theirs to see: what was there once, and a
+    /// connector that a workload is not linked to, are as unknown as what never was.
+    #[must_use]
+    pub fn hiding(&self) -> Cow<'_, Self> {
+        match self {
+            Self::Gone(thing) => Cow::Owned(Self::NotFound(thing)),
+            Self::Forbidden(Forbidden::NotLinked | Forbidden::EnvironmentNotEnabled) => {
+                Cow::Owned(Self::NotFound("connector"))
+            }
+            error => Cow::Borrowed(error),
+        }
     }
 
     /// A clash, in words.

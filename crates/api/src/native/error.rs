@@ -60,7 +60,7 @@ pub fn answer(error: &Error) -> Response {
 
 /// Status and body of [`answer`].
 pub fn details(error: &Error) -> (Status, Details<'_>) {
-    let (status, code) = status_and_code(error);
+    let (status, code) = status_and_code(&error.hiding());
     let reconnect = match error {
         Error::AuthorizationRequired(reconnect) | Error::InstallationRequired(reconnect) => {
             Some(reconnect)
@@ -71,16 +71,11 @@ pub fn details(error: &Error) -> (Status, Details<'_>) {
         Error::Invalid(problems) => problems.iter().map(Wrong::from).collect(),
         _ => vec![],
     };
-    let detail = match error {
-        // What was there once is as unknown as what never was.
-        Error::Gone(thing) => Error::NotFound(thing).to_string(),
-        error => error.to_string(),
-    };
     let details = Details {
         r#type: "about:blank",
         title: status.canonical_reason().unwrap_or_default(),
         status: status.as_u16(),
-        detail,
+        detail: error.hiding().to_string(),
         code,
         errors,
         reason: reconnect.map(|reconnect| reconnect.reason.as_str()),

@@ -252,11 +252,11 @@ async fn keys_are_made_shown_once_and_revoked() {
         (&json!("prj_1"), &json!("env_qa"))
     );
     assert_eq!(made["expires_at"], "2026-01-02T00:00:00Z");
-    // It works: known, and refused only because its environment is not linked.
+    // It works: known, and only not shown the connector because its environment is not linked.
     server
         .call(text, "GET /api/v1/connectors/scl_1", None)
         .await
-        .expect(403);
+        .expect(404);
     let list = server
         .call("tok_admin", "GET /api/v1/keys?limit=100", None)
         .await;

@@ -18,10 +18,13 @@ How a refusal is answered:
 
 - **401** to no credential and to one that is unknown, malformed, expired or revoked; one answer for all of these.
 - **404** for what is not in the caller's team or account, the same as for what does not exist, whatever the caller
-  may do elsewhere: a team that is not theirs, another team's connector, connection, project or key.
+  may do elsewhere: a team that is not theirs, another team's connector, connection, project or key. To a workload a
+  connector that is not linked to its project and environment is as unknown. A test asks every route with an id in its
+  path for both, as everybody who must not know, and compares status, headers and body byte for byte.
 - **403** inside the caller's own team, where the caller knows that the team exists: their role does not include the act,
-  before anything is looked up, so that it tells nothing of what there is; and a workload or a person's key asking for a
-  token that is not theirs to have, in the words of the dialect.
+  before anything is looked up, so that it tells nothing of what there is; a person's key asking for a token that is not
+  theirs to have, and a workload for another environment than its own, of a connector that they may use. Vercel's
+  dialect also tells a workload that a connector is not linked, because its clients match on those words.
 ";
 
 fn standing(standing: Standing) -> &'static str {

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::server::{Answer, Server, request};
 use crate::all_routes;
 use crate::kit::dialect::Dialect;
-use crate::kit::route::{Access, Route, Takes};
+use crate::kit::route::{Access, Route};
 
 const KEYS: [(&str, Standing); 5] = [
     ("tok_account", Standing::Account(Role::Admin)),
@@ -17,32 +17,50 @@ const KEYS: [(&str, Standing); 5] = [
     ("tok_workload", Standing::Workload),
 ];
 
-/// The route with things that exist in its path.
+/// The route with things of team_1 and acc_1 in its path. `hidden` of the next test exist all, these as far as
+/// `world.toml` has them.
 fn line(route: &Route) -> String {
-    let path = route
-        .path
-        .replace("{connector}", "scl_1")
-        .replace("{project}", "prj_1")
-        .replace("{connection}", "conn_1")
-        .replace("{authorization}", "sca_1")
-        .replace("{secret}", "sec_1")
-        .replace("{installation}", "ins_1")
-        .replace("{key}", "key_1")
-        .replace("{kid}", "kid_1")
-        .replace("{team}", "team_1")
-        .replace("{account}", "acc_1")
-        .replace("{user}", "usr_alice")
-        .replace("{environment}", "env_qa")
-        .replace("{service}", "github");
-    assert!(
-        !path.contains('{'),
-        "{path} has a parameter that this test does not know"
-    );
+    let ids = [
+        ("connector", "scl_1"),
+        ("project", "prj_1"),
+        ("connection", "conn_1"),
+        ("authorization", "sca_1"),
+        ("secret", "sec_1"),
+        ("installation", "ins_1"),
+        ("key", "key_1"),
+        ("kid", "kid_1"),
+        ("team", "team_1"),
+        ("account", "acc_1"),
+        ("user", "usr_alice"),
+        ("environment", "env_qa"),
+        ("service", "github"),
+    ];
+    line_with(route, &|name| {
+        let known = ids.iter().find(|(known, _)| *known == name);
+        known.map(|(_, id)| (*id).to_owned())
+    })
+}
+
+/// The names in a route's path.
+pub(super) fn names(route: &Route) -> Vec<&'static str> {
+    let segments = route.path.split('/');
+    segments
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+        .collect()
+}
+
+pub(super) fn line_with(route: &Route, id: &dyn Fn(&str) -> Option<String>) -> String {
+    let mut path = route.path.to_owned();
+    for name in names(route) {
+        let id = id(name);
+        let id = id.unwrap_or_else(|| panic!("{}: what is a {name}?", route.path));
+        path = path.replace(&format!("{{{name}}}"), &id);
+    }
     format!("{} {path}", route.method.as_str())
 }
 
 /// In the shape of its dialect.
-fn code(route: &Route, answer: &Answer) -> String {
+pub(super) fn code(route: &Route, answer: &Answer) -> String {
     let body = answer.json();
     let code = match route.dialect() {
         Dialect::Native => &body["code"],
@@ -185,32 +203,6 @@ async fn a_caller_who_names_another_team_or_account_is_refused_everywhere() {
         }
     }
     assert!(refused > 100, "{refused}");
-}
-
-#[tokio::test]
-async fn nothing_of_one_team_or_account_is_found_by_the_key_of_another() {
-    let server = Server::start().await;
-    for route in all_routes() {
-        let Access::Act(act) = route.access else {
-            continue;
-        };
-        let apart = matches!(act.scope(), Scope::Team | Scope::Account);
-        if !apart
-            || !route.path.contains('{')
-            || !matches!(route.takes, Takes::Nothing | Takes::OptionalJson(_))
-        {
-            continue;
-        }
-        for (key, standing) in [
-            ("tok_stranger", Standing::Role(Role::Admin)),
-            ("tok_far", Standing::Account(Role::Admin)),
-        ] {
-            if standing.may(act) {
-                let answer = server.call(key, &line(route), None).await;
-                assert_eq!(answer.status, 404, "{}: {}", line(route), answer.text);
-            }
-        }
-    }
 }
 
 #[tokio::test]

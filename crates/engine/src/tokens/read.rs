@@ -174,7 +174,7 @@ impl Engine {
         let environment = match ask.environment {
             Some(asked) if caller.project().is_some() && asked != caller.environment() => {
                 return Err(Error::Forbidden(
-                    grantry_core::error::Forbidden::EnvironmentNotEnabled,
+                    grantry_core::error::Forbidden::OtherEnvironment,
                 ));
             }
             Some(asked) => asked,

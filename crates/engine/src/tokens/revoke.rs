@@ -106,7 +106,7 @@ impl Engine {
         if let (Some(own), Some(asked)) = (&own, &which.environment)
             && own != asked
         {
-            return Err(Error::Forbidden(Forbidden::EnvironmentNotEnabled));
+            return Err(Error::Forbidden(Forbidden::OtherEnvironment));
         }
         Ok(RevocationScope {
             connector: entry.connector.id.clone(),

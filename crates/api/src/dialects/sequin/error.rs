@@ -29,15 +29,13 @@ pub fn answer(error: &Error) -> Response {
     };
     let summary = match error {
         Error::Invalid(_) => "Validation failed".to_owned(),
-        // What was there once is as unknown as what never was.
-        Error::Gone(thing) => Error::NotFound(thing).to_string(),
-        error => error.to_string(),
+        error => error.hiding().to_string(),
     };
     let refusal = Refusal {
         summary,
         validation_errors,
     };
-    answer::with_headers(answer::json(status(error), &refusal), error)
+    answer::with_headers(answer::json(status(&error.hiding()), &refusal), error)
 }
 
 fn by_field(problems: &[Problem]) -> BTreeMap<String, Vec<String>> {
