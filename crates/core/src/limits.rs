@@ -37,6 +37,40 @@ pub struct Limit {
     pub why: &'static str,
 }
 
+/// A limit as a refusal names it: what it is, and which setting changes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The setting, with its section; `None` for what is fixed.
+    pub setting: Option<&'static str>,
+    /// What it is set to.
+    pub amount: Amount,
+}
+
+impl Bound {
+    /// A fixed limit of bytes.
+    pub const fn fixed(bytes: usize) -> Self {
+        Self {
+            setting: None,
+            amount: Amount(Unit::Bytes, bytes as u64),
+        }
+    }
+
+    /// Its number, where it counts bytes or things.
+    pub const fn number(self) -> usize {
+        self.amount.1 as usize
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.amount, self.setting) {
+            (amount, Some(setting)) => write!(f, "{amount} ({setting})"),
+            (Amount(Unit::Bytes, bytes), None) => write!(f, "{bytes} bytes"),
+            (amount, None) => amount.fmt(f),
+        }
+    }
+}
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 const SECOND: Duration = secs(1);
@@ -105,6 +139,14 @@ macro_rules! chosen {
         }
 
         impl Limits {
+            $(
+                /// The limit as a refusal names it.
+                pub const fn $name(&self) -> Bound {
+                    let setting = Some(concat!("limits.", stringify!($name)));
+                    Bound { setting, amount: Amount(unit!($unit), number!($unit, self.$name)) }
+                }
+            )*
+
             /// Sets the limit of the row `name`; the caller has checked the row's range. False when there is no such row.
             pub fn set(&mut self, name: &str, number: u64) -> bool {
                 $(if name == concat!("limits.", stringify!($name)) {
@@ -285,6 +327,15 @@ fixed! {
     MASTER_KEYS_BYTES_MAX: bytes = 64 * KIB;
     /// Custom environments of a project.
     ENVIRONMENTS_MAX: count = 64;
+    /// How long an outside issuer's keys are used before they are fetched again.
+    ISSUER_KEYS_FRESH_TIME: time = secs(600);
+    /// How far two requests for an outside issuer's keys are apart, whatever tokens come in.
+    ISSUER_ASKS_APART_TIME: time = secs(15);
+    /// How far an outside issuer's clock may be off.
+    ISSUER_CLOCK_OFF_TIME_MAX: time = secs(30);
+    /// How long a request with an `Idempotency-Key` may be under way: longer than any is carried out. One without an
+    /// answer after that was cut short.
+    REPEAT_UNDER_WAY_TIME_MAX: time = secs(300);
     /// How long an outside issuer's keys are used while it gives no newer ones.
     ISSUER_KEYS_STALE_TIME_MAX: time = secs(4 * 3600);
     /// Keys of an outside issuer that are looked at.
@@ -443,5 +494,14 @@ a stored row or another limit relies on it. What is beyond a limit is refused wi
         assert_eq!(limits.body_bytes_max, 7);
         assert_eq!(limits.body_time_max, Duration::from_millis(7));
         assert!(!limits.set("limits.absent", 1));
+        assert_eq!(
+            limits.body_bytes_max().to_string(),
+            "7 (limits.body_bytes_max)"
+        );
+        assert_eq!(
+            Limits::default().apply_bytes_max().to_string(),
+            "256MiB (limits.apply_bytes_max)"
+        );
+        assert_eq!(Bound::fixed(1025).to_string(), "1025 bytes");
     }
 }

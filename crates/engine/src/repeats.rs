@@ -6,10 +6,9 @@
 //! its repetition is refused, never carried out a second time.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use grantry_core::ids::TeamId;
-use grantry_core::limits::IDEMPOTENCY_KEY_LIFE;
+use grantry_core::limits::{IDEMPOTENCY_KEY_LIFE, REPEAT_UNDER_WAY_TIME_MAX};
 use grantry_core::nouns::{Actor, Digest, KeyedRequest};
 use grantry_core::{Error, Result, Secret};
 use grantry_vault::envelope::Place;
@@ -18,9 +17,6 @@ use grantry_vault::ring::SERVER;
 
 use crate::Engine;
 use crate::permissions::Standing;
-
-/// Longer than any request is carried out: after this an unanswered one was cut short.
-const UNDER_WAY: Duration = Duration::from_secs(300);
 
 /// Who repeats: two callers never share a key.
 #[derive(Clone, Debug)]
@@ -91,9 +87,11 @@ impl Engine {
                 let place = place(&team, &standing.id);
                 Ok(Repeat::Answer(self.keys.open_text(place, answer).await?))
             }
-            None if now.since(standing.created_at) < UNDER_WAY => Err(Error::conflict(
-                "the request with this Idempotency-Key is being carried out: repeat it in a moment",
-            )),
+            None if now.since(standing.created_at) < REPEAT_UNDER_WAY_TIME_MAX => {
+                Err(Error::conflict(
+                    "the request with this Idempotency-Key is being carried out: repeat it in a moment",
+                ))
+            }
             None => Err(Error::conflict(
                 "the request with this Idempotency-Key was cut short, and whether it was carried out is not \
                  known: look at what is there, then take a new key",

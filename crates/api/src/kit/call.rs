@@ -16,7 +16,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::{Either, select};
 use grantry_core::error;
 use grantry_core::ids::TeamId;
-use grantry_core::limits;
+use grantry_core::limits::{self, Bound};
 use grantry_core::nouns::Actor;
 use grantry_core::{Error, Result};
 use grantry_engine::permissions::{Act, Scope};
@@ -125,8 +125,8 @@ impl Call {
         let query = fields::check_query(route.query, query)?;
         let limits = &app.engine.settings().limits;
         let mut keyed = Keyed::of(route, &parts)?;
-        let read = async |bytes_max: usize| {
-            let bytes = read(&app.engine, &parts.headers, body, bytes_max).await?;
+        let read = async |limit: Bound| {
+            let bytes = read(&app.engine, &parts.headers, body, limit).await?;
             if let Some(keyed) = &mut keyed {
                 keyed.with_body(&bytes);
             }
@@ -137,18 +137,18 @@ impl Call {
             Takes::Nothing | Takes::Page => {}
             Takes::Json(rows) => {
                 require_type(&parts.headers, JSON)?;
-                fields = fields::check(rows, parse(&read(limits.body_bytes_max).await?)?)?;
+                fields = fields::check(rows, parse(&read(limits.body_bytes_max()).await?)?)?;
             }
             Takes::OptionalJson(rows) => {
-                let bytes = read(limits.body_bytes_max).await?;
+                let bytes = read(limits.body_bytes_max()).await?;
                 if !bytes.is_empty() {
                     require_type(&parts.headers, JSON)?;
                     fields = fields::check(rows, parse(&bytes)?)?;
                 }
             }
-            Takes::Text(media_type, bytes_max) => {
+            Takes::Text(media_type, limit) => {
                 require_type(&parts.headers, media_type)?;
-                let bytes = read(bytes_max(limits)).await?;
+                let bytes = read(limit(limits)).await?;
                 text = String::from_utf8(bytes.into()).map_err(|_| malformed("UTF-8", "text"))?;
             }
         }
@@ -395,18 +395,10 @@ fn require_type(headers: &HeaderMap, expected: &'static str) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Body`].
-pub async fn read(
-    engine: &Engine,
-    headers: &HeaderMap,
-    body: Body,
-    bytes_max: usize,
-) -> Result<Bytes> {
+pub async fn read(engine: &Engine, headers: &HeaderMap, body: Body, limit: Bound) -> Result<Bytes> {
+    let bytes_max = limit.number();
     let time = engine.settings().limits.body_time_max;
-    let too_large = || {
-        Error::Body(error::Body::TooLarge {
-            limit_bytes: bytes_max,
-        })
-    };
+    let too_large = || Error::Body(error::Body::TooLarge { limit });
     let declared = headers.get(header::CONTENT_LENGTH);
     let declared = declared.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|bytes| bytes > bytes_max) {

@@ -2,7 +2,7 @@
 //! of them can know an endpoint that the others do not.
 
 use axum::routing::{MethodFilter, MethodRouter};
-use grantry_core::limits::Limits;
+use grantry_core::limits::{Bound, Limits};
 use grantry_engine::permissions::{Act, Scope};
 use utoipa::ToSchema;
 
@@ -71,8 +71,8 @@ pub enum Takes {
     Json(&'static [Field]),
     /// The same, or nothing at all.
     OptionalJson(&'static [Field]),
-    /// Text of this content type, of at most so many bytes.
-    Text(&'static str, fn(&Limits) -> usize),
+    /// Text of this content type, of at most so many bytes, by this setting.
+    Text(&'static str, fn(&Limits) -> Bound),
     /// Whatever the page's own handler takes.
     Page,
 }

@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use grantry_core::Result;
+use grantry_core::limits::Limits;
 use grantry_engine::permissions::Act;
 
 use super::{apply, error, fields, wire};
@@ -51,7 +52,7 @@ pub const ROUTES: &[Route] = &[
          `Accept: application/x-ndjson` asks for progress: lines of `{done, total}`, then one of `{report}` or `{problem}`.",
     )
     .query(fields::APPLY)
-    .takes(Takes::Text("application/toml", |limits| limits.apply_bytes_max))
+    .takes(Takes::Text("application/toml", Limits::apply_bytes_max))
     .json::<wire::Applied>(200, "What became of each row.")
     .refuses(&[409]),
 ];

@@ -8,7 +8,7 @@ use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use grantry_core::ids::AuthorizationId;
-use grantry_core::limits::TOKEN_BYTES_MAX;
+use grantry_core::limits::{Bound, TOKEN_BYTES_MAX};
 use grantry_core::{Error, Secret};
 use grantry_engine::{Consent, ConsentPage, ConsentResult, Pressed, Settings};
 use url::{Url, form_urlencoded};
@@ -162,7 +162,7 @@ pub(super) async fn decide(
     if !is_own_post(&headers, &settings.public_url) {
         return stopped(OTHER_SITE);
     }
-    let decision = read(&app.engine, &headers, body, FORM_BYTES_MAX).await;
+    let decision = read(&app.engine, &headers, body, Bound::fixed(FORM_BYTES_MAX)).await;
     let Some(decision) = decision.ok().and_then(|body| Decision::parse(&body)) else {
         return stopped(BAD_FORM);
     };

@@ -1,9 +1,11 @@
 //! Public keys of outside issuers, fetched when a token needs them.
 //!
 //! One set per declared issuer, so what is kept is bounded by the configuration. Strangers can make us
-//! ask an issuer at most once per [`APART`]: that is how far asks are apart, whatever the tokens say.
+//! ask an issuer at most once per [`ISSUER_ASKS_APART_TIME`]: that is how far asks are apart, whatever the tokens say.
 
-use grantry_core::limits::{ISSUER_KEYS_MAX, ISSUER_KEYS_STALE_TIME_MAX};
+use grantry_core::limits::{
+    ISSUER_ASKS_APART_TIME, ISSUER_KEYS_FRESH_TIME, ISSUER_KEYS_MAX, ISSUER_KEYS_STALE_TIME_MAX,
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,11 +17,6 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::trust::{KeySource, TrustedIssuer};
-
-/// How long a key set is used before it is fetched again.
-const FRESH: Duration = Duration::from_secs(600);
-/// How far two asks of one issuer are apart.
-const APART: Duration = Duration::from_secs(15);
 
 /// What is known of one issuer's keys.
 #[derive(Default)]
@@ -62,12 +59,14 @@ impl Last {
     fn settled(&self, now: Duration, kid: Option<&str>) -> Option<Option<Arc<KeySet>>> {
         let age = |at: Duration| now.saturating_sub(at);
         if let Some((at, keys)) = &self.set
-            && age(*at) < FRESH
+            && age(*at) < ISSUER_KEYS_FRESH_TIME
             && kid.is_none_or(|kid| keys.contains(kid))
         {
             return Some(Some(Arc::clone(keys)));
         }
-        let just_asked = self.asked.is_some_and(|at| age(at) < APART);
+        let just_asked = self
+            .asked
+            .is_some_and(|at| age(at) < ISSUER_ASKS_APART_TIME);
         just_asked.then(|| self.usable(now))
     }
 

@@ -3,9 +3,8 @@
 //! Of a token's header only `alg`, `kid`, `typ` and `crit` are looked at. Keys come from the declared
 //! issuer and nowhere else: `jwk`, `jku`, `x5c` and `x5u` are not read (RFC 8725 §3.10).
 
-use grantry_core::limits::WORKLOAD_SUBJECT_BYTES_MAX;
+use grantry_core::limits::{ISSUER_CLOCK_OFF_TIME_MAX, WORKLOAD_SUBJECT_BYTES_MAX};
 use std::collections::HashMap;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,9 +19,6 @@ use super::jwks::Known;
 use super::trust::{Meant, TrustedIssuer};
 use crate::Engine;
 use crate::principal::{Principal, PrincipalKind};
-
-/// How far an issuer's clock may be off.
-const LEEWAY: Duration = Duration::from_secs(30);
 
 /// The declared issuers and what is known of their keys.
 pub struct Outside(HashMap<String, (usize, Known)>);
@@ -110,7 +106,7 @@ impl Engine {
             issuer: &trusted.issuer,
             audience,
             now,
-            leeway: LEEWAY,
+            leeway: ISSUER_CLOCK_OFF_TIME_MAX,
         };
         let verified: Value = jws::verify(token, &keys, &expected).map_err(|error| {
             tracing::debug!(issuer = trusted.name, %error, "an outside token was refused");
@@ -119,7 +115,7 @@ impl Engine {
         let claims = Claims::deserialize(&verified)
             .map_err(|_| refused("sub, iat or exp is missing or has another form"))?;
         let seconds = |at: Timestamp| at.as_secs() as f64;
-        if claims.iat > seconds(now.after(LEEWAY)) {
+        if claims.iat > seconds(now.after(ISSUER_CLOCK_OFF_TIME_MAX)) {
             return Err(refused("it is issued in the future"));
         }
         if claims.exp - claims.iat > trusted.life_max.as_secs_f64() {
@@ -141,7 +137,8 @@ impl Engine {
         let kind =
             kind?.ok_or_else(|| refused("the rule's team, project or environment is not there"))?;
         // `exp` is verified to be near: it is at most the issuer's longest life after `iat`.
-        let ends = Timestamp::from_millis((claims.exp * 1000.0) as i64).after(LEEWAY);
+        let ends =
+            Timestamp::from_millis((claims.exp * 1000.0) as i64).after(ISSUER_CLOCK_OFF_TIME_MAX);
         Ok(Some(Principal {
             credential,
             kind,
