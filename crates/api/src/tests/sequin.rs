@@ -210,6 +210,37 @@ async fn a_deleted_app_is_gone_in_every_dialect() {
 }
 
 #[tokio::test]
+async fn an_app_that_was_made_incomplete_is_completed_step_by_step() {
+    let server = Server::start().await;
+    let shop = json!({
+        "provider": "shopify", "client_id": "c", "client_secret": "s", "name": "Shop",
+    });
+    let shop = create(&server, &shop).await;
+    let route = format!("PATCH /api/v1/connectors/{}", shop["id"].as_str().unwrap());
+    let patch = async |data: Value| {
+        let body = json!({"data": data});
+        server.call("tok_admin", &route, Some(&body)).await
+    };
+    let still = patch(json!({"clientSecret": "rotated"})).await.expect(200);
+    assert!(still["data"].get("variables").is_none());
+    let less = patch(json!({"clientId": null})).await.expect(400);
+    assert_eq!(less["errors"][0]["field"], "data.clientId");
+    let wrong = patch(json!({"variables": {"shop": "../evil"}}))
+        .await
+        .expect(400);
+    assert_eq!(wrong["errors"][0]["field"], "data.variables.shop");
+    let whole = patch(json!({"variables": {"shop": "acme"}}))
+        .await
+        .expect(200);
+    assert_eq!(whole["data"]["variables"]["shop"], "acme");
+    let again = patch(json!({"variables": null})).await.expect(400);
+    assert_eq!(
+        again["errors"][0]["field"], "data.variables.shop",
+        "what was complete stays so"
+    );
+}
+
+#[tokio::test]
 async fn connectors_of_other_dialects_are_apps_too() {
     let server = Server::start().await;
     let all = listed(&server, "").await;

@@ -92,7 +92,11 @@ impl Engine {
         stored: Connector,
         change: &ConnectorChange,
     ) -> Result<()> {
-        let patched = self.checked_change(caller, &stored, change).await?;
+        // One that was made before all was known may be completed step by step.
+        let incomplete = !self.missing_of(&stored).await?.is_empty();
+        let patched = self
+            .checked_change(caller, &stored, change, incomplete)
+            .await?;
         let mut connector = stored.clone();
         let text = |new: &Option<String>, old: &mut String| {
             if let Some(new) = new {
@@ -149,8 +153,6 @@ impl Engine {
             return Ok(());
         }
         if patched.is_some() {
-            // What was made step by step may still lack something; what was whole stays whole.
-            let incomplete = !self.missing_of(&stored).await?.is_empty();
             self.check_server(&connector, incomplete).await?;
             // Whether the provider takes the client as it is now will be seen.
             connector.fault = None;
@@ -185,11 +187,12 @@ impl Engine {
         caller: &Caller,
         stored: &Connector,
         change: &ConnectorChange,
+        incomplete: bool,
     ) -> Result<Option<data::Patched>> {
         let mut problems = Vec::new();
         let mint = || TokenSetId::mint(self.now(), self.entropy()).to_string();
         let patched = change.data.as_ref().and_then(|data| {
-            data::patch(stored.kind, &stored.data, data, &mint)
+            data::patch(stored.kind, &stored.data, data, incomplete, &mint)
                 .map_err(|found| problems.extend(found))
                 .ok()
         });

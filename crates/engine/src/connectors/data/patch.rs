@@ -30,17 +30,18 @@ const UPDATE: &[Field] = &[
 ];
 
 /// Lays `change` over `stored`, which [`check`] passed once. Every wrong field is a problem, named by its
-/// path under `data`.
+/// path under `data`. Of an `incomplete` connector may go on missing what it misses, and nothing else.
 pub fn patch(
     kind: ConnectorType,
     stored: &Map<String, Value>,
     change: &Map<String, Value>,
+    incomplete: bool,
     mint_value_id: &dyn Fn() -> String,
 ) -> Result<Patched, Vec<Problem>> {
     let mut check = Check {
         problems: Vec::new(),
         secrets: Vec::new(),
-        incomplete: false,
+        incomplete,
         mint_value_id,
     };
     let mut merged = stored.clone();
@@ -89,6 +90,12 @@ pub fn patch(
         public.insert("values".to_owned(), Value::Array(values));
     }
     check.require_values(kind, &public);
+    let taken = |row: &&Field| {
+        row.required && stored.contains_key(row.name) && !public.contains_key(row.name)
+    };
+    for row in rows(kind).iter().filter(taken).filter(|_| incomplete) {
+        check.problem(&format!("data.{}", row.name), "is required");
+    }
     if !check.problems.is_empty() {
         return Err(check.problems);
     }
@@ -192,7 +199,9 @@ mod tests {
 
     fn run(kind: ConnectorType, stored: &Value, change: &Value) -> Result<Run, Vec<String>> {
         let map = |value: &Value| value.as_object().cloned().unwrap();
-        let patched = patch(kind, &map(stored), &map(change), &|| "stk_new".to_owned());
+        let patched = patch(kind, &map(stored), &map(change), false, &|| {
+            "stk_new".to_owned()
+        });
         let patched = patched.map_err(|problems| {
             problems
                 .into_iter()
