@@ -12,6 +12,7 @@ use super::problem::Place;
 use super::report::{AppliedRow, Change};
 use crate::Engine;
 use crate::events::Draft;
+use crate::tenancy::or_last_owner;
 
 /// Writes of one transaction. Batches come one after the other and not side by side: writes of one
 /// table that run together make a serializable database refuse them again and again.
@@ -238,6 +239,18 @@ impl Engine {
             Removal::Invite(team, id) => {
                 let event = event(EventKind::InviteDeleted, &team);
                 store.delete_invite(&team, &id, &event).await?;
+            }
+            Removal::Project(team, id) => {
+                self.delete_project(&server_in(&team), id.as_str()).await?;
+            }
+            Removal::Membership(team, user) => {
+                let event = event(EventKind::MembershipDeleted, &team);
+                or_last_owner(store.delete_membership(&team, &user, &event).await)?;
+            }
+            Removal::User(account, user) => {
+                let event = self.applied(EventKind::UserDeleted, None, row);
+                let now = self.now();
+                or_last_owner(store.delete_user(&account, &user, now, &event).await)?;
             }
         }
         Ok(())

@@ -104,7 +104,8 @@ impl Engine {
     }
 }
 
-fn or_last_owner<T>(done: Result<T, StoreError>) -> Result<T> {
+/// What became of a change that a team's only owner can stand in the way of.
+pub(crate) fn or_last_owner<T>(done: Result<T, StoreError>) -> Result<T> {
     match done {
         Err(StoreError::InUse(_)) => Err(Error::conflict(
             "this person is the team's only owner: make somebody else an owner first",

@@ -39,6 +39,7 @@ use grantry_core::nouns::EventKind;
 
 pub use keys::{KEY_BYTES_WANTED, KeyPatch, KeyPlace, NewKey, hint_of};
 pub use me::Me;
+pub(crate) use members::or_last_owner;
 pub use projects::{NewProject, ProjectPatch};
 pub use services::ServiceView;
 pub use teams::{NewTeam, TeamPatch};

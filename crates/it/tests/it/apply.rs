@@ -6,6 +6,7 @@ use grantry_engine::{ApplyReport, Change, Declared, Difference, FieldChange};
 
 use crate::world::World;
 
+mod departures;
 mod prune;
 
 /// The other rows of a file beside those of the world's house.

@@ -6,6 +6,7 @@
 mod belongings;
 mod connections;
 mod connectors;
+mod departures;
 mod keys;
 mod prune;
 mod tenancy;

@@ -6,22 +6,26 @@
 //! - only in tables that the file has; `secrets = []` says that a team has none;
 //! - connections only of connectors of which the file declares at least one connection: users'
 //!   consents are no rows of a file;
-//! - keys above teams, accounts, teams, people and services never: other files may need them. As
-//!   whoever applies acts with a key of the server's level, or none, no key takes itself away.
+//! - what the file names stays, also where it does not declare it: a key's person, a link's project;
+//! - people with their last membership only ([`departures`](super::departures)), and no team loses
+//!   everybody who can run it;
+//! - keys above teams, accounts, teams and services never: other files may need them. As whoever
+//!   applies acts with a key of the server's level, or none, no key takes itself away.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use grantry_core::Result;
 use grantry_core::ids::{
-    ConnectionId, ConnectorId, InviteId, KeyId, McpServerId, SecretId, TeamId,
+    AccountId, ConnectionId, ConnectorId, InviteId, KeyId, McpServerId, ProjectId, SecretId,
+    TeamId, UserId,
 };
-use grantry_core::nouns::{Connector, Team};
+use grantry_core::nouns::{Connector, Membership, Role, Team};
 use grantry_core::store::{ConnectionFilter, ConnectorFilter, Page, Stored};
 
 use super::{Planner, Step, Write};
 use crate::apply::report::Change;
 use crate::apply::rows::{
-    ConnectionRow, ConnectorRow, InviteRow, KeyRow, McpServerRow, Row, SecretRow,
+    ConnectionRow, ConnectorRow, InviteRow, KeyRow, McpServerRow, ProjectRow, Row, SecretRow,
 };
 use crate::apply::shown::Shown;
 
@@ -36,13 +40,19 @@ pub enum Removal {
     Secret(TeamId, SecretId),
     McpServer(TeamId, McpServerId),
     Invite(TeamId, InviteId),
+    Project(TeamId, ProjectId),
+    Membership(TeamId, UserId),
+    User(AccountId, UserId),
 }
 
 /// What may be removed. Empty unless the plan prunes.
 pub struct Scope {
     tables: HashSet<String>,
-    teams: Vec<TeamId>,
+    pub(super) teams: Vec<TeamId>,
     connectors: HashSet<ConnectorId>,
+    members: HashMap<TeamId, HashMap<UserId, Role>>,
+    people: HashSet<UserId>,
+    teamless: HashSet<UserId>,
 }
 
 impl Scope {
@@ -52,6 +62,9 @@ impl Scope {
             tables,
             teams: Vec::new(),
             connectors: HashSet::new(),
+            members: HashMap::new(),
+            people: HashSet::new(),
+            teamless: HashSet::new(),
         }
     }
 
@@ -65,6 +78,33 @@ impl Scope {
         self.connectors.insert(connector.id.clone());
     }
 
+    /// The file has this person, in these teams; where it names none, it says nothing of teams.
+    pub fn declares_person(&mut self, user: &UserId, memberships: &[Membership]) {
+        self.people.insert(user.clone());
+        if memberships.is_empty() {
+            self.teamless.insert(user.clone());
+        }
+        for one in memberships {
+            let of_team = self.members.entry(one.team.clone()).or_default();
+            of_team.insert(one.user.clone(), one.role);
+        }
+    }
+
+    /// Whether the file has a row of this person.
+    pub fn declares(&self, user: &UserId) -> bool {
+        self.people.contains(user)
+    }
+
+    /// Who is declared in a team, and as what.
+    pub fn members(&self, team: &TeamId) -> HashMap<UserId, Role> {
+        self.members.get(team).cloned().unwrap_or_default()
+    }
+
+    /// Whether the file has this person without a word on teams.
+    pub fn says_no_team_of(&self, user: &UserId) -> bool {
+        self.teamless.contains(user)
+    }
+
     /// Whether what is not declared in `table` of `team` goes.
     pub fn has(&self, table: &str, team: &TeamId) -> bool {
         self.tables.contains(table) && self.teams.contains(team)
@@ -72,7 +112,7 @@ impl Scope {
 }
 
 /// What is there, as the steps that remove it.
-type Found = Vec<Step>;
+pub type Found = Vec<Step>;
 
 impl Planner<'_> {
     /// Steps that remove what the scope holds and `stages` do not declare, one list per table.
@@ -89,7 +129,9 @@ impl Planner<'_> {
             found.push(self.stored_secrets(team).await?);
             found.push(self.stored_mcp_servers(team).await?);
             found.push(self.stored_invites(team).await?);
+            found.push(self.stored_projects(team).await?);
         }
+        found.extend(self.departures().await?);
         for steps in &mut found {
             steps.retain(|step| {
                 !declared.contains(&(step.row.table.as_str(), step.row.id.as_str()))
@@ -99,7 +141,11 @@ impl Planner<'_> {
     }
 
     fn removal<R: Row>(&self, id: &str, name: &str, removal: Removal) -> Step {
-        let place = self.file.table(R::TABLE);
+        self.removal_from(R::TABLE, id, name, removal)
+    }
+
+    pub(super) fn removal_from(&self, table: &str, id: &str, name: &str, removal: Removal) -> Step {
+        let place = self.file.table(table);
         let mut step = Step::new(place, id, Change::Removed, Vec::new()).named(name.to_owned());
         step.writes.push(Write::Remove(removal));
         step
@@ -203,6 +249,25 @@ impl Planner<'_> {
         let steps = rows.iter().map(|row| {
             let removal = Removal::Invite(team.clone(), row.id.clone());
             self.removal::<InviteRow>(row.id.as_str(), row.called(), removal)
+        });
+        Ok(steps.collect())
+    }
+
+    /// Those that no row of the file names: a link or a key may name one that is not declared.
+    async fn stored_projects(&self, team: &TeamId) -> Result<Found> {
+        if !self.scope.has(ProjectRow::TABLE, team) {
+            return Ok(Found::new());
+        }
+        let store = &self.engine.ports.store;
+        let rows = every(
+            |page| async move { store.projects(team, None, &page).await },
+            |row| (row.name.clone(), row.id.to_string()),
+        );
+        let rows = rows.await?;
+        let named = |id: &ProjectId| self.projects.get(team.as_str(), id.as_str()).is_some();
+        let steps = rows.iter().filter(|row| !named(&row.id)).map(|row| {
+            let removal = Removal::Project(team.clone(), row.id.clone());
+            self.removal::<ProjectRow>(row.id.as_str(), row.called(), removal)
         });
         Ok(steps.collect())
     }

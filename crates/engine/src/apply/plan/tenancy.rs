@@ -138,6 +138,7 @@ impl Planner<'_> {
                 ),
                 created_at: old.as_ref().map_or(self.now, |old| old.created_at),
             };
+            self.scope.declares_person(&user.id, &declared);
             steps.push(self.person(place, old, user, &memberships, declared));
         }
         Ok(steps)
