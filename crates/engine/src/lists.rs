@@ -1,10 +1,13 @@
 //! Lists and imports: what the native API, the CLI and the pages read and do beside the flows.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_core::ids::{ConnectionId, ConnectorId};
-use grantry_core::nouns::{Connection, ConnectionState, Event, EventKind, Grant, TokenSet};
+use grantry_core::nouns::{
+    Connection, ConnectionState, Connector, Event, EventKind, Grant, Link, TokenSet,
+};
 use grantry_core::store::{ConnectionFilter, ConnectorFilter, ConnectorSort, EventFilter, Page};
 use grantry_core::{Error, Result};
 
@@ -81,13 +84,17 @@ impl Engine {
             };
             (sort, row.id.to_string())
         });
-        let mut data = Vec::with_capacity(page.data.len());
-        for connector in page.data {
-            let links = self.ports.store.links(&caller.team, &connector.id).await?;
-            data.push(ConnectorView::with(connector, links, &catalogue));
+        let ids: Vec<ConnectorId> = page.data.iter().map(|row| row.id.clone()).collect();
+        let mut links: HashMap<ConnectorId, Vec<Link>> = HashMap::new();
+        for link in self.ports.store.links_of(&caller.team, &ids).await? {
+            links.entry(link.connector.clone()).or_default().push(link);
         }
+        let view = |connector: Connector| {
+            let links = links.remove(&connector.id).unwrap_or_default();
+            ConnectorView::with(connector, links, &catalogue)
+        };
         Ok(CursorPage {
-            data,
+            data: page.data.into_iter().map(view).collect(),
             next: page.next,
         })
     }

@@ -12,7 +12,7 @@ use grantry_core::store::{
 use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
-use crate::backend::{Backend, Bad, Query, Statement, Write};
+use crate::backend::{Backend, Bad, Query, Row, Statement, Write};
 use crate::connectors::connector_is_live;
 use crate::db::{and_contains, by_time, made_within};
 use crate::rows::{
@@ -145,6 +145,52 @@ impl Ending {
             )
             .into(),
         ]
+    }
+}
+
+/// Connectors whose connections one query looks at: each is a part of it, and databases bound those.
+const USAGES_AT_ONCE: usize = 50;
+
+impl<B: Backend> Db<B> {
+    /// At most [`USAGES_AT_ONCE`]. Each connector's part ends by itself at the newest of its connections; a
+    /// window over all of them would read every one.
+    async fn some_usages(&self, team: &TeamId, connectors: &[ConnectorId]) -> Stored<Vec<Usage>> {
+        let mut query = Query::new("", vec![]);
+        for (at, connector) in connectors.iter().enumerate() {
+            let union = if at == 0 { "" } else { " UNION ALL " };
+            let part = format!(
+                "{union}SELECT CAST({at} AS BIGINT) AS at, COUNT(*) AS live,
+                    COUNT(CASE WHEN newest.state = 'needs_reauth' THEN 1 END) AS needs_reauth,
+                    COUNT(CASE WHEN t.failures > 0 THEN 1 END) AS unanswered,
+                    MAX(t.received_at) AS last_received
+                 FROM (SELECT id, state FROM connections
+                       WHERE team = {{}} AND connector = {{}} AND state <> 'revoked'
+                       ORDER BY created_at DESC, id DESC LIMIT {{}}) AS newest
+                 LEFT JOIN token_sets t ON t.connection = newest.id AND t.kind = 'main'"
+            );
+            query.push(&part, params![team, connector, Usage::LOOKED_AT_MAX]);
+        }
+        query.push(" ORDER BY at", vec![]);
+        let rows = self.backend.read(query).await?;
+        if rows.len() != connectors.len() {
+            return Err(StoreError::Unavailable);
+        }
+        let usage = |(row, connector): (&Row, &ConnectorId)| {
+            let read = || {
+                Ok::<_, Bad>(Usage {
+                    live: row.get("live")?,
+                    needs_reauth: row.get("needs_reauth")?,
+                    unanswered: row.get("unanswered")?,
+                    last_received: row.get("last_received")?,
+                })
+            };
+            read().map_err(|Bad(column)| StoreError::Inconsistent {
+                table: "connections",
+                column,
+                row: connector.to_string(),
+            })
+        };
+        rows.iter().zip(connectors).map(usage).collect()
     }
 }
 
@@ -285,33 +331,12 @@ impl<B: Backend> ConnectionStore for Db<B> {
         total.ok_or(StoreError::Unavailable)
     }
 
-    async fn usage(&self, team: &TeamId, connector: &ConnectorId) -> Stored<Usage> {
-        let query = Query::new(
-            "SELECT COUNT(*) AS live,
-                    COUNT(CASE WHEN newest.state = 'needs_reauth' THEN 1 END) AS needs_reauth,
-                    COUNT(CASE WHEN t.failures > 0 THEN 1 END) AS unanswered,
-                    MAX(t.received_at) AS last_received
-             FROM (SELECT id, state FROM connections
-                   WHERE team = ?1 AND connector = ?2 AND state <> 'revoked'
-                   ORDER BY created_at DESC, id DESC LIMIT ?3) AS newest
-             LEFT JOIN token_sets t ON t.connection = newest.id AND t.kind = 'main'",
-            params![team, connector, Usage::LOOKED_AT_MAX],
-        );
-        let rows = self.backend.read(query).await?;
-        let row = rows.first().ok_or(StoreError::Unavailable)?;
-        let read = || {
-            Ok::<_, Bad>(Usage {
-                live: row.get("live")?,
-                needs_reauth: row.get("needs_reauth")?,
-                unanswered: row.get("unanswered")?,
-                last_received: row.get("last_received")?,
-            })
-        };
-        read().map_err(|Bad(column)| StoreError::Inconsistent {
-            table: "connections",
-            column,
-            row: connector.to_string(),
-        })
+    async fn usages(&self, team: &TeamId, connectors: &[ConnectorId]) -> Stored<Vec<Usage>> {
+        let mut usages = Vec::with_capacity(connectors.len());
+        for some in connectors.chunks(USAGES_AT_ONCE) {
+            usages.extend(self.some_usages(team, some).await?);
+        }
+        Ok(usages)
     }
 
     async fn queue_revocation(&self, revocation: &Revocation) -> Stored<()> {

@@ -304,4 +304,15 @@ impl<B: Backend> ConnectorStore for Db<B> {
         ))
         .await
     }
+
+    async fn links_of(&self, team: &TeamId, connectors: &[ConnectorId]) -> Stored<Vec<Link>> {
+        if connectors.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = select::<Link>("WHERE team = ?1", params![team]);
+        let ids = connectors.iter().flat_map(|id| params![id]).collect();
+        and_in(&mut query, "connector", ids);
+        query.push(" ORDER BY connector, project", vec![]);
+        self.all(query).await
+    }
 }

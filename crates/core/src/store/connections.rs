@@ -150,8 +150,8 @@ pub trait ConnectionStore: Send + Sync + 'static {
     /// How many live connections `scope` matches.
     async fn count_connections(&self, team: &TeamId, scope: &RevocationScope) -> Stored<u64>;
 
-    /// How the connector's newest connections are doing.
-    async fn usage(&self, team: &TeamId, connector: &ConnectorId) -> Stored<Usage>;
+    /// How the newest connections of each of these connectors are doing, in their order.
+    async fn usages(&self, team: &TeamId, connectors: &[ConnectorId]) -> Stored<Vec<Usage>>;
 
     /// Queues a pair that arrived for a connection that is no longer live: it is revoked too
     /// (requirement 52).

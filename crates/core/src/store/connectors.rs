@@ -125,4 +125,7 @@ pub trait ConnectorStore: Send + Sync + 'static {
 
     /// All links of one connector, by project id.
     async fn links(&self, team: &TeamId, connector: &ConnectorId) -> Stored<Vec<Link>>;
+
+    /// All links of these connectors, by connector and project id.
+    async fn links_of(&self, team: &TeamId, connectors: &[ConnectorId]) -> Stored<Vec<Link>>;
 }

@@ -1,8 +1,9 @@
 //! How a connector does, from what happened last.
 
+use grantry_core::ids::ConnectorId;
 use grantry_core::nouns::Connector;
 use grantry_core::store::Usage;
-use grantry_core::{Result, Timestamp};
+use grantry_core::{Error, Result, Timestamp};
 
 use crate::permissions::Act;
 use crate::{Caller, Engine};
@@ -33,15 +34,27 @@ impl Engine {
     /// How a connector of the caller's team does: from the provider's last verdict on its client and from its
     /// newest connections. Nothing is probed.
     pub async fn health(&self, caller: &Caller, connector: &Connector) -> Result<Health> {
+        let healths = self
+            .healths(caller, std::slice::from_ref(connector))
+            .await?;
+        healths.into_iter().next().ok_or(Error::Internal)
+    }
+
+    /// [`Engine::health`] of many connectors, in their order.
+    pub async fn healths(&self, caller: &Caller, connectors: &[Connector]) -> Result<Vec<Health>> {
         caller.require(Act::ReadConnector)?;
-        let usage = self.ports.store.usage(&caller.team, &connector.id);
-        let usage = usage.await?;
-        let missing = self.missing_of(connector).await?;
-        let missing = missing
-            .into_iter()
-            .map(|problem| format!("{} {}", problem.field, problem.message))
-            .collect();
-        Ok(of(connector, &usage, missing))
+        let ids: Vec<ConnectorId> = connectors.iter().map(|row| row.id.clone()).collect();
+        let usages = self.ports.store.usages(&caller.team, &ids).await?;
+        let mut healths = Vec::with_capacity(connectors.len());
+        for (connector, usage) in connectors.iter().zip(&usages) {
+            let missing = self.missing_of(connector).await?;
+            let missing = missing
+                .into_iter()
+                .map(|problem| format!("{} {}", problem.field, problem.message))
+                .collect();
+            healths.push(of(connector, usage, missing));
+        }
+        Ok(healths)
     }
 }
 

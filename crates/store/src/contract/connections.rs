@@ -2,6 +2,7 @@
 
 use grantry_core::StoreError;
 use grantry_core::error::ReconnectReason;
+use grantry_core::ids::{ConnectorId, TeamId};
 use grantry_core::nouns::{
     Connection, ConnectionState, Connector, EventKind, Grant, Subject, TokenSet,
 };
@@ -185,8 +186,11 @@ pub async fn the_newest_connections_tell_how_a_connector_does(world: &World) {
     let connector = world.connector("scl_1").await;
     let neighbour = world.connector("scl_2").await;
     world.connection(&neighbour, "elsewhere").await;
-    let usage =
-        async |connector: &Connector| store.usage(&world.ours, &connector.id).await.unwrap();
+    let usage_in = async |team: &TeamId, connector: &Connector| {
+        let ids = [connector.id.clone()];
+        store.usages(team, &ids).await.unwrap().remove(0)
+    };
+    let usage = async |connector: &Connector| usage_in(&world.ours, connector).await;
     assert_eq!(usage(&connector).await, Usage::default());
 
     let (gone, _) = world.connection(&connector, "gone").await;
@@ -217,8 +221,18 @@ pub async fn the_newest_connections_tell_how_a_connector_does(world: &World) {
         last_received: Some(NOW.after(HOUR)),
     };
     assert_eq!(usage(&connector).await, expected);
-    let theirs = store.usage(&world.theirs, &connector.id).await.unwrap();
+    let theirs = usage_in(&world.theirs, &connector).await;
     assert_eq!(theirs, Usage::default());
+
+    // Many at once, more than one query asks for, in the order asked for.
+    let nobody = ConnectorId::from("nobody's");
+    let mut many = vec![nobody; 60];
+    many[55] = connector.id.clone();
+    let usages = store.usages(&world.ours, &many).await.unwrap();
+    let mut wanted = vec![Usage::default(); 60];
+    wanted[55] = expected;
+    assert_eq!(usages, wanted);
+    assert_eq!(store.usages(&world.ours, &[]).await.unwrap(), []);
 }
 
 pub async fn a_connection_is_renamed_while_it_lives(world: &World) {

@@ -379,8 +379,21 @@ pub async fn a_link_is_put_and_removed(world: &World) {
         Ok(expected.clone())
     );
     let all = store.links(&world.ours, &connector.id).await;
-    assert_eq!(all, Ok(vec![expected]));
+    assert_eq!(all, Ok(vec![expected.clone()]));
     assert_eq!(store.links(&world.theirs, &connector.id).await, Ok(vec![]));
+
+    // Those of several connectors at once, of one team only.
+    let second = world.connector("scl_0").await;
+    let other = link(&world.ours, &second.id, &"prj_ours".into());
+    store.put_link(&other, &event()).await.unwrap();
+    let ids = [connector.id.clone(), second.id.clone(), theirs.id.clone()];
+    let many = store.links_of(&world.ours, &ids).await;
+    assert_eq!(many, Ok(vec![other, expected]));
+    let [one, ..] = &ids;
+    let of_one = store.links_of(&world.ours, std::slice::from_ref(one)).await;
+    assert_eq!(of_one.map(|links| links.len()), Ok(1));
+    assert_eq!(store.links_of(&world.theirs, &ids).await, Ok(vec![]));
+    assert_eq!(store.links_of(&world.ours, &[]).await, Ok(vec![]));
 
     let (our_project, their_project) = ("prj_ours".into(), "prj_theirs".into());
     let table = [

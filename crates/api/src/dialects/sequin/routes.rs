@@ -76,8 +76,13 @@ async fn list(call: Call) -> Result<Response> {
     let mut page = Page::first(ROWS);
     loop {
         let rows = call.engine.connectors(caller, &filter.rows, &page).await?;
-        for view in rows.data {
-            let health = call.engine.health(caller, &view.connector).await?;
+        let connectors: Vec<_> = rows
+            .data
+            .iter()
+            .map(|view| view.connector.clone())
+            .collect();
+        let healths = call.engine.healths(caller, &connectors).await?;
+        for (view, health) in rows.data.into_iter().zip(healths) {
             if filter.wants(&view.connector.metadata, health.status) {
                 found.push((view, health));
             }
