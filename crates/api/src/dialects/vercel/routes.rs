@@ -30,7 +30,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("A1: makes a connector, and links it to a project where one is named.")
     .takes(Takes::Json(fields::CONNECTOR))
-    .gives(201, "The connector."),
+    .json::<wire::Connector>(201, "The connector."),
     Route::new(
         Method::Get,
         "/v1/connect/connectors",
@@ -40,7 +40,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("A4: the team's connectors, newest first.")
     .query(fields::CONNECTORS)
-    .gives(200, "One page: clients, cursor."),
+    .json::<wire::Clients>(200, "One page: clients, cursor."),
     Route::new(
         Method::Get,
         "/v2/connect/connectors",
@@ -50,7 +50,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("A5: the team's connectors, newest first.")
     .query(fields::CONNECTORS)
-    .gives(200, "One page: connectors, pagination."),
+    .json::<wire::Connectors>(200, "One page: connectors, pagination."),
     Route::new(
         Method::Get,
         "/v1/connect/connectors/{connector}",
@@ -59,7 +59,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, get),
     )
     .about("A6: one connector, by id or uid; a workload reads those it is linked to.")
-    .gives(200, "The connector."),
+    .json::<wire::Connector>(200, "The connector."),
     Route::new(
         Method::Delete,
         "/v1/connect/connectors/{connector}",
@@ -68,7 +68,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, delete),
     )
     .about("A9: deletes a connector, its links and its tokens.")
-    .gives(204, "Deleted."),
+    .nothing("Deleted."),
     Route::new(
         Method::Get,
         "/v1/connect/connectors/{connector}/projects/{project}",
@@ -77,7 +77,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, get_link),
     )
     .about("B3: a project's link; 404 when it has none.")
-    .gives(200, "The link."),
+    .json::<wire::Link>(200, "The link."),
     Route::new(
         Method::Post,
         "/v1/connect/connectors/{connector}/projects/{project}",
@@ -87,7 +87,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("B4: links a project, or replaces the environments of its link.")
     .takes(Takes::Json(fields::LINK))
-    .gives(200, "The link."),
+    .json::<wire::Link>(200, "The link."),
     Route::new(
         Method::Delete,
         "/v1/connect/connectors/{connector}/projects/{project}",
@@ -96,7 +96,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, delete_link),
     )
     .about("B5: removes a link.")
-    .gives(204, "Removed."),
+    .nothing("Removed."),
     Route::new(
         Method::Post,
         "/v1/connect/token/{connector}",
@@ -106,7 +106,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("D1: a token that outlives the validity buffer, refreshed where necessary.")
     .takes(Takes::Json(fields::TOKEN))
-    .gives(200, "The token."),
+    .json::<wire::Token>(200, "The token."),
     Route::new(
         Method::Delete,
         "/v1/connect/connectors/{connector}/tokens",
@@ -116,7 +116,10 @@ pub const ROUTES: &[Route] = &[
     )
     .about("D3: ends a subject's connections; without a subject everybody's, which takes an admin.")
     .takes(Takes::OptionalJson(fields::REVOCATION))
-    .gives(200, "How many were found, ended here, and ended at the provider."),
+    .json::<wire::Counts>(
+        200,
+        "How many were found, ended here, and ended at the provider.",
+    ),
     Route::new(
         Method::Post,
         "/v1/connect/authorize/{connector}",
@@ -126,7 +129,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("E1: makes the link that a user opens to connect.")
     .takes(Takes::Json(fields::AUTHORIZATION))
-    .gives(200, "The link, and the verifier of its result."),
+    .json::<wire::Authorization>(200, "The link, and the verifier of its result."),
     Route::new(
         Method::Get,
         "/v1/connect/result/{verifier}",
@@ -135,7 +138,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, result),
     )
     .about("E3: how far a consent has come.")
-    .gives(200, "Its status."),
+    .json::<wire::Outcome>(200, "Its status."),
     Route::new(
         Method::Post,
         "/v1/projects/{project}/token",
@@ -145,7 +148,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("A workload token of a project in its development environment, as `vercel env pull` fetches it.")
     .takes(Takes::OptionalJson(fields::PROJECT_TOKEN))
-    .gives(200, "The token."),
+    .json::<wire::ProjectToken>(200, "The token."),
     Route::new(
         Method::Get,
         "/.well-known/openid-configuration",
@@ -307,7 +310,9 @@ async fn project_token(call: Call) -> Result<Response> {
             None,
         )
         .await?;
-    answer::ok(&json!({ "token": minted.token.expose() }))
+    answer::ok(&wire::ProjectToken {
+        token: minted.token.expose(),
+    })
 }
 
 async fn discovery(call: Call) -> Result<Response> {

@@ -9,6 +9,7 @@ use grantry_core::nouns::{
 use grantry_engine::{ConnectorView, ConsentResult, Requested, Revoked, ServedToken};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 /// Whose parser reads the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,8 @@ impl Reader {
 }
 
 /// A connector, from every endpoint that answers with one.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelConnector)]
 #[serde(rename_all = "camelCase")]
 pub struct Connector<'a> {
     id: &'a str,
@@ -44,40 +46,52 @@ pub struct Connector<'a> {
     created_at: i64,
     updated_at: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     created_by: Option<Principal<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     updated_by: Option<Principal<'a>>,
     creation_mode: &'static str,
     public: bool,
     redirect_uri: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     default_installation_id: Option<&'a str>,
     data: &'a Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     icon: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     background_color: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     accent_color: Option<&'a str>,
     supported_subject_types: &'a [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     app_tokens: Option<Tokens<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     user_tokens: Option<Tokens<'a>>,
     supports_installation: bool,
     supports_revocation: bool,
     supports_triggers: bool,
     supports_icon: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     triggers: Option<Switch>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
     events: &'a [String],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false, value_type = Vec<Object>)]
     trigger_destinations: &'a [TriggerDestination],
 }
 
 /// Who made or changed a connector. Clients know these two kinds only; others are left out.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelPrincipal)]
 #[serde(tag = "type", rename_all = "camelCase")]
 enum Principal<'a> {
     User { id: &'a str },
@@ -85,18 +99,22 @@ enum Principal<'a> {
 }
 
 /// What tokens of one kind of subject can be asked for.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelTokens)]
 #[serde(rename_all = "camelCase")]
 struct Tokens<'a> {
     cross_installation: bool,
     supports_refinement: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     scopes: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     manual_credential_input: Option<bool>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelSwitch)]
 struct Switch {
     enabled: bool,
 }
@@ -174,17 +192,20 @@ impl<'a> Principal<'a> {
 }
 
 /// A4's answer.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelClients)]
 pub struct Clients<'a> {
     /// One page.
     pub clients: Vec<Connector<'a>>,
     /// Where the next one starts.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub cursor: Option<String>,
 }
 
 /// A5's answer.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelConnectors)]
 pub struct Connectors<'a> {
     /// One page.
     pub connectors: Vec<Connector<'a>>,
@@ -193,14 +214,16 @@ pub struct Connectors<'a> {
 }
 
 /// See [`Connectors`].
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelPagination)]
 pub struct Pagination {
     /// Where the next page starts.
     pub next: Option<String>,
 }
 
 /// A link, in the words of the CLI and of the SDK at once.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelLink)]
 #[serde(rename_all = "camelCase")]
 pub struct Link<'a> {
     client_id: &'a str,
@@ -213,11 +236,13 @@ pub struct Link<'a> {
     updated_at: i64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelProject)]
 #[serde(rename_all = "camelCase")]
 struct Project<'a> {
     id: &'a str,
     name: &'a str,
+    #[schema(value_type = Vec<Object>)]
     custom_environments: &'a [grantry_core::nouns::CustomEnvironment],
 }
 
@@ -243,26 +268,33 @@ impl<'a> Link<'a> {
 }
 
 /// D1's answer.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelToken)]
 #[serde(rename_all = "camelCase")]
 pub struct Token<'a> {
     token: &'a str,
     token_id: &'a str,
     /// Left out when nobody knows: `@vercel/connect` then asks again for every use instead of caching.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     expires_at: Option<i64>,
     connector: TokenConnector<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     installation_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     external_subject: Option<&'a str>,
     #[serde(skip_serializing_if = "Map::is_empty")]
+    #[schema(required = false)]
     metadata: &'a Map<String, Value>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelTokenConnector)]
 struct TokenConnector<'a> {
     id: &'a str,
     uid: &'a str,
@@ -294,7 +326,8 @@ impl<'a> Token<'a> {
 }
 
 /// D3's answer.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelCounts)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
     tokens_found: u64,
@@ -317,19 +350,22 @@ impl From<Revoked> for Counts {
 }
 
 /// E1's answer.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelAuthorization)]
 #[serde(rename_all = "camelCase")]
 pub struct Authorization<'a> {
     url: &'a str,
     request: &'a str,
     verifier: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     device_code: Option<&'a str>,
     expires_at: i64,
     connector: AuthorizationConnector<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelAuthorizationConnector)]
 #[serde(rename_all = "camelCase")]
 struct AuthorizationConnector<'a> {
     id: &'a str,
@@ -363,22 +399,27 @@ impl<'a> Authorization<'a> {
 }
 
 /// E3's answer.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelOutcome)]
 pub struct Outcome<'a> {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     data: Option<OutcomeData<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     error: Option<OutcomeError<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelOutcomeData)]
 #[serde(rename_all = "camelCase")]
 struct OutcomeData<'a> {
     client_id: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelOutcomeError)]
 struct OutcomeError<'a> {
     code: &'a str,
     message: &'static str,
@@ -406,4 +447,12 @@ impl<'a> Outcome<'a> {
             }),
         }
     }
+}
+
+/// What a project's token is answered with.
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelProjectToken)]
+pub struct ProjectToken<'a> {
+    /// A workload token of our issuer.
+    pub token: &'a str,
 }
