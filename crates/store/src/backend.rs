@@ -94,6 +94,9 @@ pub struct Statement {
     pub query: Query,
     /// How many rows it has to return (when it returns any) or change, and what it means when it does not.
     pub expect: Option<(usize, StoreError)>,
+    /// It only asks whether something holds, and nothing that may stand beside it in a write undoes that: said
+    /// twice, it needs to be asked once.
+    pub is_guard: bool,
 }
 
 impl Statement {
@@ -124,6 +127,7 @@ impl From<Query> for Statement {
         Self {
             query,
             expect: None,
+            is_guard: false,
         }
     }
 }

@@ -90,9 +90,7 @@ fn without_repeated_guards(write: Write) -> Write {
     write
         .into_iter()
         .filter(|statement| {
-            let is_guard = statement.query.sql.starts_with("SELECT 1 FROM")
-                && matches!(statement.expect, Some((1, _)));
-            if !is_guard {
+            if !statement.is_guard {
                 return true;
             }
             let is_new = !seen.contains(statement);

@@ -62,7 +62,10 @@ impl<B: Backend> Db<B> {
 
 /// A guard: the write fails with `error` unless `sql` finds exactly one row.
 pub(crate) fn guard(sql: &'static str, params: Vec<Value>, error: StoreError) -> Statement {
-    Statement::new(sql, params).one_or(error)
+    Statement {
+        is_guard: true,
+        ..Statement::new(sql, params).one_or(error)
+    }
 }
 
 /// Cuts a list that is ordered by `time_column` and the id, as the page says.

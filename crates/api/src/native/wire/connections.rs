@@ -86,13 +86,9 @@ impl<'a> From<&'a ConsentResult> for Outcome<'a> {
     }
 }
 
-/// A request for consent, as its team sees it.
+/// What a consent or a connection is for.
 #[derive(Serialize, ToSchema)]
-pub struct Request<'a> {
-    /// Also the end of its link.
-    id: &'a str,
-    #[serde(flatten)]
-    state: Progress<'a>,
+struct Granted<'a> {
     connector: &'a str,
     subject: Subject<'a>,
     environment: &'a str,
@@ -102,6 +98,32 @@ pub struct Request<'a> {
     audience: &'a [String],
     resources: &'a [String],
     authorization_details: &'a [Value],
+}
+
+impl<'a> From<&'a Grant> for Granted<'a> {
+    fn from(grant: &'a Grant) -> Self {
+        Self {
+            connector: grant.connector.as_str(),
+            subject: Subject::from(&grant.subject),
+            environment: grant.environment.as_str(),
+            installation: grant.installation.as_deref(),
+            scopes: grant.scopes.to_list(),
+            audience: &grant.audience,
+            resources: &grant.resources,
+            authorization_details: &grant.details,
+        }
+    }
+}
+
+/// A request for consent, as its team sees it.
+#[derive(Serialize, ToSchema)]
+pub struct Request<'a> {
+    /// Also the end of its link.
+    id: &'a str,
+    #[serde(flatten)]
+    state: Progress<'a>,
+    #[serde(flatten)]
+    granted: Granted<'a>,
     requested_by: Actor<'a>,
     /// How the page calls them.
     requester: &'a str,
@@ -115,27 +137,10 @@ pub struct Request<'a> {
 
 impl<'a> From<&'a AuthorizationRow> for Request<'a> {
     fn from(row: &'a AuthorizationRow) -> Self {
-        let Grant {
-            connector,
-            subject,
-            environment,
-            installation,
-            scopes,
-            audience,
-            resources,
-            details,
-        } = &row.grant;
         Self {
             id: row.id.as_str(),
             state: Progress::from(&row.state),
-            connector: connector.as_str(),
-            subject: Subject::from(subject),
-            environment: environment.as_str(),
-            installation: installation.as_deref(),
-            scopes: scopes.to_list(),
-            audience,
-            resources,
-            authorization_details: details,
+            granted: Granted::from(&row.grant),
             requested_by: Actor::from(&row.requested_by),
             requester: &row.requester,
             return_url: row.return_url.as_deref(),
@@ -150,15 +155,8 @@ impl<'a> From<&'a AuthorizationRow> for Request<'a> {
 #[derive(Serialize, ToSchema)]
 pub struct Connection<'a> {
     id: &'a str,
-    connector: &'a str,
-    subject: Subject<'a>,
-    environment: &'a str,
-    installation: Option<&'a str>,
-    /// `["*"]` stands for the connector's own.
-    scopes: Vec<String>,
-    audience: &'a [String],
-    resources: &'a [String],
-    authorization_details: &'a [Value],
+    #[serde(flatten)]
+    granted: Granted<'a>,
     /// `active`, `needs_reauth` or `revoked`.
     state: &'static str,
     /// Why the subject has to connect again.
@@ -171,16 +169,6 @@ pub struct Connection<'a> {
 
 impl<'a> From<&'a ConnectionRow> for Connection<'a> {
     fn from(row: &'a ConnectionRow) -> Self {
-        let Grant {
-            connector,
-            subject,
-            environment,
-            installation,
-            scopes,
-            audience,
-            resources,
-            details,
-        } = &row.grant;
         let (state, reason) = match row.state {
             ConnectionState::Active => ("active", None),
             ConnectionState::NeedsReauth(reason) => ("needs_reauth", Some(reason.as_str())),
@@ -188,14 +176,7 @@ impl<'a> From<&'a ConnectionRow> for Connection<'a> {
         };
         Self {
             id: row.id.as_str(),
-            connector: connector.as_str(),
-            subject: Subject::from(subject),
-            environment: environment.as_str(),
-            installation: installation.as_deref(),
-            scopes: scopes.to_list(),
-            audience,
-            resources,
-            authorization_details: details,
+            granted: Granted::from(&row.grant),
             state,
             reason,
             name: row.name.as_deref(),
