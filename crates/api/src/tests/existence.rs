@@ -15,7 +15,8 @@ use super::refusals::{code, line_with, names};
 use super::server::{Answer, Server};
 use crate::all_routes;
 use crate::kit::dialect::Dialect;
-use crate::kit::route::{Access, Route};
+use crate::kit::fields::{Field, Shape};
+use crate::kit::route::{Access, Route, Takes};
 use crate::native::examples;
 
 /// Ids by the name that paths have for them.
@@ -235,8 +236,33 @@ fn body(route: &Route) -> Option<Value> {
         | "revokeConnectorTokens"
         | "createConnectorAuthorizationRequest"
         | "getConnectorToken" => Some(json!({"subject": {"type": "user", "id": "u2"}})),
-        operation => examples::of(operation).find_map(|example| example.body.clone()),
+        operation => {
+            let example = examples::of(operation).find_map(|example| example.body.clone());
+            example.or(match route.takes {
+                Takes::Json(rows) => Some(least(rows)),
+                _ => None,
+            })
+        }
     }
+}
+
+/// The least that these fields let through.
+fn least(rows: &[Field]) -> Value {
+    let value = |shape: &Shape| match shape {
+        Shape::Text(_) | Shape::Lines(_) => json!("x"),
+        Shape::Word(words) => json!(words[0]),
+        Shape::Time => json!("2030-01-01T00:00:00Z"),
+        Shape::Bool | Shape::Switch => json!(true),
+        Shape::Integer(least, _) => json!(least),
+        Shape::Texts(_) => json!(["x"]),
+        Shape::Object(rows) => least(rows),
+        Shape::Free => json!({}),
+        Shape::Objects(_) | Shape::FreeList => json!([]),
+    };
+    let rows = rows.iter().filter(|row| row.required);
+    rows.map(|row| (row.name.to_owned(), value(&row.shape)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// Everything in an answer but the id of its request.
