@@ -26,9 +26,10 @@ export class Grantry {
     return server;
   }
 
-  /** Starts one more node on this server's database; `settings` such as `publicUrl` go to it. */
-  async another(settings = {}) {
+  /** Starts one more node on this server's database; `settings` such as `publicUrl` go to it, `config` as in `start`. */
+  async another({ config = '', ...settings } = {}) {
     const node = new Grantry(temporaryFolder('data'), await freePort());
+    appendFileSync(node.config, config);
     Object.assign(node, { databaseUrl: this.databaseUrl, masterKey: this.masterKey, env: this.env, ...settings });
     await node.serve();
     return node;

@@ -40,6 +40,17 @@ export class Sandbox extends Peer {
     return super.honours(token, DEMO);
   }
 
+  /** Orders a fault (`grantry sandbox --list-faults`): `{ fault, times, seconds, grant_type, … }`. */
+  async play(order) {
+    const answer = await fetch(`${this.url}/_control`, { method: 'POST', body: JSON.stringify(order) });
+    if (!answer.ok) throw new Error(`${JSON.stringify(order)}: ${await answer.text()}`);
+  }
+
+  /** Takes all orders back, and forgets the log. */
+  async calm() {
+    await fetch(`${this.url}/_control`, { method: 'DELETE' });
+  }
+
   /** Every token request that presented a known refresh token, oldest first. */
   async presentations() {
     const log = await (await fetch(`${this.url}/_log`)).json();

@@ -73,4 +73,10 @@ need_shells() {
   command -v man >/dev/null || missing+=(man-db)
   ((${#missing[@]} == 0)) || apt "${missing[@]}"
 }
+# Reads and tries the unit, the user and the folder in packaging/.
+need_systemd() { command -v systemd-analyze >/dev/null || apt systemd; }
+# A clock that is wrong for one process.
+need_faketime() { command -v faketime >/dev/null || apt faketime; }
+# What many put before PostgreSQL.
+need_pgbouncer() { [[ -x /usr/sbin/pgbouncer ]] || command -v pgbouncer >/dev/null || apt pgbouncer; }
 need_wrk() { command -v wrk >/dev/null || apt wrk; }
