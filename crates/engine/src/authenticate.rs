@@ -85,6 +85,7 @@ impl Engine {
             account,
             standing: principal.standing(),
             actor: principal.actor(),
+            until: principal.until,
         })
     }
 
@@ -202,6 +203,7 @@ impl Engine {
             standing,
             actor,
             credential: principal.credential,
+            until: principal.until,
         })
     }
 

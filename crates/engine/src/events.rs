@@ -235,6 +235,7 @@ mod tests {
                 id: "key_1".to_owned(),
             },
             credential: [7; 32],
+            until: None,
         };
         let (connector, set) = ("scl_1".into(), "stk_1".into());
         let read = Read {

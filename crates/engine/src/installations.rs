@@ -200,7 +200,8 @@ impl Engine {
         self.installation(caller, id).await
     }
 
-    /// Removes an installation and ends its connections.
+    /// Removes an installation and ends its connections. They go first: a removal that was cut short can
+    /// be asked for again.
     pub async fn delete_installation(
         self: &Arc<Self>,
         caller: &Caller,
@@ -212,18 +213,25 @@ impl Engine {
             .live_connector(caller, installation.connector.as_str())
             .await?;
         let event = self.installation_event(caller, EventKind::InstallationDeleted, &installation);
-        let store = &self.ports.store;
-        let deleted = store.delete_installation(&installation, &event).await;
-        self.forget_connector(&installation.connector);
-        deleted?;
         let scope = RevocationScope {
-            connector: installation.connector,
+            connector: installation.connector.clone(),
             connection: None,
             subject: None,
             environment: None,
-            installation: Some(installation.external_id),
+            installation: Some(installation.external_id.clone()),
         };
-        self.end_connections(caller, &entry, &scope).await
+        let (engine, caller) = (Arc::clone(self), caller.clone());
+        self.uncancellable(async move {
+            let ended = engine.end_all(&caller, &entry, &scope).await?;
+            let store = &engine.ports.store;
+            let deleted = store.delete_installation(&installation, &event).await;
+            engine.forget_connector(&installation.connector);
+            deleted?;
+            // Those that were made meanwhile.
+            let late = engine.end_all(&caller, &entry, &scope).await?;
+            Ok(ended.and(late))
+        })
+        .await
     }
 
     async fn set_default(

@@ -11,7 +11,7 @@ use grantry_core::nouns::{
 use grantry_core::store::{ConnectionFilter, ConnectorFilter, ConnectorSort, EventFilter, Page};
 use grantry_core::{Error, Result};
 
-use crate::connectors::ConnectorView;
+use crate::connectors::{ConnectorView, servers_of};
 use crate::permissions::Act;
 use crate::tokens::NewPair;
 use crate::{AskToken, Caller, Engine};
@@ -201,6 +201,7 @@ impl Engine {
             state: ConnectionState::Active,
             name: import.name,
             external_subject: import.external_subject,
+            imported: true,
             created_at: now,
             updated_at: now,
         };
@@ -239,7 +240,10 @@ impl Engine {
             grant,
             name: new.name,
             external_subject: new.external_subject,
-            pair: new.pair,
+            pair: NewPair {
+                servers: Some(servers_of(&entry.connector)),
+                ..new.pair
+            },
         };
         let (connection, set, event) = self.prepare_import(caller, import).await?;
         if self

@@ -135,6 +135,8 @@ pub struct Steward {
     pub standing: Standing,
     /// As events remember it.
     pub actor: Actor,
+    /// When the credential ends; never when absent.
+    pub until: Option<Timestamp>,
 }
 
 impl Steward {
@@ -160,6 +162,8 @@ pub struct Caller {
     pub actor: Actor,
     /// Hash of the credential.
     pub credential: Digest,
+    /// When the credential ends; never when absent.
+    pub until: Option<Timestamp>,
 }
 
 impl Caller {
@@ -244,6 +248,7 @@ mod tests {
             standing: Standing::Role(Role::Admin),
             actor,
             credential: [0; 32],
+            until: None,
         }
     }
 
@@ -291,6 +296,7 @@ mod tests {
             state: ConnectionState::Active,
             name: None,
             external_subject: None,
+            imported: false,
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
         };

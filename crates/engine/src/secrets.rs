@@ -2,13 +2,14 @@
 
 use grantry_core::ids::{SecretId, TeamId};
 use grantry_core::limits::{LABEL_BYTES_MAX, SECRET_BYTES_MAX};
-use grantry_core::nouns::{EventKind, NamedSecret, Sealed};
+use grantry_core::nouns::{Event, EventKind, NamedSecret, Sealed};
 use grantry_core::store::Page;
 use grantry_core::{Error, Problem, Result, Secret, StoreError};
 use grantry_vault::envelope::Place;
 
 use crate::lists::cut;
 use crate::permissions::Act;
+use crate::tenancy::changed;
 use crate::{Caller, CursorPage, Engine};
 
 fn place<'a>(team: &'a TeamId, id: &'a SecretId) -> Place<'a> {
@@ -69,16 +70,41 @@ impl Engine {
         value: Option<&Secret>,
     ) -> Result<NamedSecret> {
         check(name, value)?;
-        let mut secret = self.secret(caller, id_or_name).await?;
-        if let Some(name) = name {
-            name.clone_into(&mut secret.name);
-        }
-        if let Some(value) = value {
-            secret.value = self.seal_value(&caller.team, &secret.id, value).await?;
-        }
-        secret.updated_at = self.now();
-        self.put(caller, &secret, value.is_some()).await?;
-        self.secret(caller, secret.id.as_str()).await
+        // The one it is now, whatever it is called by the time it is written.
+        let id = self.secret(caller, id_or_name).await?.id;
+        let event = self.put_event(caller, &id, value.is_some());
+        let update = async {
+            let updated = changed!(
+                old = self.stored_secret(caller, &id).await?,
+                new = {
+                    let mut new = old.clone();
+                    if let Some(name) = name {
+                        name.clone_into(&mut new.name);
+                    }
+                    if let Some(value) = value {
+                        new.value = self.seal_value(&caller.team, &id, value).await?;
+                    }
+                    if new != old {
+                        new.updated_at = self.now();
+                    }
+                    new
+                },
+                self.ports.store.update_secret(&old, &new, &event)
+            );
+            Ok(updated)
+        };
+        let taken = StoreError::Taken("secret.name");
+        update.await.map_err(|error| match name {
+            Some(name) if error == taken.into() => name_taken(name),
+            _ => error,
+        })
+    }
+
+    async fn stored_secret(&self, caller: &Caller, id: &SecretId) -> Result<NamedSecret> {
+        let found = self.secret(caller, id.as_str()).await?;
+        Some(found)
+            .filter(|found| found.id == *id)
+            .ok_or(Error::NotFound("secret"))
     }
 
     /// Deletes a secret; its value is destroyed.
@@ -95,26 +121,26 @@ impl Engine {
     }
 
     async fn put(&self, caller: &Caller, secret: &NamedSecret, value_changed: bool) -> Result<()> {
-        let event = self
-            .draft(EventKind::SecretPut, caller)
-            .with("secret", secret.id.as_str())
-            .with("value_changed", value_changed)
-            .done();
+        let event = self.put_event(caller, &secret.id, value_changed);
         match self
             .ports
             .store
             .put_secret(secret, value_changed, &event)
             .await
         {
-            Err(StoreError::Taken("secret.name")) => Err(Error::conflict(format!(
-                "name: {} is already used by another secret",
-                secret.name
-            ))),
+            Err(StoreError::Taken("secret.name")) => Err(name_taken(&secret.name)),
             put => {
                 put?;
                 Ok(())
             }
         }
+    }
+
+    fn put_event(&self, caller: &Caller, id: &SecretId, value_changed: bool) -> Event {
+        self.draft(EventKind::SecretPut, caller)
+            .with("secret", id.as_str())
+            .with("value_changed", value_changed)
+            .done()
     }
 
     /// The value of the secret `id`, sealed.
@@ -135,6 +161,10 @@ impl Engine {
         let stored = self.keys.open_text(place, &secret.value).await?;
         Ok(stored.expose() == value.expose())
     }
+}
+
+fn name_taken(name: &str) -> Error {
+    Error::conflict(format!("name: {name} is already used by another secret"))
 }
 
 fn check(name: Option<&str>, value: Option<&Secret>) -> Result<()> {

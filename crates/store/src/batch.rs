@@ -53,8 +53,8 @@ impl Db<Draft> {
             Put::Service(row) => self.put_service(row, event).await.map(drop),
             Put::Key(row) => self.put_key(row, event).await.map(drop),
             Put::Secret(row, value) => self.put_secret(row, *value, event).await.map(drop),
-            Put::Connector(row, secrets) => {
-                self.put_connector(row, *secrets, event).await.map(drop)
+            Put::Connector(row, declared) => {
+                self.put_connector(row, *declared, event).await.map(drop)
             }
             Put::Link(row) => self.run(link_write(row, event)).await,
             Put::Connection(row, set) => {

@@ -9,7 +9,7 @@ use grantry_core::store::{BelongingStore, Page, Stored};
 use crate::Db;
 use crate::backend::{Backend, Statement, Value};
 use crate::db::{UNCHANGED, by_time};
-use crate::rows::{Noun, Upsert, insert, params, select};
+use crate::rows::{Noun, Upsert, insert, params, replace, select};
 use crate::tenancy::team_exists;
 
 /// What stays of a row that is there, and what is no difference by itself.
@@ -88,6 +88,19 @@ impl<B: Backend> BelongingStore for Db<B> {
         let (put, id) = (upsert.of(secret), (&secret.id).into());
         self.put_belonging::<NamedSecret>(&secret.team, put, id, "secret.id", event)
             .await
+    }
+
+    async fn update_secret(
+        &self,
+        old: &NamedSecret,
+        new: &NamedSecret,
+        event: &Event,
+    ) -> Stored<()> {
+        self.run(vec![
+            replace(old, new).one_or(StoreError::Missing("secret")),
+            insert(event),
+        ])
+        .await
     }
 
     async fn secret(&self, team: &TeamId, id_or_name: &str) -> Stored<Option<NamedSecret>> {

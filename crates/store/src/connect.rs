@@ -108,7 +108,7 @@ pub(crate) fn queue_held(
     let mut query = Query::new(
         format!(
             "INSERT INTO revocations ({columns})
-             SELECT set_id, team, connector, connection, access, refresh, 0, ?1, ?2
+             SELECT set_id, team, connector, connection, access, refresh, servers, 0, ?1, ?2
              FROM held_consents WHERE "
         ),
         params![at, not_before],

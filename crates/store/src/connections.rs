@@ -83,7 +83,7 @@ impl Ending {
         self.around(
             &format!(
                 "INSERT INTO revocations ({columns})
-                 SELECT t.set_id, t.team, c.connector, t.connection, t.access, t.refresh, 0, {{}}, {{}}
+                 SELECT t.set_id, t.team, c.connector, t.connection, t.access, t.refresh, t.servers, 0, {{}}, {{}}
                  FROM token_sets t JOIN connections c ON c.id = t.connection WHERE c.id IN"
             ),
             &format!(" RETURNING {columns}"),
@@ -239,6 +239,9 @@ impl<B: Backend> ConnectionStore for Db<B> {
         }
         if let Some(installation) = &filter.installation {
             query.push(" AND installation = {}", params![installation]);
+        }
+        if filter.imported {
+            query.push(" AND imported = 1", vec![]);
         }
         let columns = ["name", "external_subject", "subject_id"];
         and_contains(&mut query, &columns, filter.search.as_deref());

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use grantry_core::ids::{ConnectorId, EventId, ProjectId, TeamId};
 use grantry_core::nouns::{Connector, Event, EventKind, Fault, Link, Revocation};
 use grantry_core::store::{
-    ChangeKind, ConnectorFilter, ConnectorSort, ConnectorStore, Page, RevocationScope, Stored,
+    ChangeKind, ConnectorFilter, ConnectorSort, ConnectorStore, Declared, Page, RevocationScope,
+    Stored,
 };
 use grantry_core::{StoreError, Timestamp};
 
@@ -21,21 +22,33 @@ use crate::rows::{
     Noun, Upsert, change, decode, fault_columns, insert, json, params, select, update,
 };
 
-/// A declared connector does not say who changed it when, what the provider thinks of it, and how its
-/// secrets are sealed: a difference in these alone is none.
-const DECLARED: Upsert<'static> = Upsert {
-    key: "id",
-    kept: &["created_by", "created_at"],
-    quiet: &[
-        "secrets",
-        "updated_by",
-        "updated_at",
-        "fault_code",
-        "fault_count",
-        "fault_at",
-        "fault_not_before",
-    ],
-};
+/// What the provider thinks of the client: no change of anything else touches it.
+const FAULT: [&str; 4] = ["fault_code", "fault_count", "fault_at", "fault_not_before"];
+
+/// The statement that makes a declared connector. It does not say who changed it when, what the provider
+/// thinks of it, and how its secrets are sealed: a difference in these alone is none. Of a row that is
+/// there, secrets and fault stay unless they are others: they may have changed since it was read.
+fn declared_connector(connector: &Connector, declared: Declared) -> Statement {
+    let mut kept = vec!["created_by", "created_at"];
+    if !declared.secrets {
+        kept.push("secrets");
+    }
+    if !declared.client {
+        kept.extend(FAULT);
+    }
+    let mut quiet = vec!["secrets", "updated_by", "updated_at"];
+    quiet.extend(FAULT);
+    let upsert = Upsert {
+        key: "id",
+        kept: &kept,
+        quiet: &quiet,
+    };
+    if declared.secrets {
+        upsert.when(connector, "1 = 1")
+    } else {
+        upsert.of(connector)
+    }
+}
 
 /// The connector is the team's and not deleted.
 pub(crate) fn connector_is_live(team: &TeamId, id: &ConnectorId) -> Statement {
@@ -95,9 +108,13 @@ impl<B: Backend> ConnectorStore for Db<B> {
         &self,
         connector: &Connector,
         expected: Timestamp,
+        client_changed: bool,
         event: &Event,
     ) -> Stored<()> {
-        let kept = ["id", "team", "created_by", "created_at", "deleted_at"];
+        let mut kept = vec!["id", "team", "created_by", "created_at", "deleted_at"];
+        if !client_changed {
+            kept.extend(FAULT);
+        }
         let write = vec![
             update(
                 connector,
@@ -115,24 +132,28 @@ impl<B: Backend> ConnectorStore for Db<B> {
     async fn put_connector(
         &self,
         connector: &Connector,
-        secrets_changed: bool,
+        declared: Declared,
         event: &Event,
     ) -> Stored<bool> {
-        let put = if secrets_changed {
-            DECLARED.when(connector, "1 = 1")
-        } else {
-            DECLARED.of(connector)
-        };
-        let write = vec![
+        let mut write = vec![
             Statement::new(
                 "SELECT 1 FROM connectors WHERE id = ?1 AND team <> ?2",
                 params![&connector.id, &connector.team],
             )
             .none_or(StoreError::Taken("connector.id")),
-            put.one_or(UNCHANGED),
+        ];
+        write.extend(declared.read.map(|read| {
+            guard(
+                "SELECT 1 FROM connectors WHERE id = ?1 AND team = ?2 AND updated_at = ?3",
+                params![&connector.id, &connector.team, read],
+                StoreError::Missing("connector as it was read"),
+            )
+        }));
+        write.extend([
+            declared_connector(connector, declared).one_or(UNCHANGED),
             insert(event),
             change(ChangeKind::Connector, &connector.id),
-        ];
+        ]);
         self.run_unless(UNCHANGED, write).await
     }
 

@@ -71,16 +71,15 @@ impl Keyed {
         Fut: Future<Output = Result<Response>> + Send + 'static,
     {
         let engine = Arc::clone(&call.engine);
-        let reserved = match engine
-            .reserve(call.repeater()?, &self.key, self.request)
-            .await?
-        {
-            Repeat::Answer(text) => return replay(&text),
-            Repeat::First(reserved) => reserved,
-        };
         let work = Arc::clone(&engine);
         engine
             .uncancellable(async move {
+                // In here too: a key that was reserved for an act that then never begins is burnt.
+                let repeat = work.reserve(call.repeater()?, &self.key, self.request);
+                let reserved = match repeat.await? {
+                    Repeat::Answer(text) => return replay(&text),
+                    Repeat::First(reserved) => reserved,
+                };
                 match handle(call).await {
                     Ok(answer) => {
                         let (answer, text) = read(answer).await?;

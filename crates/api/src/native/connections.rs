@@ -107,6 +107,7 @@ async fn token(mut call: Call) -> Result<Response> {
 async fn list(call: Call) -> Result<Response> {
     let text = |name: &str| call.query.text(name).filter(|text| !text.is_empty());
     let filter = ConnectionFilter {
+        imported: false,
         connector: super::connector_named(&call).await?,
         subject: super::subject_named(&call),
         subject_kind: match text("subject") {
@@ -144,6 +145,7 @@ async fn import(mut call: Call) -> Result<Response> {
         name: body.take_text("name"),
         external_subject: body.take_text("external_subject"),
         pair: NewPair {
+            servers: None,
             access: Secret::new(body.take_text("access_token").unwrap_or_default()),
             expires_in: body.count("expires_in").map(Duration::from_secs),
             refresh: body.take_text("refresh_token").map(Secret::new),

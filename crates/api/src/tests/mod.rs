@@ -3,6 +3,7 @@
 mod bodies;
 mod examples;
 mod existence;
+mod installations;
 mod lists;
 mod native;
 mod permissions;

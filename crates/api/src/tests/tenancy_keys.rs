@@ -247,6 +247,47 @@ async fn a_key_that_expires_earlier_is_refused_from_then_on() {
 }
 
 #[tokio::test]
+async fn a_key_that_ends_makes_and_leaves_none_that_ends_later() {
+    let server = Server::start().await;
+    let (soon, later) = ("2026-01-01T00:01:00Z", "2026-01-01T00:02:00Z");
+    for (path, maker) in [(TEAM, "tok_admin"), (ACCOUNT, "tok_account")] {
+        let make = format!("POST {path}");
+        let ends = json!({"role": "admin", "expires_at": soon});
+        let made = server.call(maker, &make, Some(&ends)).await.expect(201);
+        let (text, id) = (made["key"].as_str().unwrap(), made["id"].as_str().unwrap());
+        let own = format!("PATCH {path}/{id}");
+        for end in [Value::Null, json!(later)] {
+            let patch = json!({"expires_at": end});
+            let refused = server.call(text, &own, Some(&patch)).await.expect(400);
+            assert_eq!(refused["errors"][0]["field"], "expires_at");
+        }
+        let longer = json!({"expires_at": later});
+        let refused = server.call(text, &make, Some(&longer)).await.expect(400);
+        assert_eq!(refused["errors"][0]["field"], "expires_at");
+        for body in [
+            json!({}),
+            json!({"expires_at": null}),
+            json!({"expires_at": soon}),
+        ] {
+            let made = server.call(text, &make, Some(&body)).await.expect(201);
+            assert_eq!(made["expires_at"], soon);
+        }
+        // One that ends later than the key that changes it may be named anew and shortened, and not lengthened.
+        let other = server
+            .call(maker, &make, Some(&json!({})))
+            .await
+            .expect(201);
+        let other = format!("PATCH {path}/{}", other["id"].as_str().unwrap());
+        let named = json!({"name": "other"});
+        server.call(text, &other, Some(&named)).await.expect(200);
+        server.call(text, &other, Some(&longer)).await.expect(200);
+        let never = json!({"expires_at": null});
+        server.call(text, &other, Some(&never)).await.expect(400);
+        server.call(maker, &other, Some(&never)).await.expect(200);
+    }
+}
+
+#[tokio::test]
 async fn nobody_lets_a_key_live_on_that_may_more_than_they_do() {
     let server = Server::start().await;
     let owner = owner(&server).await;

@@ -26,6 +26,8 @@ pub struct Connection {
     pub name: Option<String>,
     /// The account's id at the provider, where known: a consent for another account asks first (requirement 21).
     pub external_subject: Option<String>,
+    /// Taken in, by an import or a declared row, and not a consent since: what a file may take away again.
+    pub imported: bool,
     /// When it was first made.
     pub created_at: Timestamp,
     /// When its state or consent changed last.
@@ -64,6 +66,9 @@ pub struct TokenSet {
     pub scope: Option<String>,
     /// Public facts from the token response (`instance_url`, team …), handed out with the token.
     pub metadata: Map<String, Value>,
+    /// Where its connector asked then, in the engine's words: the tokens are presented nowhere else. None
+    /// of sets from before this was noted.
+    pub servers: Option<String>,
     /// When the pair arrived.
     pub received_at: Timestamp,
     /// Consecutive flights that ended without a new pair.
@@ -102,6 +107,8 @@ pub struct Revocation {
     pub access: Sealed,
     /// The refresh token; revoked first.
     pub refresh: Option<Sealed>,
+    /// The set's [`TokenSet::servers`].
+    pub servers: Option<String>,
     /// Tries so far.
     pub tries: u32,
     /// When it was asked for; given up 24 h later.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Stored;
+use super::{Declared, Stored};
 use crate::nouns::{
     Account, Connection, Connector, Event, Invite, Key, Link, McpServer, Membership, NamedSecret,
     Project, Service, Team, TokenSet, User,
@@ -26,8 +26,8 @@ pub enum Put {
     Key(Key),
     /// [`super::BelongingStore::put_secret`], with whether the value is another one.
     Secret(NamedSecret, bool),
-    /// [`super::ConnectorStore::put_connector`], with whether the secrets are others.
-    Connector(Box<Connector>, bool),
+    /// [`super::ConnectorStore::put_connector`].
+    Connector(Box<Connector>, Declared),
     /// [`super::ConnectorStore::put_link`]
     Link(Link),
     /// [`super::ConnectionStore::import_connection`]

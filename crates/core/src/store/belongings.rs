@@ -22,6 +22,13 @@ pub trait BelongingStore: Send + Sync + 'static {
         value_changed: bool,
         event: &Event,
     ) -> Stored<bool>;
+    /// Changes a secret that is still as `old`. `Missing("secret")`, `Taken("secret.name")`.
+    async fn update_secret(
+        &self,
+        old: &NamedSecret,
+        new: &NamedSecret,
+        event: &Event,
+    ) -> Stored<()>;
     /// One secret, by id or name; an id beats a name.
     async fn secret(&self, team: &TeamId, id_or_name: &str) -> Stored<Option<NamedSecret>>;
     /// A team's secrets.

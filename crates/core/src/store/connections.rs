@@ -35,6 +35,8 @@ pub struct ConnectionFilter {
     pub environment: Option<Environment>,
     /// Of this installation.
     pub installation: Option<String>,
+    /// Only those that were taken in ([`Connection::imported`]).
+    pub imported: bool,
     /// Text in name, external subject or the subject's id, ignoring ASCII case.
     pub search: Option<String>,
     /// Made at this instant or later.

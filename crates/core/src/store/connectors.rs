@@ -9,6 +9,18 @@ use crate::Timestamp;
 use crate::ids::{ConnectorId, ProjectId, TeamId};
 use crate::nouns::{Connector, ConnectorType, Event, Fault, Link, Revocation};
 
+/// What of a declared connector is other than of the one that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// When that one had changed last: it has to be so still. None where none was there.
+    pub read: Option<Timestamp>,
+    /// The secrets. A value is sealed anew each time, so bytes do not tell; the stored ones stay when they
+    /// are the same.
+    pub secrets: bool,
+    /// Data or secrets: whether the provider takes the client will be seen, and a fault is forgotten.
+    pub client: bool,
+}
+
 /// What a list of connectors is ordered by. Times begin with the latest, names with the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ConnectorSort {
@@ -52,20 +64,22 @@ pub trait ConnectorStore: Send + Sync + 'static {
         event: &Event,
     ) -> Stored<()>;
 
-    /// Replaces the row if it is live and was last changed at `expected`; else `Missing("connector")`.
+    /// Replaces the row if it is live and was last changed at `expected`; else `Missing("connector")`. The
+    /// fault stays as it is unless the client is another one (`client_changed`).
     async fn update_connector(
         &self,
         connector: &Connector,
         expected: Timestamp,
+        client_changed: bool,
         event: &Event,
     ) -> Stored<()>;
 
     /// Makes a declared connector live as given, be it new, changed or deleted (`apply`). Returns whether
-    /// anything changed; the secrets count as changed when `secrets_changed`.
+    /// anything changed. `Missing("connector as it was read")`.
     async fn put_connector(
         &self,
         connector: &Connector,
-        secrets_changed: bool,
+        declared: Declared,
         event: &Event,
     ) -> Stored<bool>;
 

@@ -29,7 +29,7 @@ pub use connect::{AuthorizationFilter, ConnectStore};
 pub use connections::{
     ConnectionFilter, ConnectionStatus, ConnectionStore, Ended, Live, RevocationScope, Usage,
 };
-pub use connectors::{ConnectorFilter, ConnectorSort, ConnectorStore};
+pub use connectors::{ConnectorFilter, ConnectorSort, ConnectorStore, Declared};
 pub use installations::InstallationStore;
 pub use keys::{KeyFilter, KeyOwner, KeyStore};
 pub use refresh::{Begin, Completion, RefreshStore, Rejection, Retry};

@@ -102,6 +102,11 @@ impl Engine {
             match self.ports.store.put_all(one).await {
                 // Somebody else was faster with the same.
                 Ok(()) | Err(StoreError::Missing("difference")) => {}
+                Err(StoreError::Missing("connector as it was read")) => {
+                    let message =
+                        "was changed by somebody else while this was applied: apply it again";
+                    return Err(Error::Invalid(vec![place.problem("", message).into()]));
+                }
                 // Somebody else was faster, or has it where the plan could not look.
                 Err(error @ (StoreError::Taken(_) | StoreError::Missing(_))) => {
                     let problem = place.problem("", error.to_string());
@@ -144,6 +149,7 @@ impl Engine {
             Write::Connector {
                 mut connector,
                 secrets,
+                declared,
             } => {
                 if let Some(secrets) = &secrets {
                     connector.secrets = self.seal_secrets(&connector, secrets).await?;
@@ -158,7 +164,7 @@ impl Engine {
                     connector: Some(connector.id.clone()),
                     ..event(kind, Some(&connector.team))
                 };
-                (Put::Connector(connector, secrets.is_some()), event)
+                (Put::Connector(connector, declared), event)
             }
             Write::Link(link) => {
                 let event = Event {

@@ -7,7 +7,7 @@ use grantry_core::nouns::{
     Authorization, AuthorizationState, Connection, Connector, EventKind, Flow, Revocation, TokenSet,
 };
 use grantry_core::{Error, Result, Secret, StoreError};
-use grantry_oauth::server::Server;
+use grantry_oauth::server::{Endpoint, Server};
 use grantry_oauth::text::Redaction;
 use grantry_oauth::token::{self, AuthorizationCode, Exchange, Outcome};
 
@@ -16,6 +16,7 @@ use super::identity::Account;
 use super::page::consent_scopes;
 use super::press::{flow_row, nonce_of, verifier_place};
 use crate::Engine;
+use crate::connectors::OauthClient;
 use crate::tokens::{Arrived, NewPair, PAUSE, TRIES};
 
 impl Engine {
@@ -86,7 +87,15 @@ impl Engine {
                 }
             }
         };
-        let pair = Arrived(tokens).pair(&connector, &oauth.quirks, None);
+        let mut pair = Arrived(tokens).pair(&connector, &oauth.quirks, None);
+        // The connector may ask elsewhere by now: what came from the frozen server is not for the new one.
+        let token_endpoint = |oauth: &OauthClient| oauth.server.url(Endpoint::Token).ok();
+        if let Ok(now) = self.oauth_client(&connector).await
+            && token_endpoint(&now).map(|url| url.origin())
+                != token_endpoint(&oauth).map(|url| url.origin())
+        {
+            pair.servers = token_endpoint(&oauth).map(|url| url.origin().ascii_serialization());
+        }
         let standing = match self.connected(&authorization).await {
             Ok(standing) => standing,
             Err(error) => {
@@ -219,6 +228,7 @@ impl Engine {
             connection: connection.clone(),
             access: set.access,
             refresh: set.refresh,
+            servers: set.servers,
             tries: 0,
             created_at: now,
             not_before: now,

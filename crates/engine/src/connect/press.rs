@@ -174,6 +174,7 @@ impl Engine {
             refresh: None,
             scope: None,
             metadata: Map::new(),
+            servers: None,
         };
         let standing = self.connected(&authorization).await?;
         self.store_consent(&authorization, standing, pair, Account::default(), false)
@@ -261,6 +262,7 @@ impl Engine {
                 state: ConnectionState::Active,
                 name,
                 external_subject,
+                imported: false,
                 updated_at: now,
                 ..standing
             },
@@ -271,6 +273,7 @@ impl Engine {
                 state: ConnectionState::Active,
                 name,
                 external_subject,
+                imported: false,
                 created_at: now,
                 updated_at: now,
             },

@@ -5,6 +5,7 @@ mod data;
 mod discovered;
 mod health;
 mod links;
+mod provenance;
 mod reveal;
 mod server;
 mod update;
@@ -22,6 +23,7 @@ pub use create::{Checked, NewConnector, NewLink};
 pub use discovered::Discovered;
 pub use health::{Health, HealthStatus};
 pub use links::checked_environments;
+pub use provenance::{servers_of, within};
 pub use server::{
     OauthClient, app_enabled, asks_at, default_scopes, offline_problems, user_enabled,
 };
@@ -46,6 +48,15 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Refuses an installation for which no tokens are given out.
+    pub(crate) fn require_active(&self, installation: Option<&str>) -> Result<()> {
+        if installation.is_some_and(|named| self.suspended.iter().any(|one| one == named)) {
+            let reason = "this installation is suspended".to_owned();
+            return Err(Error::Unresolvable { reason });
+        }
+        Ok(())
+    }
+
     /// Refuses a workload whose project is not linked, or not in its environment.
     fn require_link(&self, caller: &Caller) -> Result<()> {
         let Some(project) = caller.project() else {
@@ -82,28 +93,33 @@ impl Engine {
     ) -> Result<()> {
         caller.require(Act::ManageConnectors)?;
         let entry = self.live_connector(caller, id_or_uid).await?;
-        let id = entry.connector.id.clone();
         let event = self
             .draft(EventKind::ConnectorDeleted, caller)
-            .connector(&id)
+            .connector(&entry.connector.id)
             .done();
-        let deleted = self
-            .ports
-            .store
-            .delete_connector(&caller.team, &id, self.now(), LAST_CLAIM, &event)
-            .await;
-        self.forget_connector(&id);
-        let queued = deleted?;
-        for revocation in &queued {
-            self.caches.lives.invalidate(&revocation.connection);
-        }
         let engine = Arc::clone(self);
-        self.tasks.spawn(async move {
-            // From the row as it was read: the stored one has lost its secrets.
-            let client = engine.revoking_client(&entry.connector).await;
-            engine.revoke_at_provider(&client, queued).await
-        });
-        Ok(())
+        // The secrets go with the commit: whoever deletes has to revoke, also when nobody waits any more.
+        self.uncancellable(async move {
+            let connector = &entry.connector;
+            let (team, id) = (&connector.team, &connector.id);
+            let store = &engine.ports.store;
+            let deleted = store
+                .delete_connector(team, id, engine.now(), LAST_CLAIM, &event)
+                .await;
+            engine.forget_connector(id);
+            let queued = deleted?;
+            for revocation in &queued {
+                engine.caches.lives.invalidate(&revocation.connection);
+            }
+            let work = Arc::clone(&engine);
+            engine.tasks.spawn(async move {
+                // From the row as it was read: the stored one has lost its secrets.
+                let client = work.revoking_client(&entry.connector).await;
+                work.revoke_at_provider(&client, queued).await
+            });
+            Ok(())
+        })
+        .await
     }
 
     /// The entry of a connector of the caller's team that the caller may use.

@@ -13,6 +13,7 @@ use grantry_vault::envelope::Place;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::{servers_of, within};
 use crate::{Engine, catalogue};
 
 /// What an `oauth` connector's requests are made with.
@@ -23,6 +24,15 @@ pub struct OauthClient {
     pub client: Client,
     /// How the service departs from the RFCs.
     pub quirks: Quirks,
+    /// Where the connector asks now.
+    servers: String,
+}
+
+impl OauthClient {
+    /// Whether tokens that came while the connector asked at `servers` may be presented where it asks now.
+    pub(crate) fn is_for(&self, servers: Option<&str>) -> bool {
+        servers.is_none_or(|servers| within(&self.servers, servers))
+    }
 }
 
 /// Where an authorization server's endpoints come from; for people.
@@ -177,6 +187,7 @@ impl Engine {
             server,
             client: Client { id, secret, auth },
             quirks,
+            servers: servers_of(connector),
         })
     }
 

@@ -2,12 +2,12 @@
 
 use grantry_core::ids::TokenSetId;
 use grantry_core::limits::TRIGGER_DESTINATIONS_MAX;
-use grantry_core::nouns::{Connector, EventKind, TriggerDestination};
+use grantry_core::nouns::{Connector, ConnectorType, EventKind, TriggerDestination};
 use grantry_core::{Error, Problem, Result, StoreError, Timestamp};
 use serde_json::{Map, Value};
 
 use super::create::{look_problems, name_complaint, uid_complaint};
-use super::{ConnectorView, data};
+use super::{ConnectorView, data, servers_of, within};
 use crate::permissions::Act;
 use crate::{Caller, Engine};
 
@@ -43,7 +43,8 @@ pub struct ConnectorChange {
 
 impl Engine {
     /// Changes a connector. Nothing is stored unless everything is right; a change that makes no
-    /// difference is none. Connections keep their tokens.
+    /// difference is none. Connections keep their tokens; a connector that asks at another server needs its
+    /// client secret anew, and connections a new consent once their token has ended.
     ///
     /// # Errors
     /// [`Error::Invalid`] names every wrong field; [`Error::Conflict`] for a uid in use.
@@ -134,6 +135,10 @@ impl Engine {
         }
 
         let mut changed = differences(&stored, &connector);
+        // One that was not complete has had no server yet.
+        if let Some(patched) = patched.as_ref().filter(|_| !incomplete) {
+            self.check_move(&stored, &connector, patched).await?;
+        }
         if let Some(patched) = &patched
             && !(patched.secrets.is_empty() && patched.dropped.is_empty())
         {
@@ -169,7 +174,7 @@ impl Engine {
             .done();
         let store = &self.ports.store;
         let updated = store
-            .update_connector(&connector, stored.updated_at, &event)
+            .update_connector(&connector, stored.updated_at, patched.is_some(), &event)
             .await;
         self.forget_connector(&connector.id);
         match updated {
@@ -178,6 +183,39 @@ impl Engine {
                 connector.uid
             ))),
             updated => Ok(updated?),
+        }
+    }
+
+    /// Refuses to take stored secrets along to another server: whoever may change the connector must not read
+    /// them by that. The tokens that are stored stay bound to where they came from.
+    async fn check_move(
+        &self,
+        stored: &Connector,
+        connector: &Connector,
+        patched: &data::Patched,
+    ) -> Result<()> {
+        if connector.kind != ConnectorType::Oauth
+            || within(&servers_of(connector), &servers_of(stored))
+        {
+            return Ok(());
+        }
+        let given = |name: &String| {
+            let mut given = patched.secrets.iter().map(|(given, _)| given);
+            patched.dropped.contains(name) || given.any(|given| given == name)
+        };
+        let kept = self.connector_secrets(stored).await?.into_keys();
+        let problems: Vec<_> = kept
+            .filter(|name| !given(name))
+            .map(|name| {
+                let message =
+                    "is needed again: the connector is to ask at another server, which the stored one is not for";
+                Problem::new(format!("data.{name}"), message)
+            })
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Invalid(problems))
         }
     }
 

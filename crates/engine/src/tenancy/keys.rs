@@ -26,7 +26,7 @@ pub struct NewKey {
     pub user: Option<Option<String>>,
     /// A workload's key: its project and environment.
     pub workload: Option<(String, Environment)>,
-    /// When it ends.
+    /// When it ends; with the credential that makes it when absent.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -78,6 +78,14 @@ impl KeyPlace<'_> {
                 Some(account) => KeyOwner::Account(account.clone()),
                 None => KeyOwner::Server,
             },
+        }
+    }
+
+    /// When the credential ends that makes or changes the key: no key outlives its maker's.
+    const fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::Team(caller) => caller.until,
+            Self::Above(steward) => steward.until,
         }
     }
 
@@ -147,7 +155,11 @@ impl Engine {
         place.require()?;
         let mut checks = Checks::default();
         checks.text("name", &NAME, Some(&new.name));
-        self.check_expiry(new.expires_at, &mut checks);
+        let expires_at = new.expires_at.or(place.until());
+        self.check_expiry(expires_at, &mut checks);
+        if outlives(expires_at, place.until()) {
+            checks.add("expires_at", OUTLIVES);
+        }
         checks.done()?;
         let (project, environment) = match (&new.workload, place) {
             (Some((project, environment)), KeyPlace::Team(caller)) => {
@@ -187,7 +199,7 @@ impl Engine {
             environment,
             role: holder.role,
             created_at: now,
-            expires_at: new.expires_at,
+            expires_at,
             revoked_at: None,
         };
         let mut draft = self
@@ -309,7 +321,8 @@ impl Engine {
     }
 
     /// Renames a key, or lets it end at another time. [`Error::Forbidden`] for a key that may do more than whoever
-    /// changes it, [`Error::Conflict`] for a revoked one.
+    /// changes it, [`Error::Conflict`] for a revoked one, [`Error::Invalid`] for an end after the one of the
+    /// credential that sets it.
     pub async fn update_key<'a>(
         &self,
         place: impl Into<KeyPlace<'a>>,
@@ -331,6 +344,10 @@ impl Engine {
                 }
                 if key.revoked_at.is_some() {
                     return Err(Error::conflict("the key is revoked"));
+                }
+                let end = patch.expires_at.unwrap_or(key.expires_at);
+                if outlives(end, key.expires_at) && outlives(end, place.until()) {
+                    return Err(Error::invalid("expires_at", OUTLIVES));
                 }
                 key
             },
@@ -385,6 +402,7 @@ impl Engine {
             account: None,
             standing: crate::permissions::Standing::Server,
             actor: Actor::System,
+            until: None,
         };
         let new = NewKey {
             name: name.to_owned(),
@@ -400,6 +418,13 @@ impl Engine {
             entropy::alphanumeric(self.entropy(), KEY_CHARS)
         ))
     }
+}
+
+const OUTLIVES: &str = "must not be later than the end of the key that asks for it";
+
+/// Whether what ends at `one` is there longer than what ends at `other`; nothing ends that has no end.
+fn outlives(one: Option<Timestamp>, other: Option<Timestamp>) -> bool {
+    other.is_some_and(|other| one.is_none_or(|one| one > other))
 }
 
 /// The first characters of a key, for people to tell keys apart: never more than a quarter of it.

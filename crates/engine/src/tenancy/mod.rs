@@ -14,7 +14,9 @@ macro_rules! changed {
             }
             match $write.await {
                 Ok(()) => break $new,
-                Err(grantry_core::StoreError::Missing(_)) if tries < super::RACES_MAX => tries += 1,
+                Err(grantry_core::StoreError::Missing(_)) if tries < $crate::tenancy::RACES_MAX => {
+                    tries += 1;
+                }
                 Err(grantry_core::StoreError::Missing(what)) => {
                     let message = format!("{what} is being changed by others: try again");
                     return Err(grantry_core::Error::conflict(message));
@@ -24,6 +26,7 @@ macro_rules! changed {
         }
     }};
 }
+pub(crate) use changed;
 
 mod accounts;
 mod checks;
@@ -49,7 +52,7 @@ use crate::events::Draft;
 use crate::{Engine, Steward};
 
 /// How often a change starts again because another one came between.
-const RACES_MAX: u32 = 3;
+pub(crate) const RACES_MAX: u32 = 3;
 
 /// Rows that a refusal names at most.
 const NAMED_MAX: u32 = 20;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_core::ids::{ConnectorId, TeamId};
-use grantry_core::nouns::{Connector, EventKind, Revocation, Team};
+use grantry_core::nouns::{Connector, Event, EventKind, Revocation, Team};
 use grantry_core::store::{ConnectorFilter, Page, TeamFilter};
 use grantry_core::{Error, Result, StoreError};
 
@@ -160,13 +160,20 @@ impl Engine {
     /// `force`.
     pub async fn delete_team(self: &Arc<Self>, caller: &Caller, force: bool) -> Result<()> {
         caller.require(Act::DeleteTeam)?;
-        // As they are now: the stored ones are about to lose their secrets.
-        let connectors = self.live_connectors(&caller.team).await?;
         let event = self.draft(EventKind::TeamDeleted, caller).done();
+        let (engine, team) = (Arc::clone(self), caller.team.clone());
+        // The secrets go with the commit: whoever deletes has to revoke, also when nobody waits any more.
+        self.uncancellable(async move { engine.end_team(&team, force, &event).await })
+            .await
+    }
+
+    async fn end_team(self: &Arc<Self>, team: &TeamId, force: bool, event: &Event) -> Result<()> {
+        // As they are now: the stored ones are about to lose their secrets.
+        let connectors = self.live_connectors(team).await?;
         let deleted = self
             .ports
             .store
-            .delete_team(&caller.team, force, self.now(), LAST_CLAIM, &event)
+            .delete_team(team, force, self.now(), LAST_CLAIM, event)
             .await;
         self.caches.clear();
         match deleted {

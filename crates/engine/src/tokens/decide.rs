@@ -103,6 +103,7 @@ mod tests {
             refresh: Some(Sealed(vec![])),
             scope: None,
             metadata: Map::new(),
+            servers: None,
             received_at: secs(1000),
             failures: 0,
             not_before: Timestamp(0),

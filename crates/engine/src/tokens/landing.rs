@@ -183,6 +183,7 @@ impl Engine {
             connection: connection.id.clone(),
             access: next.access.clone(),
             refresh: next.refresh.clone(),
+            servers: next.servers.clone(),
             tries: 0,
             created_at: now,
             not_before: now,

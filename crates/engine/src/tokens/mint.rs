@@ -100,6 +100,7 @@ impl Engine {
             state: ConnectionState::Active,
             name: None,
             external_subject: None,
+            imported: false,
             created_at: now,
             updated_at: now,
         };

@@ -10,6 +10,7 @@ use grantry_vault::envelope::Place;
 use serde_json::{Map, Value};
 
 use crate::Engine;
+use crate::connectors::servers_of;
 
 /// The one kind of token set that every connection but Slack's has.
 pub const MAIN: &str = "main";
@@ -46,6 +47,8 @@ pub struct NewPair {
     pub scope: Option<String>,
     /// Public facts.
     pub metadata: Map<String, Value>,
+    /// [`grantry_core::nouns::TokenSet::servers`]; who imports leaves it to the engine.
+    pub servers: Option<String>,
 }
 
 /// A token response as the parser read it, with the lifetime that applies where it names none.
@@ -73,6 +76,7 @@ impl Arrived {
                 .filter(|_| keeps_refresh_tokens(connector)),
             scope: tokens.scope.map(|scopes| scopes.join(" ")),
             metadata: tokens.extra,
+            servers: Some(servers_of(connector)),
         }
     }
 }
@@ -107,6 +111,7 @@ impl Engine {
                 .transpose()?,
             scope: pair.scope,
             metadata: pair.metadata,
+            servers: pair.servers,
             received_at: now,
             failures: 0,
             not_before: Timestamp(0),

@@ -110,7 +110,11 @@ impl Engine {
             return self.stored_value(caller, entry, &grant).await;
         }
         let live = match self.live(caller, &grant).await? {
-            Some(live) => live,
+            // Of a connection that is named by its id, nothing said before whose installation it is of.
+            Some(live) => {
+                entry.require_active(live.connection.grant.installation.as_deref())?;
+                live
+            }
             None if grant.subject == Subject::App => {
                 check_mintable(&grant, &entry.connector)?;
                 *renewed = true;
@@ -120,7 +124,7 @@ impl Engine {
             None => return Err(reconnect(ReconnectReason::NeverConnected)),
         };
         let fresh = self
-            .renewed(&entry, &grant, Arc::clone(&live), ask.validity_buffer)
+            .renewed(&entry, Arc::clone(&live), ask.validity_buffer)
             .await?;
         *renewed |= !Arc::ptr_eq(&live, &fresh);
         self.serve(caller, entry, fresh).await
@@ -193,10 +197,9 @@ impl Engine {
             details: ask.details,
         };
         check(&grant, connector.kind)?;
-        let named = grant.installation.as_ref();
-        if named.is_some_and(|named| entry.suspended.contains(named)) {
-            let reason = "this installation is suspended".to_owned();
-            return Err(Error::Unresolvable { reason });
+        // A connection's own installation counts, which is not known yet, and not the connector's default.
+        if !matches!(grant.subject, Subject::Connection { .. }) {
+            entry.require_active(grant.installation.as_deref())?;
         }
         Ok(grant)
     }
@@ -241,11 +244,12 @@ impl Engine {
     async fn renewed(
         self: &Arc<Self>,
         entry: &Arc<Entry>,
-        grant: &Grant,
         live: Arc<Live>,
         buffer: Duration,
     ) -> Result<Arc<Live>> {
         let set = main_set(&live)?;
+        // Not the one that was asked for: that may only name the connection.
+        let grant = &live.connection.grant;
         let mints = grant.subject == Subject::App
             && set.refresh.is_none()
             && app_enabled(&entry.connector.data);

@@ -47,8 +47,8 @@ impl Engine {
             let connection = live.connection.clone();
             let landed = Arc::clone(&engine).flight(live).await;
             let outcome = landed.as_ref().map_or_else(outcome, |_| "renewed");
-            let reference = connection.grant.connector.as_str();
-            let connector = engine.entry(&connection.team, reference).await;
+            // From memory, where the flight has just left it: nobody waits for a database to be counted.
+            let connector = engine.caches.connectors.get(&connection.grant.connector);
             let service = connector
                 .as_ref()
                 .map_or("", |entry| &entry.connector.service);
@@ -169,7 +169,7 @@ impl Engine {
         Ok(abandoned.then(|| now.after(wait)))
     }
 
-    async fn load_cargo(&self, live: &Live, set: &TokenSet) -> Result<Cargo> {
+    async fn load_cargo(self: &Arc<Self>, live: &Live, set: &TokenSet) -> Result<Cargo> {
         let connector = self
             .entry(&set.team, live.connection.grant.connector.as_str())
             .await?;
@@ -185,6 +185,13 @@ impl Engine {
             .open_token(&set.team, &set.id, Half::Refresh, sealed)
             .await?;
         let oauth = self.oauth_client(&connector).await?;
+        if !oauth.is_for(set.servers.as_deref()) {
+            return match self.rejected(live, set, 0, "server_changed").await? {
+                Next::Land(Err(error)) => Err(error),
+                // Another flight is in the air, or has brought a newer set.
+                _ => Err(unanswered("backing_off", false, Duration::from_secs(1))),
+            };
+        }
         Ok(Cargo {
             connector,
             oauth,

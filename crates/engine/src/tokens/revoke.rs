@@ -55,6 +55,19 @@ pub struct Revoked {
     pub provider_failed: u64,
 }
 
+impl Revoked {
+    /// Both together.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self {
+            found: self.found + other.found,
+            deleted: self.deleted + other.deleted,
+            provider_revoked: self.provider_revoked + other.provider_revoked,
+            provider_skipped: self.provider_skipped + other.provider_skipped,
+            provider_failed: self.provider_failed + other.provider_failed,
+        }
+    }
+}
+
 /// What became of one token set at the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AtProvider {
@@ -152,8 +165,22 @@ impl Engine {
         self.end_connections(caller, entry, &scope).await
     }
 
-    /// Ends all connections within `scope`, so many in each transaction that none holds up the others'.
-    pub(crate) async fn end_connections(
+    /// Ends all connections within `scope`, so many in each transaction that none holds up the others',
+    /// whatever becomes of the caller.
+    async fn end_connections(
+        self: &Arc<Self>,
+        caller: &Caller,
+        entry: &Arc<Entry>,
+        scope: &RevocationScope,
+    ) -> Result<Revoked> {
+        let engine = Arc::clone(self);
+        let (caller, entry, scope) = (caller.clone(), Arc::clone(entry), scope.clone());
+        self.uncancellable(async move { engine.end_all(&caller, &entry, &scope).await })
+            .await
+    }
+
+    /// The same for who is not cancelled.
+    pub(crate) async fn end_all(
         self: &Arc<Self>,
         caller: &Caller,
         entry: &Arc<Entry>,
@@ -300,6 +327,10 @@ impl Engine {
                 return AtProvider::Later(None);
             }
         };
+        if !client.is_for(revocation.servers.as_deref()) {
+            tracing::info!(connector = %revocation.connector, "the connector asks at another server now, which is not told the tokens of the one before");
+            return AtProvider::Failed;
+        }
         // The refresh token first: with it goes the power to make new ones.
         let halves = [
             (

@@ -19,6 +19,7 @@ mod confirm;
 mod faults;
 mod laws;
 mod meanwhile;
+mod moved;
 mod outside;
 mod reach;
 mod refresh;

@@ -19,6 +19,7 @@ fn operator() -> Steward {
     Steward {
         account: None,
         standing: Standing::Server,
+        until: None,
         actor: Actor::Server,
     }
 }

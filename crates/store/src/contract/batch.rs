@@ -2,7 +2,7 @@
 
 use grantry_core::StoreError;
 use grantry_core::nouns::{Event, EventKind, Membership, Role, Service};
-use grantry_core::store::Put;
+use grantry_core::store::{Declared, Put};
 use serde_json::Map;
 
 use super::fixtures::{
@@ -64,7 +64,14 @@ pub async fn a_batch_does_what_its_rows_own_methods_do(world: &World) {
             Put::Service(service.clone()),
             Put::Key(key("key_1", "acc_1", &team.id)),
             Put::Secret(named_secret("sec_1", &team.id), secrets),
-            Put::Connector(Box::new(client.clone()), secrets),
+            Put::Connector(
+                Box::new(client.clone()),
+                Declared {
+                    read: None,
+                    secrets,
+                    client: secrets,
+                },
+            ),
             Put::Connection(Box::new(live.clone()), set.clone()),
             Put::McpServer(mcp_server("mcp_1", &team.id)),
             Put::Invite(invite("inv_1", &team.id)),

@@ -60,6 +60,40 @@ pub async fn a_secret_is_put_when_it_differs_and_found_by_id_or_name(world: &Wor
     assert_eq!(stored("sec_1").await, Some(changed));
 }
 
+pub async fn a_secret_is_changed_as_it_was_read_and_not_brought_back(world: &World) {
+    let World { store, ours, .. } = world;
+    let event = || world.event(EventKind::SecretPut);
+    let first = named_secret("sec_1", ours);
+    assert_eq!(store.put_secret(&first, true, &event()).await, Ok(true));
+    let change = |name: &str, value: &str| NamedSecret {
+        name: name.to_owned(),
+        value: sealed(value),
+        updated_at: NOW.after(HOUR),
+        ..first.clone()
+    };
+    let (one, other) = (change("one", "value"), change("sec_1", "other"));
+    assert_eq!(store.update_secret(&first, &one, &event()).await, Ok(()));
+    let missing = Err(StoreError::Missing("secret"));
+    assert_eq!(store.update_secret(&first, &other, &event()).await, missing);
+    assert_eq!(store.secret(ours, "sec_1").await, Ok(Some(one.clone())));
+    let second = named_secret("sec_2", ours);
+    assert_eq!(store.put_secret(&second, true, &event()).await, Ok(true));
+    let same_name = NamedSecret {
+        name: one.name.clone(),
+        ..second.clone()
+    };
+    let taken = Err(StoreError::Taken("secret.name"));
+    assert_eq!(
+        store.update_secret(&second, &same_name, &event()).await,
+        taken
+    );
+    let deleted = event();
+    let gone = store.delete_secret(ours, &one.id, &deleted);
+    assert_eq!(gone.await, Ok(()));
+    assert_eq!(store.update_secret(&one, &first, &event()).await, missing);
+    assert_eq!(store.secret(ours, "sec_1").await, Ok(None));
+}
+
 pub async fn an_invite_is_put_and_found_by_address(world: &World) {
     let World { store, ours, .. } = world;
     let event = || world.event(EventKind::InvitePut);

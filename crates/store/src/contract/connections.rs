@@ -45,6 +45,7 @@ pub async fn a_connection_is_found_by_grant_and_by_id(world: &World) {
             access_expires_at: None,
             refresh: None,
             scope: None,
+            servers: None,
             ..set("user")
         };
         let sets = [bare, set("bot")];

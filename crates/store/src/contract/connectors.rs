@@ -5,6 +5,7 @@ use grantry_core::nouns::{
     Actor, AuthorizationState, ConnectionState, Connector, Event, EventKind, Link, Revocation,
     TokenSet,
 };
+use grantry_core::store::Declared;
 
 use super::fixtures::{self, HOUR, MINUTE, NOW, fault, link, sealed};
 use super::{World, row, rows};
@@ -103,7 +104,7 @@ pub async fn an_update_needs_the_row_it_was_made_from(world: &World) {
         let event = world.event(EventKind::ConnectorUpdated);
         world
             .store
-            .update_connector(connector, expected, &event)
+            .update_connector(connector, expected, true, &event)
             .await
     };
     let of_theirs = Connector {
@@ -132,13 +133,17 @@ pub async fn an_update_needs_the_row_it_was_made_from(world: &World) {
 }
 
 pub async fn a_declared_connector_is_put_when_it_differs(world: &World) {
-    let put = async |connector: &Connector, secrets_changed| {
+    let put_over = async |connector: &Connector, read, secrets| {
         let event = world.event(EventKind::Applied);
-        world
-            .store
-            .put_connector(connector, secrets_changed, &event)
-            .await
+        let client = secrets;
+        let declared = Declared {
+            read,
+            secrets,
+            client,
+        };
+        world.store.put_connector(connector, declared, &event).await
     };
+    let put = async |connector: &Connector, secrets| put_over(connector, None, secrets).await;
     let declared = Connector {
         fault: None,
         ..fixtures::connector("scl_1", &world.ours)
@@ -178,6 +183,50 @@ pub async fn a_declared_connector_is_put_when_it_differs(world: &World) {
     assert_eq!(put(&renamed, false).await, Ok(true));
     assert_eq!(row(&stored(world, "scl_1").await), row(&renamed));
 
+    // What happened to secrets and fault since the row was read stays; any other change is not undone.
+    let rotated = Connector {
+        secrets: Some(sealed("rotated")),
+        updated_at: renamed.updated_at.after(HOUR),
+        ..renamed.clone()
+    };
+    let event = world.event(EventKind::ConnectorUpdated);
+    let updated = world
+        .store
+        .update_connector(&rotated, renamed.updated_at, true, &event);
+    assert_eq!(updated.await, Ok(()));
+    let fault = super::fixtures::fault();
+    let set = world
+        .store
+        .set_fault(&world.ours, &declared.id, Some(&fault), None);
+    assert_eq!(set.await, Ok(()));
+    let named_again = Connector {
+        name: "named again".to_owned(),
+        updated_at: rotated.updated_at.after(HOUR),
+        ..renamed.clone()
+    };
+    let late = put_over(&named_again, Some(renamed.updated_at), false).await;
+    let moved_on = StoreError::Missing("connector as it was read");
+    assert_eq!(late, Err(moved_on));
+    let read = Some(rotated.updated_at);
+    assert_eq!(put_over(&named_again, read, false).await, Ok(true));
+    let kept = Connector {
+        secrets: rotated.secrets,
+        fault: Some(fault),
+        ..named_again
+    };
+    assert_eq!(row(&stored(world, "scl_1").await), row(&kept));
+    let event = world.event(EventKind::ConnectorUpdated);
+    let other = Connector {
+        name: "other".to_owned(),
+        fault: None,
+        ..kept.clone()
+    };
+    let updated = world
+        .store
+        .update_connector(&other, kept.updated_at, false, &event);
+    assert_eq!(updated.await, Ok(()));
+    assert_eq!(stored(world, "scl_1").await.fault, kept.fault);
+
     let of_theirs = Connector {
         team: world.theirs.clone(),
         ..renamed
@@ -201,13 +250,23 @@ pub async fn a_declared_connector_comes_back_after_its_deletion(world: &World) {
     let declared = world.connector("scl_1").await;
     world.delete(&declared, NOW.after(HOUR)).await;
     let event = || world.event(EventKind::Applied);
+    let put = Declared {
+        read: Some(NOW.after(HOUR)),
+        secrets: true,
+        client: true,
+    };
     assert_eq!(
-        world.store.put_connector(&declared, false, &event()).await,
+        world.store.put_connector(&declared, put, &event()).await,
         Ok(true)
     );
     assert_eq!(row(&stored(world, "scl_1/uid").await), row(&declared));
+    let same = Declared {
+        read: Some(declared.updated_at),
+        secrets: false,
+        client: false,
+    };
     assert_eq!(
-        world.store.put_connector(&declared, false, &event()).await,
+        world.store.put_connector(&declared, same, &event()).await,
         Ok(false)
     );
 }
@@ -301,6 +360,7 @@ pub async fn a_deletion_destroys_the_secrets_and_ends_what_hangs_on_it(world: &W
         connection: set.connection.clone(),
         access: set.access.clone(),
         refresh: set.refresh.clone(),
+        servers: set.servers.clone(),
         tries: 0,
         created_at: at,
         not_before: at.after(MINUTE),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grantry_core::nouns::{Connector, EventKind, Membership, Role, Service};
-use grantry_core::store::{Change, ChangeKind, KeyOwner, Retry};
+use grantry_core::store::{Change, ChangeKind, Declared, KeyOwner, Retry};
 
 use super::fixtures::{
     ALL, HOUR, MINUTE, NOW, connection, fault, grant, installation, key, link, token_set, user,
@@ -108,11 +108,19 @@ pub async fn every_write_that_caches_must_hear_of_is_in_the_feed(world: &World) 
         ..made.clone()
     };
     store
-        .update_connector(&changed, made.updated_at, &event())
+        .update_connector(&changed, made.updated_at, true, &event())
         .await
         .unwrap();
     assert_eq!(since(world, &mut position).await, connector());
-    store.put_connector(&made, false, &event()).await.unwrap();
+    let declared = Declared {
+        read: None,
+        secrets: false,
+        client: false,
+    };
+    store
+        .put_connector(&made, declared, &event())
+        .await
+        .unwrap();
     assert_eq!(since(world, &mut position).await, connector());
     store
         .set_fault(ours, &made.id, Some(&fault()), None)

@@ -288,6 +288,7 @@ pub(crate) fn connection(id: &str, team: &TeamId, grant: Grant) -> Connection {
         state: ConnectionState::Active,
         name: Some(format!("{id} name")),
         external_subject: Some("4711".to_owned()),
+        imported: false,
         created_at: NOW,
         updated_at: NOW.after(MINUTE),
     }
@@ -304,6 +305,7 @@ pub(crate) fn token_set(id: &str, connection: &Connection, kind: &str) -> TokenS
         refresh: Some(sealed(&format!("refresh {id}"))),
         scope: Some("a b".to_owned()),
         metadata: map(json!({"instance_url": "https://i.example"})),
+        servers: Some(format!("https://{id}.example")),
         received_at: NOW,
         failures: 2,
         not_before: NOW.before(MINUTE),
@@ -318,6 +320,7 @@ pub(crate) fn revocation(set: &str, connection: &Connection) -> Revocation {
         connection: connection.id.clone(),
         access: sealed("late access"),
         refresh: Some(sealed("late refresh")),
+        servers: Some("https://late.example".to_owned()),
         tries: 1,
         created_at: NOW,
         not_before: NOW.after(MINUTE),

@@ -295,6 +295,7 @@ macro_rules! contract_tests {
             ]
             belongings: [
                 a_secret_is_put_when_it_differs_and_found_by_id_or_name,
+                a_secret_is_changed_as_it_was_read_and_not_brought_back,
                 an_invite_is_put_and_found_by_address,
                 an_mcp_server_is_put_when_it_differs,
                 a_belonging_is_its_teams_alone_and_is_deleted_once,

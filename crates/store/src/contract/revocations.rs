@@ -137,6 +137,7 @@ pub async fn an_end_moves_the_sets_into_the_queue(world: &World) {
         connection: made.id.clone(),
         access: set.access.clone(),
         refresh: set.refresh.clone(),
+        servers: set.servers.clone(),
         tries: 0,
         created_at: at,
         not_before: at.after(MINUTE),

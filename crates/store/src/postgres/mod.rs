@@ -223,6 +223,12 @@ impl Backend for Postgres {
                 min_binary: 3,
                 sql: include_str!("../../migrations/postgres/0006_resources.sql"),
             },
+            Migration {
+                version: 7,
+                name: "provenance",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0007_provenance.sql"),
+            },
         ],
     };
 

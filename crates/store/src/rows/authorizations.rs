@@ -122,6 +122,7 @@ impl Noun for HeldConsent {
         "refresh",
         "scope",
         "metadata",
+        "servers",
         "received_at",
         "expires_at",
     ];
@@ -143,6 +144,7 @@ impl Noun for HeldConsent {
             self.set.refresh.as_ref(),
             self.set.scope.as_ref(),
             json(&self.set.metadata),
+            self.set.servers.as_ref(),
             self.set.received_at,
             self.expires_at,
         ]
@@ -167,6 +169,7 @@ impl Noun for HeldConsent {
                 refresh: row.get("refresh")?,
                 scope: row.get("scope")?,
                 metadata: row.json("metadata")?,
+                servers: row.get("servers")?,
                 received_at: row.get("received_at")?,
                 // Nothing has been presented yet.
                 failures: 0,

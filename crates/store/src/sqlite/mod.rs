@@ -180,6 +180,12 @@ impl Backend for Sqlite {
                 min_binary: 3,
                 sql: include_str!("../../migrations/sqlite/0006_resources.sql"),
             },
+            Migration {
+                version: 7,
+                name: "provenance",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0007_provenance.sql"),
+            },
         ],
     };
 

@@ -13,7 +13,7 @@ use serde_json::Map;
 use super::{Change, LOOKED_AT, Place, Planner, Step, Write, gather, server_in};
 use crate::apply::parse::Rows;
 use crate::apply::rows::ConnectionRow;
-use crate::connectors::Entry;
+use crate::connectors::{Entry, servers_of};
 use crate::lists::Import;
 use crate::{AskToken, NewPair};
 
@@ -184,6 +184,7 @@ impl Planner<'_> {
                 refresh: row.refresh_token,
                 scope: None,
                 metadata: Map::new(),
+                servers: Some(servers_of(&connector)),
             },
         };
         let name = new.name.clone().unwrap_or_default();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use grantry_core::ids::{ProjectId, TeamId};
 use grantry_core::nouns::{Connector, ConnectorType, Environment, Link, TriggerDestination};
-use grantry_core::{Error, Result, Secret};
+use grantry_core::store::Declared;
+use grantry_core::{Error, Result, Secret, Timestamp};
 use serde_json::{Value, json};
 
 use super::{AT_ONCE, Place, Planner, Step, Write, gather, server_in};
@@ -228,6 +229,11 @@ impl Planner<'_> {
                 step.writes.push(Write::Connector {
                     connector: Box::new(connector.clone()),
                     secrets: Some(secrets),
+                    declared: Declared {
+                        read: None,
+                        secrets: true,
+                        client: true,
+                    },
                 });
                 (step, connector)
             }
@@ -240,7 +246,13 @@ impl Planner<'_> {
                 keep_value_ids(&mut connector, &mut secrets, old, &standing.secrets);
                 let mut fields = differences(old, &connector);
                 let changed = changed_secrets(&connector, &secrets, &standing.secrets);
-                let same_secrets = changed.is_empty();
+                let declared = Declared {
+                    read: Some(old.updated_at),
+                    secrets: !changed.is_empty(),
+                    client: !changed.is_empty()
+                        || old.data != connector.data
+                        || old.deleted_at.is_some(),
+                };
                 fields.extend(changed.into_iter().map(FieldChange::secret));
                 let change = match old.deleted_at {
                     Some(_) => Change::Restored,
@@ -252,7 +264,8 @@ impl Planner<'_> {
                 if change != Change::Unchanged {
                     step.writes.push(Write::Connector {
                         connector: Box::new(connector.clone()),
-                        secrets: (!same_secrets).then_some(secrets),
+                        secrets: declared.secrets.then_some(secrets),
+                        declared,
                     });
                 }
                 (step, connector)
@@ -393,6 +406,8 @@ impl Left {
             secrets: old.secrets.clone(),
             created_by: old.created_by.clone(),
             created_at: old.created_at,
+            // Two changes of one row never carry the same time: it is what tells them apart.
+            updated_at: declared.updated_at.max(Timestamp(old.updated_at.0 + 1)),
             ..declared
         };
         macro_rules! keep {

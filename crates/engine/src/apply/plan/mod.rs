@@ -60,6 +60,8 @@ pub enum Write {
         connector: Box<Connector>,
         /// To be sealed; `None` when the stored ones are these.
         secrets: Option<Vec<(String, Secret)>>,
+        /// What of it is other than what the plan was made from.
+        declared: grantry_core::store::Declared,
     },
     Link(Link),
     Unlink(TeamId, ConnectorId, ProjectId),
@@ -409,6 +411,7 @@ pub fn server_in(team: &TeamId) -> Caller {
         standing: Standing::Server,
         actor: Actor::Server,
         credential: [0; 32],
+        until: None,
     }
 }
 

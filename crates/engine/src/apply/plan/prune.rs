@@ -4,8 +4,8 @@
 //!
 //! - only in teams that have a row in the file's `[[teams]]`: who declares a team owns it;
 //! - only in tables that the file has; `secrets = []` says that a team has none;
-//! - connections only of connectors of which the file declares at least one connection: users'
-//!   consents are no rows of a file;
+//! - connections only of connectors of which the file declares at least one connection, and only those that
+//!   were taken in: users' consents are no rows of a file;
 //! - what the file names stays, also where it does not declare it: a key's person, a link's project;
 //! - people with their last membership only ([`departures`](super::departures)), and no team loses
 //!   everybody who can run it;
@@ -159,6 +159,7 @@ impl Planner<'_> {
         for connector in &self.scope.connectors {
             let filter = ConnectionFilter {
                 connector: Some(connector.clone()),
+                imported: true,
                 ..ConnectionFilter::default()
             };
             let filter = &filter;

@@ -91,16 +91,24 @@ async fn pruning_takes_what_is_not_declared_and_nothing_beyond_the_file() {
 }
 
 #[tokio::test]
-async fn pruning_ends_connections_only_of_connectors_whose_connections_are_declared() {
+async fn pruning_ends_what_was_taken_in_where_connections_are_declared_and_no_consent() {
     let world = World::new().await;
     world.apply(MORE).await;
     world.connect("u2").await;
+    let row = |user: &str| {
+        format!(
+            "[[connections]]\nteam = \"team_1\"\nconnector = \"scl_1\"\nsubject = {{ type = \"user\", id = \"{user}\" }}\naccess_token = \"at_{user}\"\n"
+        )
+    };
+    world.apply(&(row("u3") + &row("u4"))).await;
+    // What was taken in and consented to since is a consent.
+    world.connect("u4").await;
     let team = "[[teams]]\nid = \"team_1\"\naccount = \"acc_1\"\nslug = \"acme\"\n";
     // The table is there, and has none of the sandbox's connector.
     let none = format!("connections = []\n{team}");
     let report = prune(&world, &none).await;
     assert!(only(&report, Change::Unchanged), "{:?}", changes(&report));
-    assert!(world.live("u2").await.is_some());
+    assert!(world.live("u3").await.is_some());
 
     let one = format!(
         "{team}[[connections]]\nid = \"conn_1\"\nteam = \"team_1\"\nconnector = \"scl_1\"\nsubject = {{ type = \"user\", id = \"u1\" }}\naccess_token = \"at_1\""
@@ -111,7 +119,10 @@ async fn pruning_ends_connections_only_of_connectors_whose_connections_are_decla
         removed,
         [Change::Unchanged, Change::Unchanged, Change::Removed]
     );
-    assert!(world.live("u1").await.is_some() && world.live("u2").await.is_none());
+    assert!(world.live("u1").await.is_some() && world.live("u3").await.is_none());
+    for consented in ["u2", "u4"] {
+        assert!(world.token_text(consented).await.is_ok(), "{consented}");
+    }
 }
 
 #[tokio::test]

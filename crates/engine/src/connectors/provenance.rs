@@ -1,0 +1,54 @@
+//! Which servers a connector presents secrets to. An admin may change that, and must not read what is
+//! write-only by it: a stored client secret, or the refresh tokens of those who connected.
+
+use std::collections::BTreeSet;
+
+use grantry_core::nouns::Connector;
+use grantry_oauth::server::Endpoint;
+use serde_json::Value;
+use url::Url;
+
+/// Endpoints that receive tokens or the client's secret.
+const RECEIVING: [Endpoint; 4] = [
+    Endpoint::Introspection,
+    Endpoint::Revocation,
+    Endpoint::Token,
+    Endpoint::Userinfo,
+];
+
+/// Where the connector presents secrets, as far as its own row decides that, one word a line: its service,
+/// the origins that it names, and the variables that are parts of hosts. What a server's metadata or the
+/// catalogue say is for them to change: they, and not the row, are trusted with that.
+pub fn servers_of(connector: &Connector) -> String {
+    let data = &connector.data;
+    let config = data.get("serverConfig").and_then(Value::as_object);
+    let endpoints = RECEIVING
+        .into_iter()
+        .filter_map(|endpoint| config?.get(endpoint.as_str()));
+    let urls = data.get("serverUrl").into_iter().chain(endpoints);
+    let origins = urls
+        .filter_map(Value::as_str)
+        .filter(|text| !text.is_empty())
+        .map(|text| match Url::parse(text) {
+            Ok(url) => url.origin().ascii_serialization(),
+            Err(_) => text.to_owned(),
+        });
+    let variables = data.get("variables").and_then(Value::as_object);
+    let variables = variables
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name}={value}"));
+    let service = [format!("service {}", connector.service)];
+    let all: BTreeSet<String> = service
+        .into_iter()
+        .chain(origins)
+        .chain(variables)
+        .collect();
+    all.into_iter().collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a connector that asks at `servers` asks nowhere else than one that asked at `before`.
+pub fn within(servers: &str, before: &str) -> bool {
+    let before: BTreeSet<&str> = before.lines().collect();
+    servers.lines().all(|server| before.contains(server))
+}
