@@ -35,11 +35,10 @@ pub fn start(level: &str, spans: Option<Spans>) -> Result<(), Failure> {
     } else {
         log.json().flatten_event(true).boxed()
     };
-    let spans = spans.map(|spans| spans.with_filter(filter::filter_fn(Spans::wants)));
-    let started = registry()
-        .with(log.with_filter(filter))
-        .with(spans)
-        .try_init();
+    // As one list, not as a layer of `None`: that would have every span made for nobody.
+    let mut layers = vec![log.with_filter(filter).boxed()];
+    layers.extend(spans.map(|spans| spans.with_filter(filter::filter_fn(Spans::wants)).boxed()));
+    let started = registry().with(layers).try_init();
     started.map_err(|error| Failure::usage(format!("cannot start the log: {error}")))
 }
 

@@ -13,12 +13,16 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 /// A JSON answer of another media type.
 pub fn typed(status: StatusCode, media_type: &'static str, body: &impl Serialize) -> Response {
+    // Most answers fit, and do not grow while they are written.
+    let mut bytes = Vec::with_capacity(1024);
     // Only maps with keys that are no strings fail to serialise, and no wire type has one.
-    let Ok(bytes) = serde_json::to_vec(body) else {
+    if serde_json::to_writer(&mut bytes, body).is_err() {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
+    }
     let mut answer = Response::new(Body::from(bytes));
     *answer.status_mut() = status;
+    // Room for what every answer gets on its way out, too.
+    answer.headers_mut().reserve(8);
     let media_type = HeaderValue::from_static(media_type);
     answer
         .headers_mut()

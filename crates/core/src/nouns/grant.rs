@@ -115,7 +115,10 @@ impl Scopes {
 
 impl Serialize for Scopes {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.to_list().serialize(serializer)
+        match self {
+            Self::Default => ["*"].serialize(serializer),
+            Self::Exactly(list) => list.serialize(serializer),
+        }
     }
 }
 

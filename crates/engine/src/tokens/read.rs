@@ -104,7 +104,8 @@ impl Engine {
     ) -> Result<ServedToken> {
         caller.require(Act::ReadToken)?;
         let entry = self.usable_connector(caller, connector).await?;
-        let grant = self.grant_of(caller, &entry, ask.clone())?;
+        let buffer = ask.validity_buffer;
+        let grant = self.grant_of(caller, &entry, ask)?;
         self.require_environment(caller, &grant.environment).await?;
         if entry.connector.kind == ConnectorType::ApiKey && grant.subject == Subject::App {
             return self.stored_value(caller, entry, &grant).await;
@@ -124,7 +125,7 @@ impl Engine {
             None => return Err(reconnect(ReconnectReason::NeverConnected)),
         };
         let fresh = self
-            .renewed(&entry, Arc::clone(&live), ask.validity_buffer)
+            .renewed(&entry, Arc::clone(&live), buffer)
             .await?;
         *renewed |= !Arc::ptr_eq(&live, &fresh);
         self.serve(caller, entry, fresh).await
