@@ -124,9 +124,7 @@ impl Engine {
             }
             None => return Err(reconnect(ReconnectReason::NeverConnected)),
         };
-        let fresh = self
-            .renewed(&entry, Arc::clone(&live), buffer)
-            .await?;
+        let fresh = self.renewed(&entry, Arc::clone(&live), buffer).await?;
         *renewed |= !Arc::ptr_eq(&live, &fresh);
         self.serve(caller, entry, fresh).await
     }
