@@ -37,6 +37,7 @@ pub fn all_routes() -> impl Iterator<Item = &'static Route> {
         .chain([
             dialects::vercel::ROUTES,
             dialects::sequin::ROUTES,
+            dialects::cohere::ROUTES,
             pages::ROUTES,
         ])
         .flatten()
@@ -47,7 +48,10 @@ pub fn router(app: App) -> Router {
     let edge = Edge::of(&app.engine);
     all_routes()
         .fold(Router::new(), |router, route| {
-            router.route(route.path, (route.handler)(route))
+            let spellings = route.dialect().spellings(route.path);
+            spellings.iter().fold(router, |router, path| {
+                router.route(path, (route.handler)(route))
+            })
         })
         .fallback(async |request: Request| refuse(&request, &Error::NotFound("path")))
         .method_not_allowed_fallback(async |request: Request| {

@@ -57,7 +57,7 @@ pub use connect::{
 };
 pub use connectors::{
     Capabilities, ConnectorChange, ConnectorView, Health, HealthStatus, NewConnector, NewLink,
-    asks_at,
+    OAUTH_CALLBACK_OF_COHERE, asks_at,
 };
 pub use gauges::{CacheGauge, Gauges};
 pub use installations::{InstallationChange, InstallationView, NewInstallation};
@@ -70,7 +70,7 @@ pub use tenancy::{
     KeyPatch, KeyPlace, Me, NewKey, NewProject, NewTeam, NewUser, ProjectPatch, ServiceView,
     TeamPatch, UserPatch,
 };
-pub use tokens::{AskToken, NewPair, Revoked, ServedToken, Which};
+pub use tokens::{AskToken, AuthStatus, NewPair, Revoked, ServedToken, Which};
 pub use workload::{
     Condition, KeySource, PublishedKey, Rule, SigningKeyState, Template, TrustedIssuer,
     WorkloadToken,

@@ -99,6 +99,12 @@ impl Engine {
         })
     }
 
+    /// How many live connectors the caller's team has.
+    pub async fn connector_count(&self, caller: &Caller) -> Result<u64> {
+        caller.require(Act::ReadLists)?;
+        Ok(self.ports.store.count_connectors(&caller.team).await?)
+    }
+
     /// The caller's connections.
     pub async fn connections(
         &self,

@@ -12,7 +12,7 @@ use grantry_core::store::{
 use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
-use crate::backend::{Backend, Statement, Write};
+use crate::backend::{Backend, Query, Statement, Write};
 use crate::connect::queue_held;
 use crate::connections::Ending;
 use crate::db::{
@@ -191,7 +191,20 @@ impl<B: Backend> ConnectorStore for Db<B> {
             ConnectorSort::Updated => by_time(&mut query, "updated_at", page),
             ConnectorSort::Name => by_name(&mut query, "name", page),
         }
+        if filter.skip > 0 {
+            query.push(" OFFSET {}", params![i64::from(filter.skip)]);
+        }
         self.all(query).await
+    }
+
+    async fn count_connectors(&self, team: &TeamId) -> Stored<u64> {
+        let query = Query::new(
+            "SELECT COUNT(*) AS total FROM connectors WHERE team = ?1 AND deleted_at IS NULL",
+            params![team],
+        );
+        let rows = self.backend.read(query).await?;
+        let total = rows.first().and_then(|row| row.get("total").ok());
+        total.ok_or(StoreError::Unavailable)
     }
 
     async fn delete_connector(

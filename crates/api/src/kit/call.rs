@@ -139,6 +139,12 @@ impl Call {
                 require_type(&parts.headers, JSON)?;
                 fields = fields::check(rows, parse(&read(limits.body_bytes_max()).await?)?)?;
             }
+            Takes::SomeJson(rows) => {
+                require_type(&parts.headers, JSON)?;
+                let mut body = parse(&read(limits.body_bytes_max).await?)?;
+                fields::known(rows, &mut body);
+                fields = fields::check(rows, body)?;
+            }
             Takes::OptionalJson(rows) => {
                 let bytes = read(limits.body_bytes_max()).await?;
                 if !bytes.is_empty() {

@@ -14,6 +14,8 @@ pub enum Dialect {
     Vercel,
     /// Sequin.
     Sequin,
+    /// Cohere.
+    Cohere,
 }
 
 /// Where the paths of each API's own host are mounted here, by the API's name (design §3): `/v1/x` of
@@ -38,9 +40,23 @@ impl Dialect {
             Self::Native
         } else if under("/sequin") {
             Self::Sequin
+        } else if under("/cohere") {
+            Self::Cohere
         } else {
             Self::Vercel
         }
+    }
+
+    /// A route's path, and the other ones under which this dialect's clients ask for it: Cohere's older ones
+    /// take the version into their base URL and newer ones put it into the path, so that a base that fits
+    /// the one kind makes the other leave it out or say it twice (reference/cohere-sequin §1.1).
+    pub fn spellings(self, path: &str) -> Vec<String> {
+        let mut spellings = vec![path.to_owned()];
+        if let (Self::Cohere, Some(rest)) = (self, path.strip_prefix("/cohere/v1/")) {
+            spellings.push(format!("/cohere/{rest}"));
+            spellings.push(format!("/cohere/v1/v1/{rest}"));
+        }
+        spellings
     }
 
     /// Its name, for operators.
@@ -49,6 +65,7 @@ impl Dialect {
             Self::Native => "native",
             Self::Vercel => "vercel",
             Self::Sequin => "sequin",
+            Self::Cohere => "cohere",
         }
     }
 
@@ -58,6 +75,7 @@ impl Dialect {
             Self::Native => crate::native::error::answer(error),
             Self::Vercel => crate::dialects::vercel::error::answer(error),
             Self::Sequin => crate::dialects::sequin::error::answer(error),
+            Self::Cohere => crate::dialects::cohere::error::answer(error),
         }
     }
 
@@ -67,13 +85,14 @@ impl Dialect {
             Self::Native => crate::native::error::in_our_spelling(error),
             Self::Vercel => error,
             Self::Sequin => crate::dialects::sequin::error::in_their_spelling(error),
+            Self::Cohere => crate::dialects::cohere::error::in_their_spelling(error),
         }
     }
 
     /// Query parameters that choose the team, with what they hold.
     pub const fn team_parameters(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Native | Self::Sequin => {
+            Self::Native | Self::Sequin | Self::Cohere => {
                 &[("team", "Team id or slug; for account and server keys.")]
             }
             Self::Vercel => &[
@@ -118,6 +137,9 @@ mod tests {
             ("/", Dialect::Vercel),
             ("/sequin/v1/oauth-apps", Dialect::Sequin),
             ("/sequins", Dialect::Vercel),
+            ("/cohere/v1/connectors", Dialect::Cohere),
+            ("/cohere", Dialect::Cohere),
+            ("/coheres", Dialect::Vercel),
         ] {
             assert_eq!(Dialect::of(path), dialect, "{path}");
         }

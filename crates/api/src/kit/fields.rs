@@ -35,6 +35,8 @@ pub enum Shape {
     Switch,
     /// A whole number between these, in decimal digits where it comes in a query.
     Integer(i64, i64),
+    /// The same from clients whose numbers all have a fraction: `1.0` is 1.
+    Whole(i64, i64),
     /// At most [`ITEMS_MAX`] texts of at most so many bytes each.
     Texts(usize),
     /// An object with these fields only.
@@ -43,6 +45,8 @@ pub enum Shape {
     Objects(&'static [Field]),
     /// Text of 1 to so many bytes, whatever is in it.
     Lines(usize),
+    /// Text of at most so many bytes, whatever is in it.
+    Prose(usize),
     /// An object that the engine checks, or that is only kept.
     Free,
     /// At most [`ITEMS_MAX`] such objects.
@@ -96,6 +100,7 @@ pub fn check_query(rows: &[Field], mut query: Fields) -> Result<Fields> {
         };
         let typed = match (&row.shape, value.as_str()) {
             (Shape::Integer(..), Some(text)) => text.parse::<i64>().ok().map(Value::from),
+            (Shape::Whole(..), Some(text)) => whole(text).map(Value::from),
             (Shape::Bool, Some(text)) => text.parse::<bool>().ok().map(Value::from),
             _ => None,
         };
@@ -166,7 +171,7 @@ impl Shape {
                 object(rows, inner, name, problems);
                 None
             }
-            (Self::Integer(least, most), Value::Number(number))
+            (Self::Integer(least, most) | Self::Whole(least, most), Value::Number(number))
                 if number
                     .as_i64()
                     .is_some_and(|n| (*least..=*most).contains(&n)) =>
@@ -176,6 +181,9 @@ impl Shape {
             (Self::Lines(max), Value::String(text)) => {
                 let fits = (1..=*max).contains(&text.len());
                 (!fits).then(|| format!("must be 1 to {max} bytes"))
+            }
+            (Self::Prose(max), Value::String(text)) => {
+                (text.len() > *max).then(|| format!("must be at most {max} bytes"))
             }
             (Self::Texts(_) | Self::FreeList | Self::Objects(_), Value::Array(items))
                 if items.len() > ITEMS_MAX =>
@@ -216,13 +224,17 @@ impl Shape {
 
     fn expectation(&self) -> String {
         match self {
-            Self::Text(_) | Self::Lines(_) => "must be a string".to_owned(),
+            Self::Text(_) | Self::Lines(_) | Self::Prose(_) => "must be a string".to_owned(),
             Self::Word(words) => format!("must be one of {}", words.join(", ")),
             Self::Time => "must be an RFC 3339 time such as 2030-01-01T00:00:00Z".to_owned(),
             Self::Bool => "must be true or false".to_owned(),
             Self::Switch => "must be true, false or {\"enabled\": true or false}".to_owned(),
-            Self::Integer(least, i64::MAX) => format!("must be a whole number from {least}"),
-            Self::Integer(least, most) => format!("must be a whole number from {least} to {most}"),
+            Self::Integer(least, i64::MAX) | Self::Whole(least, i64::MAX) => {
+                format!("must be a whole number from {least}")
+            }
+            Self::Integer(least, most) | Self::Whole(least, most) => {
+                format!("must be a whole number from {least} to {most}")
+            }
             Self::Texts(_) => "must be a list of strings".to_owned(),
             Self::Object(_) | Self::Free => "must be an object".to_owned(),
             Self::FreeList | Self::Objects(_) => "must be a list of objects".to_owned(),
@@ -232,6 +244,28 @@ impl Shape {
 
 /// The long form of [`Shape::Switch`].
 pub const SWITCH: &[Field] = &[required("enabled", Shape::Bool, "Whether it is on.")];
+
+/// A whole number in decimal digits, with a fraction of zeroes or without.
+fn whole(text: &str) -> Option<i64> {
+    let (number, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let nothing = !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0');
+    number.parse().ok().filter(|_| nothing)
+}
+
+/// `body` without the fields that `rows` do not have, for clients that send more than their API knows.
+pub fn known(rows: &[Field], body: &mut Map<String, Value>) {
+    body.retain(
+        |name, value| match rows.iter().find(|row| row.name == name) {
+            None => false,
+            Some(row) => {
+                if let (Shape::Object(rows), Value::Object(inner)) = (row.shape, value) {
+                    known(rows, inner);
+                }
+                true
+            }
+        },
+    );
+}
 
 fn instant(text: &str) -> Option<Timestamp> {
     let instant: jiff::Timestamp = text.parse().ok()?;

@@ -69,7 +69,9 @@ pub enum Takes {
     Nothing,
     /// A JSON object with these fields.
     Json(&'static [Field]),
-    /// The same, or nothing at all.
+    /// The same, among others that are not looked at.
+    SomeJson(&'static [Field]),
+    /// A JSON object with these fields, or nothing at all.
     OptionalJson(&'static [Field]),
     /// Text of this content type, of at most so many bytes, by this setting.
     Text(&'static str, fn(&Limits) -> Bound),

@@ -105,6 +105,7 @@ async fn list(call: Call) -> Result<Response> {
             Some("updated_at") => ConnectorSort::Updated,
             _ => ConnectorSort::Created,
         },
+        ..ConnectorFilter::default()
     };
     let page = match filter.sort {
         // A list by name begins with the first one, and is turned round to end with it.
@@ -175,6 +176,7 @@ async fn update(mut call: Call) -> Result<Response> {
         icon: body.take_change("icon"),
         background_color: body.take_change("background_color"),
         accent_color: body.take_change("accent_color"),
+        ..ConnectorChange::default()
     };
     let changed = call
         .engine

@@ -40,7 +40,11 @@ pub const CONNECTORS: &[Field] = &[
         "Linked to this project, by id or name.",
     ),
     optional("search", Shape::Text(256), "Text in name, uid or service."),
-    optional("type", Shape::Word(&["oauth", "api-key"]), "Of this type."),
+    optional(
+        "type",
+        Shape::Word(&["oauth", "api-key", "custom"]),
+        "Of this type.",
+    ),
     optional(
         "service",
         Shape::Text(512),
@@ -132,7 +136,7 @@ pub const EVENTS: &[Field] = &[
 
 /// `POST /connectors`
 pub const CONNECTOR: &[Field] = &[
-    required("type", Shape::Text(64), "`oauth` or `api-key`."),
+    required("type", Shape::Text(64), "`oauth`, `api-key` or `custom`."),
     required(
         "data",
         Shape::Free,

@@ -13,9 +13,14 @@ use super::browser::cookie;
 use super::consent::{Notice, Part, address, onward, stopped};
 use super::message::{Stop, UNKNOWN, WRONG_METHOD};
 use crate::App;
+use crate::kit::route::Access;
 
-/// `GET /callback` and `GET /callback/{team}`.
-pub(super) async fn arrive(
+/// Who may send a browser back.
+pub(crate) const BY_STATE: Access =
+    Access::Public("the provider's answer; it counts by its state and the browser's cookie");
+
+/// `GET /callback` and `GET /callback/{team}`, and dialects' own.
+pub(crate) async fn arrive(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,

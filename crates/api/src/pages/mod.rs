@@ -11,7 +11,7 @@
 
 mod answer;
 mod browser;
-mod callback;
+pub(crate) mod callback;
 mod consent;
 mod docs;
 mod look;
@@ -25,8 +25,8 @@ use crate::kit::route::{Access, Method, Route, Takes};
 
 const BY_LINK: Access =
     Access::Public("the link is the credential; what it can do is said on the page");
-const BY_STATE: Access =
-    Access::Public("the provider's answer; it counts by its state and the browser's cookie");
+
+use callback::BY_STATE;
 
 /// The pages' rows of the route table.
 pub const ROUTES: &[Route] = &[

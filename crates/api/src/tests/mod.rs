@@ -1,6 +1,7 @@
 //! The APIs over a whole server: router, engine, database. Only the provider is played.
 
 mod bodies;
+mod cohere;
 mod examples;
 mod existence;
 mod installations;

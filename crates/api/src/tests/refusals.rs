@@ -65,9 +65,12 @@ pub(super) fn code(route: &Route, answer: &Answer) -> String {
     let code = match route.dialect() {
         Dialect::Native => &body["code"],
         Dialect::Vercel => &body["error"]["code"],
-        // It has no codes; the status tells as much.
-        Dialect::Sequin => {
-            assert!(body["summary"].is_string(), "{body}");
+        // They have no codes; the status tells as much.
+        Dialect::Sequin | Dialect::Cohere => {
+            assert!(
+                body["summary"].is_string() || body["message"].is_string(),
+                "{body}"
+            );
             let reason = answer.status.canonical_reason().unwrap_or_default();
             return reason.to_lowercase().replace(' ', "_");
         }
@@ -104,7 +107,7 @@ async fn a_caller_without_a_valid_credential_is_refused_everywhere() {
             );
             let expected = match route.dialect() {
                 Dialect::Native => "unauthenticated",
-                Dialect::Vercel | Dialect::Sequin => "unauthorized",
+                Dialect::Vercel | Dialect::Sequin | Dialect::Cohere => "unauthorized",
             };
             assert_eq!(code(route, &answer), expected);
             asked += 1;

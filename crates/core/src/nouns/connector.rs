@@ -15,17 +15,20 @@ pub enum ConnectorType {
     Oauth,
     /// Stored API keys.
     ApiKey,
+    /// Neither: what it reaches asks for no credential, or for one that its callers bring.
+    Custom,
 }
 
 impl ConnectorType {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Oauth, Self::ApiKey];
+    pub const ALL: [Self; 3] = [Self::Oauth, Self::ApiKey, Self::Custom];
 
     /// The word on the wire and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Oauth => "oauth",
             Self::ApiKey => "api-key",
+            Self::Custom => "custom",
         }
     }
 

@@ -50,6 +50,8 @@ pub struct ConnectorFilter {
     pub until: Option<Timestamp>,
     /// Their order; a page may turn it round.
     pub sort: ConnectorSort,
+    /// So many of the first are left out, for dialects that count rows in place of keeping a cursor.
+    pub skip: u32,
 }
 
 /// Rows that say which third-party clients exist and who may use them.
@@ -93,6 +95,9 @@ pub trait ConnectorStore: Send + Sync + 'static {
         filter: &ConnectorFilter,
         page: &Page,
     ) -> Stored<Vec<Connector>>;
+
+    /// How many live connectors a team has.
+    async fn count_connectors(&self, team: &TeamId) -> Stored<u64>;
 
     /// Marks a live connector deleted, destroys its secrets, removes its links, ends its pending and unconfirmed
     /// authorizations (`Canceled`) and revokes its connections as [`super::ConnectionStore::revoke`]

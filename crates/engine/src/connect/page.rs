@@ -94,7 +94,7 @@ impl Engine {
                 let url = client.server.url(Endpoint::Authorization).ok();
                 url.map(|url| url.origin().ascii_serialization())
             }
-            ConnectorType::ApiKey => None,
+            ConnectorType::ApiKey | ConnectorType::Custom => None,
         };
         let paste = (connector.kind == ConnectorType::ApiKey).then(|| {
             connector

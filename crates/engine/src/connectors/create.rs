@@ -20,7 +20,9 @@ use crate::{Caller, Engine};
 pub struct NewConnector {
     /// Minted when absent.
     pub id: Option<ConnectorId>,
-    /// `oauth` or `api-key`.
+    /// Without an `id`: mint one from the name, `acme-wiki-4k2x9b`, in place of our own form.
+    pub named_id: bool,
+    /// `oauth`, `api-key` or `custom`.
     pub kind: String,
     /// Generated from service and name when absent.
     pub uid: Option<String>,
@@ -90,52 +92,58 @@ impl Engine {
             secrets,
             generated_uid,
         } = self.checked(caller, &new, project.as_ref())?;
-        let incomplete = new.incomplete;
-        let links = match (new.link, project) {
+        let (incomplete, named_id) = (new.incomplete, new.named_id && new.id.is_none());
+        let mut links = match (new.link, project) {
             (Some(link), Some(project)) => vec![self.link_of(&connector, &project, link)?],
             _ => vec![],
         };
         self.check_server(&connector, incomplete).await?;
-        connector.secrets = self.seal_secrets(&connector, &secrets).await?;
-        let event = self
-            .draft(EventKind::ConnectorCreated, caller)
-            .connector(&connector.id)
-            .with("type", connector.kind.as_str())
-            .with("uid", connector.uid.as_str())
-            .done();
-        let mut created = self
-            .ports
-            .store
-            .create_connector(&connector, &links, &event)
-            .await;
-        if generated_uid && created == Err(StoreError::Taken("connector.uid")) {
-            // The caller did not choose the uid, so its being taken is not the caller's business.
-            connector.uid = format!(
-                "{}-{}",
-                connector.uid,
-                entropy::alphanumeric(self.entropy(), 8).to_lowercase()
-            );
-            created = self
-                .ports
-                .store
-                .create_connector(&connector, &links, &event)
-                .await;
-        }
-        match created {
-            Ok(()) => {}
-            Err(StoreError::Taken("connector.uid")) => {
-                return Err(Error::conflict(format!(
-                    "uid: {} is already used by another connector",
-                    connector.uid
-                )));
+        // Before the commit, after which nothing may fail.
+        let catalogue = self.catalogue().await?;
+        for last in [false, false, true] {
+            connector.secrets = self.seal_secrets(&connector, &secrets).await?;
+            let event = self
+                .draft(EventKind::ConnectorCreated, caller)
+                .connector(&connector.id)
+                .with("type", connector.kind.as_str())
+                .with("uid", connector.uid.as_str())
+                .done();
+            let store = &self.ports.store;
+            match store.create_connector(&connector, &links, &event).await {
+                Ok(()) => return Ok(ConnectorView::with(connector, links, &catalogue)),
+                // The caller did not choose these, so their being taken is not the caller's business.
+                Err(StoreError::Taken("connector.uid")) if generated_uid && !last => {
+                    let more = entropy::alphanumeric(self.entropy(), 8).to_lowercase();
+                    connector.uid = format!("{}-{more}", connector.uid);
+                }
+                Err(StoreError::Taken("connector.id")) if named_id && !last => {
+                    connector.id = self.named_id(&connector.name);
+                    for link in &mut links {
+                        link.connector = connector.id.clone();
+                    }
+                }
+                Err(StoreError::Taken("connector.uid")) => {
+                    return Err(Error::conflict(format!(
+                        "uid: {} is already used by another connector",
+                        connector.uid
+                    )));
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
         }
-        Ok(ConnectorView::with(
-            connector,
-            links,
-            &*self.catalogue().await?,
-        ))
+        Err(Error::Internal)
+    }
+
+    /// An id that says what it is of: at most 48 characters of the name's, and six at random.
+    fn named_id(&self, name: &str) -> ConnectorId {
+        let mut slug = slug(name);
+        slug.truncate(48);
+        let random = entropy::alphanumeric(self.entropy(), 6).to_lowercase();
+        match slug.trim_matches('-') {
+            "" => format!("connector-{random}"),
+            slug => format!("{slug}-{random}"),
+        }
+        .into()
     }
 
     /// Checks everything that can be checked without asking anybody.
@@ -209,10 +217,11 @@ impl Engine {
         }
 
         let now = self.now();
-        let id = new
-            .id
-            .clone()
-            .unwrap_or_else(|| ConnectorId::mint(now, self.entropy()));
+        let id = match &new.id {
+            Some(id) => id.clone(),
+            None if new.named_id => self.named_id(&name),
+            None => ConnectorId::mint(now, self.entropy()),
+        };
         let service = service_of(new.service.as_deref(), &checked.public, kind);
         let generated = uid.is_none();
         let uid = uid.map_or_else(|| generated_uid(&service, &name), str::to_owned);
@@ -383,7 +392,7 @@ fn is_colour(text: &str) -> bool {
         .is_some_and(|hex| hex.len() == 6 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The given service, else the host of the server in `data`, else the type: never empty.
+/// The given service, else the host of the server in `data`, else of its search, else the type: never empty.
 fn service_of(given: Option<&str>, data: &Map<String, Value>, kind: ConnectorType) -> String {
     let host = |value: Option<&Value>| {
         let url = Url::parse(value?.as_str()?).ok()?;
@@ -394,11 +403,21 @@ fn service_of(given: Option<&str>, data: &Map<String, Value>, kind: ConnectorTyp
         .filter(|service| !service.is_empty())
         .map(|service| host(Some(&Value::from(service))).unwrap_or_else(|| service.to_owned()));
     let config = data.get("serverConfig");
+    let search = data.get("search");
     given
         .or_else(|| host(data.get("serverUrl")))
         .or_else(|| host(config.and_then(|config| config.get("issuer"))))
         .or_else(|| host(config.and_then(|config| config.get("token_endpoint"))))
+        .or_else(|| host(search.and_then(|search| search.get("url"))))
         .unwrap_or_else(|| kind.as_str().to_owned())
+}
+
+/// `text` in lower case with everything but ASCII letters and digits as single hyphens.
+fn slug(text: &str) -> String {
+    let lower = text.to_lowercase();
+    let words = lower.split(|c: char| !c.is_ascii_alphanumeric());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join("-")
 }
 
 /// `<service>/<name>`, with what a uid may not contain left out.

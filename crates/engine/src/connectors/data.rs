@@ -26,6 +26,8 @@ enum Shape {
     Url,
     /// A list of such URLs.
     Urls,
+    /// Such a URL without query and fragment.
+    BareUrl,
     Bool,
     /// Whole number from so many.
     Integer(i64),
@@ -87,6 +89,22 @@ const OAUTH: &[Field] = &[
     field("defaultAudience", Shape::Text(2048)),
     field("defaultTokenExpiresIn", Shape::Integer(60)),
     field("authorizationUrlParams", Shape::TextMap(2048)),
+    SEARCHED,
+];
+
+/// Types that can be searched have this field: an endpoint that takes `{"query"}` and answers `{"results"}`
+/// (reference/cohere-sequin §1.8).
+const SEARCHED: Field = field("search", Shape::Object(SEARCH));
+
+const SEARCH: &[Field] = &[
+    required("url", Shape::BareUrl),
+    field("description", Shape::Markdown(8192)),
+    // Fields of its documents that are kept from language models.
+    field("excludes", Shape::Texts(256)),
+    field("active", Shape::Bool),
+    field("continueOnFailure", Shape::Bool),
+    // How its credential stands in `Authorization`; `bearer` when absent.
+    field("scheme", Shape::OneOf(&["bearer", "basic", "noscheme"])),
 ];
 
 const GRANT: &[Field] = &[
@@ -99,7 +117,11 @@ const API_KEY: &[Field] = &[
     field("values", Shape::Values),
     field("serviceUrls", Shape::Urls),
     field("instructions", Shape::Markdown(8192)),
+    SEARCHED,
 ];
+
+/// Nothing that would be taken in without being acted on.
+const CUSTOM: &[Field] = &[SEARCHED];
 
 /// A checked `data`, its secrets apart.
 pub struct Checked {
@@ -142,6 +164,7 @@ const fn rows(kind: ConnectorType) -> &'static [Field] {
     match kind {
         ConnectorType::Oauth => OAUTH,
         ConnectorType::ApiKey => API_KEY,
+        ConnectorType::Custom => CUSTOM,
     }
 }
 
@@ -235,6 +258,10 @@ impl Check<'_> {
             (Shape::Url, Value::String(text)) if is_web_url(text) => return Some(value.clone()),
             (Shape::Url, _) => {
                 "must be an absolute http(s) URL without user name or password".to_owned()
+            }
+            (Shape::BareUrl, Value::String(text)) if is_bare(text) => return Some(value.clone()),
+            (Shape::BareUrl, _) => {
+                "must be an absolute http(s) URL without user name, query and fragment".to_owned()
             }
             (Shape::Urls, Value::Array(items))
                 if items
@@ -339,9 +366,14 @@ fn is_web_url(text: &str) -> bool {
     })
 }
 
+fn is_bare(text: &str) -> bool {
+    is_web_url(text)
+        && Url::parse(text).is_ok_and(|url| url.query().is_none() && url.fragment().is_none())
+}
+
 mod patch;
 
-pub use patch::{Patched, patch};
+pub use patch::{Manner, Patched, convert, patch};
 
 #[cfg(test)]
 mod tests {

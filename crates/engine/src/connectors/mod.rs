@@ -27,7 +27,7 @@ pub use provenance::{servers_of, within};
 pub use server::{
     OauthClient, app_enabled, asks_at, default_scopes, offline_problems, user_enabled,
 };
-pub use update::ConnectorChange;
+pub use update::{ConnectorChange, OAUTH_CALLBACK_OF_COHERE};
 pub use view::{Capabilities, ConnectorView, service_name};
 
 use crate::permissions::Act;

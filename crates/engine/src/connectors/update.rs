@@ -1,15 +1,22 @@
 //! Changing connectors (reference/vercel-connect A8).
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use grantry_core::ids::TokenSetId;
 use grantry_core::limits::TRIGGER_DESTINATIONS_MAX;
 use grantry_core::nouns::{Connector, ConnectorType, EventKind, TriggerDestination};
+use grantry_core::store::RevocationScope;
 use grantry_core::{Error, Problem, Result, StoreError, Timestamp};
 use serde_json::{Map, Value};
 
 use super::create::{look_problems, name_complaint, uid_complaint};
-use super::{ConnectorView, data, servers_of, within};
+use super::{ConnectorView, Entry, data, servers_of, within};
 use crate::permissions::Act;
 use crate::{Caller, Engine};
+
+/// Where Cohere's users register that their provider sends browsers back to (reference/cohere-sequin §1.7).
+pub const OAUTH_CALLBACK_OF_COHERE: &str = "/cohere/v1/connectors/oauth/token";
 
 /// How often a change is made again because the row was changed by somebody else meanwhile.
 const TRIES: u32 = 3;
@@ -21,8 +28,15 @@ pub struct ConnectorChange {
     pub uid: Option<String>,
     /// Another name.
     pub name: Option<String>,
+    /// It becomes of this type: all of `data` but its search is new, its secrets are destroyed, its
+    /// connections end.
+    pub kind: Option<ConnectorType>,
     /// Fields of the type's data; `null` or an empty text takes one away.
     pub data: Option<Map<String, Value>>,
+    /// Objects in `data` are changed field by field too, in place of being replaced.
+    pub nested: bool,
+    /// Where it becomes of another type: as for [`NewConnector`](super::NewConnector).
+    pub incomplete: bool,
     /// All annotations.
     pub metadata: Option<Map<String, Value>>,
     /// Take in provider events.
@@ -49,18 +63,14 @@ impl Engine {
     /// # Errors
     /// [`Error::Invalid`] names every wrong field; [`Error::Conflict`] for a uid in use.
     pub async fn update_connector(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         id_or_uid: &str,
         change: ConnectorChange,
     ) -> Result<ConnectorView> {
         caller.require(Act::ManageConnectors)?;
-        let id = self
-            .live_connector(caller, id_or_uid)
-            .await?
-            .connector
-            .id
-            .clone();
+        let entry = self.live_connector(caller, id_or_uid).await?;
+        let id = entry.connector.id.clone();
         let mut tries = 0;
         loop {
             tries += 1;
@@ -72,7 +82,7 @@ impl Engine {
             let stored = stored
                 .filter(|stored| stored.deleted_at.is_none())
                 .ok_or(Error::Gone("connector"))?;
-            match self.change(caller, stored, &change).await {
+            match self.change(caller, &entry, stored, &change).await {
                 Err(Error::NotFound("connector")) if tries < TRIES => continue,
                 Err(Error::NotFound("connector")) => {
                     return Err(Error::conflict(
@@ -88,17 +98,24 @@ impl Engine {
 
     /// [`Error::NotFound`] when the row is not as it was read.
     async fn change(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
+        entry: &Arc<Entry>,
         stored: Connector,
         change: &ConnectorChange,
     ) -> Result<()> {
+        let kind = change.kind.unwrap_or(stored.kind);
+        let converted = kind != stored.kind;
         // One that was made before all was known may be completed step by step.
-        let incomplete = !self.missing_of(&stored).await?.is_empty();
+        let incomplete = match converted {
+            true => change.incomplete,
+            false => !self.missing_of(&stored).await?.is_empty(),
+        };
         let patched = self
             .checked_change(caller, &stored, change, incomplete)
             .await?;
         let mut connector = stored.clone();
+        connector.kind = kind;
         let text = |new: &Option<String>, old: &mut String| {
             if let Some(new) = new {
                 new.trim().clone_into(old);
@@ -135,14 +152,20 @@ impl Engine {
         }
 
         let mut changed = differences(&stored, &connector);
-        // One that was not complete has had no server yet.
-        if let Some(patched) = patched.as_ref().filter(|_| !incomplete) {
+        // One that was not complete has had no server yet, and one of another type none of its secrets.
+        if let Some(patched) = patched.as_ref().filter(|_| !incomplete && !converted) {
             self.check_move(&stored, &connector, patched).await?;
+        }
+        if converted {
+            connector.secrets = None;
         }
         if let Some(patched) = &patched
             && !(patched.secrets.is_empty() && patched.dropped.is_empty())
         {
-            let mut secrets = self.connector_secrets(&stored).await?;
+            let mut secrets = match converted {
+                true => HashMap::new(),
+                false => self.connector_secrets(&stored).await?,
+            };
             secrets.retain(|name, _| !patched.dropped.contains(name));
             let names = patched
                 .secrets
@@ -172,6 +195,17 @@ impl Engine {
             .connector(&connector.id)
             .with("changed", changed)
             .done();
+        if converted {
+            // While the client that can end them at the provider is still there.
+            let scope = RevocationScope {
+                connector: connector.id.clone(),
+                connection: None,
+                subject: None,
+                environment: None,
+                installation: None,
+            };
+            self.end_connections(caller, entry, &scope).await?;
+        }
         let store = &self.ports.store;
         let updated = store
             .update_connector(&connector, stored.updated_at, patched.is_some(), &event)
@@ -229,11 +263,22 @@ impl Engine {
     ) -> Result<Option<data::Patched>> {
         let mut problems = Vec::new();
         let mint = || TokenSetId::mint(self.now(), self.entropy()).to_string();
-        let patched = change.data.as_ref().and_then(|data| {
-            data::patch(stored.kind, &stored.data, data, incomplete, &mint)
-                .map_err(|found| problems.extend(found))
-                .ok()
-        });
+        let manner = data::Manner {
+            incomplete,
+            nested: change.nested,
+        };
+        let kind = change.kind.unwrap_or(stored.kind);
+        let none = Map::new();
+        let patched = match (kind == stored.kind, &change.data) {
+            (true, None) => None,
+            (true, Some(data)) => Some(data::patch(kind, &stored.data, data, manner, &mint)),
+            (false, data) => {
+                let data = data.as_ref().unwrap_or(&none);
+                Some(data::convert(kind, &stored.data, data, manner, &mint))
+            }
+        };
+        let patched =
+            patched.and_then(|patched| patched.map_err(|found| problems.extend(found)).ok());
         if let Some(patched) = &patched {
             problems.extend(super::server::config_problems(&patched.public).unwrap_or_default());
         }
@@ -321,14 +366,18 @@ impl Engine {
 
     /// The redirect URIs that a connector of the caller's team can have: the server's, and the team's own,
     /// by which a provider that sends no `iss` is told apart from other teams' (design §7).
-    pub fn redirect_uris(&self, caller: &Caller) -> [String; 2] {
+    pub fn redirect_uris(&self, caller: &Caller) -> [String; 3] {
         let mut own = self.settings.public_url.clone();
         if let Ok(mut path) = own.path_segments_mut() {
             path.pop_if_empty()
                 .push("callback")
                 .push(caller.team.as_str());
         }
-        [self.settings.url("/callback"), own.into()]
+        [
+            self.settings.url("/callback"),
+            own.into(),
+            self.settings.url(OAUTH_CALLBACK_OF_COHERE),
+        ]
     }
 }
 
@@ -337,6 +386,7 @@ fn differences(old: &Connector, new: &Connector) -> Vec<String> {
     let fields = [
         ("uid", old.uid != new.uid),
         ("name", old.name != new.name),
+        ("type", old.kind != new.kind),
         ("metadata", old.metadata != new.metadata),
         ("triggers", old.triggers_enabled != new.triggers_enabled),
         ("events", old.events != new.events),

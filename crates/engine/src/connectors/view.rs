@@ -89,6 +89,11 @@ pub fn capabilities(connector: &Connector, service: Option<&Service>) -> Capabil
                 manual_input: false,
             }
         }
+        ConnectorType::Custom => Capabilities {
+            subjects: vec![],
+            revocation: false,
+            manual_input: false,
+        },
         ConnectorType::ApiKey => {
             let by_user = data
                 .get("subjectType")

@@ -7,6 +7,7 @@
 //! - `landing`: making a pair that arrived durable.
 //! - `mint`: tokens of the application itself, by client credentials.
 //! - `pair`: sealing a token response into a row.
+//! - `status`: whether somebody has to connect.
 //! - `revoke`: ending connections, here and at the provider.
 
 mod bounds;
@@ -18,6 +19,7 @@ mod pair;
 mod read;
 mod refresh;
 mod revoke;
+mod status;
 
 pub use flights::Flights;
 pub(crate) use landing::Home;
@@ -25,3 +27,4 @@ pub use landing::{PAUSE, TRIES};
 pub use pair::{Arrived, NewPair};
 pub use read::{AskToken, ServedToken};
 pub use revoke::{Revoked, Which};
+pub use status::AuthStatus;

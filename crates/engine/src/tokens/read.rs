@@ -141,6 +141,12 @@ impl Engine {
                     .is_some_and(|subject| subject == "user");
                 (by_user, !by_user)
             }
+            ConnectorType::Custom => {
+                let reason = "this connector has no tokens: it is registered without credentials";
+                return Err(Error::Unresolvable {
+                    reason: reason.to_owned(),
+                });
+            }
         };
         let subject = match ask.subject {
             Some(subject) => subject,

@@ -63,6 +63,12 @@ pub async fn connectors_are_filtered(world: &World) {
         until: Some(until),
         ..ConnectorFilter::default()
     };
+    let skipping = |skip| ConnectorFilter {
+        skip,
+        ..ConnectorFilter::default()
+    };
+    assert_eq!(store.count_connectors(&world.ours).await, Ok(3));
+    assert_eq!(store.count_connectors(&world.theirs).await, Ok(0));
     let by_project = |project: &str| ConnectorFilter {
         project: Some(project.into()),
         ..ConnectorFilter::default()
@@ -95,6 +101,8 @@ pub async fn connectors_are_filtered(world: &World) {
             vec!["scl_3", "scl_2", "scl_1"],
         ),
         (made(NOW.before(fixtures::HOUR), NOW), vec![]),
+        (skipping(1), vec!["scl_2", "scl_1"]),
+        (skipping(3), vec![]),
         (
             ConnectorFilter {
                 project: Some("prj_ours".into()),

@@ -6,7 +6,7 @@ use super::Noun;
 use super::values::{json, params, words};
 use crate::backend::{Bad, Row, Value};
 
-words!(ConnectorType { Oauth = "oauth", ApiKey = "api-key" });
+words!(ConnectorType { Oauth = "oauth", ApiKey = "api-key", Custom = "custom" });
 
 /// The values of the four `fault_…` columns.
 pub(crate) fn fault_columns(fault: Option<&Fault>) -> Vec<Value> {

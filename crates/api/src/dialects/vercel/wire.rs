@@ -144,6 +144,7 @@ impl<'a> Connector<'a> {
             type_name: match row.kind {
                 ConnectorType::Oauth => "OAuth",
                 ConnectorType::ApiKey => "API key",
+                ConnectorType::Custom => "Custom",
             },
             service: &row.service,
             created_at: row.created_at.as_millis(),

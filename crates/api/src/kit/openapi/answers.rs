@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 
 use super::{Schemas, examples};
-use crate::dialects::{sequin, vercel};
+use crate::dialects::{cohere, sequin, vercel};
 use crate::kit::dialect::Dialect;
 use crate::kit::route::{Body, Route};
 use crate::native;
@@ -101,6 +101,10 @@ pub fn responses(route: &Route, schemas: &mut Schemas) -> Responses {
         }
         Dialect::Sequin => {
             let refused = describe::<sequin::error::Refusal>(schemas);
+            responses = responses.response("default", refusal(refused));
+        }
+        Dialect::Cohere => {
+            let refused = describe::<cohere::error::Refusal>(schemas);
             responses = responses.response("default", refusal(refused));
         }
     }

@@ -151,7 +151,7 @@ pub fn body(route: &Route) -> Option<RequestBody> {
     };
     match route.takes {
         Takes::Nothing | Takes::Page => None,
-        Takes::Json(rows) => Some(json(rows, Required::True)),
+        Takes::Json(rows) | Takes::SomeJson(rows) => Some(json(rows, Required::True)),
         Takes::OptionalJson(rows) => Some(json(rows, Required::False)),
         Takes::Text(media_type, _) => {
             let text = ObjectBuilder::new().schema_type(Type::String).build();
@@ -229,7 +229,7 @@ fn schema(shape: &Shape, nullable: bool) -> Schema {
             .item(object(SWITCH, false))
             .build()
             .into(),
-        Shape::Integer(least, most) => of(Type::Integer)
+        Shape::Integer(least, most) | Shape::Whole(least, most) => of(Type::Integer)
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
             .minimum(Some(*least))
             .maximum(Some(*most))
@@ -240,6 +240,7 @@ fn schema(shape: &Shape, nullable: bool) -> Schema {
         Shape::Free => of(Type::Object).build().into(),
         Shape::FreeList => list(&Shape::Free),
         Shape::Objects(rows) => list(&Shape::Object(rows)),
+        Shape::Prose(max) => of(Type::String).max_length(Some(*max)).build().into(),
         Shape::Lines(max) => of(Type::String)
             .min_length(Some(1))
             .max_length(Some(*max))

@@ -69,6 +69,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
         Dialect::Native => "native",
         Dialect::Vercel => "vercel",
         Dialect::Sequin => "sequin",
+        Dialect::Cohere => "cohere",
     };
     let operation = OperationBuilder::new()
         .operation_id(Some(route.operation))

@@ -465,7 +465,7 @@ fn changed_secrets(
     let field = |name: &str| match connector.kind {
         // Values are known by ids that nobody declares.
         ConnectorType::ApiKey => "data.values".to_owned(),
-        ConnectorType::Oauth => format!("data.{name}"),
+        ConnectorType::Oauth | ConnectorType::Custom => format!("data.{name}"),
     };
     let is_stored = |(name, secret): &&(String, Secret)| {
         let known = stored.get(name);

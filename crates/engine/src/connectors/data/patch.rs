@@ -1,5 +1,6 @@
 //! Changes of a stored `data` (reference/vercel-connect A8): the shape of a new one with every field
 //! optional. `null` or `""` takes a field away; stored keys are edited one by one, or replaced together.
+//! A connector that becomes of another type keeps of its data what all types have.
 
 use std::collections::HashSet;
 
@@ -29,19 +30,63 @@ const UPDATE: &[Field] = &[
     field("expiresAt", Shape::Integer(0)),
 ];
 
+/// How a change is laid over what is stored.
+#[derive(Clone, Copy, Default)]
+pub struct Manner {
+    /// What is missing afterwards is asked for when somebody wants to connect, not now.
+    pub incomplete: bool,
+    /// Objects are changed field by field too; else they are replaced.
+    pub nested: bool,
+}
+
+/// What `value` becomes in the place of `stored`.
+fn laid_over(stored: Option<&Value>, value: &Value, manner: Manner) -> Value {
+    match (stored, value) {
+        (Some(Value::Object(stored)), Value::Object(value)) if manner.nested => {
+            let mut merged = stored.clone();
+            merged.extend(value.clone());
+            Value::Object(merged)
+        }
+        _ => value.clone(),
+    }
+}
+
+/// The data of a connector that becomes one of type `kind`: `change`, and of `stored` what every type has.
+/// All of its secrets are new.
+pub fn convert(
+    kind: ConnectorType,
+    stored: &Map<String, Value>,
+    change: &Map<String, Value>,
+    manner: Manner,
+    mint_value_id: &dyn Fn() -> String,
+) -> Result<Patched, Vec<Problem>> {
+    let mut data = change.clone();
+    let search = match (stored.get(SEARCHED.name), change.get(SEARCHED.name)) {
+        (stored, Some(change)) => Some(laid_over(stored, change, manner)),
+        (stored, None) => stored.cloned(),
+    };
+    data.extend(search.map(|search| (SEARCHED.name.to_owned(), search)));
+    let Checked { public, secrets } = check(kind, &data, manner.incomplete, mint_value_id)?;
+    Ok(Patched {
+        public,
+        secrets,
+        dropped: HashSet::new(),
+    })
+}
+
 /// Lays `change` over `stored`, which [`check`] passed once. Every wrong field is a problem, named by its
 /// path under `data`. Of an `incomplete` connector may go on missing what it misses, and nothing else.
 pub fn patch(
     kind: ConnectorType,
     stored: &Map<String, Value>,
     change: &Map<String, Value>,
-    incomplete: bool,
+    manner: Manner,
     mint_value_id: &dyn Fn() -> String,
 ) -> Result<Patched, Vec<Problem>> {
     let mut check = Check {
         problems: Vec::new(),
         secrets: Vec::new(),
-        incomplete,
+        incomplete: manner.incomplete,
         mint_value_id,
     };
     let mut merged = stored.clone();
@@ -50,7 +95,8 @@ pub fn patch(
         if kind == ConnectorType::ApiKey && EDITS.iter().any(|row| row.name == name) {
             edits.insert(name.clone(), value.clone());
         } else {
-            merged.insert(name.clone(), value.clone());
+            let value = laid_over(stored.get(name), value, manner);
+            merged.insert(name.clone(), value);
         }
     }
     let named =
@@ -93,7 +139,7 @@ pub fn patch(
     let taken = |row: &&Field| {
         row.required && stored.contains_key(row.name) && !public.contains_key(row.name)
     };
-    for row in rows(kind).iter().filter(taken).filter(|_| incomplete) {
+    for row in rows(kind).iter().filter(taken).filter(|_| manner.incomplete) {
         check.problem(&format!("data.{}", row.name), "is required");
     }
     if !check.problems.is_empty() {
@@ -199,9 +245,9 @@ mod tests {
 
     fn run(kind: ConnectorType, stored: &Value, change: &Value) -> Result<Run, Vec<String>> {
         let map = |value: &Value| value.as_object().cloned().unwrap();
-        let patched = patch(kind, &map(stored), &map(change), false, &|| {
-            "stk_new".to_owned()
-        });
+        let (stored, change) = (map(stored), map(change));
+        let mint = || "stk_new".to_owned();
+        let patched = patch(kind, &stored, &change, Manner::default(), &mint);
         let patched = patched.map_err(|problems| {
             problems
                 .into_iter()
@@ -254,6 +300,53 @@ mod tests {
         let user = json!({"subjectType": "user", "toDelete": ["a", "b"]});
         let (public, _, _) = run(ConnectorType::ApiKey, &stored, &user).unwrap();
         assert_eq!(public, json!({"subjectType": "user", "instructions": "i"}));
+    }
+
+    #[test]
+    fn objects_are_replaced_or_changed_field_by_field() {
+        let map = |value: Value| value.as_object().cloned().unwrap();
+        let stored = map(json!({
+            "clientId": "c", "search": {"url": "https://a.example/search", "active": true},
+        }));
+        let change = map(json!({"search": {"active": false, "description": "d"}}));
+        let run = |nested| {
+            let manner = Manner {
+                incomplete: false,
+                nested,
+            };
+            patch(ConnectorType::Oauth, &stored, &change, manner, &String::new)
+        };
+        assert_eq!(
+            run(true).ok().unwrap().public["search"],
+            json!({"url": "https://a.example/search", "active": false, "description": "d"})
+        );
+        let refused = run(false).err().unwrap();
+        assert_eq!(refused[0].field, "data.search.url");
+    }
+
+    #[test]
+    fn another_type_keeps_only_what_every_type_has() {
+        let map = |value: Value| value.as_object().cloned().unwrap();
+        let stored = map(json!({
+            "clientId": "c", "serverUrl": "https://as.example",
+            "search": {"url": "https://a.example/search"},
+        }));
+        let change = map(json!({"values": [{"value": "k"}], "search": {"scheme": "basic"}}));
+        let manner = Manner {
+            incomplete: false,
+            nested: true,
+        };
+        let mint = || "stk_new".to_owned();
+        let converted = convert(ConnectorType::ApiKey, &stored, &change, manner, &mint);
+        let converted = converted.ok().unwrap();
+        assert_eq!(
+            Value::Object(converted.public),
+            json!({
+                "values": [{"id": "stk_new"}],
+                "search": {"url": "https://a.example/search", "scheme": "basic"},
+            })
+        );
+        assert_eq!(converted.secrets[0].1.expose(), "k");
     }
 
     #[test]

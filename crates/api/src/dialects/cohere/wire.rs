@@ -1,0 +1,173 @@
+//! The dialect's JSON. Absent fields are left out, never `null`, which the 4.x clients cannot read
+//! (reference/cohere-sequin §1.4).
+
+use grantry_core::Timestamp;
+use grantry_core::nouns::{Connector as Row, ConnectorType};
+use grantry_engine::{AuthStatus, ConnectorView, Principal, PrincipalKind};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+/// One connector.
+#[derive(Serialize)]
+pub struct One<'a> {
+    /// It.
+    pub connector: Connector<'a>,
+}
+
+/// A page.
+#[derive(Serialize)]
+pub struct List<'a> {
+    /// Its rows.
+    pub connectors: Vec<Connector<'a>>,
+    /// Rows that there are in all.
+    pub total_count: u64,
+}
+
+/// Where to send the user.
+#[derive(Serialize)]
+pub struct Authorize {
+    /// The link.
+    pub redirect_url: String,
+}
+
+/// What has nothing to show: `{}`, as no client reads an empty body.
+#[derive(Serialize)]
+pub struct Done {}
+
+/// Whose a key is.
+#[derive(Serialize)]
+pub struct KeyCheck {
+    valid: bool,
+    organization_id: String,
+    owner_id: String,
+}
+
+/// A connector, whatever dialect it was made in.
+#[derive(Serialize)]
+pub struct Connector<'a> {
+    id: &'a str,
+    organization_id: &'a str,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
+    created_at: Time,
+    updated_at: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    excludes: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oauth: Option<Oauth<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_status: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    continue_on_failure: Option<bool>,
+}
+
+/// An OAuth client without its secret. The 4.x clients need both URLs.
+#[derive(Serialize)]
+struct Oauth<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
+    authorize_url: &'a str,
+    token_url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+}
+
+impl<'a> Connector<'a> {
+    /// `view` as somebody with this status sees it.
+    pub fn of(view: &'a ConnectorView, status: Option<AuthStatus>) -> Self {
+        let row = &view.connector;
+        let search = row.data.get("search").and_then(Value::as_object);
+        let text = |name: &str| search?.get(name)?.as_str();
+        let flag = |name: &str, default: bool| {
+            search.map(|search| search.get(name).and_then(Value::as_bool).unwrap_or(default))
+        };
+        Self {
+            id: row.id.as_str(),
+            organization_id: row.team.as_str(),
+            name: &row.name,
+            description: text("description"),
+            url: text("url"),
+            created_at: Time(row.created_at),
+            updated_at: Time(row.updated_at),
+            excludes: search.and_then(|search| search.get("excludes")),
+            auth_type: match row.kind {
+                ConnectorType::Oauth => Some("oauth"),
+                ConnectorType::ApiKey => Some("service_auth"),
+                ConnectorType::Custom => None,
+            },
+            oauth: (row.kind == ConnectorType::Oauth).then(|| Oauth::of(row)),
+            auth_status: status.map(|status| match status {
+                AuthStatus::Valid => "valid",
+                AuthStatus::Expired => "expired",
+            }),
+            active: flag("active", true),
+            continue_on_failure: flag("continueOnFailure", false),
+        }
+    }
+}
+
+impl<'a> Oauth<'a> {
+    fn of(row: &'a Row) -> Self {
+        let object = |name: &str| row.data.get(name).and_then(Value::as_object);
+        let endpoint = |name: &str| text(object("serverConfig"), name).unwrap_or_default();
+        let scopes = object("userAuthorization")
+            .and_then(|grant| grant.get("scopes")?.as_array())
+            .filter(|scopes| !scopes.is_empty());
+        let scopes = scopes.map(|scopes| scopes.iter().filter_map(Value::as_str).collect());
+        Self {
+            client_id: text(Some(&row.data), "clientId"),
+            authorize_url: endpoint("authorization_endpoint"),
+            token_url: endpoint("token_endpoint"),
+            scope: scopes.map(|scopes: Vec<&str>| scopes.join(" ")),
+        }
+    }
+}
+
+fn text<'a>(object: Option<&'a Map<String, Value>>, name: &str) -> Option<&'a str> {
+    object?.get(name)?.as_str()
+}
+
+impl KeyCheck {
+    /// What `principal` is: its team (or account) stands for the organisation, its person (or itself) for the owner.
+    pub fn of(principal: &Principal) -> Self {
+        let (organization, owner) = match &principal.kind {
+            PrincipalKind::Server => (String::new(), "server".to_owned()),
+            PrincipalKind::Account {
+                account, user, key, ..
+            } => {
+                let owner = user.as_ref().map_or(key.as_str(), |user| user.as_str());
+                (account.to_string(), owner.to_owned())
+            }
+            PrincipalKind::Team {
+                team, user, key, ..
+            } => {
+                let owner = user.as_ref().map_or(key.as_str(), |user| user.as_str());
+                (team.to_string(), owner.to_owned())
+            }
+            PrincipalKind::Workload { team, project, .. } => {
+                (team.to_string(), project.to_string())
+            }
+        };
+        Self {
+            valid: true,
+            organization_id: organization,
+            owner_id: owner,
+        }
+    }
+}
+
+/// RFC 3339 with `Z` and at most six digits of a second's fraction.
+struct Time(Timestamp);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}

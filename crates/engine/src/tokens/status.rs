@@ -1,0 +1,71 @@
+//! Whether the calling person has to connect before they can use a connector.
+
+use std::time::Duration;
+
+use grantry_core::Result;
+use grantry_core::error::ReconnectReason;
+use grantry_core::nouns::{Actor, Connector, ConnectorType, Grant, Scopes, Subject};
+
+use super::decide::{Decision, Facts, decide};
+use super::read::main_set;
+use crate::connectors::user_enabled;
+use crate::{Caller, Engine};
+
+/// How somebody's connection does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthStatus {
+    /// It gives tokens, or can be renewed without its owner.
+    Valid,
+    /// Only its owner can make it give tokens again.
+    Expired,
+}
+
+impl Engine {
+    /// How the calling person's own connection of `connector` does, read from what is stored: nobody is
+    /// asked. `None` where they never connected or ended it, where there is nothing to connect, and for
+    /// callers that are no person.
+    pub async fn auth_status(
+        &self,
+        caller: &Caller,
+        connector: &Connector,
+    ) -> Result<Option<AuthStatus>> {
+        let Actor::User { id } = &caller.actor else {
+            return Ok(None);
+        };
+        if connector.kind != ConnectorType::Oauth || !user_enabled(&connector.data) {
+            return Ok(None);
+        }
+        let grant = Grant {
+            connector: connector.id.clone(),
+            subject: Subject::User {
+                id: id.clone(),
+                issuer: None,
+            },
+            environment: caller.environment(),
+            installation: connector.default_installation.clone(),
+            scopes: Scopes::Default,
+            audience: vec![],
+            resources: vec![],
+            details: vec![],
+        };
+        let Some(live) = self.live(caller, &grant).await? else {
+            return Ok(None);
+        };
+        let set = main_set(&live)?;
+        let decision = decide(&Facts {
+            now: self.now(),
+            buffer: Duration::ZERO,
+            state: live.connection.state,
+            set,
+            renewable: set.refresh.is_some(),
+            spacing: self.settings.refresh.spacing,
+        });
+        Ok(match decision {
+            Decision::Reconnect(ReconnectReason::Revoked) => None,
+            Decision::Reconnect(_) => Some(AuthStatus::Expired),
+            Decision::Serve | Decision::Renew { .. } | Decision::Later(_) => {
+                Some(AuthStatus::Valid)
+            }
+        })
+    }
+}
