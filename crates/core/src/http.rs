@@ -34,13 +34,15 @@ pub enum Purpose {
     Token,
     /// Metadata documents and key sets: GET, at most 3 redirects, each checked again.
     Discovery,
+    /// A connector's own search endpoint: no redirect, and a time of its own.
+    Search,
 }
 
 impl Purpose {
     /// Redirects that may be followed. Each hop is checked like the first.
     pub const fn redirects_max(self) -> usize {
         match self {
-            Self::Token => 0,
+            Self::Token | Self::Search => 0,
             Self::Discovery => 3,
         }
     }

@@ -220,6 +220,8 @@ chosen! {
     provider_requests_max: count = 64, 1 => 10_000;
     /// From resolving a provider's name to the last byte of its answer; later counts as no answer.
     provider_time_max: time = secs(15), SECOND => MINUTE;
+    /// From resolving a search endpoint's name to the last byte of its answer; later counts as a failure.
+    search_time_max: time = secs(30), SECOND => secs(300);
     /// Rows of each kind kept in memory; the oldest leave.
     cache_entries_max: count = 100_000, 100 => 10_000_000;
     /// Connections of this node to PostgreSQL; further queries wait.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use grantry_core::http::{Failure, Http, Method, Request, Response, Silence};
+use grantry_core::http::{Failure, Http, Method, Purpose, Request, Response, Silence};
 use grantry_core::limits;
 use grantry_core::limits::Limits;
 use reqwest::header::{ACCEPT, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, LOCATION};
@@ -31,6 +31,8 @@ pub struct Options {
     pub per_host_max: NonZeroUsize,
     /// From resolving the name to the last byte of the answer.
     pub deadline: Duration,
+    /// The same for [`Purpose::Search`].
+    pub search_deadline: Duration,
 }
 
 impl Default for Options {
@@ -47,6 +49,7 @@ impl From<&Limits> for Options {
             per_host_max: NonZeroUsize::new(limits.provider_requests_max)
                 .unwrap_or(NonZeroUsize::MIN),
             deadline: limits.provider_time_max,
+            search_deadline: limits.search_time_max,
         }
     }
 }
@@ -57,6 +60,7 @@ pub struct Egress {
     clients: Clients,
     bulkhead: Bulkhead,
     deadline: Duration,
+    search_deadline: Duration,
 }
 
 /// One client per reach, so that no connection is shared between URLs that may end at different places.
@@ -106,6 +110,7 @@ impl Egress {
             },
             bulkhead: Bulkhead::new(options.per_host_max),
             deadline: options.deadline,
+            search_deadline: options.search_deadline,
             policy,
         })
     }
@@ -122,7 +127,11 @@ impl Egress {
     /// The same egress under another deadline.
     #[cfg(test)]
     pub(crate) fn with_deadline(self, deadline: Duration) -> Self {
-        Self { deadline, ..self }
+        Self {
+            deadline,
+            search_deadline: deadline,
+            ..self
+        }
     }
 
     /// Sends `request` and follows its redirects, as far as its purpose allows.
@@ -224,7 +233,10 @@ impl Egress {
 #[async_trait]
 impl Http for Egress {
     async fn send(&self, request: Request) -> Result<Response, Failure> {
-        let deadline = self.deadline;
+        let deadline = match request.purpose {
+            Purpose::Search => self.search_deadline,
+            Purpose::Token | Purpose::Discovery => self.deadline,
+        };
         let departure = Departure::of(&request.body);
         let exchange = self.follow(request, deadline / WAIT_PART, &departure);
         match timeout(deadline, exchange).await {

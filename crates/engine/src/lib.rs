@@ -9,6 +9,7 @@
 //! - `connect`: a consent from the request for it to the stored connection.
 //! - `tokens`: reading, refreshing, minting and revoking. `tokens/refresh.rs` is the promise.
 //! - `workload`: who a workload is: our own issuer and its keys, outside issuers that are trusted.
+//! - `search`: asking what a connector reaches, with a token that stays here.
 //! - `lists`: what there is; keys and imports.
 //! - `apply`: declared rows made to exist.
 //! - `background`, `feed`: what runs without being asked.
@@ -30,6 +31,7 @@ pub mod permissions;
 mod principal;
 mod rate;
 mod repeats;
+mod search;
 mod secrets;
 mod settings;
 mod tenancy;
@@ -65,6 +67,7 @@ pub use keys::{Keys, OpenKeysError};
 pub use lists::{CursorPage, NewConnection};
 pub use principal::{Caller, Principal, PrincipalKind, Steward};
 pub use repeats::{Repeat, Repeater, Reserved, fingerprint};
+pub use search::{AskSearch, SearchFailure, Searched};
 pub use settings::{RefreshSettings, Settings, WorkloadSettings};
 pub use tenancy::{
     KeyPatch, KeyPlace, Me, NewKey, NewProject, NewTeam, NewUser, ProjectPatch, ServiceView,

@@ -27,6 +27,8 @@ pub struct Settings {
     /// Admins may read client secrets, and tokens at the end of a link flow, in the Sequin dialect
     /// (docs/sequin.md). Nothing else ever gives a stored secret back.
     pub reveal_secrets: bool,
+    /// A connector's search endpoint is asked before the connector is stored.
+    pub search_probe: bool,
 }
 
 /// How workloads prove who they are.
@@ -93,6 +95,7 @@ impl Settings {
             limits: Limits::default(),
             workload: WorkloadSettings::default(),
             reveal_secrets: false,
+            search_probe: true,
         }
     }
 

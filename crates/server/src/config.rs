@@ -172,6 +172,8 @@ pub struct Config {
     pub workload: WorkloadSettings,
     /// Whether the Sequin dialect shows admins what is sealed.
     pub reveal_secrets: bool,
+    /// Search endpoints are asked before their connector is stored.
+    pub search_probe: bool,
     /// The limits.
     pub limits: Limits,
 }
@@ -323,6 +325,7 @@ impl Config {
                 signing_key_age: values.workload_signing_key_age.0,
             },
             reveal_secrets: values.sequin_reveal_secrets,
+            search_probe: values.search_probe,
             limits: values.limits,
         })
     }

@@ -74,6 +74,7 @@ pub async fn open(
         limits: config.limits.clone(),
         workload: config.workload.clone(),
         reveal_secrets: config.reveal_secrets,
+        search_probe: config.search_probe,
         ..Settings::new(public_url, node(config, &*entropy))
     };
     let own = settings.issuer();

@@ -26,6 +26,7 @@ impl Http for Measured {
         let purpose = match request.purpose {
             Purpose::Token => "token",
             Purpose::Discovery => "discovery",
+            Purpose::Search => "search",
         };
         let destination = self.egress.destination(&request.url);
         // The host alone: a path or a query can hold what nobody else may read.

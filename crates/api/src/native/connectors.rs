@@ -40,7 +40,7 @@ pub const ROUTES: &[Route] = &[
     .about("Makes a connector, and links it to a project where one is named.")
     .takes(Takes::Json(fields::CONNECTOR))
     .json::<wire::Connector>(201, "The connector.")
-    .refuses(&[409]),
+    .refuses(&[409, 422]),
     Route::new(
         Method::Get,
         "/api/v1/connectors/{connector}",
@@ -60,7 +60,7 @@ pub const ROUTES: &[Route] = &[
     .about("Changes a connector, its secrets among it; what is not named stays, and connections keep their tokens.")
     .takes(Takes::Json(fields::CONNECTOR_CHANGE))
     .json::<wire::Connector>(200, "The connector.")
-    .refuses(&[409]),
+    .refuses(&[409, 422]),
     Route::new(
         Method::Post,
         "/api/v1/connectors/{connector}/revoke",

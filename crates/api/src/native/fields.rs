@@ -376,6 +376,25 @@ pub const TOKEN: &[Field] = &[
     ),
 ];
 
+/// `POST /connectors/{connector}/search`
+pub const SEARCH: &[Field] = &[
+    required("query", Shape::Lines(16 * 1024), "What to look for."),
+    WHOSE,
+    WHERE,
+    INSTALLATION,
+    SCOPES,
+    optional(
+        "access_token",
+        Shape::Text(64 * 1024),
+        "Your own token for the endpoint, in place of one that is stored here.",
+    ),
+    optional(
+        "continue_on_failure",
+        Shape::Bool,
+        "A failure of the endpoint is an answer, and no error; as the connector says when absent.",
+    ),
+];
+
 /// `POST /authorizations`
 pub const AUTHORIZATION: &[Field] = &[
     FOR,

@@ -10,6 +10,7 @@ pub mod examples;
 mod fields;
 mod installations;
 mod links;
+mod search;
 mod secrets;
 mod server;
 mod signing_keys;
@@ -28,6 +29,7 @@ use crate::kit::route::Route;
 pub fn tables() -> impl Iterator<Item = &'static [Route]> {
     tenancy::TABLES.into_iter().chain([
         connectors::ROUTES,
+        search::ROUTES,
         links::ROUTES,
         installations::ROUTES,
         connections::ROUTES,

@@ -11,6 +11,7 @@ mod permissions;
 mod refusals;
 mod repeats;
 mod resources;
+mod search;
 mod sequin;
 mod server;
 mod signing_keys;

@@ -85,8 +85,12 @@ impl Server {
 
     /// The same with other settings.
     pub(super) async fn start_with(choose: impl FnOnce(&mut Settings)) -> Self {
-        let world = ("world.toml", include_str!("world.toml"));
-        Self::start_in(world, Arc::new(Silent), choose).await
+        Self::before(Arc::new(Silent), choose).await
+    }
+
+    /// The same before somebody who answers.
+    pub(super) async fn before(http: Arc<dyn Http>, choose: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_in(("world.toml", include_str!("world.toml")), http, choose).await
     }
 
     /// A server in which a world has been applied (its file's name and text), before this provider.
@@ -111,6 +115,7 @@ impl Server {
         };
         let public = Url::parse("https://connect.example").unwrap();
         let mut settings = Settings::new(public, "n1".to_owned());
+        settings.search_probe = false;
         choose(&mut settings);
         let engine = Engine::new(ports, settings, keys.unwrap());
         let world = Declared::parse(file, world);

@@ -115,6 +115,8 @@ event_kinds! {
     ConnectorFaulted = "connector.faulted",
     /// The provider accepts the client again.
     ConnectorRecovered = "connector.recovered",
+    /// A connector's search endpoint was asked.
+    ConnectorSearched = "connector.searched",
     /// A project may use a connector.
     LinkPut = "link.put",
     /// A project may no longer use a connector.

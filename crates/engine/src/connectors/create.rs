@@ -98,6 +98,7 @@ impl Engine {
             _ => vec![],
         };
         self.check_server(&connector, incomplete).await?;
+        self.probe(&connector, &secrets).await?;
         // Before the commit, after which nothing may fail.
         let catalogue = self.catalogue().await?;
         for last in [false, false, true] {

@@ -182,6 +182,7 @@ impl Engine {
         }
         if patched.is_some() {
             self.check_server(&connector, incomplete).await?;
+            self.probe_change(&stored, &connector).await?;
             // Whether the provider takes the client as it is now will be seen.
             connector.fault = None;
         }

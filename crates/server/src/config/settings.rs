@@ -119,6 +119,8 @@ settings! {
     refresh_spacing: Duration = "refresh.spacing", "'30s'";
     /// An idle connection is refreshed after this long, so that its refresh token does not lapse; "off" for never.
     refresh_keep_alive: OrOff = "refresh.keep_alive", "'1d'";
+    /// A connector's search endpoint is asked before the connector is stored, and has to answer.
+    search_probe: bool = "search.probe", "true";
     /// How long a key that signs our tokens is published before it does: longer than verifiers keep the key set.
     workload_signing_key_lead: Duration = "workload.signing_key_lead", "'1h'";
     /// A new signing key takes over when the newest has signed for this long; "off" for never.

@@ -68,7 +68,7 @@ pub async fn connectors_are_filtered(world: &World) {
         ..ConnectorFilter::default()
     };
     assert_eq!(store.count_connectors(&world.ours).await, Ok(3));
-    assert_eq!(store.count_connectors(&world.theirs).await, Ok(0));
+    assert_eq!(store.count_connectors(&world.theirs).await, Ok(1));
     let by_project = |project: &str| ConnectorFilter {
         project: Some(project.into()),
         ..ConnectorFilter::default()

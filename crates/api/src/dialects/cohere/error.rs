@@ -69,6 +69,10 @@ pub fn in_their_spelling(error: Error) -> Error {
             let rest = problem.field.strip_prefix(ours)?;
             Some(format!("{theirs}{rest}"))
         });
+        if problem.field == "subject" {
+            let message = "the key belongs to no user, and what is connected is a user's: ask with a user's own key";
+            return Problem::new("", message);
+        }
         // Where else we would have looked is nothing that these clients can say.
         let message = match problem.message.split_once(':') {
             Some(("is required", _)) => "is required".to_owned(),

@@ -98,3 +98,14 @@ pub const CHANGE: &[Field] = &[
         "Follows from oauth and service_auth.",
     ),
 ];
+
+/// A search: what a chat request says of one of its connectors, and the query.
+pub const SEARCH: &[Field] = &[
+    required("query", Shape::Lines(16 * 1024), "What to look for."),
+    optional(
+        "user_access_token",
+        Shape::Text(64 * 1024),
+        "The caller's own token for the connector.",
+    ),
+    CONTINUE,
+];

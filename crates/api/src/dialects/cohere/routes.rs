@@ -4,9 +4,9 @@ use axum::response::Response;
 use axum::routing::get as on_get;
 use grantry_core::nouns::ConnectorType;
 use grantry_core::store::{ConnectorFilter, Page};
-use grantry_core::{Error, Result};
+use grantry_core::{Error, Result, Secret};
 use grantry_engine::permissions::Act;
-use grantry_engine::{AskConsent, ConnectorView, OAUTH_CALLBACK_OF_COHERE};
+use grantry_engine::{AskConsent, AskSearch, AskToken, ConnectorView, OAUTH_CALLBACK_OF_COHERE};
 
 use super::{error, fields, map, wire};
 use crate::kit::answer;
@@ -88,6 +88,16 @@ pub const ROUTES: &[Route] = &[
     .about("The same, as 4.x clients ask for it.")
     .query(fields::AUTHORIZE)
     .gives(200, "The link."),
+    Route::new(
+        Method::Post,
+        "/cohere/v1/connectors/{connector}/search",
+        Access::Act(Act::ReadToken),
+        "cohereSearchConnector",
+        |route| call(route, search),
+    )
+    .about("Ours: asks a connector as a chat would, and answers with a chat's search fields.")
+    .takes(Takes::SomeJson(fields::SEARCH))
+    .gives(200, "What it found."),
     Route::new(
         Method::Get,
         OAUTH_CALLBACK_OF_COHERE,
@@ -220,6 +230,31 @@ async fn authorize(call: Call) -> Result<Response> {
     answer::ok(&wire::Authorize {
         redirect_url: asked.url,
     })
+}
+
+async fn search(mut call: Call) -> Result<Response> {
+    let (caller, named) = (call.caller()?.clone(), call.path("connector").to_owned());
+    let body = &mut call.body;
+    let ask = AskSearch {
+        query: body.take_text("query").unwrap_or_default(),
+        token: AskToken::default(),
+        own_token: present(body.take_text("user_access_token")).map(Secret::new),
+        continue_on_failure: body.flag("continue_on_failure"),
+    };
+    let query = ask.query.clone();
+    let found = match call.engine.search(&caller, &named, ask).await {
+        Ok(found) => found,
+        Err(error) => return unknown(&call, error),
+    };
+    match &found.results {
+        Err(failure) if !found.continues => Err(Error::Unresolvable {
+            reason: format!(
+                "connectors failed with continue on failure disabled: connector {} failed with message '{}'",
+                found.connector, failure.message
+            ),
+        }),
+        _ => answer::ok(&wire::Searched::of(&found, &query)),
+    }
 }
 
 async fn check_key(call: Call) -> Result<Response> {

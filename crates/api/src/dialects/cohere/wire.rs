@@ -3,7 +3,7 @@
 
 use grantry_core::Timestamp;
 use grantry_core::nouns::{Connector as Row, ConnectorType};
-use grantry_engine::{AuthStatus, ConnectorView, Principal, PrincipalKind};
+use grantry_engine::{AuthStatus, ConnectorView, Principal, PrincipalKind, Searched as Found};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -28,6 +28,64 @@ pub struct List<'a> {
 pub struct Authorize {
     /// The link.
     pub redirect_url: String,
+}
+
+/// What a search brought: the fields of a chat's answer that tell of its connectors, and what of the documents
+/// would go to the model.
+#[derive(Serialize)]
+pub struct Searched<'a> {
+    search_results: [SearchResult<'a>; 1],
+    documents: Vec<Map<String, Value>>,
+    prompt_documents: Vec<Map<String, Value>>,
+}
+
+/// One connector's part.
+#[derive(Serialize)]
+struct SearchResult<'a> {
+    search_query: SearchQuery<'a>,
+    connector: Id<'a>,
+    document_ids: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_message: Option<&'a str>,
+    continue_on_failure: bool,
+}
+
+#[derive(Serialize)]
+struct SearchQuery<'a> {
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct Id<'a> {
+    id: &'a str,
+}
+
+impl<'a> Searched<'a> {
+    /// What `found` holds. A document's id is the connector's and its place.
+    pub fn of(found: &'a Found, query: &'a str) -> Self {
+        let connector = found.connector.as_str();
+        let id = |place: usize| format!("{connector}_{place}");
+        let with_ids = |documents: Vec<Map<String, Value>>| {
+            let numbered = documents.into_iter().enumerate();
+            let numbered = numbered.map(|(place, mut document)| {
+                document.insert("id".to_owned(), id(place).into());
+                document
+            });
+            numbered.collect()
+        };
+        let documents = found.results.as_ref().map_or(&[][..], Vec::as_slice);
+        Self {
+            search_results: [SearchResult {
+                search_query: SearchQuery { text: query },
+                connector: Id { id: connector },
+                document_ids: (0..documents.len()).map(id).collect(),
+                error_message: found.results.as_ref().err().map(|why| why.message.as_str()),
+                continue_on_failure: found.continues,
+            }],
+            documents: with_ids(documents.to_vec()),
+            prompt_documents: with_ids(found.for_prompt()),
+        }
+    }
 }
 
 /// What has nothing to show: `{}`, as no client reads an empty body.

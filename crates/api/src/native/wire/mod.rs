@@ -5,6 +5,7 @@ mod belongings;
 mod connections;
 mod connectors;
 mod nouns;
+mod search;
 mod team;
 
 use grantry_core::Timestamp;
@@ -18,6 +19,7 @@ pub use belongings::{Installation, Secret};
 pub use connections::{Authorization, Connection, Ended, EndedSome, Outcome, Request, Token};
 pub use connectors::{Connector, Link};
 pub use nouns::{Actor, KeyLevel, Progress, Role, Subject};
+pub use search::Searched;
 pub use team::{Event, Minted, SigningKey};
 
 use crate::kit::cursor;
