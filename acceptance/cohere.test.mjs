@@ -1,11 +1,15 @@
 // Cohere's own clients, unmodified, from 4.57 to the newest, against a connector that answers as theirs do.
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { install, Python, Refused, Script } from './lib/cohere.mjs';
 import { Grantry } from './lib/grantry.mjs';
-import { Child } from './lib/process.mjs';
-import { KEYS, TEAM, world } from './lib/world.mjs';
+import { CLIENTS, Peer } from './lib/peers.mjs';
+import { Child, pause } from './lib/process.mjs';
+import { Sandbox } from './lib/sandbox.mjs';
+import { Visitor } from './lib/visitor.mjs';
+import { KEYS, RETURN_URL, TEAM, world } from './lib/world.mjs';
 
 const PYTHONS = ['7.3.1', '5.21.1', '5.0.2', '4.57'];
 const skipPython = install(PYTHONS);
@@ -23,10 +27,13 @@ class Stub {
   }
 }
 
+/** Seconds that an endpoint has to answer. */
+const PATIENCE = 4;
+
 let server, stub;
 before(async () => {
   stub = await Stub.start();
-  server = await Grantry.start(world());
+  server = await Grantry.start(world(), { config: `\n[limits]\nsearch_time_max = "${PATIENCE} s"\n` });
 });
 after(async () => {
   await server?.stop();
@@ -45,23 +52,23 @@ const script = (version, at, names = TYPED, name) => ({
   names,
 });
 const environment = (environment) => ({ environment });
-const CLIENTS = {
+const SDKS = {
   'PyPI cohere 7.3.1': python('7.3.1', 'Client'),
   'PyPI cohere 7.3.1, asynchronous': python('7.3.1', 'AsyncClient'),
   'PyPI cohere 7.3.1, V2, with a base that names the version': python('7.3.1', 'ClientV2', TYPED, '/v1'),
   'PyPI cohere 5.21.1': python('5.21.1', 'Client'),
   'PyPI cohere 5.0.2, whose base has to name the version': python(
-    '5.0.2', 'Client', { ...TYPED, 401: 'ApiError', 403: 'ApiError' }, '/v1'),
+    '5.0.2', 'Client', { ...TYPED, 401: 'ApiError' }, '/v1'),
   'PyPI cohere 4.57': python('4.57', 'Client', Object.fromEntries([400, 401, 403, 404].map((n) => [n, 'CohereAPIError']))),
   'npm cohere-ai 8.1.0': script('8.1.0', environment),
   'npm cohere-ai 8.1.0 with baseUrl': script('8.1.0', (baseUrl) => ({ baseUrl })),
   'npm cohere-ai 8.1.0 V2 with a base that names the version': script(
     '8.1.0', (base) => environment(`${base}/v1`), TYPED, 'CohereClientV2'),
   'npm cohere-ai 7.21.0': script('7.21.0', environment),
-  'npm cohere-ai 7.7.0': script('7.7.0', environment, { ...TYPED, 401: 'CohereError', 403: 'CohereError' }),
+  'npm cohere-ai 7.7.0': script('7.7.0', environment, { ...TYPED, 401: 'CohereError' }),
 };
 
-for (const [name, { skip, start, names }] of Object.entries(CLIENTS)) {
+for (const [name, { skip, start, names }] of Object.entries(SDKS)) {
   describe(name, { skip }, () => {
     const old = name.includes('4.57');
     let client, keyed;
@@ -89,10 +96,12 @@ for (const [name, { skip, start, names }] of Object.entries(CLIENTS)) {
 
     it('makes a connector with a key, once its URL has answered', async () => {
       await stub.seen();
+      // 4.x knows no descriptions.
+      const described = old ? {} : { description: 'Birds of the world' };
       keyed = await one('create', {
         name: 'Example Connector',
         url: `${stub.url}/search`,
-        description: 'Birds of the world',
+        ...described,
         excludes: ['id'],
         continue_on_failure: true,
         service_auth: { type: 'bearer', token: 'sekret' },
@@ -105,7 +114,7 @@ for (const [name, { skip, start, names }] of Object.entries(CLIENTS)) {
         name: 'Example Connector',
         organization_id: TEAM,
         url: `${stub.url}/search`,
-        description: 'Birds of the world',
+        ...described,
         excludes: ['id'],
         auth_type: 'service_auth',
         active: true,
@@ -139,7 +148,7 @@ for (const [name, { skip, start, names }] of Object.entries(CLIENTS)) {
       await refused(ask('authorize', { id: made.id }), 400, 'invalid request: oauth.client_id: is required');
       const client = { client_id: 'conf', client_secret: 'conf-secret', scope: 'read' };
       const { oauth } = await one('update', { id: made.id, oauth: client });
-      assert.deepEqual(oauth, { ...urls, client_id: 'conf', scope: 'read' });
+      assert.deepEqual({ client_id: 'conf', ...oauth }, { ...urls, client_id: 'conf', scope: 'read' });
       const asked = await ask('authorize', { id: made.id, after_token_redirect: 'http://localhost:9999/done' });
       const link = asked.redirect_url ?? asked;
       assert.ok(link.startsWith(`${server.url}/authorize/`), link);
@@ -167,8 +176,9 @@ for (const [name, { skip, start, names }] of Object.entries(CLIENTS)) {
 
     const asks = /4\.57|cohere-ai (8.1.0( with baseUrl)?|7.21.0)$/.test(name);
     it('knows whose its key is', { skip: !asks && 'this client has no call for it' }, async () => {
-      const { valid, organization_id, owner_id } = await ask('check');
-      assert.deepEqual({ valid, organization_id, owner_id }, { valid: true, organization_id: TEAM, owner_id: 'usr_alice' });
+      // 4.x reads no more of it than that.
+      const whose = old ? {} : { organization_id: TEAM, owner_id: 'usr_alice' };
+      assert.deepEqual({ ...(await ask('check')) }, { valid: true, ...whose });
     });
 
     it('deletes it', async () => {
@@ -180,3 +190,182 @@ for (const [name, { skip, start, names }] of Object.entries(CLIENTS)) {
     });
   });
 }
+
+/** Makes a connector with npm cohere-ai 8.1.0. */
+async function made(fields, key = KEYS.admin) {
+  const client = await Script.of('8.1.0', environment(`${server.url}/cohere`));
+  return (await client.ask(key, 'create', fields)).connector;
+}
+
+/** Searches it as Cohere's chat would. */
+const search = (id, fields = {}, key = KEYS.admin) =>
+  server.call('POST', `/cohere/v1/connectors/${id}/search`, { key, body: { query: 'tallest bird', ...fields } });
+
+describe('a search', () => {
+  it('sends the key as its type says, and gives documents with ids of their own', async () => {
+    for (const [path, service_auth, header] of [
+      ['/search', { type: 'bearer', token: 'sekret' }, 'Bearer sekret'],
+      ['/basic/search', { type: 'basic', token: 'sekret' }, 'Basic sekret'],
+      ['/noscheme/search', { type: 'noscheme', token: 'sekret' }, 'sekret'],
+      ['/open/search', undefined, undefined],
+    ]) {
+      const { id } = await made({ name: 'Wiki', url: stub.url + path, excludes: ['id', 'url'], service_auth });
+      await stub.seen();
+      const { status, body } = await search(id);
+      assert.equal(status, 200, JSON.stringify(body));
+      assert.deepEqual(body.search_results, [{
+        search_query: { text: 'tallest bird' },
+        connector: { id },
+        document_ids: [`${id}_0`, `${id}_1`],
+        continue_on_failure: false,
+      }]);
+      assert.deepEqual(body.documents[1], {
+        id: `${id}_1`,
+        title: 'Tall bird',
+        text: 'The tallest bird is the ostrich.',
+        url: 'https://wiki.example/a2',
+      });
+      assert.deepEqual(Object.keys(body.prompt_documents[1]).sort(), ['id', 'text', 'title']);
+      assert.deepEqual(await stub.seen(), [{
+        method: 'POST',
+        path,
+        ...(header && { authorization: header }),
+        type: 'application/json',
+        body: '{"query":"tallest bird"}',
+      }]);
+      // The caller's own token takes the place of whatever is stored.
+      await search(id, { user_access_token: 'mine', continue_on_failure: true });
+      assert.deepEqual((await stub.seen()).map(({ authorization }) => authorization), ['Bearer mine']);
+    }
+  });
+
+  it('tells of a failure in the words that clients know, or goes on, and is an event either way', async () => {
+    const { id } = await made({ name: 'Wiki', url: `${stub.url}/open/search` });
+    const patch = (url) => server.call('PATCH', `/cohere/v1/connectors/${id}`, { key: KEYS.admin, body: { url: stub.url + url } });
+    for (const [path, message] of [
+      ['/broken/search', 'request failed with status code 500'],
+      ['/odd/search', 'the answer is not {"results": [documents]}'],
+      ['/moved/search', 'request failed with status code 302'],
+      ['/search', 'request failed with status code 401'],
+    ]) {
+      const { status, body } = await patch(path);
+      assert.deepEqual([status, body.message], [400, `connector not reachable at ${stub.url}${path}. error: ${message}`]);
+    }
+    // Declared rows are not asked for, so a connector can be there before its endpoint is.
+    const url = `${stub.url}/slow/search`;
+    const row = { id: 'slow', uid: 'slow', team: TEAM, name: 'Slow', type: 'custom', data: { search: { url } } };
+    await server.apply(world({ connectors: [row] }));
+    const since = Date.now();
+    const refused = await search('slow');
+    assert.ok(Date.now() - since >= PATIENCE * 1000);
+    const message = `request timed out after ${PATIENCE} s`;
+    assert.deepEqual([refused.status, refused.body.message], [
+      400, `connectors failed with continue on failure disabled: connector slow failed with message '${message}'`]);
+    const native = await server.call('POST', '/api/v1/connectors/slow/search',
+      { key: KEYS.admin, body: { query: 'x', continue_on_failure: true } });
+    assert.deepEqual([native.status, native.body.error, native.body.results], [200, message, []]);
+    const { body } = await server.call('GET', '/api/v1/events?connector=slow&kind=connector.searched', { key: KEYS.admin });
+    assert.deepEqual(body.data.map(({ actor, data }) => [actor.id, data.outcome]), Array(2).fill(['usr_alice', 'search_timeout']));
+  });
+
+  it('keeps its key sealed, over a restart too', async () => {
+    const token = 'a-key-that-is-nowhere';
+    const service_auth = { type: 'bearer', token };
+    const { id } = await made({ name: 'Wiki', url: `${stub.url}/open/search`, service_auth });
+    await server.stop();
+    for (const file of readdirSync(server.dataDir, { recursive: true, withFileTypes: true }).filter((file) => file.isFile()))
+      assert.ok(!readFileSync(path.join(file.parentPath ?? file.path, file.name)).includes(token), file.name);
+    await server.serve();
+    await stub.seen();
+    assert.equal((await search(id)).status, 200);
+    assert.equal((await stub.seen())[0].authorization, `Bearer ${token}`);
+  });
+});
+
+describe('a user', () => {
+  const connector = (peer, endpoints, scope) => ({
+    name: 'Mail',
+    url: `${stub.url}/oauth/search`,
+    oauth: {
+      client_id: CLIENTS.conf.id,
+      client_secret: CLIENTS.conf.secret,
+      authorize_url: peer.url + endpoints[0],
+      token_url: peer.url + endpoints[1],
+      scope,
+    },
+  });
+  const callback = () => `${server.url}/cohere/v1/connectors/oauth/token`;
+  const status = async (client, id, key) => (await client.ask(key, 'get', { id })).connector.auth_status;
+
+  it('connects at oidc-provider, and is the only one whose token is used', async () => {
+    const peer = await Peer.start('oidc-provider', { callbacks: [callback()] });
+    try {
+      const client = await Script.of('8.1.0', environment(`${server.url}/cohere`));
+      const { id } = await made(connector(peer, ['/auth?resource_hint=kept', '/token'], 'openid offline_access api:read'));
+      const { redirect_url } = await client.ask(KEYS.admin, 'authorize', { id, after_token_redirect: RETURN_URL });
+      const visitor = new Visitor();
+      const { page } = await visitor.open(redirect_url);
+      const pressed = await visitor.press(page, { stopAt: peer.url });
+      const asked = pressed.arrived.searchParams;
+      const { client_id, redirect_uri, response_type, scope, resource_hint } = Object.fromEntries(asked);
+      assert.deepEqual({ client_id, redirect_uri, response_type, scope, resource_hint }, {
+        client_id: 'conf',
+        redirect_uri: callback(),
+        response_type: 'code',
+        scope: 'openid offline_access api:read',
+        resource_hint: 'kept',
+      });
+      assert.equal(await status(client, id, KEYS.admin), undefined);
+      const { arrived } = await visitor.open(pressed.arrived.href, { stopAt: RETURN_URL });
+      assert.equal(arrived.href, RETURN_URL);
+
+      assert.equal(await status(client, id, KEYS.admin), 'valid');
+      assert.equal(await status(client, id, KEYS.member), undefined);
+      await stub.seen();
+      assert.equal((await search(id)).status, 200);
+      const [{ authorization }] = await stub.seen();
+      assert.equal(await peer.honours(authorization.replace(/^Bearer /, '')), true);
+      const refused = await search(id, {}, KEYS.member);
+      assert.deepEqual([refused.status, refused.body.message], [400,
+        `connectors failed with continue on failure disabled: connector ${id} failed with message ` +
+        `'failed to get auth token: user is not authenticated for connector ${id}'`]);
+      assert.deepEqual(await stub.seen(), []);
+      // With a key of its own it asks for nobody: what was connected has ended.
+      await client.ask(KEYS.admin, 'update', { id, service_auth: { type: 'bearer', token: 'key' } });
+      assert.equal(await peer.honours(authorization.replace(/^Bearer /, '')), true, 'a provider without a revocation URL is not asked');
+      assert.equal(await status(client, id, KEYS.admin), undefined);
+      await search(id);
+      assert.equal((await stub.seen()).at(-1).authorization, 'Bearer key');
+    } finally {
+      await peer.stop();
+    }
+  });
+
+  it('connects at the sandbox by the link of 4.57, and ten searches at once refresh once', { skip: skipPython }, async () => {
+    const sandbox = await Sandbox.start({ accessTtl: 3 });
+    const client = new Python('4.57', `${server.url}/cohere`);
+    try {
+      const fields = connector(sandbox, ['/authorize', '/token'], 'offline_access');
+      const registration = JSON.stringify({ redirect_uris: [callback()] });
+      const headers = { 'content-type': 'application/json' };
+      const registered = await fetch(`${sandbox.url}/register`, { method: 'POST', headers, body: registration });
+      const { client_id, client_secret } = await registered.json();
+      const oauth = { ...fields.oauth, client_id, client_secret };
+      const { id } = await client.ask(KEYS.admin, 'create', { ...fields, oauth });
+      const link = await client.ask(KEYS.admin, 'authorize', { id, after_token_redirect: RETURN_URL });
+      await new Visitor().connect(link, RETURN_URL);
+      assert.equal((await client.ask(KEYS.admin, 'get', { id })).auth_status, 'valid');
+      await pause(3100);
+      await stub.seen();
+      const found = await Promise.all(Array.from({ length: 10 }, () => search(id)));
+      assert.deepEqual(found.map(({ status }) => status), Array(10).fill(200));
+      const tokens = new Set((await stub.seen()).map(({ authorization }) => authorization));
+      assert.equal(tokens.size, 1);
+      assert.equal((await sandbox.presentations()).length, 1);
+      assert.equal((await client.ask(KEYS.admin, 'get', { id })).auth_status, 'valid');
+    } finally {
+      await client.stop();
+      await sandbox.stop();
+    }
+  });
+});

@@ -29,9 +29,10 @@ def plain(value):
     elif hasattr(value, "__fields__"):
         value = value.dict()
     elif OLD and hasattr(value, "__dict__"):
-        value = {name: item for name, item in vars(value).items() if not name.startswith("_")}
+        # Its objects fill in what was not sent, and its times forget that they are UTC.
+        value = {name: item for name, item in vars(value).items() if name[0] != "_" and item not in ("", [])}
     if isinstance(value, datetime.datetime):
-        return value.isoformat()
+        return value.isoformat() + ("Z" if value.tzinfo is None else "")
     if isinstance(value, dict):
         return {name: plain(item) for name, item in value.items() if item is not None}
     if isinstance(value, list):

@@ -1,11 +1,10 @@
 // Cohere's own clients, old and new, behind one interface: `ask(key, what, {snake_case})` gives plain snake_case
 // values, or throws a `Refused`.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import readline from 'node:readline';
-import { spawn } from 'node:child_process';
 
 const here = path.join(import.meta.dirname, '..');
 const cache = path.join(here, '.cache/cohere');
@@ -28,10 +27,14 @@ const renamed = (value, rename) => {
 const camel = (name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase());
 const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
-/** npm cohere-ai. `at` turns the server's base into the client's options. */
+/** 7.7.0 puts another one in its place. */
+const { fetch } = globalThis;
+
+/** npm cohere-ai. `at` is what its client is made with. */
 export class Script {
   static async of(version, at, name = 'CohereClient') {
     const all = await import(`cohere-${version}`);
+    globalThis.fetch = fetch;
     return new Script(all[name] ?? all.default[name], at);
   }
 
@@ -56,6 +59,8 @@ export class Script {
       return renamed(value, snake);
     } catch (error) {
       throw new Refused({ type: error.constructor.name, status: error.statusCode, body: error.body ?? `${error.stack}` });
+    } finally {
+      globalThis.fetch = fetch;
     }
   }
 

@@ -58,6 +58,8 @@ const server = http.createServer(async (request, response) => {
   if (typeof query !== 'string' || !query) return problem(400, "'' is too short - 'query'");
   answer(200, { results: DOCUMENTS }, { 'x-connector-id': 'TEMPLATE' });
 });
+// Longer than a suite is silent, so that nobody writes to a connection that is just being closed.
+server.keepAliveTimeout = 300_000;
 server.listen(0, '127.0.0.1');
 await once(server, 'listening');
 console.log(`ready http://127.0.0.1:${server.address().port}`);

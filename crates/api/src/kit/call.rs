@@ -141,7 +141,7 @@ impl Call {
             }
             Takes::SomeJson(rows) => {
                 require_type(&parts.headers, JSON)?;
-                let mut body = parse(&read(limits.body_bytes_max).await?)?;
+                let mut body = parse(&read(limits.body_bytes_max()).await?)?;
                 fields::known(rows, &mut body);
                 fields = fields::check(rows, body)?;
             }

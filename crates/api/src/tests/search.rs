@@ -241,6 +241,7 @@ async fn a_failure_is_an_error_or_an_answer_and_an_event_either_way() {
         ),
     ] {
         endpoint.says(says);
+        server.clock.advance(std::time::Duration::from_secs(1));
         let refused = search(&server, &id, json!({})).await;
         assert_eq!(refused.status.as_u16(), status, "{}", refused.text);
         let told = search(&server, &id, json!({"continue_on_failure": true}))

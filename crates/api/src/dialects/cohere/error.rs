@@ -19,11 +19,11 @@ pub struct Refusal {
 
 /// The answer to a request that failed.
 pub fn answer(error: &Error) -> Response {
+    let error = &*error.hiding();
     let message = match error {
         Error::Unauthenticated => "invalid api token".to_owned(),
         Error::NotFound("path") => "404 page not found".to_owned(),
-        // What was there once is as unknown as what never was.
-        Error::NotFound(thing) | Error::Gone(thing) => format!("{thing} not found."),
+        Error::NotFound(thing) => format!("{thing} not found."),
         Error::Invalid(_) | Error::Conflict { .. } => format!("invalid request: {error}"),
         Error::Body(Body::Malformed { detail, .. }) => format!("invalid json syntax: {detail}"),
         error => error.to_string(),

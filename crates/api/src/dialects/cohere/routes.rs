@@ -189,11 +189,9 @@ async fn told(call: &Call, found: Result<ConnectorView>) -> Result<Response> {
 
 /// That there is no connector of the id in the path, where that is what went wrong.
 fn unknown(call: &Call, error: Error) -> Result<Response> {
-    match error {
-        Error::NotFound("connector") | Error::Gone("connector") => {
-            Ok(error::unknown_connector(call.path("connector")))
-        }
-        error => Err(error),
+    match &*error.hiding() {
+        Error::NotFound("connector") => Ok(error::unknown_connector(call.path("connector"))),
+        _ => Err(error),
     }
 }
 

@@ -139,7 +139,11 @@ pub fn patch(
     let taken = |row: &&Field| {
         row.required && stored.contains_key(row.name) && !public.contains_key(row.name)
     };
-    for row in rows(kind).iter().filter(taken).filter(|_| manner.incomplete) {
+    for row in rows(kind)
+        .iter()
+        .filter(taken)
+        .filter(|_| manner.incomplete)
+    {
         check.problem(&format!("data.{}", row.name), "is required");
     }
     if !check.problems.is_empty() {
