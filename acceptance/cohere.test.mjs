@@ -4,9 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { install, Python, Refused, Script } from './lib/cohere.mjs';
-import { Grantry } from './lib/grantry.mjs';
+import { BIN, Grantry } from './lib/grantry.mjs';
 import { CLIENTS, Peer } from './lib/peers.mjs';
-import { Child, pause } from './lib/process.mjs';
+import { Child, pause, run } from './lib/process.mjs';
 import { Sandbox } from './lib/sandbox.mjs';
 import { Visitor } from './lib/visitor.mjs';
 import { KEYS, RETURN_URL, TEAM, world } from './lib/world.mjs';
@@ -266,6 +266,12 @@ describe('a search', () => {
     assert.deepEqual([native.status, native.body.error, native.body.results], [200, message, []]);
     const { body } = await server.call('GET', '/api/v1/events?connector=slow&kind=connector.searched', { key: KEYS.admin });
     assert.deepEqual(body.data.map(({ actor, data }) => [actor.id, data.outcome]), Array(2).fill(['usr_alice', 'search_timeout']));
+  });
+
+  it('is a command too', async () => {
+    const { id } = await made({ name: 'Wiki', url: `${stub.url}/open/search` });
+    const env = { GRANTRY_URL: server.url, GRANTRY_KEY: KEYS.admin };
+    assert.match(await run(BIN, ['connectors', 'search', id, 'tallest bird'], { env }), /Tall bird.*ostrich/);
   });
 
   it('keeps its key sealed, over a restart too', async () => {

@@ -100,8 +100,8 @@ function python() {
 }
 
 /**
- * Installs the Python clients of cohere/requirements into folders of their own, once. Gives why that is not
- * possible; in CI it has to be.
+ * Installs the Python clients, and what cohere/requirements.txt says that they import, into folders of their own,
+ * once. Gives why that is not possible; in CI it has to be.
  */
 export function install(versions) {
   mkdirSync(cache, { recursive: true });

@@ -44,7 +44,7 @@ pub enum Seen<'a> {
     },
     /// An outgoing request ended.
     ProviderRequest {
-        /// `token` or `discovery`.
+        /// `token`, `discovery` or `search`.
         purpose: &'static str,
         /// `public`, or `allowed` by the deployment's list.
         destination: &'static str,

@@ -167,7 +167,7 @@ impl Engine {
 
     /// Ends all connections within `scope`, so many in each transaction that none holds up the others',
     /// whatever becomes of the caller.
-    async fn end_connections(
+    pub(crate) async fn end_connections(
         self: &Arc<Self>,
         caller: &Caller,
         entry: &Arc<Entry>,

@@ -18,7 +18,8 @@ Examples:
   GITHUB_SECRET=… grantry connectors create --name GitHub --uid oauth/github \\
     --service github --client-id Iv1.2 --client-secret-env GITHUB_SECRET --project web
   grantry connectors create --file connector.json
-  grantry connectors attach oauth/github web --environment production";
+  grantry connectors attach oauth/github web --environment production
+  grantry connectors search wiki 'who signed the lease'";
 
 /// Connectors: a team's registered clients of services.
 #[derive(clap::Args)]
@@ -50,6 +51,8 @@ enum Act {
         #[command(flatten)]
         sure: Sure,
     },
+    /// Ask a connector's search endpoint (data.search); its token stays at the server
+    Search(Search),
     /// List the projects that may use a connector
     Links {
         /// Its id or uid
@@ -92,6 +95,17 @@ struct Filters {
     service: Option<String>,
     #[command(flatten)]
     page: Page,
+}
+
+#[derive(clap::Args)]
+struct Search {
+    /// The connector, by id or uid
+    connector: String,
+    /// What to look for
+    query: String,
+    /// The user whose token goes along [default: your own, or the app's]
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
 }
 
 #[derive(clap::Args)]
@@ -196,6 +210,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             sure.or_ask(question).await?;
             list::remove(&client, "/connectors", &connector, "deleted", form).await
         }
+        Act::Search(asked) => search(&client, &asked, form).await,
         Act::Links { connector } => links(&client, &connector, form).await,
         Act::Attach {
             connector,
@@ -302,6 +317,36 @@ impl Create {
         Ok(Value::Object(body))
     }
 }
+
+async fn search(client: &Client, asked: &Search, form: Form) -> Result<(), Failure> {
+    let path = format!("/connectors/{}/search", segment(&asked.connector));
+    let mut body = json!({ "query": asked.query });
+    if let Some(user) = &asked.user {
+        body["subject"] = json!({ "type": "user", "id": user });
+    }
+    let mut found = client
+        .demand(Method::Post, &path, &[], Content::Json(body))
+        .await?;
+    if form == Form::Json {
+        out::json(&found);
+        return Ok(());
+    }
+    match found["results"].take() {
+        Value::Array(documents) if !documents.is_empty() => DOCUMENTS.print(&documents),
+        _ => out::note("It found nothing."),
+    }
+    Ok(())
+}
+
+const DOCUMENTS: Rows<3> = Rows {
+    path: "",
+    columns: [
+        list::text("TITLE", &["/title", "/id"]),
+        list::text("TEXT", &["/text"]),
+        list::text("URL", &["/url"]),
+    ],
+    none: "",
+};
 
 async fn links(client: &Client, connector: &str, form: Form) -> Result<(), Failure> {
     let path = format!("/connectors/{}", segment(connector));
