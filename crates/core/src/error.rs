@@ -82,6 +82,10 @@ pub enum Error {
     /// The server cannot do this now (store down, keys unreadable, shutting down). Safe to repeat.
     #[error("temporarily unavailable")]
     Unavailable,
+    /// There is no room left to write; nothing was changed. Reads go on, and writes when there is room again
+    /// (requirement 95).
+    #[error("the server's disk is full: nothing can be stored until there is room")]
+    Full,
     /// A defect of ours, or data that fails its integrity check. The detail is in the log only.
     #[error("internal error")]
     Internal,
@@ -243,6 +247,7 @@ impl From<crate::StoreError> for Error {
             crate::StoreError::InUse(what) => Self::conflict(format!("{what} stands in the way")),
             crate::StoreError::Inconsistent { .. } => Self::Internal,
             crate::StoreError::Unavailable => Self::Unavailable,
+            crate::StoreError::Full => Self::Full,
         }
     }
 }

@@ -46,7 +46,7 @@ impl<B> Metered<B> {
         let outcome = match &done {
             Ok(_) => "done",
             Err(StoreError::Taken(_) | StoreError::Missing(_) | StoreError::InUse(_)) => "refused",
-            Err(StoreError::Inconsistent { .. } | StoreError::Unavailable) => "unavailable",
+            Err(_) => "unavailable",
         };
         self.meter.note(Seen::Database {
             operation,

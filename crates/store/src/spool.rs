@@ -1,4 +1,8 @@
 //! The emergency spool: a directory with one file per pair.
+//!
+//! The pair arrives in an emergency, and the usual one is a full disk. So room is kept beforehand: some files
+//! of zeros, one of which takes the pair's name and its bytes where there is no room for a new file
+//! (requirement 95).
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -23,7 +27,7 @@ pub struct DirSpool {
 
 impl DirSpool {
     /// A spool in `directory`, which is made (mode 0700) if there is none. What a crash left half
-    /// written is removed: nobody was told that it is kept.
+    /// written is removed: nobody was told that it is kept. A disk too full to keep room on is no error.
     pub fn open(directory: &Path) -> io::Result<Self> {
         DirBuilder::new()
             .recursive(true)
@@ -32,9 +36,44 @@ impl DirSpool {
         for path in files(directory, UNFINISHED)? {
             fs::remove_file(path)?;
         }
-        Ok(Self {
+        let spool = Self {
             directory: directory.to_owned(),
-        })
+        };
+        spool.keep_room();
+        Ok(spool)
+    }
+
+    /// Makes the files of zeros that are missing, as far as there is room.
+    fn keep_room(&self) {
+        let names = (0..ROOMS).map(|number| self.directory.join(format!("{number:02}.{ROOM}")));
+        let missing: Vec<_> = names.filter(|path| !path.exists()).collect();
+        let zeros = vec![0; ROOM_BYTES];
+        for path in missing {
+            let unfinished = path.with_extension(UNFINISHED);
+            let made = write_new(&unfinished, &zeros).and_then(|()| fs::rename(&unfinished, path));
+            if made.is_err() {
+                // There is as much room as there is. Half a file would only take of it.
+                let _gone = fs::remove_file(&unfinished);
+                return;
+            }
+        }
+    }
+
+    /// Writes to `unfinished`, into a file of zeros if there is no room for another.
+    fn write(&self, unfinished: &Path, bytes: &[u8]) -> io::Result<()> {
+        let refused = match write_new(unfinished, bytes) {
+            Err(error) if is_full(&error) && bytes.len() <= ROOM_BYTES => error,
+            written => return written,
+        };
+        let Some(room) = files(&self.directory, ROOM)?.pop() else {
+            return Err(refused);
+        };
+        fs::rename(room, unfinished)?;
+        // Not cut before it is written: its blocks would be somebody else's.
+        let mut file = OpenOptions::new().write(true).open(unfinished)?;
+        file.write_all(bytes)?;
+        file.set_len(bytes.len() as u64)?;
+        file.sync_all()
     }
 
     fn path(&self, next: &TokenSetId, extension: &str) -> PathBuf {
@@ -50,6 +89,9 @@ impl DirSpool {
         let spool = self.clone();
         let done = tokio::task::spawn_blocking(move || work(spool)).await;
         done.map_err(io::Error::other).flatten().map_err(|error| {
+            if is_full(&error) {
+                return StoreError::Full;
+            }
             tracing::error!(%error, "the spool cannot be used");
             StoreError::Unavailable
         })
@@ -58,6 +100,12 @@ impl DirSpool {
 
 const KEPT: &str = "json";
 const UNFINISHED: &str = "tmp";
+/// Room kept for a pair.
+const ROOM: &str = "room";
+/// Pairs that have room on a full disk: about as many flights as are in the air when it fills.
+const ROOMS: usize = 32;
+/// Twice what two tokens of 8 KiB take, sealed and in base64.
+const ROOM_BYTES: usize = 48 * 1024;
 
 #[async_trait]
 impl Spool for DirSpool {
@@ -66,14 +114,12 @@ impl Spool for DirSpool {
         let id = spooled.next.id.clone();
         self.blocking(move |spool| {
             let unfinished = spool.path(&id, UNFINISHED);
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&unfinished)?;
-            file.write_all(&serde_json::to_vec(&entry)?)?;
-            file.sync_all()?;
+            let written = spool.write(&unfinished, &serde_json::to_vec(&entry)?);
+            if written.is_err() {
+                // Half a file would only take of the room that is missing.
+                let _gone = fs::remove_file(&unfinished);
+            }
+            written?;
             fs::rename(&unfinished, spool.path(&id, KEPT))?;
             // Without this the name itself may not survive a power cut.
             File::open(&spool.directory)?.sync_all()
@@ -106,10 +152,30 @@ impl Spool for DirSpool {
         let id = next.clone();
         self.blocking(move |spool| match fs::remove_file(spool.path(&id, KEPT)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+            _ => {
+                spool.keep_room();
+                Ok(())
+            }
         })
         .await
     }
+}
+
+/// A file of mode 0600 with `bytes`, on the disk when this returns.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 /// A file name for any id: bytes outside `[A-Za-z0-9_-]` become `%` and two hex digits.

@@ -67,6 +67,8 @@ pub fn with_headers(mut answer: Response, error: &Error) -> Response {
         Error::Provider { retry_after, .. } => retry_after.map(|wait| wait.as_millis()),
         Error::RateLimited { retry_after, .. } => Some(retry_after.as_millis()),
         Error::Unavailable => Some(1_000),
+        // Somebody has to make room first.
+        Error::Full => Some(30_000),
         _ => None,
     };
     if let Some(millis) = wait {

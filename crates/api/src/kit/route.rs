@@ -198,7 +198,7 @@ impl Route {
         let in_path = self.path.contains('{');
         statuses.push(500);
         if let Access::Act(act) = self.access {
-            statuses.extend([401, 403, 503]);
+            statuses.extend([401, 403, 503, 507]);
             if act.scope() == Scope::Team {
                 // `limits.team_requests_per_minute`.
                 statuses.push(429);

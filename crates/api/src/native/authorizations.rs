@@ -48,7 +48,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("How far a consent has come; by its verifier.")
     .json::<wire::Outcome>(200, "Its status: pending, unconfirmed, success, error or canceled.")
-    .refuses(&[503]),
+    .refuses(&[503, 507]),
     Route::new(
         Method::Get,
         "/api/v1/authorizations/{authorization}/details",

@@ -147,6 +147,7 @@ pub const fn meaning(status: u16) -> &'static str {
         502 => "The provider gave no usable answer.",
         503 => "Temporarily unavailable: repeat it.",
         504 => "The provider gave no answer in time.",
+        507 => "The server's disk is full: nothing was stored, and what is there can be read.",
         _ => "A defect of the server.",
     }
 }
@@ -173,6 +174,7 @@ const fn status_and_code(error: &Error) -> (Status, &'static str) {
         Error::Provider { timeout: false, .. } => (Status::BAD_GATEWAY, "provider_error"),
         Error::RateLimited { .. } => (Status::TOO_MANY_REQUESTS, "rate_limited"),
         Error::Unavailable => (Status::SERVICE_UNAVAILABLE, "unavailable"),
+        Error::Full => (Status::INSUFFICIENT_STORAGE, "storage_full"),
         Error::Internal => (Status::INTERNAL_SERVER_ERROR, "internal"),
     }
 }

@@ -98,6 +98,16 @@ pub enum StoreError {
     /// The database cannot be used now. `committed` is unknown when the failure struck a commit.
     #[error("the database is unavailable")]
     Unavailable,
+    /// There is no room for the write on the database's disk; nothing of it is stored. Reads go on.
+    #[error("the database's disk is full")]
+    Full,
+}
+
+impl StoreError {
+    /// Whether nothing is wrong with what was asked: the same may succeed later.
+    pub const fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable | Self::Full)
+    }
 }
 
 /// Result of a store method.

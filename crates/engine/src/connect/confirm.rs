@@ -63,13 +63,13 @@ impl Engine {
                 Ok(_) => refused,
                 Err(_) => StoreError::Unavailable,
             };
-            if refused != StoreError::Unavailable {
+            if !refused.is_outage() {
                 let id = held.set.connection.clone();
                 self.revoke_orphan(authorization, &id, held.set).await;
                 return Err(Error::Gone("authorization"));
             }
             if tries == TRIES {
-                return Err(Error::Unavailable);
+                return Err(refused.into());
             }
             self.ports.clock.sleep(PAUSE).await;
         }

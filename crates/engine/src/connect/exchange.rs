@@ -147,7 +147,7 @@ impl Engine {
         loop {
             tries += 1;
             match self.ports.store.connection_by_grant(team, grant).await {
-                Err(StoreError::Unavailable) if tries < TRIES => {
+                Err(error) if error.is_outage() && tries < TRIES => {
                     self.ports.clock.sleep(PAUSE).await;
                 }
                 found => return Ok(found?.map(|live| live.connection)),

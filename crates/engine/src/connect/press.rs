@@ -224,7 +224,7 @@ impl Engine {
         match completed {
             Ok(()) => {}
             // It may be stored after all, and then it is live.
-            Err(StoreError::Unavailable) => return Err(Error::Unavailable),
+            Err(outage) if outage.is_outage() => return Err(outage.into()),
             Err(refused) => {
                 self.revoke_orphan(authorization, &connection.id, set).await;
                 return Err(match refused {
@@ -309,7 +309,7 @@ impl Engine {
                 // Whether it is stored is not known, whatever the last try said.
                 Err(_) => StoreError::Unavailable,
             };
-            if error != StoreError::Unavailable || tries == TRIES {
+            if !error.is_outage() || tries == TRIES {
                 return Err(error);
             }
             self.ports.clock.sleep(PAUSE).await;

@@ -27,6 +27,8 @@ pub struct Flights {
     /// Pairs that arrived and are only in the spool, by the set that was presented for them: that
     /// set must not be presented again (design §6, promise 1).
     spooled: Mutex<HashMap<TokenSetId, Spooled>>,
+    /// Why a pair that arrived is durable nowhere yet, by the set that was presented for it.
+    stranded: Mutex<HashMap<TokenSetId, Error>>,
     /// Grants whose first token was asked for in vain, by flight.
     resting: Mutex<HashMap<String, Rest>>,
 }
@@ -76,6 +78,22 @@ impl Flights {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(flight);
+    }
+
+    /// Why nobody may see the successor of `presented` yet, though it has arrived.
+    pub(super) fn stranded(&self, presented: &TokenSetId) -> Option<Error> {
+        let map = self.stranded.lock().unwrap_or_else(PoisonError::into_inner);
+        map.get(presented).cloned()
+    }
+
+    pub(super) fn strand(&self, presented: &TokenSetId, why: Error) {
+        let mut map = self.stranded.lock().unwrap_or_else(PoisonError::into_inner);
+        map.insert(presented.clone(), why);
+    }
+
+    pub(super) fn rescue(&self, presented: &TokenSetId) {
+        let mut map = self.stranded.lock().unwrap_or_else(PoisonError::into_inner);
+        map.remove(presented);
     }
 
     pub(super) fn spooled(&self, presented: &TokenSetId) -> Option<Spooled> {

@@ -62,30 +62,42 @@ impl Engine {
             presented: presented.id.clone(),
             next,
         };
-        loop {
-            match self.store_pair(connection, &spooled, kind).await {
+        // What is wrong is said once, not once a second: the log may be on the disk that is full.
+        let mut said = false;
+        let landed = loop {
+            let refused = match self.store_pair(connection, &spooled, kind).await {
                 Ok(landed) => {
                     if connector.fault.is_some() {
                         self.recovered(connector).await;
                     }
-                    return landed;
+                    break landed;
                 }
-                Err(error) => {
-                    tracing::error!(connection = %connection.id, %error, "the store does not take a refreshed pair; spooling it");
-                }
+                Err(error) => error,
+            };
+            if !said {
+                tracing::error!(connection = %connection.id, error = %refused, "the store does not take a refreshed pair; spooling it");
             }
             match self.ports.spool.keep(&spooled).await {
                 Ok(()) => {
                     self.flights.remember_spooled(spooled.clone());
-                    return Ok(Arc::new(renewed(connection, spooled.next)));
+                    break Ok(Arc::new(renewed(connection, spooled.next)));
                 }
                 // Nobody has seen the pair, and nobody may before it is durable: keep trying.
                 Err(error) => {
-                    tracing::error!(connection = %connection.id, %error, "the spool does not take a refreshed pair either");
+                    if !said {
+                        tracing::error!(
+                            connection = %connection.id, %error,
+                            "the spool does not take a refreshed pair either: it is in memory alone until there is room"
+                        );
+                    }
+                    self.flights.strand(&presented.id, refused.into());
                 }
             }
+            said = true;
             self.ports.clock.sleep(ROUND).await;
-        }
+        };
+        self.flights.rescue(&presented.id);
+        landed
     }
 
     /// Tries to bring a spooled pair into the store.

@@ -120,7 +120,7 @@ impl Engine {
                 check_mintable(&grant, &entry.connector)?;
                 *renewed = true;
                 let flight = self.mint(&entry, &grant, None);
-                self.board(flight).await?
+                self.board(flight, None).await?
             }
             None => return Err(reconnect(ReconnectReason::NeverConnected)),
         };
@@ -282,7 +282,7 @@ impl Engine {
             Decision::Renew { .. } if mints => self.mint(entry, grant, Some(Arc::clone(&live))),
             Decision::Renew { .. } => self.refresh(Arc::clone(&live)),
         };
-        match self.board(flight).await {
+        match self.board(flight, Some(&set.id)).await {
             Ok(renewed) => Ok(renewed),
             Err(error) if lives(set, self.now()) && spares_old_token(&error) => {
                 tracing::debug!(connection = %live.connection.id, %error, "serving the old token after a failed flight");
@@ -292,15 +292,20 @@ impl Engine {
         }
     }
 
-    /// Waits for a flight as long as a caller may wait. The flight goes on.
-    async fn board(&self, flight: Flight) -> Result<Arc<Live>> {
+    /// Waits for a flight as long as a caller may wait. The flight goes on. Where the provider has answered
+    /// it for `presented`, and the answer can be kept nowhere, that is what the caller hears.
+    async fn board(&self, flight: Flight, presented: Option<&TokenSetId>) -> Result<Arc<Live>> {
+        let stranded = || presented.and_then(|set| self.flights.stranded(set));
+        if let Some(why) = stranded() {
+            return Err(why);
+        }
         match select(flight, self.ports.clock.sleep(self.settings.refresh.wait)).await {
             Either::Left((landed, _)) => landed,
-            Either::Right(_) => Err(Error::Provider {
+            Either::Right(_) => Err(stranded().unwrap_or(Error::Provider {
                 code: "timeout",
                 timeout: true,
                 retry_after: Some(Duration::from_secs(1)),
-            }),
+            })),
         }
     }
 
@@ -499,7 +504,7 @@ pub fn outcome(error: &Error) -> &'static str {
         Error::Provider { .. } => "provider_error",
         Error::ConnectorFault => "connector_fault",
         Error::RateLimited { .. } => "rate_limited",
-        Error::Unavailable => "unavailable",
+        Error::Unavailable | Error::Full => "unavailable",
         Error::Internal => "internal",
     }
 }
@@ -521,6 +526,7 @@ fn spares_old_token(error: &Error) -> bool {
         Error::Provider { .. }
         | Error::ConnectorFault
         | Error::Unavailable
+        | Error::Full
         | Error::DestinationRefused => true,
         Error::AuthorizationRequired(why) => matches!(
             why.reason,
@@ -545,6 +551,7 @@ mod tests {
             (provider, true),
             (Error::ConnectorFault, true),
             (Error::Unavailable, true),
+            (Error::Full, true),
             (Error::DestinationRefused, true),
             (reconnect(ReconnectReason::Rejected), true),
             (reconnect(ReconnectReason::LostResponse), true),

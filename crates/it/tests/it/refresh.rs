@@ -349,6 +349,30 @@ async fn a_pair_that_the_store_refuses_is_spooled_served_and_brought_home() {
     assert!(world.place("u1").await.current);
 }
 
+/// Nobody sees the pair before it is durable, and who asks meanwhile does not hear that the provider is at fault.
+#[tokio::test]
+async fn a_pair_that_nothing_takes_is_held_until_something_does() {
+    let world = worn_out(Setup::default()).await;
+    world.strike("late", Some(1));
+    let caller = world.server().await;
+    let read = || world.engine.token(&caller, CONNECTOR, token_of("u1"));
+    let breaks = async {
+        world.clock.sleep(Duration::from_secs(1)).await;
+        world.spool.fill(true);
+        world.watch.break_writes(Broken::Refused);
+    };
+    let (waited, ()) = world.run(join(read(), breaks)).await;
+    assert_eq!(waited.err(), Some(Error::Unavailable));
+    let asked = world.run(read()).await;
+    assert_eq!(asked.err(), Some(Error::Unavailable));
+
+    world.watch.break_writes(Broken::No);
+    world.pass(Duration::from_secs(2)).await;
+    assert!(world.token_text("u1").await.is_ok());
+    assert_eq!(world.presentations().len(), 1);
+    assert!(world.place("u1").await.current);
+}
+
 #[tokio::test]
 async fn a_new_process_replays_the_spool_before_it_serves() {
     let world = worn_out(Setup::default()).await;

@@ -58,6 +58,13 @@ impl From<tokio_postgres::Error> for Refusal {
             SqlState::UNIQUE_VIOLATION if let Some(taken) = unique::taken_index(constraint) => {
                 Self::Answer(taken)
             }
+            SqlState::DISK_FULL => {
+                tracing::error!(
+                    message = said.message(),
+                    "the disk of the database is full: no write is taken until there is room"
+                );
+                Self::Answer(StoreError::Full)
+            }
             _ => {
                 tracing::error!(
                     code = said.code().code(),

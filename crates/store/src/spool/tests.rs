@@ -122,10 +122,56 @@ async fn what_a_crash_left_half_written_is_cleared_away() {
     assert!(!half.exists());
 }
 
+/// A disk without room for another file: what is written to this one never fits.
+fn fill_disk(spool: &DirSpool, id: &str) {
+    let unfinished = spool.path(&id.into(), UNFINISHED);
+    std::os::unix::fs::symlink("/dev/full", unfinished).unwrap();
+}
+
+fn rooms(spool: &DirSpool) -> usize {
+    files(&spool.directory, ROOM).unwrap().len()
+}
+
+#[tokio::test]
+async fn on_a_full_disk_a_pair_takes_the_room_that_was_kept_for_it() {
+    let (_directory, spool) = open();
+    assert_eq!(rooms(&spool), ROOMS);
+    for id in ["stk_1", "stk_2"] {
+        fill_disk(&spool, id);
+        assert_eq!(spool.keep(&spooled(id, 0)).await, Ok(()));
+    }
+    assert_eq!(rooms(&spool), ROOMS - 2);
+    let mut kept = ids(&spool).await;
+    kept.sort();
+    assert_eq!(kept, ["stk_1", "stk_2"]);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&spool.path(&"stk_1".into(), KEPT)), 0o600);
+
+    assert_eq!(spool.remove(&"stk_1".into()).await, Ok(()));
+    assert_eq!(rooms(&spool), ROOMS, "there is room again");
+}
+
+#[tokio::test]
+async fn a_pair_that_no_room_was_kept_for_is_refused_and_nothing_is_lost() {
+    let (_directory, spool) = open();
+    assert_eq!(spool.keep(&spooled("stk_1", 0)).await, Ok(()));
+    let mut huge = spooled("stk_2", 0);
+    huge.next.access = Sealed(vec![1; ROOM_BYTES]);
+    fill_disk(&spool, "stk_2");
+    assert_eq!(spool.keep(&huge).await, Err(StoreError::Full));
+    for room in files(&spool.directory, ROOM).unwrap() {
+        fs::remove_file(room).unwrap();
+    }
+    fill_disk(&spool, "stk_3");
+    let refused = spool.keep(&spooled("stk_3", 0)).await;
+    assert_eq!(refused, Err(StoreError::Full));
+    assert_eq!(ids(&spool).await, ["stk_1"]);
+}
+
 #[tokio::test]
 async fn a_spool_that_cannot_be_used_says_so() {
     let (_directory, spool) = open();
-    fs::remove_dir(&spool.directory).unwrap();
+    fs::remove_dir_all(&spool.directory).unwrap();
     assert_eq!(
         spool.keep(&spooled("stk_1", 0)).await,
         Err(StoreError::Unavailable)

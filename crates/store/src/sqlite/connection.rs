@@ -168,6 +168,10 @@ pub(super) fn translate(error: &rusqlite::Error) -> StoreError {
     {
         return taken;
     }
+    if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) {
+        tracing::error!("the disk of the database is full: no write is taken until there is room");
+        return StoreError::Full;
+    }
     tracing::error!(%error, "the database refused a statement");
     StoreError::Unavailable
 }

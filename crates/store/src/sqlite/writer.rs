@@ -27,7 +27,7 @@ pub(super) struct Job {
 pub(super) fn run(connection: &Connection, mut jobs: mpsc::Receiver<Job>, meter: &dyn Meter) {
     while let Some(Job { write, answer }) = jobs.blocking_recv() {
         let (mut answers, mut outcomes) = (vec![answer], Vec::new());
-        let mut group = || -> rusqlite::Result<()> {
+        let mut group = || -> Stored<()> {
             control(connection, "BEGIN IMMEDIATE")?;
             outcomes.push(alone(connection, &write)?);
             // What comes in meanwhile goes along: the sync is what costs.
@@ -42,7 +42,7 @@ pub(super) fn run(connection: &Connection, mut jobs: mpsc::Receiver<Job>, meter:
         if let Err(error) = group() {
             // Fails when SQLite has rolled back by itself, which is as good.
             let _already = connection.execute_batch("ROLLBACK");
-            outcomes = vec![Err(translate(&error)); answers.len()];
+            outcomes = vec![Err(error); answers.len()];
         }
         meter.note(Seen::Commit {
             writes: answers.len(),
@@ -56,12 +56,17 @@ pub(super) fn run(connection: &Connection, mut jobs: mpsc::Receiver<Job>, meter:
 }
 
 /// One write in its savepoint. The outer error ends the group: the transaction is gone.
-fn alone(connection: &Connection, write: &Write) -> rusqlite::Result<Outcome> {
+fn alone(connection: &Connection, write: &Write) -> Stored<Outcome> {
     control(connection, "SAVEPOINT write")?;
     let outcome = statements(connection, write);
-    if outcome.is_err() {
-        // On a full disk or an I/O error SQLite may roll everything back; this then fails too.
-        control(connection, "ROLLBACK TO write")?;
+    if let Err(error) = &outcome {
+        // On a full disk or an I/O error SQLite may roll everything back; this then fails too, and why
+        // is what the statement said.
+        match connection.execute_batch("ROLLBACK TO write") {
+            Ok(()) => {}
+            Err(_) if error.is_outage() => return Err(error.clone()),
+            Err(error) => return Err(translate(&error)),
+        }
     }
     control(connection, "RELEASE write")?;
     Ok(outcome)
@@ -81,6 +86,9 @@ fn statements(connection: &Connection, write: &Write) -> Outcome {
         .collect()
 }
 
-fn control(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.execute([]).map(drop)
+fn control(connection: &Connection, sql: &str) -> Stored<()> {
+    let done = connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.execute([]));
+    done.map(drop).map_err(|error| translate(&error))
 }

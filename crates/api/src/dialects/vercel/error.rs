@@ -74,6 +74,7 @@ const fn status_and_code(error: &Error) -> (Status, &'static str) {
         Error::Provider { timeout: false, .. } => (Status::BAD_GATEWAY, "provider_error"),
         Error::RateLimited { .. } => (Status::TOO_MANY_REQUESTS, "rate_limited"),
         Error::Unavailable => (Status::SERVICE_UNAVAILABLE, "service_unavailable"),
+        Error::Full => (Status::INSUFFICIENT_STORAGE, "insufficient_storage"),
         Error::Internal => (Status::INTERNAL_SERVER_ERROR, "internal_server_error"),
     }
 }
@@ -141,6 +142,7 @@ mod tests {
             (provider(false, None), 502, None),
             (limited, 429, Some("12")),
             (Error::Unavailable, 503, Some("1")),
+            (Error::Full, 507, Some("30")),
             (Error::Internal, 500, None),
             (Error::Forbidden(Forbidden::NotLinked), 403, None),
         ] {

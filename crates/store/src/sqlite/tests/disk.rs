@@ -107,7 +107,7 @@ async fn a_full_disk_refuses_writes_serves_reads_and_heals() {
         }
         assert!(stored < 1000, "the disk never fills");
     };
-    assert_eq!(refused, StoreError::Unavailable);
+    assert_eq!(refused, StoreError::Full);
     assert!(stored > 1);
     for number in 0..stored {
         let found = db.authorization(&format!("sca_{number}").into()).await;
