@@ -59,7 +59,7 @@ pub async fn open(
         Arc::clone(&entropy),
     )
     .await
-    .map_err(|error| keys_failure(&error))?;
+    .map_err(|error| keys_failure(config, &error))?;
     let spool = DirSpool::open(&directory.spool()).map_err(|error| {
         Failure::new(
             Exit::Store,
@@ -131,7 +131,8 @@ async fn open_store(
     opened.map_err(|error| store_failure(&error))
 }
 
-fn postgres_options(config: &Config, meter: &Arc<dyn Meter>) -> postgres::Options {
+/// How a node of `config` connects to PostgreSQL.
+pub fn postgres_options(config: &Config, meter: &Arc<dyn Meter>) -> postgres::Options {
     postgres::Options {
         connections: config.limits.database_connections_max,
         wait: config.limits.database_wait_max,
@@ -183,11 +184,12 @@ fn store_failure(error: &OpenError) -> Failure {
     Failure::new(Exit::Store, chain(error))
 }
 
-fn keys_failure(error: &OpenKeysError) -> Failure {
+fn keys_failure(config: &Config, error: &OpenKeysError) -> Failure {
     match error {
-        OpenKeysError::Key(wrong) => {
-            Failure::new(Exit::MasterKey, chain(wrong)).hint("Nothing has been changed.")
-        }
+        OpenKeysError::Key(wrong) => Failure::new(Exit::MasterKey, chain(wrong)).hint(format!(
+            "{} Nothing has been changed.",
+            master_key::put_back(&config.master_key, &config.data_dir)
+        )),
         OpenKeysError::Store(error) => Failure::new(Exit::Store, chain(error)),
     }
 }

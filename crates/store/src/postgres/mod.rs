@@ -7,6 +7,7 @@
 //! session state; NOTIFY, where there is one, only makes changes heard sooner.
 
 mod retry;
+mod session;
 mod target;
 #[cfg(any(test, feature = "contract"))]
 pub mod testing;
@@ -67,12 +68,6 @@ impl Default for Options {
     }
 }
 
-/// What the server itself breaks off. Isolation is not set: a write asks for its own, and a read is one
-/// statement. A table that is read from end to end, as PostgreSQL likes to do while it is small, counts as read
-/// whole, and every write to it beside would be refused; every query of ours has an index.
-const SESSION: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s'; \
-                       SET synchronous_commit = on; SET enable_seqscan = off";
-
 /// The PostgreSQL backend.
 pub struct Postgres {
     pool: Pool,
@@ -124,13 +119,11 @@ impl Postgres {
             wake: Arc::default(),
             listener: None,
         };
-        // The first connection's trouble is the operator's to read, in the database's own words.
-        let first = backend
-            .pool
-            .get()
-            .await
-            .map_err(|error| OpenError::Database(chain(&error)))?;
-        drop(first);
+        drop(session::get(&backend.pool).await?);
+        // With one connection there is nobody to share with.
+        if options.connections > 1 {
+            session::is_own(&backend.pool).await?;
+        }
         Ok(backend)
     }
 
@@ -297,12 +290,11 @@ fn pool(way: Way, options: &Options) -> Result<Pool, OpenError> {
         recycling_method: RecyclingMethod::Fast,
     };
     let manager = Manager::from_config(way.config, way.tls, recycling);
-    let prepare = Hook::async_fn(|client, _| {
+    let within = options.connect;
+    let prepare = Hook::async_fn(move |client, _| {
         Box::pin(async move {
-            client
-                .batch_execute(SESSION)
-                .await
-                .map_err(HookError::Backend)
+            let done = session::set_up(client, within).await;
+            done.map_err(HookError::message)
         })
     });
     Pool::builder(manager)

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use grantry_core::{Clock, Store};
+use grantry_core::meter::Unmetered;
+use grantry_core::{Clock, Meter, Store};
 use grantry_store::inspect::{self, Schema, Server};
 use grantry_store::postgres;
 
@@ -13,6 +14,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::data_dir::DATABASE;
 use crate::failure::chain;
+use crate::house;
 
 /// A write-ahead log larger than this is not written back: something holds a reader open.
 const WAL_BYTES_USUAL: u64 = 256 * 1024 * 1024;
@@ -22,10 +24,7 @@ const VERSION_MIN: i64 = 130_000;
 /// Looks at the database of `config`; the store, where its rows can be read.
 pub async fn look(config: &Config, findings: &mut Vec<Finding>) -> Opened {
     match &config.database_url {
-        Some(url) => {
-            let node = config.limits.database_connections_max;
-            remote(url.expose(), node, findings).await
-        }
+        Some(url) => remote(url.expose(), config, findings).await,
         None => embedded(&config.data_dir.join(DATABASE), findings).await,
     }
 }
@@ -130,10 +129,14 @@ fn schema(found: Result<Schema, grantry_core::StoreError>, findings: &mut Vec<Fi
     false
 }
 
-async fn remote(url: &str, node: usize, findings: &mut Vec<Finding>) -> Opened {
+async fn remote(url: &str, config: &Config, findings: &mut Vec<Finding>) -> Opened {
+    let node = config.limits.database_connections_max;
+    // As the server connects, but for how often.
+    let meter: Arc<dyn Meter> = Arc::new(Unmetered);
     let options = postgres::Options {
-        connections: 1,
-        ..postgres::Options::default()
+        connections: 2,
+        notify: false,
+        ..house::postgres_options(config, &meter)
     };
     let db = match inspect::postgres(url, Arc::new(SystemClock), options).await {
         Ok(db) => db,
@@ -214,7 +217,7 @@ fn fit(server: &Server, node: usize) -> Vec<Finding> {
                 "a write that asks for serializable isolation gets {}",
                 server.isolation
             ),
-            "Connect to PostgreSQL itself, or through a pool in transaction or session mode.",
+            "Connect to PostgreSQL itself, or through a pooler in session mode.",
         )
     };
     let connections = if server.connections_max < 2 * i64::try_from(node).unwrap_or(i64::MAX / 2) {
