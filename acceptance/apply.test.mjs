@@ -5,7 +5,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { BIN, Grantry, toml } from './lib/grantry.mjs';
-import { Child, until } from './lib/process.mjs';
+import { Child, run, until } from './lib/process.mjs';
 
 const EXAMPLE = path.join(import.meta.dirname, '../docs/apply-example.toml');
 
@@ -118,6 +118,69 @@ const HOUSE = {
     { id: 'sec_2', team: 'team_1', name: 'two', value: '2' },
   ],
 };
+
+describe('at a terminal', () => {
+  let server;
+  const python = path.join(import.meta.dirname, '.cache/venv/bin/python');
+  const terminal = path.join(import.meta.dirname, 'lib/terminal.py');
+  const secrets = (names) => names.map((name) => ({ id: `sec_${name}`, team: 'team_1', name, value: `value of ${name}` }));
+  const file = (names) => toml({ accounts: HOUSE.accounts, teams: HOUSE.teams, secrets: secrets(names) });
+  const names = Array.from({ length: 4000 }, (_, number) => `n${number}`);
+  /** What is on the screen in the end: what was erased is gone. */
+  const screen = (output) => output.replace(/[^\n]*\x1b\[2K/g, '').replace(/\x1b\[[0-9;]*m/g, '').replaceAll('\r', '');
+
+  async function seen(text, args = [], react = []) {
+    const written = path.join(server.folder, 'seen.toml');
+    writeFileSync(written, text);
+    const order = JSON.stringify({ command: [BIN, 'apply', '-f', written, ...args], columns: 80, react });
+    const env = { GRANTRY_DATA_DIR: server.dataDir, TERM: 'xterm', NO_COLOR: '', CLICOLOR_FORCE: '' };
+    return JSON.parse(await run(python, [terminal, order], { env }));
+  }
+
+  before(async () => (server = await Grantry.start()));
+  after(() => server?.stop());
+
+  it('a bar says how far a large file is and how long it will take, and leaves nothing behind', async () => {
+    const { output, exit } = await seen(file(names));
+    assert.equal(exit, 0, output.slice(-500));
+    const bars = [...output.matchAll(/Writing \[=*>? *\] (\d+)\/4002 \S+ left/g)].map(([, done]) => Number(done));
+    assert.ok(bars.length > 1, output.slice(0, 2000));
+    assert.deepEqual(bars, bars.toSorted((one, two) => one - two));
+    for (const line of output.split(/\r|\n/)) assert.ok([...line.replace(/\x1b\[[0-9;]*[A-Za-z]/g, '')].length <= 80, line);
+    assert.equal(
+      screen(output),
+      [
+        'created   accounts  acc_1    Acme',
+        'created   teams     team_1   acme',
+        ...names.slice(0, 20).map((name) => `created   secrets   sec_${name}`.padEnd(28) + `  ${name}`),
+        'created   secrets: 3980 more (--json has them all)',
+        '4002 of 4002 declared rows changed.',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('--prune shows all that it would do, asks once, and does not show it again', async () => {
+    const edited = file(names.slice(2)).replace('value of n7"', 'another"');
+    const no = await seen(edited, ['--prune'], [['[y/N]', 'n\r']]);
+    assert.equal(no.exit, 1);
+    const shown = [
+      'updated   secrets  sec_n7  n7',
+      '    value: changed (secret)',
+      'removed   secrets  sec_n1  n1',
+      'removed   secrets  sec_n0  n0',
+      '1 of 4000 declared rows would change; 2 that are not declared would be removed.',
+    ];
+    assert.equal(screen(no.output), [...shown, 'Change 1 row and remove 2? [y/N] n', 'error: not confirmed: nothing was changed', ''].join('\n'));
+    const yes = await seen(edited, ['--prune'], [['[y/N]', 'y\r']]);
+    assert.equal(yes.exit, 0);
+    const done = '1 of 4000 declared rows changed; 2 that are not declared were removed.';
+    assert.equal(screen(yes.output), [...shown, 'Change 1 row and remove 2? [y/N] y', done, ''].join('\n'));
+    const told = await seen(file(names.slice(3)), ['--prune', '--yes']);
+    assert.doesNotMatch(told.output, /y\/N/);
+    assert.match(screen(told.output), /removed   secrets  sec_n2  n2\n/);
+  });
+});
 
 describe('three ways in', () => {
   let server;

@@ -6,7 +6,7 @@ use grantry_core::Entropy;
 use grantry_vault::{MasterKeyError, MasterKeys};
 
 use crate::config::MasterKeySource;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, MASTER_KEY};
 use crate::failure::{Exit, Failure, chain};
 
 /// Whether a command may make the key of a new database (design §8: `serve` and `dev` may).
@@ -44,6 +44,27 @@ pub fn find(
     }
 }
 
+/// What to do where the key that `source` names is not the data's.
+pub fn put_back(source: &MasterKeySource, data_dir: &Path) -> String {
+    let at = |path: &Path| {
+        format!(
+            "Put the right key back as {} from your backup, or name it with --master-key-file, --master-key-fd\n\
+             or GRANTRY_MASTER_KEY.",
+            path.display()
+        )
+    };
+    match source {
+        MasterKeySource::Default => at(&data_dir.join(MASTER_KEY)),
+        MasterKeySource::File(path) => at(path),
+        MasterKeySource::Descriptor(number) => {
+            format!("Give the right key, from your backup, through file descriptor {number}.")
+        }
+        MasterKeySource::Environment(_) => {
+            "Give the right key, from your backup, as GRANTRY_MASTER_KEY.".to_owned()
+        }
+    }
+}
+
 fn in_file(
     path: &Path,
     directory: &DataDir,
@@ -73,6 +94,12 @@ fn in_file(
             let keys = MasterKeys::create_file(&path, entropy).map_err(|error| failure(&error))?;
             tracing::info!(file = %path.display(), key = %keys.active_id(), "made a master key; keep a copy of it apart from the data");
             Ok(keys)
+        }
+        Err(error @ MasterKeyError::Text { .. }) if directory.database().exists() => {
+            // A new key would be of no use to what is sealed.
+            let source = MasterKeySource::File(path.to_owned());
+            let message = chain(&error);
+            Err(Failure::new(Exit::MasterKey, message).hint(put_back(&source, directory.path())))
         }
         read => read.map_err(|error| failure(&error)),
     }

@@ -93,19 +93,22 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 
 impl Job {
     async fn run(self, client: &Client) -> Result<(), Failure> {
+        let mut shown = false;
         if self.prune && !self.dry_run && self.sure.asks() {
             let report = self.send(client, true).await?;
-            let removed = &report["summary"]["removed"];
-            if removed.as_u64().is_some_and(|rows| rows > 0) {
+            if let Some(question) = report::question(&report) {
                 report::print(&report, Form::People);
-                let rows = if removed == 1 { "row" } else { "rows" };
-                self.sure
-                    .or_ask(format!("Remove {removed} {rows}?"))
-                    .await?;
+                self.sure.or_ask(question).await?;
+                shown = true;
             }
         }
         let report = self.send(client, self.dry_run).await?;
-        report::print(&report, self.form);
+        if shown && self.form == Form::People {
+            // Every row was read a moment ago.
+            report::conclude(&report);
+        } else {
+            report::print(&report, self.form);
+        }
         Ok(())
     }
 

@@ -56,7 +56,9 @@ impl Bar {
     /// A bar of `total` steps beside `message`.
     pub fn new(message: &str, total: u64) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
-        bar.set_style(style("{msg} [{wide_bar}] {pos}/{len} {eta:.dim}").progress_chars("=> "));
+        bar.set_style(
+            style("{msg} [{wide_bar}] {pos}/{len} {eta:.dim} left").progress_chars("=> "),
+        );
         bar.set_message(message.to_owned());
         Self {
             bar,
@@ -112,7 +114,7 @@ mod tests {
     fn every_style_can_be_read() {
         for template in [
             "{spinner} {msg} {elapsed:.dim}",
-            "{msg} [{wide_bar}] {pos}/{len} {eta:.dim}",
+            "{msg} [{wide_bar}] {pos}/{len} {eta:.dim} left",
         ] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }

@@ -21,6 +21,27 @@ pub fn print(report: &Value, form: Form) {
     for line in lines(rows, all, colour::on(&io::stdout())) {
         out::line(&line);
     }
+    conclude(report);
+}
+
+/// What is asked before rows that are not declared are removed; nothing where there are none. Whoever says
+/// no keeps everything as it is, so the question names all that would be done.
+pub fn question(report: &Value) -> Option<String> {
+    let count = |change: &str| report["summary"][change].as_u64().unwrap_or(0);
+    let rows = |rows| match rows {
+        1 => "1 row".to_owned(),
+        rows => format!("{rows} rows"),
+    };
+    match (changes(report), count("removed")) {
+        (_, 0) => None,
+        (0, removed) => Some(format!("Remove {}?", rows(removed))),
+        (changed, removed) => Some(format!("Change {} and remove {removed}?", rows(changed))),
+    }
+}
+
+/// Prints how many rows changed, and the keys that were made.
+pub fn conclude(report: &Value) {
+    let rows = list(&report["rows"]);
     out::note(&conclusion(report, rows.len()));
     for row in rows.iter().filter(|row| row["key"].is_string()) {
         out::note(&format!("Key {}, shown only now:", text(row, "id")));
@@ -28,10 +49,15 @@ pub fn print(report: &Value, form: Form) {
     }
 }
 
+/// Declared rows that a report changes.
+fn changes(report: &Value) -> u64 {
+    let counts = ["created", "updated", "restored"].map(|change| &report["summary"][change]);
+    counts.iter().filter_map(|count| count.as_u64()).sum()
+}
+
 fn conclusion(report: &Value, rows: usize) -> String {
-    let count = |change: &str| report["summary"][change].as_u64().unwrap_or(0);
-    let changed = count("created") + count("updated") + count("restored");
-    let removed = count("removed");
+    let changed = changes(report);
+    let removed = report["summary"]["removed"].as_u64().unwrap_or(0);
     let declared = u64::try_from(rows).unwrap_or(u64::MAX) - removed;
     let would = if report["dry_run"] == true {
         "would change"
@@ -157,6 +183,12 @@ mod tests {
             conclusion(&report, 3),
             "1 of 2 declared rows would change; 1 that are not declared would be removed."
         );
+        let asked = |created: u64, removed: u64| {
+            question(&json!({"summary": {"created": created, "removed": removed}}))
+        };
+        assert_eq!(asked(3, 0), None);
+        assert_eq!(asked(0, 1).as_deref(), Some("Remove 1 row?"));
+        assert_eq!(asked(3, 2).as_deref(), Some("Change 3 rows and remove 2?"));
         assert!(lines(rows, true, true)[0].contains("\u{1b}[33mupdated"));
     }
 
