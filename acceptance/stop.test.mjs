@@ -93,4 +93,20 @@ describe('a server that is told to stop', () => {
     await server.serve();
     assert.equal(await sandbox.honours((await served(server, CONNECTOR, who)).token), true);
   });
+
+  it('does not wait for those who only listen, nor for idle connections', async () => {
+    const since = new Date(Date.now() + 60_000).toISOString();
+    let listens = true;
+    const listening = server
+      .call('GET', `/api/v1/events?wait_ms=10000&since=${encodeURIComponent(since)}`, { key: KEYS.admin })
+      .finally(() => (listens = false));
+    for (let request = 0; request < 20; request++) await server.call('GET', '/api/v1/connectors', { key: KEYS.admin });
+    assert.ok(listens);
+    const { code, took } = await stopped();
+    assert.equal(code, 0);
+    assert.ok(took < 5000, `${took}`);
+    const { status, body } = await listening;
+    assert.deepEqual([status, body.data], [200, []]);
+    await server.serve();
+  });
 });
