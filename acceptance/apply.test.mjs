@@ -150,9 +150,9 @@ describe('at a terminal', () => {
     assert.equal(
       screen(output),
       [
-        'created   accounts  acc_1    Acme',
-        'created   teams     team_1   acme',
-        ...names.slice(0, 20).map((name) => `created   secrets   sec_${name}`.padEnd(28) + `  ${name}`),
+        'created   accounts  acc_1      Acme',
+        'created   teams     team_1     acme',
+        ...names.slice(0, 20).map((name) => `created   secrets   ${`sec_${name}`.padEnd(9)}  ${name}`),
         'created   secrets: 3980 more (--json has them all)',
         '4002 of 4002 declared rows changed.',
         '',
@@ -161,7 +161,11 @@ describe('at a terminal', () => {
   });
 
   it('--prune shows all that it would do, asks once, and does not show it again', async () => {
-    const edited = file(names.slice(2)).replace('value of n7"', 'another"');
+    await server.stop();
+    server = await Grantry.start();
+    const few = names.slice(0, 40);
+    await report(server, file(few));
+    const edited = file(few.slice(2)).replace('value of n7"', 'another"');
     const no = await seen(edited, ['--prune'], [['[y/N]', 'n\r']]);
     assert.equal(no.exit, 1);
     const shown = [
@@ -169,14 +173,14 @@ describe('at a terminal', () => {
       '    value: changed (secret)',
       'removed   secrets  sec_n1  n1',
       'removed   secrets  sec_n0  n0',
-      '1 of 4000 declared rows would change; 2 that are not declared would be removed.',
+      '1 of 40 declared rows would change; 2 that are not declared would be removed.',
     ];
     assert.equal(screen(no.output), [...shown, 'Change 1 row and remove 2? [y/N] n', 'error: not confirmed: nothing was changed', ''].join('\n'));
     const yes = await seen(edited, ['--prune'], [['[y/N]', 'y\r']]);
     assert.equal(yes.exit, 0);
-    const done = '1 of 4000 declared rows changed; 2 that are not declared were removed.';
+    const done = '1 of 40 declared rows changed; 2 that are not declared were removed.';
     assert.equal(screen(yes.output), [...shown, 'Change 1 row and remove 2? [y/N] y', done, ''].join('\n'));
-    const told = await seen(file(names.slice(3)), ['--prune', '--yes']);
+    const told = await seen(file(few.slice(3)), ['--prune', '--yes']);
     assert.doesNotMatch(told.output, /y\/N/);
     assert.match(screen(told.output), /removed   secrets  sec_n2  n2\n/);
   });

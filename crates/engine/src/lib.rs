@@ -116,6 +116,8 @@ pub struct Engine {
     /// Work that no caller's disconnect may cancel: refreshes, code exchanges, revocations.
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Nobody is made to wait for news any more.
+    dismissed: AtomicBool,
 }
 
 /// What is kept in memory. Rows as the store has them, secrets sealed.
@@ -167,6 +169,7 @@ impl Engine {
             stopping: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            dismissed: AtomicBool::new(false),
             ports,
             settings,
             instance,
@@ -198,6 +201,12 @@ impl Engine {
     /// From now on the server is not ready; what is asked is still answered.
     pub fn announce_stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Answers those who wait for news, with none: no new request comes in any more, and what has begun is
+    /// to end.
+    pub fn dismiss_listeners(&self) {
+        self.dismissed.store(true, Ordering::Relaxed);
     }
 
     /// Counts a request of `team` (`limits.team_requests_per_minute`).

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use grantry_core::ids::{ConnectionId, ConnectorId};
@@ -179,7 +180,7 @@ impl Engine {
             let mut found = self.events(caller, &filter, &page).await?;
             if found.data.is_empty() {
                 let left = until.saturating_sub(self.ports.clock.boot());
-                if !left.is_zero() && !self.stop.is_cancelled() {
+                if !left.is_zero() && !self.dismissed.load(Ordering::Relaxed) {
                     self.ports.clock.sleep(left.min(LOOK_AGAIN)).await;
                     continue;
                 }

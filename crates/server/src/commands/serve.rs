@@ -194,6 +194,7 @@ impl Server {
             if !stop_delay.is_zero() {
                 SystemClock.sleep(stop_delay).await;
             }
+            engine.dismiss_listeners();
         };
         let late = async {
             // Fails only where serving ended without an order, and then nobody waits here.
