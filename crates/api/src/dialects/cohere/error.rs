@@ -109,6 +109,7 @@ const fn status(error: &Error) -> Status {
         Error::Provider { timeout: true, .. } => Status::GATEWAY_TIMEOUT,
         Error::Provider { timeout: false, .. } => Status::BAD_GATEWAY,
         Error::Unavailable => Status::SERVICE_UNAVAILABLE,
+        Error::Full => Status::INSUFFICIENT_STORAGE,
         Error::Internal => Status::INTERNAL_SERVER_ERROR,
     }
 }
