@@ -25,6 +25,8 @@ pub struct Field {
 pub enum Shape {
     /// Text of at most so many bytes, without control characters.
     Text(usize),
+    /// The same, but not empty: where an empty text would read as none, and none as all.
+    Filled(usize),
     /// One of these words.
     Word(&'static [&'static str]),
     /// An instant as RFC 3339 writes it.
@@ -159,7 +161,12 @@ impl Shape {
     /// What is wrong with `value` as a whole; what is wrong inside it goes to `problems`, from `name` down.
     fn complaint(&self, value: &Value, name: &str, problems: &mut Vec<Problem>) -> Option<String> {
         match (self, value) {
-            (Self::Text(max), Value::String(text)) => text_complaint(text, *max),
+            (Self::Filled(_), Value::String(text)) if text.is_empty() => {
+                Some("must not be empty".to_owned())
+            }
+            (Self::Text(max) | Self::Filled(max), Value::String(text)) => {
+                text_complaint(text, *max)
+            }
             (Self::Word(words), Value::String(word)) if words.contains(&word.as_str()) => None,
             (Self::Time, Value::String(text)) if instant(text).is_some() => None,
             (Self::Bool | Self::Switch, Value::Bool(_)) | (Self::Free, Value::Object(_)) => None,
@@ -224,7 +231,9 @@ impl Shape {
 
     fn expectation(&self) -> String {
         match self {
-            Self::Text(_) | Self::Lines(_) | Self::Prose(_) => "must be a string".to_owned(),
+            Self::Text(_) | Self::Filled(_) | Self::Lines(_) | Self::Prose(_) => {
+                "must be a string".to_owned()
+            }
             Self::Word(words) => format!("must be one of {}", words.join(", ")),
             Self::Time => "must be an RFC 3339 time such as 2030-01-01T00:00:00Z".to_owned(),
             Self::Bool => "must be true or false".to_owned(),

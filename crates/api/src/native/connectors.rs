@@ -200,7 +200,7 @@ async fn revoke(mut call: Call) -> Result<Response> {
     let which = Which {
         subject: subject.map(|fields| subject::of(fields, &[])).transpose()?,
         environment: body.text("environment").map(Into::into),
-        installation: present(body.take_text("installation")),
+        installation: body.take_text("installation"),
     };
     let limit = body
         .count("limit")

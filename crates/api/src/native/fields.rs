@@ -230,10 +230,14 @@ const DESTINATION: &[Field] = &[
 /// `POST /connectors/{connector}/revoke`
 pub const REVOKE: &[Field] = &[
     optional("subject", Shape::Object(SUBJECT), "Of this subject only."),
-    optional("environment", Shape::Text(128), "In this environment only."),
+    optional(
+        "environment",
+        Shape::Filled(128),
+        "In this environment only.",
+    ),
     optional(
         "installation",
-        Shape::Text(512),
+        Shape::Filled(512),
         "Of the installation with this external id only.",
     ),
     optional(

@@ -315,6 +315,71 @@ async fn a_path_with_a_broken_escape_is_a_bad_request() {
     }
 }
 
+/// PostgreSQL would not even look for a text with NUL.
+#[tokio::test]
+async fn a_path_with_a_control_character_is_a_bad_request_in_every_dialect() {
+    let server = Server::start().await;
+    let admin = Standing::Role(Role::Admin);
+    for route in all_routes().filter(|route| route.path.contains('{')) {
+        let asked = match route.access {
+            Access::Act(act) => admin.may(act),
+            Access::Public(_) => route.dialect() != Dialect::Native,
+        };
+        if !asked || matches!(route.takes, Takes::Page) || route.path.contains("{*") {
+            continue;
+        }
+        for escape in ["%00", "a%0Ab", "%7F"] {
+            let parameters = route
+                .path
+                .split('/')
+                .map(|part| match part.strip_prefix('{') {
+                    Some("team}") => "team_1",
+                    Some(_) => escape,
+                    None => part,
+                });
+            let path = parameters.collect::<Vec<_>>().join("/");
+            if !path.contains(escape) {
+                continue;
+            }
+            let line = format!("{} {path}", route.method.as_str());
+            let answer = server.call("tok_admin", &line, None).await;
+            // Sequin's API has a status of its own for what does not pass.
+            let wanted = match route.dialect() {
+                Dialect::Sequin => 422,
+                Dialect::Native | Dialect::Vercel => 400,
+            };
+            assert_eq!(answer.status, wanted, "{line}: {}", answer.text);
+            in_shape(route.dialect(), &answer);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_filter_of_a_revocation_is_refused_and_ends_nothing() {
+    let server = Server::start().await;
+    for (line, body) in [
+        (
+            "POST /api/v1/connectors/scl_1/revoke",
+            json!({"installation": ""}),
+        ),
+        (
+            "POST /api/v1/connectors/scl_1/revoke",
+            json!({"environment": ""}),
+        ),
+        (
+            "DELETE /v1/connect/connectors/scl_1/tokens",
+            json!({"installationId": ""}),
+        ),
+    ] {
+        let answer = server.call("tok_admin", line, Some(&body)).await;
+        assert_eq!(answer.status, 400, "{line} {body}: {}", answer.text);
+        assert!(answer.text.contains("must not be empty"), "{}", answer.text);
+    }
+    let route = "GET /api/v1/connections/conn_1";
+    let stands = server.call("tok_admin", route, None).await.expect(200);
+    assert_eq!(stands["state"], "active");
+}
+
 #[tokio::test]
 async fn every_answer_has_a_request_id_of_its_own_and_cannot_be_cached_sniffed_or_framed() {
     let server = Server::start().await;

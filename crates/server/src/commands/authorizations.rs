@@ -101,7 +101,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             open,
             page,
         } => {
-            let mut filter = given([("connector", &connector), ("user", &user)]);
+            let mut filter = given([("connector", &connector), ("user", &user)])?;
             if open {
                 filter.push(("open", "true"));
             }

@@ -83,7 +83,7 @@ struct Filters {
 }
 
 impl Filters {
-    fn given(&self) -> Vec<(&'static str, &str)> {
+    fn given(&self) -> Result<Vec<(&'static str, &str)>, Failure> {
         given([
             ("connector", &self.connector),
             ("user", &self.user),
@@ -116,7 +116,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             include_revoked,
             page,
         } => {
-            let mut filter = filters.given();
+            let mut filter = filters.given()?;
             if include_revoked {
                 filter.push(("include_revoked", "true"));
             }
@@ -135,7 +135,7 @@ async fn revoke(
     sure: Sure,
     form: Form,
 ) -> Result<(), Failure> {
-    let filter = filters.given();
+    let filter = filters.given()?;
     if !filter.is_empty() {
         if !ids.is_empty() {
             return Err(Failure::usage("give either ids or filters"));

@@ -195,7 +195,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
                 ("search", &filters.search),
                 ("type", &filters.kind),
                 ("service", &filters.service),
-            ]);
+            ])?;
             ROWS.list(&client, &filter, &filters.page, form).await
         }
         Act::Show { connector } => list::show(&client, "/connectors", &connector, form).await,

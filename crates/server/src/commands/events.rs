@@ -64,7 +64,7 @@ struct Filters {
 }
 
 impl Filters {
-    fn given(&self) -> Vec<(&'static str, &str)> {
+    fn given(&self) -> Result<Vec<(&'static str, &str)>, Failure> {
         given([
             ("kind", &self.kind),
             ("actor", &self.actor),
@@ -97,13 +97,13 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             oldest_first,
             page,
         } => {
-            let mut filter = filters.given();
-            filter.extend(given([("until", &until)]));
+            let mut filter = filters.given()?;
+            filter.extend(given([("until", &until)])?);
             if oldest_first {
                 filter.push(("order", "asc"));
             }
             ROWS.list(&client, &filter, &page, form).await
         }
-        Act::Tail { filters } => tail::run(client, &filters.given(), form).await,
+        Act::Tail { filters } => tail::run(client, &filters.given()?, form).await,
     }
 }

@@ -141,7 +141,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             include_revoked,
             page,
         } => {
-            let mut filter = given([("user", &user), ("project", &project)]);
+            let mut filter = given([("user", &user), ("project", &project)])?;
             if include_revoked {
                 filter.push(("include_revoked", "true"));
             }

@@ -73,14 +73,25 @@ pub struct Rows<const N: usize> {
     pub none: &'static str,
 }
 
-/// The filters that were given.
+/// The filters that were given. An empty one is mostly a script's variable that is not set, and to a
+/// server it is none at all: what was meant for some rows would be done to all of them.
+///
+/// # Errors
+/// [`crate::failure::Exit::Usage`] for an empty one.
 pub fn given<'a, const N: usize>(
     filters: [(&'static str, &'a Option<String>); N],
-) -> Vec<(&'static str, &'a str)> {
+) -> Result<Vec<(&'static str, &'a str)>, Failure> {
     let given = filters
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.as_deref()?)));
-    given.collect()
+    let given: Vec<_> = given.collect();
+    match given.iter().find(|(_, value)| value.is_empty()) {
+        Some((name, _)) => {
+            let flag = format!("--{} is empty", name.replace('_', "-"));
+            Err(Failure::usage(flag).hint("Leave it out where all are meant."))
+        }
+        None => Ok(given),
+    }
 }
 
 impl<const N: usize> Rows<N> {

@@ -89,7 +89,7 @@ pub async fn users(args: Users) -> Result<(), Failure> {
     let client = client.in_account(args.account);
     match args.act {
         UserAct::List { search, page } => {
-            let filter = given([("search", &search)]);
+            let filter = given([("search", &search)])?;
             USERS.list(&client, &filter, &page, form).await
         }
         UserAct::Show { user } => list::show(&client, "/users", &user, form).await,
@@ -179,7 +179,7 @@ pub async fn accounts(args: Accounts) -> Result<(), Failure> {
     let (client, form) = args.target.open()?;
     match args.act {
         AccountAct::List { search, page } => {
-            let filter = given([("search", &search)]);
+            let filter = given([("search", &search)])?;
             ACCOUNTS.list(&client, &filter, &page, form).await
         }
         AccountAct::Show { account } => list::show(&client, "/accounts", &account, form).await,

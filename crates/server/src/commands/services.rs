@@ -74,7 +74,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let (client, form) = args.target.open()?;
     match args.act {
         Act::List { search, page } => {
-            let filter = given([("search", &search)]);
+            let filter = given([("search", &search)])?;
             ROWS.list(&client, &filter, &page, form).await
         }
         Act::Show { service } => list::show(&client, "/services", &service, form).await,

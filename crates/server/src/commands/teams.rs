@@ -152,7 +152,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             account,
             page,
         } => {
-            let filter = given([("search", &search), ("account", &account)]);
+            let filter = given([("search", &search), ("account", &account)])?;
             ROWS.list(&client, &filter, &page, form).await
         }
         Act::Show { team } => list::show(&client, "/teams", &team, form).await,
@@ -166,7 +166,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             if !return_origins.is_empty() {
                 body["return_origins"] = json!(return_origins);
             }
-            let query = given([("account", &account)]);
+            let query = given([("account", &account)])?;
             let made = client
                 .demand(Method::Post, "/teams", &query, Content::Json(body))
                 .await?;

@@ -2,9 +2,9 @@
 //! reference/vercel-connect §2.
 
 use axum::response::Response;
-use grantry_core::Result;
 use grantry_core::nouns::Environment;
 use grantry_core::store::ConnectorFilter;
+use grantry_core::{Error, Result};
 use grantry_engine::permissions::Act;
 use grantry_engine::{ConnectorView, CursorPage, Which};
 use serde_json::json;
@@ -274,10 +274,17 @@ async fn token(mut call: Call) -> Result<Response> {
 }
 
 async fn revoke(mut call: Call) -> Result<Response> {
+    let subject = map::subject(&mut call.body)?;
+    let installation = call.body.take_text("installationId");
+    // An empty one is an absent one, but not where that would make a part the whole.
+    if subject.is_none() && installation.as_deref() == Some("") {
+        let message = "must not be empty where nothing else says whose tokens are meant";
+        return Err(Error::invalid("installationId", message));
+    }
     let which = Which {
-        subject: map::subject(&mut call.body)?,
+        subject,
         environment: None,
-        installation: present(call.body.take_text("installationId")),
+        installation: present(installation),
     };
     let revoked = call
         .engine

@@ -211,6 +211,12 @@ fn schema(shape: &Shape, nullable: bool) -> Schema {
             .pattern(Some(NO_CONTROLS))
             .build()
             .into(),
+        Shape::Filled(max) => of(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(*max))
+            .pattern(Some(NO_CONTROLS))
+            .build()
+            .into(),
         Shape::Word(words) => {
             let words = words.iter().copied().map(Value::from);
             let null = nullable.then_some(Value::Null);
