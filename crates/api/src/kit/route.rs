@@ -232,11 +232,12 @@ impl Route {
             || self.refusals().contains(&status)
     }
 
-    /// Whether a request may name an `Idempotency-Key`: the native API's writes.
+    /// Whether a request may name an `Idempotency-Key`: the native API's writes. A token is read, though by
+    /// POST: an answer that is kept would outlive the connection, and give out a token that nobody counts.
     pub fn takes_idempotency_key(&self) -> bool {
         self.method != Method::Get
             && self.dialect() == Dialect::Native
-            && matches!(self.access, Access::Act(_))
+            && matches!(self.access, Access::Act(act) if !matches!(act, Act::ReadToken | Act::MintWorkloadTokens))
     }
 
     /// The dialect of its path.

@@ -197,3 +197,18 @@ async fn what_is_no_key_is_said_so() {
         .insert("idempotency-key", "two words".parse().unwrap());
     server.send(asked).await.expect(200);
 }
+
+#[tokio::test]
+async fn a_token_is_read_anew_whatever_key_is_named_so_that_a_revocation_ends_it() {
+    let server = Server::start().await;
+    let read = "POST /api/v1/tokens";
+    let whose = json!({"connector": "scl_1", "subject": {"type": "user", "id": "u1"}});
+    let first = ask(&server, "tok_workload", "k1", read, &whose).await;
+    assert_eq!(first.expect(200)["token"], "at_1");
+    let again = ask(&server, "tok_workload", "k1", read, &whose).await;
+    assert!(!is_replay(&again));
+    let ended = server.call("tok_admin", "DELETE /api/v1/connections/conn_1", None);
+    ended.await.expect(200);
+    let after = ask(&server, "tok_workload", "k1", read, &whose).await;
+    after.expect(422);
+}
