@@ -160,6 +160,7 @@ describe('paths', () => {
     ['an unknown path', 'POST /v1/connect/nothing', 404],
     ['an unknown connector', 'POST /v1/connect/token/scl_none', 404],
     ['a connector with a broken escape', 'POST /v1/connect/token/oauth%2', 400],
+    ['a connector with a NUL in it', 'POST /v1/connect/token/%00', 400],
     ['a connector of 10 000 letters', `POST /v1/connect/token/${'x'.repeat(10_000)}`, [400, 404, 414]],
     ['a method that is not there', 'PUT /v1/connect/connectors', 405],
   ])

@@ -376,7 +376,18 @@ async fn path_of(parts: &mut Parts) -> Result<RawPathParams> {
         return Err(Error::invalid("path", "has a broken percent escape"));
     }
     let params = RawPathParams::from_request_parts(parts, &()).await;
-    params.map_err(|_| Error::invalid("path", "is not UTF-8 once decoded"))
+    let params = params.map_err(|_| Error::invalid("path", "is not UTF-8 once decoded"))?;
+    // No name or id has one, and PostgreSQL has no text with NUL.
+    if params
+        .iter()
+        .any(|(_, value)| value.chars().any(char::is_control))
+    {
+        return Err(Error::invalid(
+            "path",
+            "must not contain control characters",
+        ));
+    }
+    Ok(params)
 }
 
 const JSON: &str = "application/json";

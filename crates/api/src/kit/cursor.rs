@@ -19,7 +19,8 @@ fn decode(cursor: &str) -> Option<(String, String)> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let text = String::from_utf8(bytes).ok()?;
     let (sort, id) = text.split_once('\0')?;
-    Some((sort.to_owned(), id.to_owned()))
+    // No id has a NUL, and PostgreSQL would not even look for it.
+    (!id.contains('\0')).then(|| (sort.to_owned(), id.to_owned()))
 }
 
 /// The page of a list by time that the parameters `limit`, `cursor` and `order` name.
@@ -77,8 +78,8 @@ mod tests {
 
     #[test]
     fn what_is_no_cursor_is_a_wrong_field() {
-        // The last one is "a\0b": in order, but no time.
-        for bad in ["!", "YQ", "AA=", "%FF", "YQBi"] {
+        // The last ones are "a\0b", in order, but no time; and "7\0b\0c".
+        for bad in ["!", "YQ", "AA=", "%FF", "YQBi", "NwBiAGM"] {
             let refused = page(&Fields::of_query(&format!("cursor={bad}")));
             assert!(matches!(refused, Err(Error::Invalid(_))), "{bad}");
         }

@@ -79,11 +79,13 @@ pub(super) fn address(settings: &Settings, id: &AuthorizationId, notice: Option<
     }
 }
 
-/// The variable part of the path. What is not even text is as unknown as any other.
+/// The variable part of the path. What is no text that an id could be is as unknown as any other.
 pub(super) type Part = Result<Path<String>, PathRejection>;
 
 fn id_of(part: Part) -> AuthorizationId {
-    AuthorizationId::from(part.map(|Path(id)| id).unwrap_or_default())
+    let id = part.map(|Path(id)| id).unwrap_or_default();
+    let fits = !id.chars().any(char::is_control);
+    AuthorizationId::from(if fits { id } else { String::new() })
 }
 
 #[derive(Template)]

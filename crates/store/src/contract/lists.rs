@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use grantry_core::StoreError;
 use grantry_core::nouns::{
-    Authorization, Connection, Connector, ConnectorType, EventKind, Installation, Key, Project,
-    Subject, Team,
+    Authorization, Connection, Connector, ConnectorType, EventKind, Installation, Key,
+    KeyedRequest, Project, Subject, Team,
 };
 use grantry_core::store::{
     AuthorizationFilter, ConnectionFilter, ConnectionStatus, ConnectorFilter, ConnectorSort,
@@ -507,4 +508,28 @@ pub async fn a_forged_cursor_finds_nothing(world: &World) {
             .await;
         assert!(found.unwrap().is_empty());
     }
+}
+
+/// PostgreSQL has no text with NUL. That is the asker's fault, and none of the database's.
+pub async fn what_no_text_can_be_finds_nothing(world: &World) {
+    let store = &world.store;
+    assert_eq!(store.authorization(&"\0".into()).await, Ok(None));
+    let found = store.connection(&world.ours, &"conn_1\0".into()).await;
+    assert_eq!(found.map(|found| found.is_some()), Ok(false));
+    let page = Page {
+        after: Some(("7".to_owned(), "a\0b".to_owned())),
+        ..Page::first(10)
+    };
+    let everything = ConnectorFilter::default();
+    let found = store.connectors(&world.ours, &everything, &page).await;
+    assert_eq!(found.map(|found| found.len()), Ok(0));
+    let absent = KeyedRequest {
+        id: "\0".to_owned(),
+        request: [7; 32],
+        answer: None,
+        created_at: NOW,
+        expires_at: NOW,
+    };
+    let released = store.release_request(&absent).await;
+    assert_ne!(released, Err(StoreError::Unavailable));
 }

@@ -320,6 +320,7 @@ macro_rules! contract_tests {
                 pages_are_complete_while_rows_go,
                 every_list_continues_after_its_last_row,
                 a_forged_cursor_finds_nothing,
+                what_no_text_can_be_finds_nothing,
             ]
             connect: [
                 an_authorization_needs_a_live_connector,

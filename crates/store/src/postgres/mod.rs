@@ -244,6 +244,7 @@ impl Backend for Postgres {
                     return Ok(done);
                 }
                 Err(Refusal::Answer(error)) => return Err(error),
+                Err(Refusal::NoSuchText) => return Err(StoreError::Missing("text")),
                 Err(Refusal::Again(reason)) => {
                     tries += 1;
                     self.meter.note(Seen::WriteRepeated);
@@ -261,10 +262,12 @@ impl Backend for Postgres {
         // A single statement is its own snapshot; it needs no transaction around it, and is never
         // refused because of another.
         let read = self.in_time(async |client| Ok(value::run(client, &query).await?.rows));
-        read.await.map_err(|refusal| match refusal {
-            Refusal::Answer(error) => error,
-            Refusal::Again(_) => StoreError::Unavailable,
-        })
+        match read.await {
+            Ok(rows) => Ok(rows),
+            Err(Refusal::NoSuchText) => Ok(Vec::new()),
+            Err(Refusal::Answer(error)) => Err(error),
+            Err(Refusal::Again(_)) => Err(StoreError::Unavailable),
+        }
     }
 
     async fn changed(&self) {

@@ -11,6 +11,8 @@ use crate::unique;
 pub(super) enum Refusal {
     /// For the caller.
     Answer(StoreError),
+    /// A text that no row can hold, as PostgreSQL has none with NUL in it. Who asks for it is at fault.
+    NoSuchText,
     /// Because of a transaction beside it: run the same list again.
     Again(String),
 }
@@ -64,6 +66,9 @@ impl From<tokio_postgres::Error> for Refusal {
                     "the disk of the database is full: no write is taken until there is room"
                 );
                 Self::Answer(StoreError::Full)
+            }
+            SqlState::CHARACTER_NOT_IN_REPERTOIRE | SqlState::UNTRANSLATABLE_CHARACTER => {
+                Self::NoSuchText
             }
             _ => {
                 tracing::error!(

@@ -241,6 +241,7 @@ async fn links_that_lead_nowhere_are_pages() {
         (link.url.as_str(), 410),
         ("https://connect.example/authorize/sca_unknown", 404),
         ("https://connect.example/authorize/%ff", 404),
+        ("https://connect.example/authorize/%00", 404),
         ("https://connect.example/authorize/%3Cscript%3E", 404),
         ("https://connect.example/authorize/sca_unknown/cancel", 404),
         ("https://connect.example/problem/nonsense", 404),
