@@ -263,12 +263,14 @@ impl<B: Backend> ConnectionStore for Db<B> {
         };
         let mut write = vec![
             connector_is_live(&connection.team, &connection.grant.connector),
-            // A revoked connection that is declared again comes back under its id. That nothing stands in
+            // A revoked connection that is declared again comes back under its id, which stays its grant's:
+            // what the log says of it must not be read of somebody else's. That nothing stands in
             // the way is not asked before: PostgreSQL would have to refuse one of any two imports that
             // look for a gap in the same page of an index.
             anew.when(
                 connection,
-                "connections.state = 'revoked' AND connections.team = excluded.team",
+                "connections.state = 'revoked' AND connections.team = excluded.team
+                 AND connections.connector = excluded.connector AND connections.grant_key = excluded.grant_key",
             )
             .one_or(STANDS),
         ];

@@ -158,6 +158,11 @@ pub async fn a_revoked_connection_can_be_imported_again(world: &World) {
         created_at: NOW.after(HOUR),
         ..old
     };
+    let of_another = Connection {
+        grant: grant(&connector.id, "u2"),
+        ..new.clone()
+    };
+    assert_eq!(import(world, &of_another, "stk_other").await, Ok(false));
     assert_eq!(import(world, &new, "stk_new").await, Ok(true));
     let live = world.live(&new).await;
     assert_eq!(live.connection, new);

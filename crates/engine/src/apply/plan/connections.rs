@@ -56,6 +56,17 @@ impl Planner<'_> {
             }
         });
         let by_id = gather(by_id.collect()).await?;
+        for (wanted, by_id) in all.iter().zip(&by_id) {
+            let grant = by_id.as_ref().map(|found| &found.connection.grant);
+            let is_wanted = |grant: &Grant| {
+                grant.connector == wanted.grant.connector && grant.key() == wanted.grant.key()
+            };
+            if !grant.is_none_or(is_wanted) {
+                let message = "is the id of a connection with another grant (connector, environment, subject, \
+                               installation, scopes, audience or resources differ)";
+                self.problem(&wanted.place, "id", message.to_owned());
+            }
+        }
         let steps = all.into_iter().zip(by_grant).zip(by_id);
         Ok(steps
             .map(|((wanted, by_grant), by_id)| {
