@@ -184,8 +184,8 @@ macro_rules! fixed {
 }
 
 chosen! {
-    /// Clients connected at once; further ones wait in the kernel's queue. Over HTTP/1.1 each has one request
-    /// at a time, so this bounds the requests at work too.
+    /// Clients connected at once. When all are, the one that has been idle the longest makes room for the next, which
+    /// waits where none is idle. Over HTTP/1.1 each has one request at a time, so this bounds the requests at work too.
     connections_max: count = 10_000, 1 => 1_000_000;
     /// A request's line and headers; more is answered with 431.
     header_bytes_max: bytes = 64 * KIB, 8 * KIB => MIB;
@@ -195,6 +195,8 @@ chosen! {
     body_bytes_max: bytes = MIB, 64 * KIB => 64 * MIB;
     /// Time for a body to arrive, and a second more for each MiB that its endpoint takes beyond the first.
     body_time_max: time = secs(15), SECOND => secs(600);
+    /// Time in which a client has to take in some more of an answer that waits for it; then its connection is closed.
+    answer_time_max: time = secs(30), SECOND => secs(600);
     /// An apply file that is sent to the server; a store of a million connections fits. Only the operator sends one.
     apply_bytes_max: bytes = 256 * MIB, MIB => 4096 * MIB;
     /// Requests of one team in a minute, counted by each node: so many at once, then evenly; more is answered with

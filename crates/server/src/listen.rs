@@ -1,5 +1,6 @@
 //! Sockets for clients, and serving HTTP on them until it is time to stop.
 
+use std::future::pending;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -17,7 +18,6 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit as Place, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
@@ -26,10 +26,14 @@ use crate::control::ControlSocket;
 use crate::failure::{Exit, Failure};
 use crate::front::Front;
 use crate::port::holder_of;
+use crate::seats::{Held, Seat, Seats, Watched};
 use crate::tls::Tls;
 
 /// Pause after a failed accept (out of file descriptors, mostly), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Pause before it is looked again whether somebody has a place without using it.
+const FULL_PAUSE: Duration = Duration::from_millis(50);
 
 /// Listens at `address`.
 ///
@@ -101,48 +105,53 @@ impl Doors {
         allow_many_connections();
         let http = Arc::new(http(&self.limits));
         let (front, unknown) = (Arc::new(self.front), Arc::new(Front::default()));
-        let places = Arc::new(Semaphore::new(
-            self.limits.connections_max.min(Semaphore::MAX_PERMITS),
-        ));
+        let seats = Seats::new(self.limits.connections_max);
         let connections = GracefulShutdown::new();
+        let patience = self.limits.answer_time_max;
+        let visitor = |router: &Router, front: &Arc<Front>| Visitor {
+            http: Arc::clone(&http),
+            watcher: connections.watcher(),
+            router: router.clone(),
+            front: Arc::clone(front),
+            address: None,
+            held: None,
+            patience,
+        };
         let mut stop = std::pin::pin!(stop);
+        // Who came and has no place yet.
+        let mut guest: Option<(TcpStream, SocketAddr)> = None;
         loop {
             tokio::select! {
                 () = &mut stop => break,
-                (accepted, place) = next(&self.tcp, &places) => match accepted {
-                    Ok((stream, from)) => {
+                accepted = self.tcp.accept(), if guest.is_none() => match accepted {
+                    Ok(accepted) => {
                         // An answer is one write; without this it may wait for an acknowledgement.
-                        let _only_slower = stream.set_nodelay(true);
-                        let visitor = Visitor {
-                            http: Arc::clone(&http),
-                            watcher: connections.watcher(),
-                            router: self.public.clone(),
-                            front: Arc::clone(&front),
-                            address: Some(from.ip()),
-                            place,
-                        };
-                        match &self.tls {
-                            None => drop(tokio::spawn(visitor.attend(stream))),
-                            Some(tls) => {
-                                let acceptor = tls.acceptor().clone();
-                                let within = self.limits.header_time_max;
-                                tokio::spawn(visitor.shake_hands(acceptor, stream, within));
-                            }
-                        }
+                        let _only_slower = accepted.0.set_nodelay(true);
+                        seats.make_room();
+                        guest = Some(accepted);
                     }
                     Err(error) => pause(&error).await,
                 },
+                held = Arc::clone(&seats).take(), if guest.is_some() => {
+                    let Some((stream, from)) = guest.take() else { continue };
+                    let visitor = Visitor {
+                        address: Some(from.ip()),
+                        held: Some(Arc::new(held)),
+                        ..visitor(&self.public, &front)
+                    };
+                    match &self.tls {
+                        None => drop(tokio::spawn(visitor.attend(stream))),
+                        Some(tls) => {
+                            let acceptor = tls.acceptor().clone();
+                            let within = self.limits.header_time_max;
+                            tokio::spawn(visitor.shake_hands(acceptor, stream, within));
+                        }
+                    }
+                },
+                () = SystemClock.sleep(FULL_PAUSE), if guest.is_some() => seats.make_room(),
                 accepted = self.control.listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        let visitor = Visitor {
-                            http: Arc::clone(&http),
-                            watcher: connections.watcher(),
-                            router: self.local.clone(),
-                            front: Arc::clone(&unknown),
-                            address: None,
-                            place: None,
-                        };
-                        tokio::spawn(visitor.attend(stream));
+                        tokio::spawn(visitor(&self.local, &unknown).attend(stream));
                     }
                     Err(error) => pause(&error).await,
                 },
@@ -152,16 +161,6 @@ impl Doors {
         drop(self.control);
         connections.shutdown().await;
     }
-}
-
-/// The next client, once there is a place for it. The place is free again when it is dropped.
-async fn next(
-    tcp: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (io::Result<(TcpStream, SocketAddr)>, Option<Place>) {
-    // The semaphore is never closed, and that is all that could fail.
-    let place = Arc::clone(places).acquire_owned().await.ok();
-    (tcp.accept().await, place)
 }
 
 /// HTTP/1.1 only: its time limit holds from the first byte on, silence included, and what HTTP/2 is
@@ -181,8 +180,10 @@ struct Visitor {
     router: Router,
     front: Arc<Front>,
     address: Option<IpAddr>,
-    /// Free again when the client is gone.
-    place: Option<Place>,
+    /// Its place, where there are so many.
+    held: Option<Arc<Held>>,
+    /// How long it may take in nothing of an answer.
+    patience: Duration,
 }
 
 /// The first byte of a TLS handshake (RFC 8446 §5.1).
@@ -202,26 +203,40 @@ impl Visitor {
             router,
             front,
             address,
-            place: _place,
+            held,
+            patience,
         } = self;
+        let seat = held.as_ref().map(|held| held.seat());
+        let stream = Watched::new(stream, seat.clone(), patience);
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let admitted = front.admit(address, request.map(Body::new));
-            let router = router.clone();
+            let (router, held) = (router.clone(), held.clone());
+            if let Some(held) = &held {
+                held.begin();
+            }
             async move {
-                match admitted {
+                let answer = match admitted {
                     Ok(request) => router.oneshot(request).await,
                     Err(answer) => Ok(*answer),
+                };
+                if let Some(held) = held {
+                    held.end();
                 }
+                answer
             }
         });
         let connection = http.serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%error, "a connection broke off");
+        tokio::select! {
+            done = watcher.watch(connection) => if let Err(error) = done {
+                tracing::debug!(%error, "a connection broke off");
+            },
+            () = lost(seat) => tracing::debug!("an idle connection made room for another"),
         }
     }
 
     /// The same over TLS. The handshake has to be over `within` this time.
     async fn shake_hands(self, acceptor: TlsAcceptor, mut stream: TcpStream, within: Duration) {
+        let seat = self.held.as_ref().map(|held| held.seat());
         let handshake = async {
             let mut first = [0];
             if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {
@@ -232,11 +247,20 @@ impl Visitor {
         };
         tokio::select! {
             () = SystemClock.sleep(within) => tracing::debug!("a handshake took too long"),
+            () = lost(seat) => tracing::debug!("a handshake made room for another connection"),
             done = handshake => match done {
                 Ok(stream) => self.attend(stream).await,
                 Err(error) => tracing::debug!(%error, "a handshake failed"),
             },
         }
+    }
+}
+
+/// Completes when the place `seat` is somebody else's.
+async fn lost(seat: Option<Arc<Seat>>) {
+    match seat {
+        Some(seat) => seat.lost().await,
+        None => pending().await,
     }
 }
 
@@ -321,21 +345,26 @@ mod tests {
     }
 
     /// Serves for ever, so many clients at once.
-    async fn serving(connections_max: usize) -> (tempfile::TempDir, SocketAddr) {
+    async fn serving(connections_max: usize, public: Router) -> (tempfile::TempDir, SocketAddr) {
+        let limits = Limits {
+            connections_max,
+            ..Limits::default()
+        };
+        serving_within(limits, public).await
+    }
+
+    async fn serving_within(limits: Limits, public: Router) -> (tempfile::TempDir, SocketAddr) {
         let tcp = tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = tcp.local_addr().unwrap();
         let (folder, control) = control();
         let doors = Doors {
             tcp,
-            public: Router::new(),
+            public,
             control,
             local: Router::new(),
             tls: None,
             front: Front::default(),
-            limits: Limits {
-                connections_max,
-                ..Limits::default()
-            },
+            limits,
         };
         tokio::spawn(doors.serve(std::future::pending()));
         (folder, address)
@@ -351,7 +380,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_is_silent_or_trickles_its_headers_is_dropped() {
-        let (_folder, address) = serving(1).await;
+        let (_folder, address) = serving(1, Router::new()).await;
         for begun in ["", "G", "GET / HTTP/1.1\r\nx: ", "PRI * HTTP/2.0\r\n\r\n"] {
             let mut client = connect(address).await;
             client.write_all(begun.as_bytes()).await.unwrap();
@@ -362,7 +391,7 @@ mod tests {
 
     #[tokio::test]
     async fn headers_beyond_64_kib_are_refused() {
-        let (_folder, address) = serving(1).await;
+        let (_folder, address) = serving(1, Router::new()).await;
         let mut client = connect(address).await;
         let long = format!(
             "GET / HTTP/1.1\r\nx: {}",
@@ -373,19 +402,73 @@ mod tests {
         assert!(told.starts_with("HTTP/1.1 431"), "{told}");
     }
 
+    const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+    /// Slow headers and silence, on every place that there is (requirement 101).
     #[tokio::test]
-    async fn who_comes_when_all_places_are_taken_is_served_when_one_is_free() {
-        const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-        let (_folder, address) = serving(1).await;
+    async fn who_is_idle_on_the_last_place_makes_room_for_who_comes() {
+        let (_folder, address) = serving(2, Router::new()).await;
+        let mut idle = Vec::new();
+        for begun in ["", "GET / HTTP/1.1\r\nx: ", "G", ""] {
+            let mut client = connect(address).await;
+            client.write_all(begun.as_bytes()).await.unwrap();
+            idle.push(client);
+        }
+        for _ in 0..3 {
+            let mut client = connect(address).await;
+            client.write_all(ASK).await.unwrap();
+            assert!(told(&mut client).await.starts_with("HTTP/1.1 404"));
+        }
+        // The first of them lost theirs.
+        assert_eq!(told(&mut idle[0]).await, "");
+    }
+
+    #[tokio::test]
+    async fn who_is_served_keeps_the_place_and_the_next_waits() {
+        let (enter, mut entered) = tokio::sync::mpsc::channel(1);
+        let leave = Arc::new(tokio::sync::Notify::new());
+        let left = Arc::clone(&leave);
+        let slow = move || async move {
+            enter.send(()).await.unwrap();
+            left.notified().await;
+            "answered"
+        };
+        let (_folder, address) = serving(1, Router::new().route("/", get(slow))).await;
         let mut first = connect(address).await;
+        first.write_all(ASK).await.unwrap();
+        entered.recv().await.unwrap();
         let mut second = connect(address).await;
         second.write_all(ASK).await.unwrap();
-        let mut byte = [0];
-        let early = second.try_read(&mut byte);
-        assert!(early.is_err(), "{early:?}");
-        first.write_all(ASK).await.unwrap();
-        assert!(told(&mut first).await.starts_with("HTTP/1.1 404"));
+        SystemClock.sleep(FULL_PAUSE * 3).await;
+        let early = entered.try_recv();
+        assert!(early.is_err(), "the second is served on no place");
+        leave.notify_one();
+        assert!(told(&mut first).await.ends_with("answered"));
+        entered.recv().await.unwrap();
+        leave.notify_one();
+        assert!(told(&mut second).await.ends_with("answered"));
+    }
+
+    #[tokio::test]
+    async fn who_asks_and_never_reads_is_given_up() {
+        const LARGE: usize = 64 << 20;
+        let large = || async { vec![0_u8; LARGE] };
+        let limits = Limits {
+            connections_max: 1,
+            answer_time_max: Duration::from_millis(50),
+            ..Limits::default()
+        };
+        let router = Router::new().route("/large", get(large));
+        let (_folder, address) = serving_within(limits, router).await;
+        let mut first = connect(address).await;
+        let ask = b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n";
+        first.write_all(ask).await.unwrap();
+        let mut second = connect(address).await;
+        second.write_all(ASK).await.unwrap();
         assert!(told(&mut second).await.starts_with("HTTP/1.1 404"));
+        let mut taken = Vec::new();
+        let _broken_off = first.read_to_end(&mut taken).await;
+        assert!(taken.len() < LARGE, "it was waited for");
     }
 
     #[tokio::test]

@@ -20,6 +20,7 @@ mod measured;
 mod metrics;
 mod out;
 mod port;
+mod seats;
 mod telemetry;
 mod tls;
 mod visitor;
