@@ -276,11 +276,18 @@ impl Engine {
         }
     }
 
-    /// Stops background work and waits until every flight has ended. Counted token reads are written.
+    /// Stops background work and waits until every flight has ended. Counted token reads are written, at
+    /// once and again at the end: whoever stops waiting for a flight loses none that were counted before.
     pub async fn drain(&self) {
+        self.dismiss_listeners();
         self.stop.cancel();
         self.tasks.close();
+        self.write_all_counts().await;
         self.tasks.wait().await;
+        self.write_all_counts().await;
+    }
+
+    async fn write_all_counts(&self) {
         let counts = self.reads.take(self.now(), true);
         if let Err(error) = self.write_counts(counts).await {
             tracing::warn!(%error, "counted token reads were lost");

@@ -261,21 +261,11 @@ impl Engine {
         {
             return Ok((connection, true));
         }
-        let standing = match self
-            .ports
-            .store
-            .connection_by_grant(&caller.team, &connection.grant)
-            .await?
-        {
-            Some(live) => Some(live),
-            None => {
-                self.ports
-                    .store
-                    .connection(&caller.team, &connection.id)
-                    .await?
-            }
-        };
+        let store = &self.ports.store;
+        let standing = store.connection_by_grant(&caller.team, &connection.grant);
+        // An id that another grant has is no connection of this one.
         let standing = standing
+            .await?
             .ok_or_else(|| Error::conflict(format!("connection id {} is taken", connection.id)))?;
         Ok((standing.connection, false))
     }

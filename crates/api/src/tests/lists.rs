@@ -198,3 +198,22 @@ async fn the_log_is_followed_from_now_on_without_a_gap() {
     };
     assert_eq!(answer.expect(200)["data"][0]["kind"], "connector.deleted");
 }
+
+#[tokio::test]
+async fn who_follows_the_log_is_not_kept_waiting_by_a_server_that_stops() {
+    let server = Server::start().await;
+    let line = "GET /api/v1/events?wait_ms=10000";
+    let waiting = server.call("tok_admin", line, None);
+    let stop = async {
+        while server.clock.sleepers() == 0 {
+            tokio::task::yield_now().await;
+        }
+        server.engine.dismiss_listeners();
+        server.clock.advance(Duration::from_millis(500));
+    };
+    let (answer, ()) = tokio::join!(waiting, stop);
+    assert_eq!(answer.expect(200)["data"], json!([]));
+    // Who comes now is answered at once.
+    let again = server.call("tok_admin", line, None).await;
+    assert_eq!(again.expect(200)["data"], json!([]));
+}

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use grantry_api::App;
 use grantry_core::meter::Unmetered;
@@ -196,14 +197,11 @@ impl Server {
             }
             engine.dismiss_listeners();
         };
+        let (for_requests, for_the_rest) = shares(stop_time, stop_delay);
         let late = async {
             // Fails only where serving ended without an order, and then nobody waits here.
             let _ordered = stopping.await;
-            SystemClock.sleep(stop_time).await;
-        };
-        let served = async {
-            doors.serve(stop).await;
-            engine.drain().await;
+            SystemClock.sleep(for_requests).await;
         };
         let watched = async {
             if let Some(tls) = watched {
@@ -215,12 +213,44 @@ impl Server {
             }
             std::future::pending::<()>().await;
         };
+        let answered = tokio::select! {
+            () = watched => true,
+            () = doors.serve(stop) => true,
+            () = late => false,
+        };
+        // One client that does not take in its answer must not cost what everybody's reads counted up to.
         tokio::select! {
-            () = watched => {}
-            () = served => tracing::info!("stopped"),
-            () = late => tracing::warn!("stopped with requests unfinished after {} s", stop_time.as_secs()),
+            () = engine.drain() => if answered {
+                tracing::info!("stopped");
+            } else {
+                tracing::warn!("stopped with requests unfinished after {} s", for_requests.as_secs());
+            },
+            () = SystemClock.sleep(for_the_rest) => {
+                tracing::warn!("stopped with work unfinished after {} s", stop_time.as_secs());
+            }
         }
         Ok(())
+    }
+}
+
+/// Of the time for a stop: what requests have of it, `delay` included, and what is left for what they leave
+/// behind (flights, counted reads), a tenth.
+fn shares(stop_time: Duration, delay: Duration) -> (Duration, Duration) {
+    let rest = stop_time.saturating_sub(delay) / 10;
+    (stop_time.saturating_sub(rest), rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_have_their_time_after_the_delay_and_leave_some() {
+        for (time, delay) in [(29, 0), (29, 28), (1, 0)] {
+            let (time, delay) = (Duration::from_secs(time), Duration::from_secs(delay));
+            let (requests, rest) = shares(time, delay);
+            assert!(requests > delay && !rest.is_zero() && requests + rest == time);
+        }
     }
 }
 
