@@ -52,6 +52,7 @@ describe('metrics and traces', () => {
     metrics = `127.0.0.1:${await freePort()}`;
     server = await Grantry.start(undefined, {
       env: { GRANTRY_METRICS_LISTEN: metrics, GRANTRY_TELEMETRY_OTLP_ENDPOINT: collector.url },
+      config: '[proxy]\ntrusted = ["127.0.0.1"]\n',
     });
     sandbox = await Sandbox.start({ accessTtl: 3 });
     await server.apply(world(connectorOf(sandbox, { id: 'scl_seen', uid: 'oidc/seen', client: DEMO })));
@@ -99,7 +100,7 @@ describe('metrics and traces', () => {
       assert.ok(!text.includes(word), word);
   });
 
-  it('a request is a span of its caller\'s trace, with what it did beneath it', async () => {
+  it('a request is a span of its trusted caller\'s trace, with what it did beneath it', async () => {
     const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
     await fetch(`${server.url}/v1/connect/token/scl_seen`, {
       method: 'POST',

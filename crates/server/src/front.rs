@@ -52,6 +52,7 @@ impl Front {
                 }
             }),
             request_id: believed.then(|| request_id(headers)).flatten(),
+            traced: believed,
             logged: self.logged,
         };
         request.extensions_mut().insert(visit);
@@ -343,6 +344,16 @@ mod tests {
             *asked.uri_mut() = target.parse().unwrap();
             let admitted = front().admit(peer.parse().ok(), asked).ok().unwrap();
             assert_eq!(admitted.uri(), wanted, "{peer} {target} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_whether_a_request_is_traced() {
+        for (peer, traced) in [("10.1.1.1", true), ("192.0.2.9", false)] {
+            let admitted = front().admit(peer.parse().ok(), request(&[("host", "x")]));
+            let admitted = admitted.ok().unwrap();
+            let visit = admitted.extensions().get::<Visit>().unwrap();
+            assert_eq!(visit.traced, traced, "{peer}");
         }
     }
 

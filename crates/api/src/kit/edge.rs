@@ -38,6 +38,8 @@ pub struct Visit {
     pub client: Option<IpAddr>,
     /// The request id of a trusted proxy, fit for a log and a header.
     pub request_id: Option<HeaderValue>,
+    /// Its `traceparent` decides whether it is traced, and in which trace: a trusted proxy sent it.
+    pub traced: bool,
     /// It has a line in the log though it did not fail.
     pub logged: bool,
 }
@@ -132,7 +134,7 @@ where
             target: SPANS, "request", kind = "server",
             http.request.method = method.as_str(),
             http.route = route.as_ref().map_or("", MatchedPath::as_str),
-            traceparent = traceparent(&request),
+            traceparent = visit.as_ref().map_or("", |visit| traceparent(visit, &request)),
             http.response.status_code = Empty, request_id = Empty, failed = Empty,
         );
         let answering = self.inner.call(request).instrument(span.clone());
@@ -187,8 +189,12 @@ where
     }
 }
 
-/// The trace that the caller wants this request in (W3C Trace Context).
-fn traceparent(request: &Request) -> &str {
+/// The trace that the caller wants this request in (W3C Trace Context). A stranger's word would let
+/// anybody fill the exporter, whatever part of the traces the operator wants, or hide in no trace.
+fn traceparent<'a>(visit: &Visit, request: &'a Request) -> &'a str {
+    if !visit.traced {
+        return "";
+    }
     let header = request.headers().get("traceparent");
     header
         .and_then(|header| header.to_str().ok())
@@ -255,6 +261,22 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
+
+    #[test]
+    fn a_strangers_traceparent_decides_nothing() {
+        let sent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let request = Request::get("/").header("traceparent", sent);
+        let request = request.body(Body::empty()).unwrap();
+        for (traced, wanted) in [(true, sent), (false, "")] {
+            let visit = Visit {
+                client: None,
+                request_id: None,
+                traced,
+                logged: false,
+            };
+            assert_eq!(traceparent(&visit, &request), wanted);
+        }
+    }
 
     #[tokio::test]
     async fn a_panic_is_answered_in_shape_and_the_next_request_is_served() {

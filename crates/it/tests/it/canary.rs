@@ -93,6 +93,7 @@ async fn call(world: &World, method: &str, path: &str, key: &str, body: &str) ->
     let visit = Visit {
         client: "192.0.2.1".parse().ok(),
         request_id: None,
+        traced: false,
         logged: true,
     };
     let request = Request::builder()

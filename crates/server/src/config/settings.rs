@@ -97,7 +97,7 @@ settings! {
     tls_cert_file: Option<PathBuf> = "tls.cert_file", "";
     /// Private key of the certificate in PEM form, readable by its owner alone (or its group).
     tls_key_file: Option<PathBuf> = "tls.key_file", "";
-    /// Networks and addresses of proxies that are believed when they say whom they speak for (X-Forwarded-For, Forwarded, X-Request-Id).
+    /// Networks and addresses of proxies that are believed when they say whom they speak for (X-Forwarded-For, Forwarded), and about X-Request-Id and traceparent.
     proxy_trusted: Vec<IpNet> = "proxy.trusted", "[]";
     /// Requests with a line in the log: "errors" (5xx) or "all".
     log_requests: LoggedRequests = "log.requests", "'errors'";
@@ -105,7 +105,7 @@ settings! {
     database_notify: bool = "database.notify", "true";
     /// Where spans are sent as OTLP over HTTP, such as http://127.0.0.1:4318; nowhere by default.
     otlp_endpoint: Option<Url> = "telemetry.otlp_endpoint", "";
-    /// Of the traces that begin here, the part that is sent; who sends a traceparent decides for theirs.
+    /// Of the traces that begin here, the part that is sent; a trusted proxy that sends a traceparent decides for its own.
     otlp_sample: Ratio = "telemetry.sample", "1.0";
     /// Networks, hosts and ports that may be reached though they are private, or by plain http.
     egress_allow: Vec<String> = "egress.allow", "[]";
