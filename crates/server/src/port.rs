@@ -9,11 +9,7 @@ const LISTEN: &str = "0A";
 /// The process that listens at TCP port `port`: "nginx (process 812)". `None` when it belongs to
 /// another user, or `/proc` is not there.
 pub fn holder_of(port: u16) -> Option<String> {
-    let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .filter_map(|table| fs::read_to_string(table).ok())
-        .flat_map(|table| listening(&table, port))
-        .collect();
+    let inodes = inodes_at(port);
     let sockets: Vec<String> = inodes
         .iter()
         .map(|inode| format!("socket:[{inode}]"))
@@ -33,6 +29,19 @@ pub fn holder_of(port: u16) -> Option<String> {
         name.trim(),
         pid.to_string_lossy()
     ))
+}
+
+/// Whether anybody listens at TCP port `port`; false where `/proc` is not there.
+pub fn is_listened_at(port: u16) -> bool {
+    !inodes_at(port).is_empty()
+}
+
+fn inodes_at(port: u16) -> Vec<String> {
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|table| fs::read_to_string(table).ok())
+        .flat_map(|table| listening(&table, port))
+        .collect()
 }
 
 /// Inodes of the sockets in a table of the kernel that listen at `port`.

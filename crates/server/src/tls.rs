@@ -26,7 +26,7 @@ use crate::failure::{Failure, chain};
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(5);
 /// From when on the log warns of the certificate's end, once a day.
-const WARN_BEFORE: Duration = Duration::from_secs(14 * 24 * 3600);
+pub const WARN_BEFORE: Duration = Duration::from_secs(14 * 24 * 3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The section `[tls]`.
@@ -226,19 +226,20 @@ fn useless(setting: &str, path: &Path, why: &str) -> Failure {
     Failure::usage(format!("tls.{setting} {} {why}", path.display()))
 }
 
+/// Pairs for tests.
 #[cfg(test)]
-mod tests {
+pub mod testing {
     use rcgen::{CertificateParams, KeyPair};
 
     use super::*;
 
-    fn write(path: &Path, text: &str, mode: u32) {
+    pub fn write(path: &Path, text: &str, mode: u32) {
         fs::write(path, text).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
     /// A folder with a pair in it that ends in that year.
-    fn pair(folder: &Path, year: i32) -> Files {
+    pub fn pair(folder: &Path, year: i32) -> Files {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(["grantry.example".to_owned()]).unwrap();
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
@@ -250,6 +251,12 @@ mod tests {
         write(&files.key, &key.serialize_pem(), 0o600);
         files
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{pair, write};
+    use super::*;
 
     #[test]
     fn a_new_pair_replaces_the_old_and_a_broken_one_does_not() {

@@ -85,6 +85,9 @@ fn sound_data_passes_with_and_without_its_server() {
     ] {
         beside.assert(code, "ok", words);
     }
+    let elsewhere = format!("--listen 127.0.0.1:{}", free_port());
+    let elsewhere = doctor(&place, &[], &elsewhere);
+    elsewhere.assert("listen.address", "warn", &["does not listen at"]);
     beside.assert("data.first_key", "warn", &["rm data/first-server-key"]);
     beside.assert("key.apart", "warn", &["--master-key-file"]);
     assert_eq!(server.stop(), Some(0));
@@ -219,6 +222,22 @@ fn what_the_machine_lacks_is_found() {
         "listen.address",
         "fail",
         &[&address, &pid],
+    );
+    let metrics = format!("--listen 127.0.0.1:0 --metrics-listen {address}");
+    doctor(&place, &[], &metrics).assert("metrics.address", "fail", &[&address, &pid]);
+    let same = format!(
+        "--listen 127.0.0.1:{0} --metrics-listen 127.0.0.1:{0}",
+        free_port()
+    );
+    doctor(&place, &[], &same).assert("metrics.address", "fail", &["another port"]);
+    place.write(
+        "tls.toml",
+        "[tls]\ncert_file = 'absent.pem'\nkey_file = 'absent.pem'",
+    );
+    doctor(&place, &[], "--listen 127.0.0.1:0 --config tls.toml").assert(
+        "tls.files",
+        "fail",
+        &["absent.pem"],
     );
 
     let free = "--listen 127.0.0.1:0";

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_core::store::{EventFilter, Page, Store, TeamFilter};
-use grantry_core::{Clock as _, Timestamp};
+use grantry_core::{Clock as _, StoreError, Timestamp};
 
-use super::finding::Finding;
+use super::finding::{Finding, TEAMS_MAX};
 use crate::clock::SystemClock;
 use crate::out::when;
 
@@ -47,13 +47,19 @@ pub fn of_this_machine() -> Vec<Finding> {
 /// Whether the clock was behind what it wrote before.
 pub async fn of_data(store: &Arc<dyn Store>) -> Vec<Finding> {
     let (everything, last) = (EventFilter::default(), Page::first(1));
-    let mut newest = None;
-    let teams = store.teams(&TeamFilter::default(), &Page::first(100)).await;
-    for team in teams.unwrap_or_default() {
-        let found = store.events(&team.id, &everything, &last).await;
-        let found = found.unwrap_or_default();
-        newest = newest.max(found.first().map(|event| event.at));
-    }
+    let newest = async {
+        let mut newest = None;
+        let (teams, page) = (TeamFilter::default(), Page::first(TEAMS_MAX));
+        for team in store.teams(&teams, &page).await? {
+            let found = store.events(&team.id, &everything, &last).await?;
+            newest = newest.max(found.first().map(|event| event.at));
+        }
+        Ok::<_, StoreError>(newest)
+    };
+    let newest = match newest.await {
+        Ok(newest) => newest,
+        Err(error) => return vec![Finding::unread("clock.data", &error)],
+    };
     let now = SystemClock.now();
     vec![match newest {
         Some(newest) if newest.since(now) > APART_WARN => Finding::fail(

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use grantry_core::Clock as _;
 use grantry_core::http::{Failure as NoAnswer, Http as _, Method, Purpose, Request};
-use grantry_core::store::{ConnectorFilter, Page, Store, TeamFilter};
+use grantry_core::store::{ConnectorFilter, Page, Store, Stored, TeamFilter};
 use grantry_egress::{Egress, Policy, SystemLookup, Verdict};
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::clock;
-use super::finding::Finding;
+use super::finding::{Finding, TEAMS_MAX};
 use crate::clock::SystemClock;
 use crate::config::{Config, environment};
 use crate::house;
@@ -31,14 +31,16 @@ pub struct Provider {
 }
 
 /// Where the connectors fetch tokens: one for each host and port.
-pub async fn providers(store: &Arc<dyn Store>) -> Vec<Provider> {
-    let overlays = store.services().await.unwrap_or_default();
+///
+/// # Errors
+/// The store's.
+pub async fn providers(store: &Arc<dyn Store>) -> Stored<Vec<Provider>> {
+    let overlays = store.services().await?;
     let mut hosts = BTreeMap::new();
-    let teams = store.teams(&TeamFilter::default(), &Page::first(100)).await;
-    for team in teams.unwrap_or_default() {
+    let (teams, page) = (TeamFilter::default(), Page::first(TEAMS_MAX));
+    for team in store.teams(&teams, &page).await? {
         let (filter, page) = (ConnectorFilter::default(), Page::first(CONNECTORS_MAX));
-        let rows = store.connectors(&team.id, &filter, &page).await;
-        for row in rows.unwrap_or_default() {
+        for row in store.connectors(&team.id, &filter, &page).await? {
             if let Some(url) = grantry_engine::asks_at(&row, &overlays) {
                 let host = host_of(&url);
                 hosts.entry(host).or_insert(Provider {
@@ -48,7 +50,7 @@ pub async fn providers(store: &Arc<dyn Store>) -> Vec<Provider> {
             }
         }
     }
-    hosts.into_values().take(HOSTS_MAX).collect()
+    Ok(hosts.into_values().take(HOSTS_MAX).collect())
 }
 
 /// Host and port.

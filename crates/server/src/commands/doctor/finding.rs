@@ -1,6 +1,10 @@
 //! What a check came to.
 
+use grantry_core::StoreError;
 use serde::Serialize;
+
+/// Teams that are looked at.
+pub const TEAMS_MAX: u32 = 100;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -55,6 +59,12 @@ impl Finding {
         Self::new(code, Level::Fail, message, Some(fix.into()))
     }
 
+    /// What the check needs could not be read, so it has found nothing out.
+    pub fn unread(code: &'static str, error: &StoreError) -> Self {
+        let message = format!("what is stored could not be read: {error}");
+        Self::warn(code, message, "What the database checks say comes first.")
+    }
+
     fn new(
         code: &'static str,
         level: Level,
@@ -80,6 +90,8 @@ pub const CODES: &[&str] = &[
     "server.ready",
     "server.version",
     "listen.address",
+    "metrics.address",
+    "tls.files",
     "data.directory",
     "data.disk",
     "data.first_key",

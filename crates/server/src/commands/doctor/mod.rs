@@ -12,6 +12,7 @@ mod place;
 mod process;
 mod running;
 mod spool;
+mod tls;
 
 use std::sync::Arc;
 
@@ -91,6 +92,7 @@ async fn examine(args: &Args) -> Vec<Finding> {
     };
     let running = Running::at(&config.data_dir).await;
     findings.extend(place::public_url(&config));
+    findings.extend(tls::look(&config));
     findings.extend(running.findings(&config).await);
     findings.extend(place::directory(&config));
     let masters = key::find(&config, &mut findings);
@@ -102,7 +104,10 @@ async fn examine(args: &Args) -> Vec<Finding> {
         Some(store) => {
             findings.extend(place::redirect_uris(store).await);
             findings.extend(clock::of_data(store).await);
-            egress::providers(store).await
+            egress::providers(store).await.unwrap_or_else(|error| {
+                findings.push(Finding::unread("egress.reach", &error));
+                Vec::new()
+            })
         }
         None => Vec::new(),
     };

@@ -6,11 +6,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use grantry_core::StoreError;
 use grantry_core::store::{ConnectorFilter, Page, Store, TeamFilter};
 use rustix::fs::statvfs;
 use url::Host;
 
-use super::finding::Finding;
+use super::finding::{Finding, TEAMS_MAX};
 use crate::config::Config;
 use crate::data_dir::{DATABASE, FIRST_KEY};
 
@@ -56,21 +57,21 @@ pub fn public_url(config: &Config) -> Vec<Finding> {
 pub async fn redirect_uris(store: &Arc<dyn Store>) -> Vec<Finding> {
     let mut shared = BTreeSet::new();
     let mut teams = BTreeSet::new();
-    let Ok(rows) = store
-        .teams(&TeamFilter::default(), &Page::first(TEAMS_MAX))
-        .await
-    else {
-        return Vec::new();
-    };
-    for team in rows {
-        let filter = ConnectorFilter::default();
-        let connectors = store.connectors(&team.id, &filter, &Page::first(100)).await;
-        for row in connectors.unwrap_or_default() {
-            if row.redirect_uri.ends_with("/callback") {
-                shared.insert(row.redirect_uri);
-                teams.insert(team.id.to_string());
+    let looked = async {
+        let (everything, page) = (TeamFilter::default(), Page::first(TEAMS_MAX));
+        for team in store.teams(&everything, &page).await? {
+            let filter = ConnectorFilter::default();
+            for row in store.connectors(&team.id, &filter, &page).await? {
+                if row.redirect_uri.ends_with("/callback") {
+                    shared.insert(row.redirect_uri);
+                    teams.insert(team.id.to_string());
+                }
             }
         }
+        Ok::<_, StoreError>(())
+    };
+    if let Err(error) = looked.await {
+        return vec![Finding::unread("config.redirect_uri", &error)];
     }
     vec![match shared.first() {
         Some(uri) if teams.len() > 1 => Finding::warn(
@@ -86,9 +87,6 @@ pub async fn redirect_uris(store: &Arc<dyn Store>) -> Vec<Finding> {
         _ => Finding::ok("config.redirect_uri", "no two teams share a redirect URI"),
     }]
 }
-
-/// Teams that are looked at.
-const TEAMS_MAX: u32 = 100;
 
 /// Who may read and write the data directory, and whether there is room.
 pub fn directory(config: &Config) -> Vec<Finding> {
