@@ -15,7 +15,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 use url::Url;
 
-use crate::config::{DATA_DIR, Profile, environment};
+use crate::config::{DATA_DIR, Profile, stated};
 use crate::control::{self, Reach};
 use crate::data_dir::CONTROL_SOCKET;
 use crate::failure::{Exit, Failure, chain};
@@ -146,6 +146,12 @@ impl Flags {
         })
     }
 
+    /// The flag that names a server elsewhere, if one does.
+    pub fn names_server(&self) -> Option<&'static str> {
+        let url = self.url.as_ref().map(|_| "--url");
+        url.or(self.key.as_ref().map(|_| "--key"))
+    }
+
     /// The server that flags or, after them, the environment name. A key without a server is a
     /// mistake: nobody shall act as the operator who meant to act with that key.
     pub fn named(&self) -> Result<Option<Place>, Failure> {
@@ -153,18 +159,27 @@ impl Flags {
             .key
             .clone()
             .map(|key| Key::new(Secret::new(key), "--key"));
-        let variable =
-            || environment("GRANTRY_KEY").map(|key| Key::new(Secret::new(key), "GRANTRY_KEY"));
+        let variable = || {
+            let key = stated("GRANTRY_KEY")?;
+            Ok::<_, Failure>(key.map(|key| Key::new(Secret::new(key), "GRANTRY_KEY")))
+        };
         if let Some(url) = &self.url {
-            return with_key(url.clone(), flag.or_else(variable)).map(Some);
+            let key = match flag {
+                Some(key) => Some(key),
+                None => variable()?,
+            };
+            return with_key(url.clone(), key).map(Some);
         }
         if flag.is_none()
             && let Some(directory) = &self.data_dir
         {
             return Ok(Some(Place::DataDir(directory.clone())));
         }
-        let (url, key) = (env_url("GRANTRY_URL")?, flag.or_else(variable));
-        match (url, key, environment("GRANTRY_DATA_DIR")) {
+        let key = match flag {
+            Some(key) => Some(key),
+            None => variable()?,
+        };
+        match (env_url("GRANTRY_URL")?, key, stated("GRANTRY_DATA_DIR")?) {
             (None, Some(key), _) => {
                 let message = format!("{} is given, and no server that it is for", key.from);
                 Err(Failure::usage(message).hint("Set GRANTRY_URL, or give --url."))
@@ -178,8 +193,12 @@ impl Flags {
 
     /// The team that is named, or that the profile of `grantry dev` names for its own server.
     fn team(&self, place: &Place) -> Result<Option<String>, Failure> {
-        if let Some(team) = self.team.clone().or_else(|| environment("GRANTRY_TEAM")) {
-            return Ok(Some(team));
+        let team = match &self.team {
+            Some(team) => Some(team.clone()),
+            None => stated("GRANTRY_TEAM")?,
+        };
+        if team.is_some() {
+            return Ok(team);
         }
         let Place::Url(url, _) = place else {
             return Ok(None);
@@ -212,7 +231,7 @@ fn env_url(name: &str) -> Result<Option<Url>, Failure> {
     let parse = |text: String| {
         Url::parse(&text).map_err(|error| Failure::usage(format!("{name} is {text:?}: {error}")))
     };
-    environment(name).map(parse).transpose()
+    stated(name)?.map(parse).transpose()
 }
 
 fn with_key(url: Url, key: Option<Key>) -> Result<Place, Failure> {

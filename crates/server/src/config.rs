@@ -45,6 +45,27 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// [`environment`] where absence would choose something else: a script's variable that is not set must not
+/// lead to another server, or to new and empty data.
+///
+/// # Errors
+/// [`Exit::Usage`] when it is empty or not Unicode.
+pub fn stated(name: &str) -> Result<Option<String>, Failure> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "beside `environment` the one place that reads the environment"
+    )]
+    let value = std::env::var_os(name);
+    let wrong = match value.map(std::ffi::OsString::into_string) {
+        None => return Ok(None),
+        Some(Ok(text)) if !text.is_empty() => return Ok(Some(text)),
+        Some(Ok(_)) => "empty",
+        Some(Err(_)) => "not Unicode",
+    };
+    Err(Failure::usage(format!("{name} is set and {wrong}"))
+        .hint("Unset it where nothing is meant, or give it its value."))
+}
+
 /// An address from a flag.
 pub fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
@@ -88,6 +109,21 @@ pub struct Settings {
     pub master_key_fd: Option<String>,
 }
 
+impl Settings {
+    /// The flag that says which data is meant, or how to open it, if one does.
+    pub fn names_data(&self) -> Option<&'static str> {
+        let flags = [
+            (&self.database_url, "--database-url"),
+            (&self.master_key_file, "--master-key-file"),
+            (&self.master_key_fd, "--master-key-fd"),
+            (&self.public_url, "--public-url"),
+        ];
+        flags
+            .into_iter()
+            .find_map(|(given, flag)| given.as_ref().map(|_| flag))
+    }
+}
+
 impl Flags {
     /// What was given, where.
     ///
@@ -100,8 +136,13 @@ impl Flags {
                 Failure::usage(format!("--data-dir {} is not UTF-8", path.display()))
             })
         });
-        let file = settings.config.clone();
-        let file = file.or_else(|| environment("GRANTRY_CONFIG").map(PathBuf::from));
+        for row in rows() {
+            stated(&row.variable())?;
+        }
+        let file = match &settings.config {
+            Some(file) => Some(file.clone()),
+            None => stated("GRANTRY_CONFIG")?.map(PathBuf::from),
+        };
         Found::gather(
             &self.given(data_dir.transpose()?),
             &environment,
@@ -285,6 +326,14 @@ impl Config {
             &origin,
             &mut problems,
         );
+        let own = values.public_url.as_ref().map(Url::as_str);
+        let own = own.map(|own| own.trim_end_matches('/'));
+        if issuers.iter().any(|trusted| Some(&*trusted.issuer) == own) {
+            problems.push(format!(
+                "{origin}: workload.issuers declares {}, which is this server: its own tokens need no rule",
+                own.unwrap_or_default()
+            ));
+        }
         if !problems.is_empty() {
             return Err(Failure::usage(problems.join("\n")));
         }

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{error, wire};
-use crate::kit::answer;
 use crate::kit::call::Call;
+use crate::kit::{answer, repeat};
 
 /// Lines of JSON. What asks for them is told how far the work is.
 const LINES: &str = "application/x-ndjson";
@@ -31,10 +31,13 @@ pub async fn apply(call: Call) -> Result<Response> {
     if flag("dry_run") {
         return answer::ok(&wire::Applied::from(&plan.report()));
     }
-    let wants_lines = call
-        .headers
-        .get(header::ACCEPT)
-        .is_some_and(|accept| accept == LINES);
+    // What an Idempotency-Key stands for is the whole answer: a failure in the last line of one that began
+    // as a success would be kept and repeated.
+    let wants_lines = !call.headers.contains_key(repeat::KEY)
+        && call
+            .headers
+            .get(header::ACCEPT)
+            .is_some_and(|accept| accept == LINES);
     if wants_lines {
         return Ok(in_lines(&call.engine, plan));
     }

@@ -464,3 +464,62 @@ async fn an_apply_tells_how_far_it_is_to_who_asks_for_lines() {
     let dry = server.send(in_lines("?dry_run=true", &rows(1))).await;
     assert_eq!(dry.expect(200)["summary"]["unchanged"], 1);
 }
+
+#[tokio::test]
+async fn an_apply_under_an_idempotency_key_is_answered_whole_and_a_failure_frees_the_key() {
+    let server = Server::start().await;
+    let key = server.engine.first_server_key().await.unwrap().unwrap();
+    let keyed = |text: &str| {
+        let mut asked = apply(Some(key.expose()), "", text);
+        let headers = asked.headers_mut();
+        headers.insert("accept", "application/x-ndjson".parse().unwrap());
+        headers.insert("idempotency-key", "k1".parse().unwrap());
+        asked
+    };
+    let file = "[[accounts]]\nid = \"acc_k\"\nname = \"K\"\n";
+    let first = server.send(keyed(file)).await;
+    assert_eq!(first.headers["content-type"], "application/json");
+    assert_eq!(first.expect(200)["summary"]["created"], 1);
+    let again = server.send(keyed(file)).await;
+    assert_eq!(again.text, first.text);
+}
+
+#[tokio::test]
+async fn an_id_that_another_grant_has_or_had_is_a_conflict_and_no_import() {
+    let server = Server::start().await;
+    let import = async |user: &str, status| {
+        let body = json!({
+            "id": "conn_1", "connector": "scl_1", "subject": {"type": "user", "id": user},
+            "environment": "production", "access_token": "at_new",
+        });
+        let route = "POST /api/v1/connections";
+        server
+            .call("tok_admin", route, Some(&body))
+            .await
+            .expect(status)
+    };
+    let subject = async || {
+        let route = "GET /api/v1/connections/conn_1";
+        server.call("tok_admin", route, None).await.expect(200)["subject"]["id"].clone()
+    };
+    import("u1", 200).await;
+    assert_eq!(import("u2", 409).await["code"], "conflict");
+    server
+        .call("tok_admin", "DELETE /api/v1/connections/conn_1", None)
+        .await
+        .expect(200);
+    import("u2", 409).await;
+    assert_eq!(subject().await, "u1");
+    import("u1", 201).await;
+
+    let key = server.engine.first_server_key().await.unwrap().unwrap();
+    let file = "[[connections]]\nteam = 'team_1'\nconnector = 'scl_1'\nid = 'conn_1'\nenvironment = 'production'\n\
+                subject = { type = 'user', id = 'u2' }\naccess_token = 'at_2'";
+    let refused = server
+        .send(apply(Some(key.expose()), "", file))
+        .await
+        .expect(400);
+    let field = refused["errors"][0]["field"].as_str().unwrap();
+    assert!(field.ends_with("id"), "{refused}");
+    assert_eq!(subject().await, "u1");
+}

@@ -13,12 +13,12 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::client::{self, Client, Content, Place};
-use crate::config::{self, Config, environment};
+use crate::config::{self, Config, environment, stated};
 use crate::data_dir::DataDir;
 use crate::failure::{Exit, Failure};
 use crate::house;
 use crate::master_key::OnNew;
-use crate::out::Form;
+use crate::out::{self, Form};
 use crate::out::confirm::Sure;
 use crate::out::progress::{self, Bar};
 use crate::{harden, telemetry};
@@ -70,10 +70,20 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         sure: args.sure,
         form: Form::json_if(args.json),
     };
-    // A configuration file may say where the data is.
-    let place = match &args.settings.config {
-        Some(_) => args.server.named()?,
+    let place = match args.settings.names_data() {
+        // Both may say where the data is, and were given; what lies in this folder was not.
+        None if args.settings.config.is_some() || stated("GRANTRY_DATABASE_URL")?.is_some() => {
+            args.server.named()?
+        }
         None => Some(args.server.find()?),
+        // The data that is named is meant, whatever server the environment or this folder has.
+        Some(flag) => {
+            if let Some(other) = args.server.names_server() {
+                let message = format!("give either {other} or {flag}: they name different places");
+                return Err(Failure::usage(message));
+            }
+            args.server.data_dir.clone().map(Place::DataDir)
+        }
     };
     let data_dir = match place {
         Some(Place::Url(url, key)) => return job.run(&Client::at_url(&url, key, None)?).await,
@@ -97,14 +107,14 @@ impl Job {
         if self.prune && !self.dry_run && self.sure.asks() {
             let report = self.send(client, true).await?;
             if let Some(question) = report::question(&report) {
-                report::print(&report, Form::People);
+                report::preview(&report);
                 self.sure.or_ask(question).await?;
                 shown = true;
             }
         }
         let report = self.send(client, self.dry_run).await?;
-        if shown && self.form == Form::People {
-            // Every row was read a moment ago.
+        if shown && self.form == Form::People && out::is_terminal() {
+            // Every row was read a moment ago, on the same screen.
             report::conclude(&report);
         } else {
             report::print(&report, self.form);

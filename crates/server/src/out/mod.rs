@@ -92,6 +92,11 @@ pub fn note(text: &str) {
     }
 }
 
+/// Prints `text` and a line break on standard error, always: what a question is about.
+pub fn aside(text: &str) {
+    say(text);
+}
+
 /// Prints `text` dimmed on standard error, if `--verbose`.
 pub fn detail(text: &str) {
     if look().verbose {

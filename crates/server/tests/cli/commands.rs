@@ -114,6 +114,18 @@ fn rows_are_made_shown_and_removed_from_the_command_line() {
     place
         .run_with(&on, "connections list")
         .assert(0, &["no connections yet", "grantry token"]);
+    // A script's variable that is not set must not mean "all".
+    for flag in ["connector", "user", "environment", "search"] {
+        let (list, revoke) = (
+            format!("connections list --{flag}="),
+            format!("connections revoke --{flag}="),
+        );
+        for line in [list, revoke] {
+            place
+                .run_with(&on, &line)
+                .assert(2, &[&format!("--{flag} is empty")]);
+        }
+    }
     place
         .run_with(&on, "events list --kind connector.deleted")
         .assert(0, &["connector.deleted"]);
@@ -217,6 +229,12 @@ fn resting_data_is_changed_with_the_key_that_its_server_is_started_with() {
     ] {
         place.run(line).assert(0, &["of 5 declared rows"]);
     }
+    // Data that is named is meant, whatever server the environment names.
+    let elsewhere = [("GRANTRY_URL", "http://127.0.0.1:1"), ("GRANTRY_KEY", "k")];
+    let database = "apply -f team.toml --data-dir new --database-url postgres://u@127.0.0.1:1/d --master-key-file other.key";
+    place
+        .run_with(&elsewhere, database)
+        .assert(4, &["database"]);
     let variable = [
         ("GRANTRY_DATA_DIR", "data"),
         ("GRANTRY_MASTER_KEY_FILE", "other.key"),
@@ -275,6 +293,34 @@ fn a_command_that_cannot_be_run_ends_as_in_a_shell() {
         Ended::of(run.output().unwrap()).assert(code, &[]);
     }
     assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn who_follows_the_log_does_not_hold_up_a_stop() {
+    let place = Place::new();
+    place.write("team.toml", &team());
+    let mut command = place.command("serve --listen 127.0.0.1:0 --data-dir data");
+    // Shorter than the wait: an answer that came late would be cut off.
+    command.env("GRANTRY_LIMITS_STOP_TIME_MAX", "3s");
+    let server = Server::start(command);
+    let on = [("GRANTRY_DATA_DIR", "data"), ("GRANTRY_TEAM", "demo")];
+    place.run_with(&on, "apply -f team.toml").assert(0, &[]);
+    let key = place.run_with(&on, "keys create --name tail --role admin");
+    let key = key.stdout.trim().to_owned();
+    let address = server.url.trim_start_matches("http://");
+    #[expect(clippy::disallowed_methods, reason = "the test is the client")]
+    let mut tail = TcpStream::connect(address).unwrap();
+    // Both are read at once, so the second has begun when the first is answered.
+    let ask = format!(
+        "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n\
+         GET /api/v1/events?wait_ms=10000 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n"
+    );
+    tail.write_all(ask.as_bytes()).unwrap();
+    tail.read_exact(&mut [0; 12]).unwrap();
+    assert_eq!(server.stop(), Some(0));
+    let mut answer = String::new();
+    tail.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("next_cursor"), "{answer}");
 }
 
 #[test]

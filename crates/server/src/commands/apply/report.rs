@@ -55,6 +55,15 @@ fn changes(report: &Value) -> u64 {
     counts.iter().filter_map(|count| count.as_u64()).sum()
 }
 
+/// Shows a report on the terminal, before it is asked whether to go on. Standard output is the result's.
+pub fn preview(report: &Value) {
+    let rows = list(&report["rows"]);
+    for line in lines(rows, false, colour::on(&io::stderr())) {
+        out::aside(&line);
+    }
+    out::aside(&conclusion(report, rows.len()));
+}
+
 fn conclusion(report: &Value, rows: usize) -> String {
     let changed = changes(report);
     let removed = report["summary"]["removed"].as_u64().unwrap_or(0);
