@@ -249,7 +249,7 @@ fn body(route: &Route) -> Option<Value> {
 /// The least that these fields let through.
 fn least(rows: &[Field]) -> Value {
     let value = |shape: &Shape| match shape {
-        Shape::Text(_) | Shape::Lines(_) | Shape::Prose(_) => json!("x"),
+        Shape::Text(_) | Shape::Filled(_) | Shape::Lines(_) | Shape::Prose(_) => json!("x"),
         Shape::Word(words) => json!(words[0]),
         Shape::Time => json!("2030-01-01T00:00:00Z"),
         Shape::Bool | Shape::Switch => json!(true),
