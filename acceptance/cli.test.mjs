@@ -13,7 +13,7 @@ import { KEYS, world } from './lib/world.mjs';
 const python = path.join(import.meta.dirname, '.cache/venv/bin/python');
 const terminal = path.join(import.meta.dirname, 'lib/terminal.py');
 const cwd = temporaryFolder('cli');
-const env = { NO_COLOR: '', CLICOLOR_FORCE: '', TERM: 'xterm', GRANTRY_TEAM: '', GRANTRY_URL: '', GRANTRY_KEY: '' };
+const env = { NO_COLOR: '', CLICOLOR_FORCE: '', TERM: 'xterm', GRANTRY_TEAM: undefined, GRANTRY_URL: undefined, GRANTRY_KEY: undefined };
 
 /** What a person sees of a command; `react` presses keys. */
 async function seen(line, { columns = 80, react = [], variables = {} } = {}) {
