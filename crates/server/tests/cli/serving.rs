@@ -45,6 +45,7 @@ fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
         .run("serve --database-url postgres://x")
         .assert(3, &["master key", "--master-key-file"]);
     // A variable that a script meant to fill chooses no other place.
+    let place = Place::new();
     for (variable, line) in [
         ("GRANTRY_DATABASE_URL", "serve --listen 127.0.0.1:0"),
         ("GRANTRY_MASTER_KEY", "serve --listen 127.0.0.1:0"),
@@ -58,6 +59,7 @@ fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
             .assert(2, &[&format!("{variable} is set and empty")]);
     }
     assert!(!place.path("grantry-data").exists());
+    place.write("typo.toml", "");
     for flag in ["--url http://127.0.0.1:1 --key k", "--key k"] {
         let line = format!("apply -f typo.toml --database-url postgres://x/y {flag}");
         place.run(&line).assert(2, &["--database-url", "either"]);
