@@ -18,9 +18,9 @@ use crate::data_dir::DataDir;
 use crate::failure::{Exit, Failure};
 use crate::house;
 use crate::master_key::OnNew;
-use crate::out::{self, Form};
 use crate::out::confirm::Sure;
 use crate::out::progress::{self, Bar};
+use crate::out::{self, Form};
 use crate::{harden, telemetry};
 
 /// Make the rows that a file declares exist.
