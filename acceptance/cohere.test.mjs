@@ -1,6 +1,8 @@
 // Cohere's own clients, unmodified, from 4.57 to the newest, against a connector that answers as theirs do.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { install, Python, Refused, Script } from './lib/cohere.mjs';
@@ -33,7 +35,9 @@ const PATIENCE = 4;
 let server, stub;
 before(async () => {
   stub = await Stub.start();
-  server = await Grantry.start(world(), { config: `\n[limits]\nsearch_time_max = "${PATIENCE} s"\n` });
+  server = await Grantry.start(world(), {
+    config: `\n[limits]\nsearch_time_max = "${PATIENCE} s"\n[hosts]\n"api.cohere.com" = "cohere"\n`,
+  });
 });
 after(async () => {
   await server?.stop();
@@ -266,6 +270,17 @@ describe('a search', () => {
     assert.deepEqual([native.status, native.body.error, native.body.results], [200, message, []]);
     const { body } = await server.call('GET', '/api/v1/events?connector=slow&kind=connector.searched', { key: KEYS.admin });
     assert.deepEqual(body.data.map(({ actor, data }) => [actor.id, data.outcome]), Array(2).fill(['usr_alice', 'search_timeout']));
+  });
+
+  it('reaches us from a client that insists on the host it knows', async () => {
+    const { id } = await made({ name: 'Wiki', url: `${stub.url}/open/search` });
+    const options = { host: '127.0.0.1', port: new URL(server.url).port, path: '/v1/connectors?limit=1' };
+    const headers = { host: 'api.cohere.com', authorization: `BEARER ${KEYS.admin}` };
+    const [answer] = await once(http.get({ ...options, headers }), 'response');
+    let text = '';
+    for await (const piece of answer) text += piece;
+    assert.equal(answer.statusCode, 200, text);
+    assert.equal(JSON.parse(text).connectors[0].id, id);
   });
 
   it('is a command too', async () => {

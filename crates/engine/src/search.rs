@@ -85,7 +85,7 @@ struct Endpoint {
 enum Scheme {
     Bearer,
     Basic,
-    NoScheme,
+    Bare,
 }
 
 impl Endpoint {
@@ -98,7 +98,7 @@ impl Endpoint {
             url: Url::parse(search.get("url")?.as_str()?).ok()?,
             scheme: match search.get("scheme").and_then(Value::as_str) {
                 Some("basic") => Scheme::Basic,
-                Some("noscheme") => Scheme::NoScheme,
+                Some("noscheme") => Scheme::Bare,
                 _ => Scheme::Bearer,
             },
             active: flag("active").unwrap_or(true),
@@ -113,7 +113,7 @@ fn authorization(scheme: Scheme, token: &Secret) -> Zeroizing<String> {
     Zeroizing::new(match scheme {
         Scheme::Bearer => format!("Bearer {}", token.expose()),
         Scheme::Basic => format!("Basic {}", token.expose()),
-        Scheme::NoScheme => token.expose().to_owned(),
+        Scheme::Bare => token.expose().to_owned(),
     })
 }
 
@@ -383,7 +383,7 @@ mod tests {
         for (scheme, header) in [
             (Scheme::Bearer, "Bearer dXNlcjpwdw=="),
             (Scheme::Basic, "Basic dXNlcjpwdw=="),
-            (Scheme::NoScheme, "dXNlcjpwdw=="),
+            (Scheme::Bare, "dXNlcjpwdw=="),
         ] {
             assert_eq!(*authorization(scheme, &token), header);
         }
