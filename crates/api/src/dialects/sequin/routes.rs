@@ -25,7 +25,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("The team's OAuth apps, newest first, all of them.")
     .query(fields::APPS)
-    .gives(200, "The apps."),
+    .json::<wire::Apps<'_>>(200, "The apps."),
     Route::new(
         Method::Post,
         "/sequin/v1/oauth-apps",
@@ -35,7 +35,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Makes an OAuth app.")
     .takes(Takes::Json(fields::APP))
-    .gives(200, "The app, its secret masked."),
+    .json::<wire::App<'_>>(200, "The app, its secret masked."),
     Route::new(
         Method::Get,
         "/sequin/v1/oauth-apps/{connector}",
@@ -45,7 +45,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("One OAuth app.")
     .query(fields::ONE)
-    .gives(200, "The app, its secret masked."),
+    .json::<wire::App<'_>>(200, "The app, its secret masked."),
     Route::new(
         Method::Patch,
         "/sequin/v1/oauth-apps/{connector}",
@@ -55,7 +55,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Changes an OAuth app; what is not sent stays. Its connections keep their tokens.")
     .takes(Takes::Json(fields::APP_CHANGE))
-    .gives(200, "The app, its secret masked."),
+    .json::<wire::App<'_>>(200, "The app, its secret masked."),
     Route::new(
         Method::Delete,
         "/sequin/v1/oauth-apps/{connector}",
@@ -64,7 +64,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, delete),
     )
     .about("Deletes an OAuth app: its secrets are destroyed and its connections ended.")
-    .gives(204, "Deleted."),
+    .nothing("Deleted."),
 ];
 
 /// Rows that one read of the store brings.
@@ -100,7 +100,7 @@ async fn list(call: Call) -> Result<Response> {
         .iter()
         .zip(&shown)
         .map(|((view, health), shown)| wire::App::of(view, health.clone(), shown.as_ref()));
-    answer::ok(&wire::List {
+    answer::ok(&wire::Apps {
         data: data.collect(),
     })
 }

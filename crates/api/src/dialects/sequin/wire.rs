@@ -4,12 +4,14 @@ use grantry_core::{Secret, Timestamp};
 use grantry_engine::{ConnectorView, Health, HealthStatus};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 /// What stands for a client secret: ten asterisks (seed 002).
 pub const MASK: &str = "**********";
 
 /// An OAuth app.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SequinApp)]
 pub struct App<'a> {
     id: &'a str,
     provider: &'a str,
@@ -23,7 +25,8 @@ pub struct App<'a> {
 }
 
 /// How an app does. Its status is [`HealthStatus`].
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SequinAppHealth)]
 struct AppHealth {
     status: &'static str,
     notes: Vec<String>,
@@ -31,10 +34,11 @@ struct AppHealth {
 }
 
 /// A list. The dialect has no pages: it is whole.
-#[derive(Serialize)]
-pub struct List<T> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = SequinApps)]
+pub struct Apps<'a> {
     /// All of them.
-    pub data: Vec<T>,
+    pub data: Vec<App<'a>>,
 }
 
 impl<'a> App<'a> {
@@ -70,6 +74,8 @@ pub const fn word(status: HealthStatus) -> &'static str {
 }
 
 /// ISO 8601, to the second as in the samples.
+#[derive(ToSchema)]
+#[schema(as = SequinTime, value_type = String, format = DateTime)]
 struct Time(Timestamp);
 
 impl Serialize for Time {
