@@ -108,9 +108,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             ROWS.list(&client, &filter, &page, form).await
         }
         Act::Cancel { id, sure } => {
-            sure.or_ask(format!("Take authorization {id} back?"))
-                .await?;
-            list::remove(&client, "/authorizations", &id, "taken back", form).await
+            let question = format!("Take authorization {id} back?");
+            ROWS.delete(&client, &id, (sure, question), "taken back", form)
+                .await
         }
         Act::Create(new) => create(&client, *new, form).await,
         Act::Show { verifier } => {

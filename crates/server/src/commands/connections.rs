@@ -122,7 +122,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             }
             ROWS.list(&client, &filter, &page, form).await
         }
-        Act::Show { id } => list::show(&client, "/connections", &id, form).await,
+        Act::Show { id } => ROWS.show(&client, &id, form).await,
         Act::Import(new) => import::run(&client, *new, form).await,
         Act::Revoke { ids, filters, sure } => revoke(&client, ids, &filters, sure, form).await,
     }

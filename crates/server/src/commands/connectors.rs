@@ -198,17 +198,17 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             ])?;
             ROWS.list(&client, &filter, &filters.page, form).await
         }
-        Act::Show { connector } => list::show(&client, "/connectors", &connector, form).await,
+        Act::Show { connector } => ROWS.show(&client, &connector, form).await,
         Act::Create(new) => create(&client, *new, form).await,
         Act::Update(change) => {
             let connector = change.connector.clone();
-            list::change(&client, "/connectors", &connector, change.body()?, form).await
+            ROWS.change(&client, &connector, change.body()?, form).await
         }
         Act::Delete { connector, sure } => {
             let question =
                 format!("Delete connector {connector}, its secrets and all its connections?");
-            sure.or_ask(question).await?;
-            list::remove(&client, "/connectors", &connector, "deleted", form).await
+            ROWS.delete(&client, &connector, (sure, question), "deleted", form)
+                .await
         }
         Act::Search(asked) => search(&client, &asked, form).await,
         Act::Links { connector } => links(&client, &connector, form).await,

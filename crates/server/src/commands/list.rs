@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::client::{Client, Content, segment};
 use crate::clock::SystemClock;
 use crate::failure::Failure;
+use crate::out::confirm::Sure;
 use crate::out::table::{self, Kind};
 use crate::out::{self, Form, when};
 
@@ -132,6 +133,43 @@ impl<const N: usize> Rows<N> {
             }
         }
         Ok(())
+    }
+
+    /// Prints the row `id`.
+    pub async fn show(&self, client: &Client, id: &str, form: Form) -> Result<(), Failure> {
+        show(client, self.path, id, form).await
+    }
+
+    /// Makes a row of `body`.
+    pub async fn create(&self, client: &Client, body: Value, form: Form) -> Result<(), Failure> {
+        send(client, Method::Post, self.path, body, form).await
+    }
+
+    /// Changes the row `id` as `body` says.
+    ///
+    /// # Errors
+    /// [`crate::failure::Exit::Usage`] when it says nothing.
+    pub async fn change(
+        &self,
+        client: &Client,
+        id: &str,
+        body: Value,
+        form: Form,
+    ) -> Result<(), Failure> {
+        change(client, self.path, id, body, form).await
+    }
+
+    /// Deletes the row `id` once `question` is answered with yes, and says so in `done`'s words.
+    pub async fn delete(
+        &self,
+        client: &Client,
+        id: &str,
+        (sure, question): (Sure, String),
+        done: &str,
+        form: Form,
+    ) -> Result<(), Failure> {
+        sure.or_ask(question).await?;
+        remove(client, self.path, id, done, form).await
     }
 
     /// Prints `rows` as a table.

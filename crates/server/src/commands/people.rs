@@ -1,7 +1,5 @@
 //! `grantry users` and `grantry accounts`.
 
-use grantry_core::http::Method;
-
 use super::list::{self, Page, Rows, body, given};
 use super::target::Target;
 use crate::failure::Failure;
@@ -92,14 +90,14 @@ pub async fn users(args: Users) -> Result<(), Failure> {
             let filter = given([("search", &search)])?;
             USERS.list(&client, &filter, &page, form).await
         }
-        UserAct::Show { user } => list::show(&client, "/users", &user, form).await,
+        UserAct::Show { user } => USERS.show(&client, &user, form).await,
         UserAct::Create { email, name } => {
             let body = body([
                 ("email", Some(email)),
                 ("first_name", name.first_name),
                 ("last_name", name.last_name),
             ]);
-            list::send(&client, Method::Post, "/users", body, form).await
+            USERS.create(&client, body, form).await
         }
         UserAct::Update { user, email, name } => {
             let body = body([
@@ -107,12 +105,13 @@ pub async fn users(args: Users) -> Result<(), Failure> {
                 ("first_name", name.first_name),
                 ("last_name", name.last_name),
             ]);
-            list::change(&client, "/users", &user, body, form).await
+            USERS.change(&client, &user, body, form).await
         }
         UserAct::Delete { user, sure } => {
-            sure.or_ask(format!("Delete {user} and their keys?"))
-                .await?;
-            list::remove(&client, "/users", &user, "deleted", form).await
+            let question = format!("Delete {user} and their keys?");
+            USERS
+                .delete(&client, &user, (sure, question), "deleted", form)
+                .await
         }
     }
 }
@@ -182,18 +181,20 @@ pub async fn accounts(args: Accounts) -> Result<(), Failure> {
             let filter = given([("search", &search)])?;
             ACCOUNTS.list(&client, &filter, &page, form).await
         }
-        AccountAct::Show { account } => list::show(&client, "/accounts", &account, form).await,
+        AccountAct::Show { account } => ACCOUNTS.show(&client, &account, form).await,
         AccountAct::Create { name } => {
             let body = body([("name", Some(name))]);
-            list::send(&client, Method::Post, "/accounts", body, form).await
+            ACCOUNTS.create(&client, body, form).await
         }
         AccountAct::Update { account, name } => {
             let body = body([("name", Some(name))]);
-            list::change(&client, "/accounts", &account, body, form).await
+            ACCOUNTS.change(&client, &account, body, form).await
         }
         AccountAct::Delete { account, sure } => {
-            sure.or_ask(format!("Delete account {account}?")).await?;
-            list::remove(&client, "/accounts", &account, "deleted", form).await
+            let question = format!("Delete account {account}?");
+            ACCOUNTS
+                .delete(&client, &account, (sure, question), "deleted", form)
+                .await
         }
     }
 }

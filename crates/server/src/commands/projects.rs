@@ -140,7 +140,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             let filter = given([("search", &search)])?;
             ROWS.list(&client, &filter, &page, form).await
         }
-        Act::Show { project } => list::show(&client, "/projects", &project, form).await,
+        Act::Show { project } => ROWS.show(&client, &project, form).await,
         Act::Create {
             name,
             environments,
@@ -150,7 +150,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             if !environments.is_empty() {
                 body["custom_environments"] = json!(environments);
             }
-            list::send(&client, Method::Post, "/projects", body, form).await
+            ROWS.create(&client, body, form).await
         }
         Act::Update {
             project,
@@ -161,12 +161,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             if !base_urls.is_empty() {
                 body["base_urls"] = urls(base_urls);
             }
-            list::change(&client, "/projects", &project, body, form).await
+            ROWS.change(&client, &project, body, form).await
         }
         Act::Delete { project, sure } => {
             let question = format!("Delete project {project}, its keys and its links?");
-            sure.or_ask(question).await?;
-            list::remove(&client, "/projects", &project, "deleted", form).await
+            ROWS.delete(&client, &project, (sure, question), "deleted", form)
+                .await
         }
         Act::Environments { act } => environments(&client, act, form).await,
     }

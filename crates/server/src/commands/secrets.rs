@@ -1,7 +1,6 @@
 //! `grantry secrets`.
 
 use grantry_core::Secret;
-use grantry_core::http::Method;
 use serde_json::json;
 
 use super::list::{self, Page, Rows};
@@ -102,22 +101,23 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let (client, form) = args.target.open()?;
     match args.act {
         Act::List { page } => ROWS.list(&client, &[], &page, form).await,
-        Act::Show { secret } => list::show(&client, "/secrets", &secret, form).await,
+        Act::Show { secret } => ROWS.show(&client, &secret, form).await,
         Act::Create { name, value } => {
             let body = json!({ "name": name, "value": value.value()?.expose() });
-            list::send(&client, Method::Post, "/secrets", body, form).await
+            ROWS.create(&client, body, form).await
         }
         Act::Rotate { secret, value } => {
             let body = json!({ "value": value.value()?.expose() });
-            list::change(&client, "/secrets", &secret, body, form).await
+            ROWS.change(&client, &secret, body, form).await
         }
         Act::Rename { secret, name } => {
-            list::change(&client, "/secrets", &secret, json!({ "name": name }), form).await
+            ROWS.change(&client, &secret, json!({ "name": name }), form)
+                .await
         }
         Act::Delete { secret, sure } => {
-            sure.or_ask(format!("Delete secret {secret}? Its value is destroyed."))
-                .await?;
-            list::remove(&client, "/secrets", &secret, "deleted", form).await
+            let question = format!("Delete secret {secret}? Its value is destroyed.");
+            ROWS.delete(&client, &secret, (sure, question), "deleted", form)
+                .await
         }
     }
 }

@@ -77,7 +77,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             let filter = given([("search", &search)])?;
             ROWS.list(&client, &filter, &page, form).await
         }
-        Act::Show { service } => list::show(&client, "/services", &service, form).await,
+        Act::Show { service } => ROWS.show(&client, &service, form).await,
         Act::Set { service, file } => {
             let path = format!("/services/{}", segment(&service));
             let body = json!({ "data": read_object(&file)? });
@@ -85,8 +85,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         }
         Act::Delete { service, sure } => {
             let question = format!("Remove this server's own fields of service {service}?");
-            sure.or_ask(question).await?;
-            list::remove(&client, "/services", &service, "removed", form).await
+            ROWS.delete(&client, &service, (sure, question), "removed", form)
+                .await
         }
     }
 }

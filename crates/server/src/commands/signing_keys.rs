@@ -90,8 +90,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             let question = format!(
                 "Retire signing key {kid}? Every token it signed is refused within seconds."
             );
-            sure.or_ask(question).await?;
-            list::remove(&client, "/signing-keys", &kid, "retired", form).await
+            ROWS.delete(&client, &kid, (sure, question), "retired", form)
+                .await
         }
     }
 }

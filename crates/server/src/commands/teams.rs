@@ -155,7 +155,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             let filter = given([("search", &search), ("account", &account)])?;
             ROWS.list(&client, &filter, &page, form).await
         }
-        Act::Show { team } => list::show(&client, "/teams", &team, form).await,
+        Act::Show { team } => ROWS.show(&client, &team, form).await,
         Act::Create {
             slug,
             name,
@@ -183,7 +183,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             if !return_origins.is_empty() {
                 body["return_origins"] = json!(return_origins);
             }
-            list::change(&client, "/teams", &team, body, form).await
+            ROWS.change(&client, &team, body, form).await
         }
         Act::Delete { team, force, sure } => {
             let with = if force {
