@@ -240,20 +240,6 @@ fn shares(stop_time: Duration, delay: Duration) -> (Duration, Duration) {
     (stop_time.saturating_sub(rest), rest)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests_have_their_time_after_the_delay_and_leave_some() {
-        for (time, delay) in [(29, 0), (29, 28), (1, 0)] {
-            let (time, delay) = (Duration::from_secs(time), Duration::from_secs(delay));
-            let (requests, rest) = shares(time, delay);
-            assert!(requests > delay && !rest.is_zero() && requests + rest == time);
-        }
-    }
-}
-
 fn watch(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind)
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot watch signals: {error}")))
@@ -274,4 +260,18 @@ pub fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
             std::process::exit(INTERRUPTED);
         });
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_have_their_time_after_the_delay_and_leave_some() {
+        for (time, delay) in [(29, 0), (29, 28), (1, 0)] {
+            let (time, delay) = (Duration::from_secs(time), Duration::from_secs(delay));
+            let (requests, rest) = shares(time, delay);
+            assert!(requests > delay && !rest.is_zero() && requests + rest == time);
+        }
+    }
 }
