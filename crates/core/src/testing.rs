@@ -3,12 +3,50 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use crate::{Clock, Entropy, Timestamp};
+
+/// A caller that goes away: `work` is dropped when it would go on after `steps` steps. False when it was
+/// done before. A step is a poll that something woke it for, however often it is looked at.
+pub async fn cut_short(work: impl Future, steps: u32) -> bool {
+    struct Woken {
+        woken: AtomicBool,
+        outer: Mutex<Waker>,
+    }
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.woken.store(true, Ordering::SeqCst);
+            let outer = self.outer.lock().unwrap_or_else(PoisonError::into_inner);
+            outer.wake_by_ref();
+        }
+    }
+    let woken = Arc::new(Woken {
+        woken: AtomicBool::new(true),
+        outer: Mutex::new(Waker::noop().clone()),
+    });
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut work = std::pin::pin!(work);
+    let mut left = steps;
+    std::future::poll_fn(|context| {
+        let mut outer = woken.outer.lock().unwrap_or_else(PoisonError::into_inner);
+        outer.clone_from(context.waker());
+        drop(outer);
+        if !woken.woken.swap(false, Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        if left == 0 {
+            return Poll::Ready(true);
+        }
+        left -= 1;
+        let mut context = Context::from_waker(&waker);
+        work.as_mut().poll(&mut context).map(|_| false)
+    })
+    .await
+}
 
 /// A clock that stands still until it is told to move. Clones show the same time.
 #[derive(Clone)]

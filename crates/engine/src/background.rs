@@ -83,6 +83,7 @@ impl Engine {
         let asked = self.ports.clock.boot();
         let newest = self.ports.store.last_change().await?;
         self.heard(asked);
+        self.warn_of_slugs().await?;
         self.spawn_poll(newest);
         self.spawn_loop("token-read counts", FLUSH, |engine| async move {
             let over = engine.reads.take(engine.now(), false);
@@ -90,6 +91,9 @@ impl Engine {
         });
         self.spawn_loop("revocations", RETRY, |engine| async move {
             engine.retry_revocations().await
+        });
+        self.spawn_loop("deleted connectors", RETRY, |engine| async move {
+            engine.end_connectors().await
         });
         self.spawn_loop("unconfirmed consents", RETRY, |engine| async move {
             engine.drop_expired_consents().await

@@ -25,6 +25,12 @@ pub trait Backend: Send + Sync + 'static {
     /// when a unique index refuses; `Unavailable` for everything else, logged where it happens.
     fn write(&self, write: Write) -> impl Future<Output = Stored<Vec<Done>>> + Send;
 
+    /// The same for a step of the schema, which may take as long as it takes: an index over a table that has
+    /// grown, or a table's lock beside a node that is at work.
+    fn migrate(&self, write: Write) -> impl Future<Output = Stored<Vec<Done>>> + Send {
+        self.write(write)
+    }
+
     /// The rows of one query, in a snapshot that holds every write answered before.
     fn read(&self, query: Query) -> impl Future<Output = Stored<Vec<Row>>> + Send;
 

@@ -14,7 +14,7 @@ use grantry_core::{StoreError, Timestamp};
 use crate::Db;
 use crate::backend::{Backend, Bad, Query, Row, Statement, Write};
 use crate::connectors::connector_is_live;
-use crate::db::{and_contains, by_time, made_within};
+use crate::db::{and_contains, and_not_in, by_time, made_within};
 use crate::rows::{
     Noun, Upsert, change, decode, insert, json, live, one_live, params, select, subject_columns,
 };
@@ -36,16 +36,7 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    /// Of every live connection of a team.
-    pub(crate) fn of_team(team: &TeamId) -> Self {
-        let ids = Query::new(
-            "SELECT id FROM connections WHERE team = ?1 AND state <> 'revoked'",
-            params![team],
-        );
-        Self { ids }
-    }
-
-    /// The oldest `limit` of them; all when absent.
+    /// The oldest `limit` of those in `scope`; all when absent.
     pub(crate) fn of(team: &TeamId, scope: &RevocationScope, limit: Option<u32>) -> Self {
         let mut ids = Query::new(
             "SELECT id FROM connections WHERE team = ?1 AND connector = ?2 AND state <> 'revoked'",
@@ -192,6 +183,29 @@ impl<B: Backend> Db<B> {
         };
         rows.iter().zip(connectors).map(usage).collect()
     }
+
+    /// Ends connections, if the guards hold.
+    pub(crate) async fn end(
+        &self,
+        guards: Write,
+        ending: &Ending,
+        at: Timestamp,
+        claim: Duration,
+        event: &Event,
+    ) -> Stored<Ended> {
+        let queue = guards.len();
+        let mut write = guards;
+        write.push(ending.queue(at, claim));
+        write.extend(ending.statements(at, event));
+        let done = self.backend.write(write).await?;
+        let queued = done.get(queue).map_or(&[][..], |done| &done.rows);
+        // The last statement changes each connection's row.
+        let ended = done.last().map_or(0, |done| done.count);
+        Ok(Ended {
+            connections: u64::try_from(ended).unwrap_or(u64::MAX),
+            queued: queued.iter().map(decode).collect::<Stored<_>>()?,
+        })
+    }
 }
 
 #[async_trait]
@@ -293,16 +307,7 @@ impl<B: Backend> ConnectionStore for Db<B> {
         event: &Event,
     ) -> Stored<Ended> {
         let ending = Ending::of(team, scope, Some(limit));
-        let mut write = vec![ending.queue(at, claim)];
-        write.extend(ending.statements(at, event));
-        let done = self.backend.write(write).await?;
-        let queued = done.first().map_or(&[][..], |done| &done.rows);
-        // The last statement changes each connection's row.
-        let ended = done.last().map_or(0, |done| done.count);
-        Ok(Ended {
-            connections: u64::try_from(ended).unwrap_or(u64::MAX),
-            queued: queued.iter().map(decode).collect::<Stored<_>>()?,
-        })
+        self.end(vec![], &ending, at, claim, event).await
     }
 
     async fn rename_connection(
@@ -356,18 +361,21 @@ impl<B: Backend> ConnectionStore for Db<B> {
         now: Timestamp,
         claim: Duration,
         limit: u32,
+        resting: &[ConnectorId],
     ) -> Stored<Vec<Revocation>> {
-        let claimed = format!(
+        let mut claimed = Query::new(
             "UPDATE revocations SET not_before = ?2 WHERE set_id IN
-             (SELECT set_id FROM revocations WHERE not_before <= ?1 ORDER BY not_before, set_id LIMIT ?3)
-             RETURNING {}",
-            Revocation::COLUMNS.join(", ")
+             (SELECT set_id FROM revocations WHERE not_before <= ?1",
+            params![now, now.after(claim)],
         );
-        let values = params![now, now.after(claim), limit];
-        let done = self
-            .backend
-            .write(vec![Statement::new(claimed, values)])
-            .await?;
+        let resting = resting.iter().map(Into::into);
+        and_not_in(&mut claimed, "connector", resting.collect());
+        let columns = Revocation::COLUMNS.join(", ");
+        claimed.push(
+            &format!(" ORDER BY not_before, set_id LIMIT {{}}) RETURNING {columns}"),
+            params![limit],
+        );
+        let done = self.backend.write(vec![claimed.into()]).await?;
         done.iter()
             .flat_map(|done| &done.rows)
             .map(decode)

@@ -3,24 +3,21 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grantry_core::ids::{ConnectorId, EventId, ProjectId, TeamId};
-use grantry_core::nouns::{Connector, Event, EventKind, Fault, Link, Revocation};
+use grantry_core::ids::{ConnectorId, ProjectId, TeamId};
+use grantry_core::nouns::{Connector, Event, Fault, Link};
 use grantry_core::store::{
-    ChangeKind, ConnectorFilter, ConnectorSort, ConnectorStore, Declared, Page, RevocationScope,
-    Stored,
+    ChangeKind, ConnectorFilter, ConnectorSort, ConnectorStore, Declared, Page, Stored,
 };
 use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
 use crate::backend::{Backend, Query, Statement, Write};
 use crate::connect::queue_held;
-use crate::connections::Ending;
 use crate::db::{
     UNCHANGED, and_contains, and_in, by_name, by_time, guard, made_within, rows_wanted,
 };
-use crate::rows::{
-    Noun, Upsert, change, decode, fault_columns, insert, json, params, select, update,
-};
+use crate::endings;
+use crate::rows::{Noun, Upsert, change, fault_columns, insert, json, params, select, update};
 
 /// What the provider thinks of the client: no change of anything else touches it.
 const FAULT: [&str; 4] = ["fault_code", "fault_count", "fault_at", "fault_not_before"];
@@ -149,11 +146,10 @@ impl<B: Backend> ConnectorStore for Db<B> {
                 StoreError::Missing("connector as it was read"),
             )
         }));
-        write.extend([
-            declared_connector(connector, declared).one_or(UNCHANGED),
-            insert(event),
-            change(ChangeKind::Connector, &connector.id),
-        ]);
+        write.push(declared_connector(connector, declared).one_or(UNCHANGED));
+        write.extend(endings::cancel(&connector.id));
+        write.push(insert(event));
+        write.push(change(ChangeKind::Connector, &connector.id));
         self.run_unless(UNCHANGED, write).await
     }
 
@@ -214,14 +210,17 @@ impl<B: Backend> ConnectorStore for Db<B> {
         at: Timestamp,
         claim: Duration,
         event: &Event,
-    ) -> Stored<Vec<Revocation>> {
-        let mut write = vec![
+    ) -> Stored<()> {
+        let live = "WHERE id = {} AND team = {} AND deleted_at IS NULL";
+        let held = "connector = {} AND team = {}";
+        self.run(vec![
+            endings::begin(live, params![id, team], at, claim, event)
+                .one_or(StoreError::Missing("connector")),
             Statement::new(
-                "UPDATE connectors SET deleted_at = ?3, updated_at = ?3, updated_by = ?4, secrets = NULL
-                 WHERE id = ?1 AND team = ?2 AND deleted_at IS NULL",
+                "UPDATE connectors SET deleted_at = ?3, updated_at = ?3, updated_by = ?4
+                 WHERE id = ?1 AND team = ?2",
                 params![id, team, at, json(&event.actor)],
-            )
-            .one_or(StoreError::Missing("connector")),
+            ),
             Statement::new(
                 "DELETE FROM links WHERE connector = ?1 AND team = ?2",
                 params![id, team],
@@ -240,35 +239,15 @@ impl<B: Backend> ConnectorStore for Db<B> {
                 "DELETE FROM installations WHERE connector = ?1 AND team = ?2",
                 params![id, team],
             ),
+            queue_held(at, at, held, params![id, team]),
+            Statement::new(
+                "DELETE FROM held_consents WHERE connector = ?1 AND team = ?2",
+                params![id, team],
+            ),
             insert(event),
             change(ChangeKind::Connector, id),
-        ];
-        let scope = RevocationScope {
-            connector: id.clone(),
-            connection: None,
-            subject: None,
-            environment: None,
-            installation: None,
-        };
-        // One event can only be one line of the log: those of the connections are numbered after it.
-        let each = Event {
-            id: EventId::from(format!("{}.c", event.id)),
-            kind: EventKind::ConnectionRevoked,
-            ..event.clone()
-        };
-        let ending = Ending::of(team, &scope, None);
-        let queues = write.len()..write.len() + 2;
-        write.push(ending.queue(at, claim));
-        let held = "connector = {} AND team = {}";
-        write.push(queue_held(at, at.after(claim), held, params![id, team]));
-        write.push(Statement::new(
-            "DELETE FROM held_consents WHERE connector = ?1 AND team = ?2",
-            params![id, team],
-        ));
-        write.extend(ending.statements(at, &each));
-        let done = self.backend.write(write).await?;
-        let queued = done.get(queues).into_iter().flatten();
-        queued.flat_map(|done| &done.rows).map(decode).collect()
+        ])
+        .await
     }
 
     async fn set_fault(

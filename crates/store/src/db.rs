@@ -118,11 +118,22 @@ pub(crate) fn rows_wanted(page: &Page) -> i64 {
     i64::from(page.limit) + 1
 }
 
-/// Keeps only rows whose `column` is one of `values`; no values, no condition.
+/// Keeps only rows whose `column` is one of `values`; no values, no condition. The last one is said again until
+/// their number is a power of two: each text of a statement is kept, so there should be few.
 pub(crate) fn and_in(query: &mut Query, column: &str, values: Vec<Value>) {
-    if !values.is_empty() {
+    and_list(query, column, "IN", values);
+}
+
+/// Keeps only rows whose `column` is none of `values`.
+pub(crate) fn and_not_in(query: &mut Query, column: &str, values: Vec<Value>) {
+    and_list(query, column, "NOT IN", values);
+}
+
+fn and_list(query: &mut Query, column: &str, is: &str, mut values: Vec<Value>) {
+    if let Some(last) = values.last().cloned() {
+        values.resize(values.len().next_power_of_two(), last);
         let marks = vec!["{}"; values.len()].join(", ");
-        query.push(&format!(" AND {column} IN ({marks})"), values);
+        query.push(&format!(" AND {column} {is} ({marks})"), values);
     }
 }
 

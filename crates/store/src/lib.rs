@@ -24,6 +24,7 @@ mod connect;
 mod connections;
 mod connectors;
 mod db;
+mod endings;
 mod installations;
 mod keys;
 mod metered;

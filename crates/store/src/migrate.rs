@@ -148,7 +148,7 @@ pub async fn run<B: Backend>(backend: &B, clock: &Arc<dyn Clock>) -> Result<(), 
             clock.sleep(POLL).await;
             continue;
         }
-        let applied = backend.write(step(next)).await;
+        let applied = backend.migrate(step(next)).await;
         give_lease_back(backend)
             .await
             .map_err(failed(next.version))?;

@@ -35,12 +35,11 @@ fn and_author(query: &mut Query, author: &Author) {
             let id = serde_json::Value::from(id.as_str());
             let begins = |kind: &str, end: char| format!(r#"{{"type":"{kind}","id":{id}{end}"#);
             let project = begins("project", ',');
+            // A parameter too, though it follows from the other: each text of a statement is kept for ever.
+            let length = i64::try_from(project.chars().count()).unwrap_or(i64::MAX);
             query.push(
-                &format!(
-                    " AND (actor IN ({{}}, {{}}) OR SUBSTR(actor, 1, {}) = {{}})",
-                    project.chars().count()
-                ),
-                params![begins("key", '}'), begins("user", '}'), project],
+                " AND (actor IN ({}, {}) OR SUBSTR(actor, 1, CAST({} AS INTEGER)) = {})",
+                params![begins("key", '}'), begins("user", '}'), length, project],
             );
         }
     }
@@ -118,6 +117,7 @@ impl<B: Backend> SystemStore for Db<B> {
         &self,
         key: &SigningKey,
         newest: Option<&str>,
+        lead: Duration,
         event: &Event,
     ) -> Stored<bool> {
         const SOMEBODY_WAS_FASTER: StoreError = StoreError::Missing("newest signing_key");
@@ -127,18 +127,32 @@ impl<B: Backend> SystemStore for Db<B> {
             params![newest.unwrap_or_default()],
             SOMEBODY_WAS_FASTER,
         );
-        let write = vec![still_newest, insert(key), insert(event)];
+        let in_time = guard(
+            "SELECT 1 WHERE now_us() + ?1 >= ?2",
+            params![micros(lead), key.signs_from],
+            StoreError::InUse("database.clock"),
+        );
+        let write = vec![still_newest, in_time, insert(key), insert(event)];
         self.run_unless(SOMEBODY_WAS_FASTER, write).await
     }
 
-    async fn retire_signing_key(&self, kid: &str, at: Timestamp, event: &Event) -> Stored<bool> {
+    async fn retire_signing_key(
+        &self,
+        kid: &str,
+        at: Timestamp,
+        not_before: Option<Timestamp>,
+        event: &Event,
+    ) -> Stored<bool> {
         const GONE: StoreError = StoreError::Missing("signing_key");
+        let mut retired = Query::new(
+            "UPDATE signing_keys SET retired_at = ?2, sealed = ?3 WHERE kid = ?1 AND retired_at IS NULL",
+            params![kid, at, &Sealed(vec![])],
+        );
+        if let Some(not_before) = not_before {
+            retired.push(" AND now_us() >= {}", params![not_before]);
+        }
         let write = vec![
-            Statement::new(
-                "UPDATE signing_keys SET retired_at = ?2, sealed = ?3 WHERE kid = ?1 AND retired_at IS NULL",
-                params![kid, at, &Sealed(vec![])],
-            )
-            .one_or(GONE),
+            Statement::from(retired).one_or(GONE),
             insert(event),
             change(ChangeKind::SigningKey, kid),
         ];

@@ -1,28 +1,28 @@
-//! The end of a team and of all that is in it, as one write.
+//! The end of a team and of all that is in it. What may be many, its connections, ends after it
+//! (`endings`).
 
-use std::ops::Range;
 use std::time::Duration;
 
-use grantry_core::ids::{EventId, TeamId};
-use grantry_core::nouns::{Event, EventKind};
+use grantry_core::ids::TeamId;
+use grantry_core::nouns::Event;
 use grantry_core::store::ChangeKind;
 use grantry_core::{StoreError, Timestamp};
 
 use crate::backend::{Statement, Write};
 use crate::connect::queue_held;
-use crate::connections::Ending;
+use crate::endings;
 use crate::keys::revoke_keys;
 use crate::rows::{change, insert, json, params};
 use crate::tenancy::team_exists;
 
-/// A write, and which of its statements return the queued revocations.
-pub(crate) struct End {
-    pub(crate) write: Write,
-    pub(crate) queued: Range<usize>,
-}
-
 /// Everything of the team, in an order in which each statement still finds what it ends by an index.
-pub(crate) fn of(team: &TeamId, force: bool, at: Timestamp, claim: Duration, event: &Event) -> End {
+pub(crate) fn of(
+    team: &TeamId,
+    force: bool,
+    at: Timestamp,
+    claim: Duration,
+    event: &Event,
+) -> Write {
     let mut write = vec![team_exists(team)];
     if !force {
         write.push(
@@ -33,18 +33,10 @@ pub(crate) fn of(team: &TeamId, force: bool, at: Timestamp, claim: Duration, eve
             .none_or(StoreError::InUse("team.connectors")),
         );
     }
-    // One event can only be one line of the log: those of the connections are numbered after it.
-    let each = Event {
-        id: EventId::from(format!("{}.c", event.id)),
-        kind: EventKind::ConnectionRevoked,
-        ..event.clone()
-    };
-    let connections = Ending::of_team(team);
-    let queued = write.len()..write.len() + 2;
-    write.push(connections.queue(at, claim));
+    let live = "WHERE team = {} AND deleted_at IS NULL";
+    write.push(endings::begin(live, params![team], at, claim, event));
     let held = "connector IN (SELECT id FROM connectors WHERE team = {} AND deleted_at IS NULL)";
-    write.push(queue_held(at, at.after(claim), held, params![team]));
-    write.extend(connections.statements(at, &each));
+    write.push(queue_held(at, at, held, params![team]));
     let of_connectors =
         "connector IN (SELECT id FROM connectors WHERE team = ?1 AND deleted_at IS NULL)";
     write.extend([
@@ -66,7 +58,10 @@ pub(crate) fn of(team: &TeamId, force: bool, at: Timestamp, claim: Duration, eve
             ),
             params![team, at],
         ),
-        Statement::new(format!("DELETE FROM links WHERE {of_connectors}"), params![team]),
+        Statement::new(
+            format!("DELETE FROM links WHERE {of_connectors}"),
+            params![team],
+        ),
         told(
             ChangeKind::Connector,
             "id",
@@ -74,12 +69,17 @@ pub(crate) fn of(team: &TeamId, force: bool, at: Timestamp, claim: Duration, eve
             team,
         ),
         Statement::new(
-            "UPDATE connectors SET deleted_at = ?2, updated_at = ?2, updated_by = ?3, secrets = NULL
+            "UPDATE connectors SET deleted_at = ?2, updated_at = ?2, updated_by = ?3
              WHERE team = ?1 AND deleted_at IS NULL",
             params![team, at, json(&event.actor)],
         ),
         told(ChangeKind::Project, "id", "projects WHERE team = ?1", team),
-        told(ChangeKind::User, "user_id", "memberships WHERE team = ?1", team),
+        told(
+            ChangeKind::User,
+            "user_id",
+            "memberships WHERE team = ?1",
+            team,
+        ),
     ]);
     write.extend(revoke_keys("team = ?2", at, params![team]));
     for table in [
@@ -99,7 +99,7 @@ pub(crate) fn of(team: &TeamId, force: bool, at: Timestamp, claim: Duration, eve
         insert(event),
         change(ChangeKind::Team, team),
     ]);
-    End { write, queued }
+    write
 }
 
 /// Tells the caches of the rows that are found, by `column`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use grantry_core::ids::{AccountId, ProjectId, TeamId, UserId};
 use grantry_core::nouns::{
-    Account, Environment, Event, Membership, Project, Revocation, Role, Service, Team, User,
+    Account, Environment, Event, Membership, Project, Role, Service, Team, User,
 };
 use grantry_core::store::{ChangeKind, Member, Page, Stored, TeamFilter, TenancyStore, UserFilter};
 use grantry_core::{StoreError, Timestamp};
@@ -16,7 +16,7 @@ use crate::Db;
 use crate::backend::{Backend, Query, Statement};
 use crate::db::{UNCHANGED, after_id, and_contains, guard, rows_wanted};
 use crate::keys::revoke_keys;
-use crate::rows::{Noun, Upsert, change, decode, insert, params, replace, select};
+use crate::rows::{Noun, Upsert, change, insert, params, replace, select};
 
 const BY_ID: Upsert<'static> = Upsert {
     key: "id",
@@ -185,11 +185,9 @@ impl<B: Backend> TenancyStore for Db<B> {
         at: Timestamp,
         claim: Duration,
         event: &Event,
-    ) -> Stored<Vec<Revocation>> {
-        let end = crate::team_end::of(id, force, at, claim, event);
-        let done = self.backend.write(end.write).await?;
-        let queued = done.get(end.queued).into_iter().flatten();
-        queued.flat_map(|done| &done.rows).map(decode).collect()
+    ) -> Stored<()> {
+        self.run(crate::team_end::of(id, force, at, claim, event))
+            .await
     }
 
     async fn put_user(&self, user: &User, event: &Event) -> Stored<bool> {

@@ -57,7 +57,11 @@ pub const ROUTES: &[Route] = &[
         "update_connector",
         |route| call(route, update),
     )
-    .about("Changes a connector, its secrets among it; what is not named stays, and connections keep their tokens.")
+    .about(
+        "Changes a connector, its secrets among it; what is not named stays, and connections keep their tokens. A \
+         change that makes it present secrets at another server takes `clientSecret` anew in the same request, and \
+         tokens are presented only where they came from: when a connection's access token ends it needs a new consent.",
+    )
     .takes(Takes::Json(fields::CONNECTOR_CHANGE))
     .json::<wire::Connector>(200, "The connector.")
     .refuses(&[409, 422]),
@@ -79,7 +83,8 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, delete),
     )
     .about(
-        "Deletes a connector: its secrets are destroyed, its links removed, its connections ended.",
+        "Deletes a connector: its links are removed, its connections ended, and its secrets destroyed as soon as its \
+         provider has revoked its last token, within a day.",
     )
     .nothing("Deleted."),
 ];

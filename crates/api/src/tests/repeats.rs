@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use grantry_core::nouns::{Actor, Role};
+use grantry_core::testing::cut_short;
 use grantry_engine::permissions::Standing;
 use grantry_engine::{Repeat, Repeater, fingerprint};
 use serde_json::{Value, json};
@@ -69,6 +70,27 @@ async fn many_at_once_are_carried_out_once() {
         assert_eq!(other.expect(409)["code"], "conflict");
     }
     assert_eq!(keys(&server).await, before + 1);
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_burns_no_key() {
+    let body = json!({"name": "one"});
+    for steps in 1..100 {
+        let server = Server::start().await;
+        let before = keys(&server).await;
+        let first = ask(&server, "tok_admin", "k1", MAKE, &body);
+        let cut = cut_short(first, steps).await;
+        server.engine.drain().await;
+        // It goes on as if nothing had been, or is told what was done.
+        let again = ask(&server, "tok_admin", "k1", MAKE, &body).await;
+        again.expect(201);
+        assert_eq!(keys(&server).await, before + 1, "{steps}");
+        if !cut {
+            assert!(is_replay(&again));
+            return;
+        }
+    }
+    panic!("it does not end");
 }
 
 #[tokio::test]

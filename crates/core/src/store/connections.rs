@@ -159,13 +159,15 @@ pub trait ConnectionStore: Send + Sync + 'static {
     /// (requirement 52).
     async fn queue_revocation(&self, revocation: &Revocation) -> Stored<()>;
 
-    /// Revocations of all teams that are due at `now`, at most `limit`; each one's `not_before`
-    /// moves to `now` + `claim`, so that two workers do not take the same one. For the sweep.
+    /// Revocations of all teams that are due at `now`, at most `limit`, and none of the connectors in
+    /// `resting`; each one's `not_before` moves to `now` + `claim`, so that two workers do not take the same
+    /// one. For the sweep.
     async fn due_revocations(
         &self,
         now: Timestamp,
         claim: Duration,
         limit: u32,
+        resting: &[ConnectorId],
     ) -> Stored<Vec<Revocation>>;
 
     /// Drops a queued revocation: the provider confirmed it, or it was given up.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{Page, Stored};
 use crate::Timestamp;
 use crate::ids::{ConnectorId, ProjectId, TeamId};
-use crate::nouns::{Connector, ConnectorType, Event, Fault, Link, Revocation};
+use crate::nouns::{Connector, ConnectorType, Event, Fault, Link};
 
 /// What of a declared connector is other than of the one that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,8 @@ pub trait ConnectorStore: Send + Sync + 'static {
     ) -> Stored<()>;
 
     /// Makes a declared connector live as given, be it new, changed or deleted (`apply`). Returns whether
-    /// anything changed. `Missing("connector as it was read")`.
+    /// anything changed. `Missing("connector as it was read")`, `InUse("connector.end")` while a
+    /// deleted one has connections.
     async fn put_connector(
         &self,
         connector: &Connector,
@@ -99,10 +100,10 @@ pub trait ConnectorStore: Send + Sync + 'static {
     /// How many live connectors a team has.
     async fn count_connectors(&self, team: &TeamId) -> Stored<u64>;
 
-    /// Marks a live connector deleted, destroys its secrets, removes its links, ends its pending and unconfirmed
-    /// authorizations (`Canceled`) and revokes its connections as [`super::ConnectionStore::revoke`]
-    /// does, and queues the pairs of unconfirmed consents. Returns the queued revocations, claimed for `claim`: only who opened the secrets before
-    /// can carry them out. `Missing("connector")`.
+    /// Marks a live connector deleted: from this commit on it gives out nothing. Its links and installations go,
+    /// its pending and unconfirmed authorizations end (`Canceled`), pairs of the latter are queued for revocation.
+    /// Its connections and its secrets have their end still before them: [`super::EndingStore`], which nobody
+    /// else takes up for `claim`. `Missing("connector")`.
     async fn delete_connector(
         &self,
         team: &TeamId,
@@ -110,7 +111,7 @@ pub trait ConnectorStore: Send + Sync + 'static {
         at: Timestamp,
         claim: Duration,
         event: &Event,
-    ) -> Stored<Vec<Revocation>>;
+    ) -> Stored<()>;
 
     /// Sets or clears the fault of a live connector; no event when `event` is absent.
     async fn set_fault(

@@ -13,6 +13,7 @@ mod belongings;
 mod connect;
 mod connections;
 mod connectors;
+mod endings;
 mod installations;
 mod keys;
 mod refresh;
@@ -30,6 +31,7 @@ pub use connections::{
     ConnectionFilter, ConnectionStatus, ConnectionStore, Ended, Live, RevocationScope, Usage,
 };
 pub use connectors::{ConnectorFilter, ConnectorSort, ConnectorStore, Declared};
+pub use endings::{Ending, EndingStore};
 pub use installations::InstallationStore;
 pub use keys::{KeyFilter, KeyOwner, KeyStore};
 pub use refresh::{Begin, Completion, RefreshStore, Rejection, Retry};
@@ -48,6 +50,7 @@ pub trait Store:
     + BelongingStore
     + BatchStore
     + ConnectorStore
+    + EndingStore
     + InstallationStore
     + ConnectStore
     + ConnectionStore
@@ -64,6 +67,7 @@ impl<T> Store for T where
         + BatchStore
         + BatchStore
         + ConnectorStore
+        + EndingStore
         + InstallationStore
         + ConnectStore
         + ConnectionStore

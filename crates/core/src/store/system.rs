@@ -1,5 +1,7 @@
 //! Keys of the vault, the change feed, events.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{Page, Stored};
@@ -146,16 +148,25 @@ pub trait SystemStore: Send + Sync + 'static {
     async fn signing_keys(&self) -> Stored<Vec<SigningKey>>;
 
     /// Stores `key` if `newest` is the last of [`Self::signing_keys`] (`None`: there are none); false
-    /// when somebody was faster.
+    /// when somebody was faster. `InUse("database.clock")` for one that signs later than `lead` from now, by the
+    /// database's clock: all nodes live with what one with a wrong clock would put there.
     async fn add_signing_key(
         &self,
         key: &SigningKey,
         newest: Option<&str>,
+        lead: Duration,
         event: &Event,
     ) -> Stored<bool>;
 
-    /// Ends the key `kid` and destroys its private half; false when it is not there or retired already.
-    async fn retire_signing_key(&self, kid: &str, at: Timestamp, event: &Event) -> Stored<bool>;
+    /// Ends the key `kid` and destroys its private half; false when it is not there or retired already, or
+    /// before `not_before` by the database's clock.
+    async fn retire_signing_key(
+        &self,
+        kid: &str,
+        at: Timestamp,
+        not_before: Option<Timestamp>,
+        event: &Event,
+    ) -> Stored<bool>;
 
     /// Appends events that record no other write (token reads).
     async fn append_events(&self, events: &[Event]) -> Stored<()>;

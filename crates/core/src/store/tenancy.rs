@@ -12,9 +12,7 @@ use async_trait::async_trait;
 use super::{Page, Stored};
 use crate::Timestamp;
 use crate::ids::{AccountId, ProjectId, TeamId, UserId};
-use crate::nouns::{
-    Account, Environment, Event, Membership, Project, Revocation, Role, Service, Team, User,
-};
+use crate::nouns::{Account, Environment, Event, Membership, Project, Role, Service, Team, User};
 
 /// Which teams to list.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,11 +68,10 @@ pub trait TenancyStore: Send + Sync + 'static {
     async fn teams(&self, filter: &TeamFilter, page: &Page) -> Stored<Vec<Team>>;
     /// Replaces the row. `Missing("team")`, `Taken("team.slug")`.
     async fn update_team(&self, old: &Team, new: &Team, event: &Event) -> Stored<()>;
-    /// Deletes a team and all that is in it, in one transaction: memberships, projects, links, named secrets,
-    /// invitations and MCP servers go, keys are revoked, pending authorizations end (`Canceled`), connectors
-    /// are marked deleted without their secrets, connections end as [`super::ConnectionStore::revoke`] does.
-    /// Returns the queued revocations, claimed for `claim`: only who opened the connectors' secrets before can
-    /// carry them out. `InUse("team.connectors")` while it has live connectors, unless `force`; `Missing("team")`.
+    /// Deletes a team and all that is in it: memberships, projects, links, named secrets, invitations and MCP
+    /// servers go, keys are revoked, and each live connector is deleted as
+    /// [`super::ConnectorStore::delete_connector`] does. `InUse("team.connectors")` while it has live connectors,
+    /// unless `force`; `Missing("team")`.
     async fn delete_team(
         &self,
         id: &TeamId,
@@ -82,7 +79,7 @@ pub trait TenancyStore: Send + Sync + 'static {
         at: Timestamp,
         claim: Duration,
         event: &Event,
-    ) -> Stored<Vec<Revocation>>;
+    ) -> Stored<()>;
 
     /// Makes the person exist as given. `Taken("user.email")` within the account.
     async fn put_user(&self, user: &User, event: &Event) -> Stored<bool>;

@@ -48,6 +48,32 @@ impl Plan {
         self.stages.iter().map(Vec::len).sum()
     }
 
+    /// The stages as they are to be written, each row with its place in the report. Generated keys come last:
+    /// only the report has their text, and whatever fails before would take it along.
+    fn in_order(self) -> Vec<(Vec<usize>, Vec<plan::Step>)> {
+        let mut last = (Vec::new(), Vec::new());
+        let mut place = 0;
+        let mut stages: Vec<_> = self
+            .stages
+            .into_iter()
+            .map(|stage| {
+                let mut of_stage = (Vec::new(), Vec::new());
+                for step in stage {
+                    let goes_to = match step.row.key {
+                        Some(_) => &mut last,
+                        None => &mut of_stage,
+                    };
+                    goes_to.0.push(place);
+                    goes_to.1.push(step);
+                    place += 1;
+                }
+                of_stage
+            })
+            .collect();
+        stages.push(last);
+        stages
+    }
+
     /// What would become of each row. A key that would be generated has no text yet.
     pub fn report(self) -> ApplyReport {
         let steps = self.stages.into_iter().flatten();
@@ -84,13 +110,15 @@ impl Engine {
         let engine = Arc::clone(self);
         self.uncancellable(async move {
             let mut rows = Vec::with_capacity(plan.rows());
-            for stage in plan.stages {
+            for (places, stage) in plan.in_order() {
                 let before = rows.len();
                 let done = |count| done(before + count);
-                rows.extend(engine.write_stage(stage, &done).await?);
+                let written = engine.write_stage(stage, &done).await?;
+                rows.extend(places.into_iter().zip(written));
             }
+            rows.sort_by_key(|(place, _)| *place);
             Ok(ApplyReport {
-                rows,
+                rows: rows.into_iter().map(|(_, row)| row).collect(),
                 dry_run: false,
             })
         })

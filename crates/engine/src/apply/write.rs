@@ -82,7 +82,7 @@ impl Engine {
         }
         let (places, puts): (Vec<Place>, Vec<(Put, Event)>) = batch.drain(..).unzip();
         let put = match self.ports.store.put_all(&puts).await {
-            Err(StoreError::Taken(_) | StoreError::Missing(_)) => {
+            Err(StoreError::Taken(_) | StoreError::Missing(_) | StoreError::InUse(_)) => {
                 self.put_each(&places, &puts).await
             }
             put => put.map_err(Error::from),
@@ -102,6 +102,11 @@ impl Engine {
             match self.ports.store.put_all(one).await {
                 // Somebody else was faster with the same.
                 Ok(()) | Err(StoreError::Missing("difference")) => {}
+                Err(StoreError::InUse("connector.end")) => {
+                    let message = "was deleted a moment ago and still has connections that are about to end: \
+                                   apply it again";
+                    return Err(Error::Invalid(vec![place.problem("", message).into()]));
+                }
                 Err(StoreError::Missing("connector as it was read")) => {
                     let message =
                         "was changed by somebody else while this was applied: apply it again";
@@ -195,12 +200,12 @@ impl Engine {
             }
             Write::Unlink(team, connector, project) => {
                 let caller = server_in(&team);
-                self.delete_link(&caller, connector.as_str(), project.as_str())
-                    .await?;
+                let deleted = self.delete_link(&caller, connector.as_str(), project.as_str());
+                gone(deleted.await)?;
                 return Ok(Prepared::Done);
             }
             Write::Remove(removal) => {
-                self.remove(removal, row).await?;
+                gone(self.remove(removal, row).await)?;
                 return Ok(Prepared::Done);
             }
         };
@@ -268,5 +273,13 @@ impl Engine {
             .with("row", row.id.as_str())
             .with("change", row.change.as_str())
             .done()
+    }
+}
+
+/// What somebody else has removed meanwhile is removed.
+fn gone(removed: Result<()>) -> Result<()> {
+    match removed {
+        Err(Error::NotFound(_) | Error::Gone(_)) => Ok(()),
+        removed => removed,
     }
 }

@@ -86,5 +86,19 @@ fn may_cancel(caller: &Caller, authorization: &Authorization) -> bool {
         (Actor::User { id: own }, Subject::User { id, issuer: None }) => own == id,
         _ => false,
     };
-    own || caller.standing.may(Act::RevokeAny) || caller.actor == authorization.requested_by
+    // A project's request is the project's, whoever it was at an outside issuer.
+    let asked = match (&caller.actor, &authorization.requested_by) {
+        (
+            Actor::Project {
+                id, environment, ..
+            },
+            Actor::Project {
+                id: asked,
+                environment: asked_in,
+                ..
+            },
+        ) => (id, environment) == (asked, asked_in),
+        (actor, asked) => actor == asked,
+    };
+    own || asked || caller.standing.may(Act::RevokeAny)
 }

@@ -3,6 +3,7 @@
 mod create;
 mod data;
 mod discovered;
+mod endings;
 mod health;
 mod links;
 mod provenance;
@@ -12,11 +13,11 @@ mod update;
 mod view;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use grantry_core::error::Forbidden;
 use grantry_core::ids::ConnectorId;
 use grantry_core::nouns::{Connector, Environment, EventKind, Link};
+use grantry_core::store::Ending;
 use grantry_core::{Error, Result};
 
 pub use create::{Checked, NewConnector, NewLink};
@@ -31,11 +32,8 @@ pub use update::{ConnectorChange, OAUTH_CALLBACK_OF_COHERE};
 pub use view::{Capabilities, ConnectorView, service_name};
 
 use crate::permissions::Act;
+use crate::tokens::CLAIM;
 use crate::{Caller, Engine};
-
-/// How long the tokens of a deleted connector are left to the task that still has its client.
-/// Nobody else can revoke them, so whatever is left then is given up.
-const LAST_CLAIM: Duration = Duration::from_secs(3600);
 
 /// A connector as it is cached: the row and its links.
 pub struct Entry {
@@ -84,8 +82,9 @@ impl Engine {
         Ok(ConnectorView::of(&entry, &*self.catalogue().await?))
     }
 
-    /// Deletes a connector: its secrets and links go, its connections end, its tokens are revoked at
-    /// the provider where that is possible (reference/vercel-connect A9).
+    /// Deletes a connector: from here on it gives out nothing, and its links are gone. Its connections end and
+    /// its tokens are revoked at the provider where that is possible (reference/vercel-connect A9), both in as
+    /// many transactions as it takes; then its secrets are destroyed.
     pub async fn delete_connector(
         self: &Arc<Self>,
         caller: &Caller,
@@ -98,25 +97,25 @@ impl Engine {
             .connector(&entry.connector.id)
             .done();
         let engine = Arc::clone(self);
-        // The secrets go with the commit: whoever deletes has to revoke, also when nobody waits any more.
         self.uncancellable(async move {
-            let connector = &entry.connector;
-            let (team, id) = (&connector.team, &connector.id);
+            let ending = Ending {
+                connector: entry.connector.id.clone(),
+                team: entry.connector.team.clone(),
+                actor: event.actor.clone(),
+            };
+            let (team, id) = (&ending.team, &ending.connector);
             let store = &engine.ports.store;
             let deleted = store
-                .delete_connector(team, id, engine.now(), LAST_CLAIM, &event)
+                .delete_connector(team, id, engine.now(), CLAIM, &event)
                 .await;
             engine.forget_connector(id);
-            let queued = deleted?;
-            for revocation in &queued {
-                engine.caches.lives.invalidate(&revocation.connection);
-            }
+            deleted?;
+            // The first ones before the answer, which is all of them as a rule.
+            let some = engine.end_some(&ending).await;
             let work = Arc::clone(&engine);
-            engine.tasks.spawn(async move {
-                // From the row as it was read: the stored one has lost its secrets.
-                let client = work.revoking_client(&entry.connector).await;
-                work.revoke_at_provider(&client, queued).await
-            });
+            engine
+                .tasks
+                .spawn(async move { work.end_after(&entry.connector, ending, some).await });
             Ok(())
         })
         .await

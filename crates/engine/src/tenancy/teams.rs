@@ -1,12 +1,10 @@
 //! Teams.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use grantry_core::ids::{ConnectorId, TeamId};
-use grantry_core::nouns::{Connector, Event, EventKind, Revocation, Team};
-use grantry_core::store::{ConnectorFilter, Page, TeamFilter};
+use grantry_core::ids::TeamId;
+use grantry_core::nouns::{Actor, Connector, Event, EventKind, Team};
+use grantry_core::store::{ConnectorFilter, Ending, Page, TeamFilter};
 use grantry_core::{Error, Result, StoreError};
 
 use super::NAMED_MAX;
@@ -14,10 +12,8 @@ use super::checks::{Checks, NAME};
 use crate::apply::Shape;
 use crate::lists::cut;
 use crate::permissions::Act;
+use crate::tokens::CLAIM;
 use crate::{Caller, CursorPage, Engine, Principal, PrincipalKind, Steward};
-
-/// How long the tokens of a deleted team are left to the task that still has its connectors' clients.
-const LAST_CLAIM: Duration = Duration::from_secs(3600);
 
 /// Connectors read at once.
 const PAGE: u32 = 1000;
@@ -155,30 +151,30 @@ impl Engine {
         Ok(team)
     }
 
-    /// Deletes the caller's team and all that is in it: nothing of it is served from this commit on, its
-    /// tokens are revoked at their providers after it. [`Error::Conflict`] while it has connectors, unless
+    /// Deletes the caller's team and all that is in it: nothing of it is served from this commit on; its
+    /// connections end after it, as those of a deleted connector do. [`Error::Conflict`] while it has connectors, unless
     /// `force`.
     pub async fn delete_team(self: &Arc<Self>, caller: &Caller, force: bool) -> Result<()> {
         caller.require(Act::DeleteTeam)?;
         let event = self.draft(EventKind::TeamDeleted, caller).done();
         let (engine, team) = (Arc::clone(self), caller.team.clone());
-        // The secrets go with the commit: whoever deletes has to revoke, also when nobody waits any more.
         self.uncancellable(async move { engine.end_team(&team, force, &event).await })
             .await
     }
 
     async fn end_team(self: &Arc<Self>, team: &TeamId, force: bool, event: &Event) -> Result<()> {
-        // As they are now: the stored ones are about to lose their secrets.
         let connectors = self.live_connectors(team).await?;
         let deleted = self
             .ports
             .store
-            .delete_team(team, force, self.now(), LAST_CLAIM, event)
+            .delete_team(team, force, self.now(), CLAIM, event)
             .await;
         self.caches.clear();
         match deleted {
-            Ok(queued) => {
-                self.revoke_after_team(connectors, queued);
+            Ok(()) => {
+                let (engine, actor) = (Arc::clone(self), event.actor.clone());
+                self.tasks
+                    .spawn(async move { engine.end_each(connectors, &actor).await });
                 Ok(())
             }
             Err(StoreError::InUse(_)) => {
@@ -218,22 +214,17 @@ impl Engine {
         }
     }
 
-    fn revoke_after_team(self: &Arc<Self>, connectors: Vec<Connector>, queued: Vec<Revocation>) {
-        let mut by_connector: HashMap<ConnectorId, Vec<Revocation>> = HashMap::new();
-        for revocation in queued {
-            let of = by_connector
-                .entry(revocation.connector.clone())
-                .or_default();
-            of.push(revocation);
-        }
-        let engine = Arc::clone(self);
-        self.tasks.spawn(async move {
-            for connector in connectors {
-                if let Some(queued) = by_connector.remove(&connector.id) {
-                    let client = engine.revoking_client(&connector).await;
-                    engine.revoke_at_provider(&client, queued).await;
-                }
+    /// Brings a deleted team's connectors to their end; what stops on the way is gone on with in the background.
+    async fn end_each(self: &Arc<Self>, connectors: Vec<Connector>, actor: &Actor) {
+        for connector in connectors {
+            let ending = Ending {
+                connector: connector.id,
+                team: connector.team,
+                actor: actor.clone(),
+            };
+            if let Err(error) = self.end(&ending).await {
+                tracing::warn!(connector = %ending.connector, %error, "a deleted connector is not at its end; the background goes on with it");
             }
-        });
+        }
     }
 }

@@ -8,6 +8,7 @@
 //! - `mint`: tokens of the application itself, by client credentials.
 //! - `pair`: sealing a token response into a row.
 //! - `status`: whether somebody has to connect.
+//! - `retries`: revocations that got no answer yet, tried again.
 //! - `revoke`: ending connections, here and at the provider.
 
 mod bounds;
@@ -18,6 +19,7 @@ mod mint;
 mod pair;
 mod read;
 mod refresh;
+mod retries;
 mod revoke;
 mod status;
 
@@ -26,5 +28,6 @@ pub(crate) use landing::Home;
 pub use landing::{PAUSE, TRIES};
 pub use pair::{Arrived, NewPair};
 pub use read::{AskToken, ServedToken};
-pub use revoke::{Revoked, Which};
+pub use retries::Resting;
+pub use revoke::{AT_ONCE, CLAIM, Revoked, Which};
 pub use status::AuthStatus;

@@ -1,6 +1,7 @@
 //! Ending connections, here at once and at the provider as soon as it answers (requirement 51).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -21,10 +22,8 @@ use crate::{Caller, Engine};
 /// A queued revocation is left alone by the sweep for this long: whoever took it is trying.
 pub const CLAIM: Duration = Duration::from_secs(60);
 
-/// After this long a revocation that never got an answer is given up, with an event.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
-
-const AT_ONCE: usize = 8;
+/// Revocations of one connector that are under way at once.
+pub const AT_ONCE: usize = 8;
 
 /// Connections ended in one transaction.
 const BATCH: u32 = 500;
@@ -70,7 +69,7 @@ impl Revoked {
 
 /// What became of one token set at the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AtProvider {
+pub enum AtProvider {
     Revoked,
     Skipped,
     Failed,
@@ -253,16 +252,25 @@ impl Engine {
         Ok(able.then_some(client))
     }
 
-    /// Asks the provider to end each queued pair. Whatever has no verdict stays queued.
+    /// Asks the provider to end each queued pair, until it has no answer to one. Whatever has no verdict stays
+    /// queued.
     pub(crate) async fn revoke_at_provider(
         &self,
         client: &Result<Option<OauthClient>>,
         queued: Vec<Revocation>,
     ) -> Revoked {
+        let no_answer = AtomicBool::new(false);
+        let no_answer = &no_answer;
         let tries = stream::iter(queued).map(|revocation| async move {
+            if no_answer.load(Ordering::Relaxed) {
+                return AtProvider::Later(None);
+            }
             let verdict = self.try_at_provider(client, &revocation).await;
             if let Err(error) = self.settle(&revocation, verdict).await {
                 tracing::warn!(connection = %revocation.connection, %error, "a revocation's outcome could not be stored");
+            }
+            if matches!(verdict, AtProvider::Later(_)) {
+                no_answer.store(true, Ordering::Relaxed);
             }
             verdict
         });
@@ -279,42 +287,7 @@ impl Engine {
             .await
     }
 
-    /// Retries what is due. For the background.
-    pub(crate) async fn retry_revocations(self: &Arc<Self>) -> Result<()> {
-        let due = self
-            .ports
-            .store
-            .due_revocations(self.now(), CLAIM, 100)
-            .await?;
-        for revocation in due {
-            // The rest is due again when this claim has run out.
-            if self.stop.is_cancelled() {
-                break;
-            }
-            let connector = self
-                .ports
-                .store
-                .connector(&revocation.team, revocation.connector.as_str())
-                .await?;
-            let verdict = match connector.filter(|connector| connector.deleted_at.is_none()) {
-                Some(connector) => {
-                    let client = self.revoking_client(&connector).await;
-                    self.try_at_provider(&client, &revocation).await
-                }
-                // The client went with its connector: nobody can revoke any more.
-                None => AtProvider::Failed,
-            };
-            let overdue = self.now().since(revocation.created_at) > GIVE_UP_AFTER;
-            let verdict = match verdict {
-                AtProvider::Later(_) if overdue => AtProvider::Failed,
-                verdict => verdict,
-            };
-            self.settle(&revocation, verdict).await?;
-        }
-        Ok(())
-    }
-
-    async fn try_at_provider(
+    pub(super) async fn try_at_provider(
         &self,
         client: &Result<Option<OauthClient>>,
         revocation: &Revocation,
@@ -366,7 +339,11 @@ impl Engine {
         verdict
     }
 
-    async fn settle(&self, revocation: &Revocation, verdict: AtProvider) -> Result<(), StoreError> {
+    pub(super) async fn settle(
+        &self,
+        revocation: &Revocation,
+        verdict: AtProvider,
+    ) -> Result<(), StoreError> {
         let event = |kind: EventKind, outcome: &str| {
             self.system_draft(kind, &revocation.team)
                 .connector(&revocation.connector)

@@ -10,7 +10,7 @@ use grantry_core::ids::TeamId;
 use grantry_core::limits;
 use grantry_core::nouns::{Actor, Event, EventKind};
 use grantry_core::store::SigningKey as Row;
-use grantry_core::{Error, Result, Timestamp};
+use grantry_core::{Error, Result, StoreError, Timestamp};
 use grantry_vault::envelope::Place;
 use grantry_vault::jws::{SigningAlgorithm, SigningKey};
 use grantry_vault::ring::SERVER;
@@ -68,7 +68,7 @@ struct Standing {
 }
 
 /// What each of `rows`, by the time from which they sign, does at `now`. One of them signs: the last
-/// whose time has come, else the first. Keys whose last token has ended are left out.
+/// whose time has come, else the first.
 fn timetable(rows: Vec<Row>, now: Timestamp) -> Vec<Standing> {
     let come = rows.iter().take_while(|row| row.signs_from <= now).count();
     let active = come.saturating_sub(1);
@@ -88,7 +88,7 @@ fn timetable(rows: Vec<Row>, now: Timestamp) -> Vec<Standing> {
         until: next.map(|next| next.after(limits::WORKLOAD_TOKEN_TIME_MAX + CLOCKS_APART)),
     };
     let all = rows.into_iter().zip(followed).enumerate().map(standing);
-    all.filter(|key| !key.is_over(now)).collect()
+    all.collect()
 }
 
 impl Standing {
@@ -146,7 +146,10 @@ impl Engine {
         let actor = steward.actor.clone();
         let event = self.event_of_key(EventKind::SigningKeyRetired, kid, actor);
         let store = &self.ports.store;
-        if !store.retire_signing_key(kid, self.now(), &event).await? {
+        if !store
+            .retire_signing_key(kid, self.now(), None, &event)
+            .await?
+        {
             return Err(Error::NotFound("signing key"));
         }
         self.caches.callers.clear();
@@ -160,14 +163,13 @@ impl Engine {
         let (store, now) = (&self.ports.store, self.now());
         let rows = store.signing_keys().await?;
         let newest = rows.last().map(|row| row.signs_from);
-        let kept = timetable(rows.clone(), now);
-        for row in &rows {
-            if !kept.iter().any(|key| key.row.kid == row.kid) {
-                let event =
-                    self.event_of_key(EventKind::SigningKeyRetired, &row.kid, Actor::System);
-                // Another node may have been faster.
-                store.retire_signing_key(&row.kid, now, &event).await?;
-            }
+        for key in timetable(rows, now).iter().filter(|key| key.is_over(now)) {
+            let kid = &key.row.kid;
+            let event = self.event_of_key(EventKind::SigningKeyRetired, kid, Actor::System);
+            // Another node may have been faster, or this one's clock be ahead.
+            store
+                .retire_signing_key(kid, now, key.until, &event)
+                .await?;
         }
         let age = self.settings.workload.signing_key_age;
         if newest
@@ -200,11 +202,12 @@ impl Engine {
         SigningKey::from_pkcs8(&der).map_err(|_| Error::Internal)
     }
 
+    /// Without the keys whose last token has ended.
     async fn timetable(&self) -> Result<Vec<Standing>> {
-        Ok(timetable(
-            self.ports.store.signing_keys().await?,
-            self.now(),
-        ))
+        let now = self.now();
+        let mut keys = timetable(self.ports.store.signing_keys().await?, now);
+        keys.retain(|key| !key.is_over(now));
+        Ok(keys)
     }
 
     /// The row of the key that signs now; made on first use.
@@ -242,7 +245,17 @@ impl Engine {
         let event = self.event_of_key(EventKind::SigningKeyAdded, &row.kid, actor);
         let newest = newest.map(|newest| newest.kid.as_str());
         let store = &self.ports.store;
-        if !store.add_signing_key(&row, newest, &event).await? {
+        let added = store
+            .add_signing_key(&row, newest, lead + CLOCKS_APART, &event)
+            .await;
+        let added = match added {
+            Err(StoreError::InUse("database.clock")) => {
+                let message = "this node's clock is ahead of the database's: set it right first";
+                return Err(Error::conflict(message));
+            }
+            added => added?,
+        };
+        if !added {
             return Err(Error::conflict(
                 "another signing key was made at this moment",
             ));
@@ -351,6 +364,7 @@ mod tests {
             let found = timetable(rows, at(now));
             let found: Vec<_> = found
                 .iter()
+                .filter(|key| !key.is_over(at(now)))
                 .map(|key| (key.row.kid.as_str(), key.state))
                 .collect();
             assert_eq!(found, expected, "at {now} s");

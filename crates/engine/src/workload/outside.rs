@@ -146,6 +146,24 @@ impl Engine {
         }))
     }
 
+    /// Warns of rules that name their team by its slug: a slug moves when its team changes it, and whoever takes
+    /// it then takes the rule's tokens along.
+    pub(crate) async fn warn_of_slugs(&self) -> Result<()> {
+        for trusted in self.settings.workload.issuers.iter() {
+            for rule in &trusted.rules {
+                let named = rule.team.as_str();
+                let team = self.ports.store.team(named).await?;
+                if let Some(team) = team.filter(|team| team.id.as_str() != named) {
+                    tracing::warn!(
+                        issuer = trusted.name, team = named, id = %team.id,
+                        "a rule of an outside issuer names its team by its slug, which can become another team's: name it by its id"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The workload of a rule, as far as there is one.
     async fn workload_meant(
         &self,

@@ -8,6 +8,7 @@ use crate::world::World;
 
 mod departures;
 mod prune;
+mod races;
 
 /// The other rows of a file beside those of the world's house.
 const MORE: &str = r#"

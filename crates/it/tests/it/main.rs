@@ -16,6 +16,7 @@ mod canary;
 mod catalogue;
 mod chaos;
 mod confirm;
+mod cut;
 mod faults;
 mod laws;
 mod meanwhile;

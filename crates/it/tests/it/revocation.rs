@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use grantry_core::nouns::EventKind;
 use grantry_core::store::{EventFilter, Page};
+use grantry_engine::{AskConsent, Which};
 use grantry_sandbox::{Endpoint, Order};
 
-use crate::world::{CONNECTOR, World};
+use crate::world::{CONNECTOR, World, token_of};
 
 /// The last word on the provider's side: which event, with which outcome.
 const TABLE: &[(&str, EventKind, &str)] = &[
@@ -126,4 +127,82 @@ async fn a_deleted_connectors_tokens_are_ended_at_the_provider_with_the_secrets_
     world.run(world.engine.drain()).await;
     let revoked = outcomes(&world, EventKind::ProviderRevoked).await;
     assert_eq!(revoked, ["revoked", "revoked"]);
+    let stored = world.store.connector(&caller.team, CONNECTOR).await;
+    assert!(stored.unwrap().unwrap().secrets.is_none());
+}
+
+#[tokio::test]
+async fn a_deleted_connector_keeps_its_secrets_while_its_provider_does_not_answer() {
+    let world = World::new().await;
+    world.connect("u1").await;
+    strike(&world, "s503", Some(2));
+    let caller = world.server().await;
+    let delete = world.engine.delete_connector(&caller, CONNECTOR);
+    assert!(world.run(delete).await.is_ok());
+    assert!(world.live("u1").await.is_none());
+    world.engine.start().await.unwrap();
+    let secrets = async || {
+        let stored = world.store.connector(&caller.team, CONNECTOR).await;
+        stored.unwrap().unwrap().secrets
+    };
+    world.pass(Duration::from_secs(30)).await;
+    assert!(secrets().await.is_some());
+    world.pass(Duration::from_secs(15 * 60)).await;
+    let revoked = outcomes(&world, EventKind::ProviderRevoked).await;
+    assert_eq!(revoked, ["revoked"]);
+    assert!(secrets().await.is_none());
+}
+
+const OTHER: &str = r#"
+    [[connectors]]
+    id = "scl_other"
+    team = "team_1"
+    name = "Other"
+    type = "oauth"
+    service = "sandbox"
+    data = { clientId = "other", clientSecret = "demo-secret" }
+"#;
+
+#[tokio::test]
+async fn a_provider_that_hangs_holds_up_no_other_connectors_revocations() {
+    let world = World::new().await;
+    world.apply(OTHER).await;
+    for number in 0..12 {
+        world.connect(&format!("u{number}")).await;
+    }
+    let caller = world.server().await;
+    let ask = AskConsent {
+        token: token_of("v"),
+        ..AskConsent::default()
+    };
+    let requested = world.engine.authorize(&caller, "scl_other", ask).await;
+    world.consent(&requested.unwrap()).await;
+
+    let order = |fault: &str, client: &str, times| Order {
+        fault: fault.to_owned(),
+        endpoint: Some(Endpoint::Revoke),
+        client_id: Some(client.to_owned()),
+        times,
+        ..Order::default()
+    };
+    world.sandbox.order(order("hang", "demo", None)).unwrap();
+    world
+        .sandbox
+        .order(order("s503", "other", Some(1)))
+        .unwrap();
+    for connector in [CONNECTOR, "scl_other"] {
+        let revoke = world.engine.revoke(&caller, connector, Which::default());
+        assert!(world.run(revoke).await.unwrap().provider_failed > 0);
+    }
+    world.engine.start().await.unwrap();
+    world.pass(Duration::from_secs(90)).await;
+    let revoked = outcomes(&world, EventKind::ProviderRevoked).await;
+    assert_eq!(revoked, ["revoked"]);
+    // What hung is given up when its day is over, and not before.
+    let failed = outcomes(&world, EventKind::ProviderRevokeFailed).await;
+    assert_eq!(failed.len(), 0);
+    let asked = world.revocations();
+    world.pass(Duration::from_secs(30 * 60)).await;
+    let asked = world.revocations() - asked;
+    assert!((8..80).contains(&asked), "{asked} in half an hour");
 }

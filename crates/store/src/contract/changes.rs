@@ -163,7 +163,7 @@ pub async fn a_team_goes_with_everything_in_it_at_once(world: &World) {
     let store = &world.store;
     let event = || world.event(KIND);
     let connector = world.connector("scl_1").await;
-    let (connection, set) = world.connection(&connector, "conn_1").await;
+    let (connection, _) = world.connection(&connector, "conn_1").await;
     let pending = world.authorization(&connector, "sca_1").await;
     let other = world.connector_of("scl_theirs", &world.theirs).await;
     let (theirs, _) = world.connection(&other, "conn_theirs").await;
@@ -183,31 +183,21 @@ pub async fn a_team_goes_with_everything_in_it_at_once(world: &World) {
     let kept = store
         .delete_team(&world.ours, false, NOW, MINUTE, &event())
         .await;
-    assert_eq!(
-        kept.map(|queued| queued.len()),
-        Err(StoreError::InUse("team.connectors"))
-    );
+    assert_eq!(kept, Err(StoreError::InUse("team.connectors")));
     assert!(
         !is_revoked(world, &ends).await,
         "a refused end changes nothing"
     );
 
     let changes = told(world, async {
-        let queued = store
+        let deleted = store
             .delete_team(&world.ours, true, NOW, MINUTE, &event())
             .await;
-        let queued = queued.unwrap();
-        assert_eq!(queued.len(), 1);
-        assert_eq!(
-            (&queued[0].set, &queued[0].connector),
-            (&set.id, &connector.id)
-        );
-        assert_eq!(queued[0].not_before, NOW.after(MINUTE));
+        assert_eq!(deleted, Ok(()));
     });
     let mut kinds: Vec<_> = changes.await.into_iter().map(|(kind, _)| kind).collect();
     kinds.dedup();
     let heard = [
-        ChangeKind::Connection,
         ChangeKind::Connector,
         ChangeKind::Project,
         ChangeKind::User,
@@ -217,16 +207,18 @@ pub async fn a_team_goes_with_everything_in_it_at_once(world: &World) {
     assert_eq!(kinds, heard);
 
     assert_eq!(store.team("team_ours").await, Ok(None));
+    // Its connections end after it, with the secrets that their tokens are revoked with.
     let live = store.connection(&world.ours, &connection.id).await.unwrap();
-    let live = live.unwrap();
-    assert_eq!(live.connection.state, ConnectionState::Revoked);
-    assert!(live.sets.is_empty());
+    assert_eq!(live.unwrap().sets.len(), 1);
+    let due = store.due_endings(NOW.after(MINUTE), MINUTE, 9).await;
+    let due: Vec<_> = due.unwrap().into_iter().map(|due| due.connector).collect();
+    assert_eq!(due, std::slice::from_ref(&connector.id));
     let row = store
         .connector(&world.ours, "scl_1")
         .await
         .unwrap()
         .unwrap();
-    assert_eq!((row.deleted_at, row.secrets.is_none()), (Some(NOW), true));
+    assert_eq!((row.deleted_at, row.secrets.is_some()), (Some(NOW), true));
     assert_eq!(store.links(&world.ours, &connector.id).await, Ok(vec![]));
     let pending = store.authorization(&pending.id).await.unwrap().unwrap();
     assert_eq!(pending.state, AuthorizationState::Canceled);
@@ -257,10 +249,7 @@ pub async fn a_team_goes_with_everything_in_it_at_once(world: &World) {
     let again = store
         .delete_team(&world.ours, true, NOW, MINUTE, &event())
         .await;
-    assert_eq!(
-        again.map(|queued| queued.len()),
-        Err(StoreError::Missing("team"))
-    );
+    assert_eq!(again, Err(StoreError::Missing("team")));
 }
 
 pub async fn teams_are_filtered(world: &World) {

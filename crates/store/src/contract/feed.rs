@@ -88,11 +88,11 @@ pub async fn every_write_that_caches_must_hear_of_is_in_the_feed(world: &World) 
 
     let signing = super::system::signing_key("kid_1", NOW);
     store
-        .add_signing_key(&signing, None, &event())
+        .add_signing_key(&signing, None, HOUR, &event())
         .await
         .unwrap();
     store
-        .retire_signing_key("kid_1", NOW, &event())
+        .retire_signing_key("kid_1", NOW, None, &event())
         .await
         .unwrap();
     assert_eq!(
@@ -208,8 +208,16 @@ pub async fn every_write_that_caches_must_hear_of_is_in_the_feed(world: &World) 
         fed(ChangeKind::Connection, "conn_2")
     );
     world.delete(&made, NOW).await;
-    let both = [connector(), fed(ChangeKind::Connection, "conn_2")].concat();
-    assert_eq!(since(world, &mut position).await, both);
+    assert_eq!(since(world, &mut position).await, connector());
+    let ending = &store.due_endings(NOW.after(HOUR), MINUTE, 1).await.unwrap()[0];
+    store
+        .end_connections(ending, NOW, MINUTE, 9, &event())
+        .await
+        .unwrap();
+    assert_eq!(
+        since(world, &mut position).await,
+        fed(ChangeKind::Connection, "conn_2")
+    );
 }
 
 pub async fn a_change_wakes_who_polls_for_it(world: &World) {

@@ -247,6 +247,7 @@ macro_rules! contract_tests {
                 a_team_has_one_active_data_key,
                 one_of_many_signing_keys_is_added_behind_the_newest,
                 a_signing_key_is_retired_once_and_its_private_half_destroyed,
+                a_wrong_clock_puts_no_signing_key_far_ahead_and_ends_none_too_early,
                 events_are_kept_once_and_read_back,
                 events_are_filtered,
                 a_lease_is_held_renewed_and_taken_over,
@@ -309,7 +310,8 @@ macro_rules! contract_tests {
                 a_declared_connector_is_put_when_it_differs,
                 a_declared_connector_comes_back_after_its_deletion,
                 an_id_beats_a_uid,
-                a_deletion_destroys_the_secrets_and_ends_what_hangs_on_it,
+                a_deletion_ends_at_once_what_is_little_and_notes_the_rest,
+                a_deleted_connector_keeps_its_secrets_until_its_last_token_is_revoked,
                 a_fault_is_set_and_cleared,
                 a_link_is_put_and_removed,
             ]

@@ -150,10 +150,10 @@ pub async fn an_end_moves_the_sets_into_the_queue(world: &World) {
     assert_eq!(world.begin(&set, "n").await, Begin::Moved);
 
     // The caller tries first; the sweep gets it once the claim has run out.
-    let due = store.due_revocations(at, MINUTE, 10).await.unwrap();
+    let due = store.due_revocations(at, MINUTE, 10, &[]).await.unwrap();
     assert!(due.is_empty());
     let due = store
-        .due_revocations(at.after(MINUTE), MINUTE, 10)
+        .due_revocations(at.after(MINUTE), MINUTE, 10, &[])
         .await
         .unwrap();
     assert_eq!(due.len(), 1);
@@ -236,11 +236,15 @@ pub async fn a_due_revocation_is_claimed_by_one(world: &World) {
         assert_eq!(world.store.queue_revocation(&queued).await, Ok(()));
     }
     let now = NOW.after(MINUTE);
-    let early = world.store.due_revocations(NOW, HOUR, 100).await.unwrap();
+    let early = world
+        .store
+        .due_revocations(NOW, HOUR, 100, &[])
+        .await
+        .unwrap();
     assert!(early.is_empty());
     let claimed = parallel(
         10,
-        |store, _| async move { store.due_revocations(now, HOUR, 4).await.unwrap() },
+        |store, _| async move { store.due_revocations(now, HOUR, 4, &[]).await.unwrap() },
         world,
     )
     .await;
@@ -261,10 +265,21 @@ pub async fn a_due_revocation_is_claimed_by_one(world: &World) {
     );
     let next = world
         .store
-        .due_revocations(now.after(HOUR), HOUR, 100)
+        .due_revocations(now.after(HOUR), HOUR, 100, &[])
         .await
         .unwrap();
     assert_eq!(next.len(), 30, "a claim that led to nothing runs out");
+
+    // Those of a connector that rests are left for others.
+    let neighbour = world.connector("scl_2").await;
+    let (there, _) = world.connection(&neighbour, "u2").await;
+    let queued = revocation("stk_there", &there);
+    assert_eq!(world.store.queue_revocation(&queued).await, Ok(()));
+    let later = now.after(3 * HOUR);
+    let resting = [connector.id.clone(), "scl_3".into()];
+    let due = world.store.due_revocations(later, HOUR, 100, &resting);
+    let due: Vec<_> = due.await.unwrap().into_iter().map(|due| due.set).collect();
+    assert_eq!(due, [queued.set]);
 }
 
 pub async fn a_late_pair_is_queued_once_and_finished_once(world: &World) {
@@ -278,7 +293,12 @@ pub async fn a_late_pair_is_queued_once_and_finished_once(world: &World) {
         Ok(()),
         "the first answer may be lost"
     );
-    let due = async |at| store.due_revocations(at, Duration::ZERO, 10).await.unwrap();
+    let due = async |at| {
+        store
+            .due_revocations(at, Duration::ZERO, 10, &[])
+            .await
+            .unwrap()
+    };
     let found = due(late.not_before).await;
     assert_eq!(rows(&found), [row(&late)]);
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use grantry_core::nouns::{Actor, AuthorizationState, Event, EventKind, OutsideIdentity};
 use grantry_core::store::{Author, DataKey, EventFilter, KeyStatus, Page, SigningKey};
-use grantry_core::{StoreError, Timestamp};
+use grantry_core::{Clock as _, StoreError, Timestamp};
 use serde_json::json;
 
 use super::fixtures::{HOUR, MINUTE, NOW, digest, flow, map, sealed};
@@ -105,7 +105,7 @@ pub async fn one_of_many_signing_keys_is_added_behind_the_newest(world: &World) 
             |store, number| {
                 let ((key, event), newest) = (rivals[number].clone(), newest.clone());
                 async move {
-                    let added = store.add_signing_key(&key, newest.as_deref(), &event);
+                    let added = store.add_signing_key(&key, newest.as_deref(), HOUR, &event);
                     added.await.unwrap()
                 }
             },
@@ -124,7 +124,7 @@ pub async fn one_of_many_signing_keys_is_added_behind_the_newest(world: &World) 
     assert_eq!(
         world
             .store
-            .add_signing_key(&standing[0], newest, &again)
+            .add_signing_key(&standing[0], newest, HOUR, &again)
             .await,
         Err(StoreError::Taken("signing_key.kid"))
     );
@@ -134,14 +134,17 @@ pub async fn a_signing_key_is_retired_once_and_its_private_half_destroyed(world:
     let (first, second) = (signing_key("a", NOW), signing_key("b", NOW.after(HOUR)));
     let event = || world.event(EventKind::SigningKeyAdded);
     let add = |key: SigningKey, newest: Option<&'static str>| async move {
-        world.store.add_signing_key(&key, newest, &event()).await
+        world
+            .store
+            .add_signing_key(&key, newest, HOUR, &event())
+            .await
     };
     assert_eq!(add(first.clone(), None).await, Ok(true));
     assert_eq!(add(second.clone(), Some("a")).await, Ok(true));
     let at = NOW.after(HOUR);
     for (kid, retired) in [("b", true), ("b", false), ("none", false)] {
         let event = world.event(EventKind::SigningKeyRetired);
-        let answer = world.store.retire_signing_key(kid, at, &event).await;
+        let answer = world.store.retire_signing_key(kid, at, None, &event).await;
         assert_eq!(answer, Ok(retired), "{kid}");
     }
     assert_eq!(world.events_of(EventKind::SigningKeyRetired).await, 1);
@@ -149,6 +152,33 @@ pub async fn a_signing_key_is_retired_once_and_its_private_half_destroyed(world:
     // The next one stands behind what is left.
     assert_eq!(add(signing_key("c", at), Some("b")).await, Ok(false));
     assert_eq!(add(signing_key("c", at), Some("a")).await, Ok(true));
+}
+
+pub async fn a_wrong_clock_puts_no_signing_key_far_ahead_and_ends_none_too_early(world: &World) {
+    let add = async |kid: &str, signs_from| {
+        let event = world.event(EventKind::SigningKeyAdded);
+        let key = signing_key(kid, signs_from);
+        let added = world.store.add_signing_key(&key, None, MINUTE, &event);
+        added.await
+    };
+    let now = world.clock.now();
+    let ahead = Err(StoreError::InUse("database.clock"));
+    assert_eq!(add("far", now.after(2 * MINUTE)).await, ahead);
+    assert_eq!(add("near", now.after(MINUTE / 2)).await, Ok(true));
+
+    let until = now.after(HOUR);
+    let retire = async || {
+        let event = world.event(EventKind::SigningKeyRetired);
+        let retired = world
+            .store
+            .retire_signing_key("near", until, Some(until), &event);
+        retired.await
+    };
+    assert_eq!(retire().await, Ok(false));
+    assert_eq!(world.store.signing_keys().await.unwrap().len(), 1);
+    world.clock.advance(HOUR);
+    assert_eq!(retire().await, Ok(true));
+    assert_eq!(world.store.signing_keys().await, Ok(vec![]));
 }
 
 pub async fn events_are_kept_once_and_read_back(world: &World) {

@@ -222,6 +222,12 @@ impl Backend for Postgres {
                 min_binary: 3,
                 sql: include_str!("../../migrations/postgres/0007_provenance.sql"),
             },
+            Migration {
+                version: 8,
+                name: "endings",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0008_endings.sql"),
+            },
         ],
     };
 
@@ -250,6 +256,33 @@ impl Backend for Postgres {
                     self.meter.note(Seen::WriteRepeated);
                     let Some(pause) = retry::pause(tries, self.clock.boot()) else {
                         tracing::error!(%reason, tries, "the database keeps refusing a write because of others beside it");
+                        return Err(StoreError::Unavailable);
+                    };
+                    self.clock.sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    async fn migrate(&self, write: Write) -> Stored<Vec<Done>> {
+        let mut tries = 0;
+        loop {
+            // The limits are the session's: this one is for nothing else, and is given up afterwards.
+            let mut client = self.client().await?;
+            let tried = async {
+                client.batch_execute("SET statement_timeout = 0").await?;
+                attempt(&mut client, &write).await
+            };
+            let tried = tried.await;
+            drop(Client::take(client));
+            match tried {
+                Ok(done) => return Ok(done),
+                Err(Refusal::Answer(error)) => return Err(error),
+                Err(Refusal::NoSuchText) => return Err(StoreError::Unavailable),
+                Err(Refusal::Again(reason)) => {
+                    tries += 1;
+                    let Some(pause) = retry::pause(tries, self.clock.boot()) else {
+                        tracing::error!(%reason, tries, "the database keeps refusing a step of the schema");
                         return Err(StoreError::Unavailable);
                     };
                     self.clock.sleep(pause).await;

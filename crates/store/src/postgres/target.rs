@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
+use tokio_postgres::config::TargetSessionAttrs;
 
 use super::chain;
 use super::tls::{Mode, Wish};
@@ -46,6 +47,10 @@ impl Target {
             .parse()
             .map_err(|error| OpenError::Database(format!("the database URL: {}", chain(&error))))?;
         config.application_name("grantry").keepalives_idle(SILENCE);
+        // Of several hosts the one that takes writes: a standby would answer reads, with what was.
+        if config.get_hosts().len() > 1 {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         Ok(Self { config, tls })
     }
 }

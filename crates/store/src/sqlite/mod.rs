@@ -186,6 +186,12 @@ impl Backend for Sqlite {
                 min_binary: 3,
                 sql: include_str!("../../migrations/sqlite/0007_provenance.sql"),
             },
+            Migration {
+                version: 8,
+                name: "endings",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0008_endings.sql"),
+            },
         ],
     };
 

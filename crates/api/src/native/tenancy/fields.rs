@@ -171,7 +171,7 @@ const KEY_NAME: Field = optional("name", NAME, "For people.");
 const EXPIRES: Field = optional(
     "expires_at",
     Shape::Time,
-    "When it ends; never when absent.",
+    "When it ends; when absent with the key that makes it, which it cannot outlive, or never.",
 );
 
 /// `POST /keys`
@@ -222,7 +222,11 @@ pub const NEW_SERVER_KEY: &[Field] = &[KEY_NAME, EXPIRES];
 /// `PATCH` of a key
 pub const KEY: &[Field] = &[
     optional("name", NAME, "For people; null for none."),
-    optional("expires_at", Shape::Time, "When it ends; null for never."),
+    optional(
+        "expires_at",
+        Shape::Time,
+        "When it ends, not after the key that sets it; null for never.",
+    ),
 ];
 
 /// `GET /services`

@@ -65,8 +65,8 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, delete),
     )
     .about(
-        "Deletes a team with everything in it: nothing of it is served any more, secrets are destroyed, \
-         tokens revoked at their providers. Refused while it has connectors, unless forced.",
+        "Deletes a team with everything in it: nothing of it is served any more; tokens are revoked \
+         at their providers, then the connectors' secrets destroyed, within a day. Refused while it has connectors, unless forced.",
     )
     .query(fields::DELETE_TEAM)
     .nothing("Deleted.")

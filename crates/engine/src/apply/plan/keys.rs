@@ -46,8 +46,8 @@ impl Planner<'_> {
                 let list = self.owned(&owner).await?;
                 lists.insert(owner.clone(), list);
             }
-            let list = lists.get_mut(&owner);
-            let list = list.map_or(&mut [][..], Vec::as_mut_slice);
+            let mut none = Vec::new();
+            let list = lists.get_mut(&owner).unwrap_or(&mut none);
             steps.extend(self.key(place, row, wanted, by_token, list));
         }
         Ok(steps)
@@ -159,14 +159,20 @@ impl Planner<'_> {
         row: KeyRow,
         wanted: Key,
         by_token: Option<Key>,
-        list: &mut [Key],
+        list: &mut Vec<Key>,
     ) -> Option<Step> {
         let alike = |key: &&Key| match &row.id {
             Some(id) => key.id == *id,
             // Without a name of its own, one that was revoked is gone for good.
             None => row.token.is_none() && key.revoked_at.is_none() && same(key, &wanted),
         };
-        let old = by_token.or_else(|| list.iter().find(alike).cloned());
+        // Taken out: an equal row means another one.
+        let listed = || {
+            list.iter()
+                .position(|key| alike(&key))
+                .map(|at| list.remove(at))
+        };
+        let old = by_token.or_else(listed);
         if let (Some(id), Some(old)) = (&row.id, &old) {
             if old.id != *id {
                 let message = format!("must be {}: the key with this token has that id", old.id);

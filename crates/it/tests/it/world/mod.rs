@@ -122,6 +122,10 @@ impl World {
         config.grace = setup.grace;
         config.access_ttl = ACCESS_TTL;
         config.clients[0].secret = Some(Secret::new(setup.client_secret));
+        config.clients.push(grantry_sandbox::Client {
+            id: "other".to_owned(),
+            ..grantry_sandbox::Client::demo()
+        });
         let sandbox = Sandbox::new(config);
         let http: Arc<dyn grantry_core::http::Http> = match listener {
             Some(listener) => {

@@ -233,6 +233,7 @@ const NEVER_MET: &[&str] = &[
     "mcp_servers.id",
     "memberships.user_id, memberships.team",
     "connections.id",
+    "endings.connector",
     "projects.id",
     "refresh_attempts.set_id, refresh_attempts.number",
     "secrets.id",
