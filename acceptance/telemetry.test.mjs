@@ -80,7 +80,7 @@ describe('metrics and traces', () => {
     assert.equal(value(text, 'grantry_token_refreshes_total{outcome="renewed",service="service-scl-seen"}'), 1);
     const route = 'route="/v1/connect/token/{connector}"';
     assert.ok(value(text, `grantry_http_requests_total{dialect="vercel",method="POST",${route},status="200"}`) >= 7);
-    assert.equal(value(text, 'grantry_http_requests_total{dialect="vercel",method="GET",route="unmatched",status="404"}'), 1);
+    assert.equal(value(text, 'grantry_http_requests_total{dialect="none",method="GET",route="unmatched",status="404"}'), 1);
     assert.equal(value(text, 'grantry_provider_requests_total{destination="allowed",outcome="2xx",purpose="token"}'), 2);
     assert.ok(value(text, 'grantry_cache_hits_total{cache="connections"}') >= 4);
     assert.ok(value(text, 'grantry_change_feed_age_seconds') < 2);

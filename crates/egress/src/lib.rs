@@ -26,6 +26,7 @@ mod client;
 mod departure;
 mod explain;
 mod forbidden;
+mod lines;
 mod local;
 mod policy;
 mod resolver;
@@ -36,6 +37,7 @@ mod tests;
 
 pub use client::{Egress, Options};
 pub use explain::Verdict;
+pub use lines::{Lines, TooLong};
 pub use local::{Local, LocalError, Reply};
 pub use policy::{BadRule, Policy};
 pub use resolver::{Lookup, SystemLookup};

@@ -6,16 +6,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use grantry_core::Secret;
 use grantry_core::http::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use url::Url;
 
+use crate::lines::{Lines, TooLong};
 use crate::transport::{self, SetupError, wire_method};
-
-/// Bytes of the largest answer the command line takes.
-const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Time for one whole exchange. A token call may wait for a provider (15 s), twice.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -56,7 +54,7 @@ pub enum LocalError {
         #[source]
         cause: reqwest::Error,
     },
-    /// More than 16 MiB.
+    /// More than 16 MiB, or, of an answer in lines, one of more than that.
     #[error("the answer of the server at {place} is too large")]
     TooLarge {
         /// The URL or the socket's path.
@@ -140,14 +138,15 @@ impl Local {
     ) -> Result<Reply, LocalError> {
         let request = self.request(method, path, key, body)?;
         let request = request.header(ACCEPT, "application/json");
-        self.exchange(request, &mut |_| ()).await
+        self.exchange(request, None).await
     }
 
-    /// [`Local::send_content`] to an answer of the media type `accept` that comes in pieces, each of
-    /// which `piece` sees when it arrives. The whole exchange may take an hour.
+    /// [`Local::send_content`] to an answer of the media type `accept` that comes in lines, each of which
+    /// `line` sees when it arrives. The last one is the reply's body. There may be any number of them, and
+    /// the whole exchange may take an hour.
     ///
     /// # Errors
-    /// The same.
+    /// The same; [`LocalError::TooLarge`] for one line.
     pub async fn send_patiently(
         &self,
         method: Method,
@@ -155,11 +154,11 @@ impl Local {
         key: Option<&Secret>,
         body: Option<(&'static str, Vec<u8>)>,
         accept: &'static str,
-        piece: &mut (dyn FnMut(&[u8]) + Send),
+        line: &mut (dyn FnMut(&[u8]) + Send),
     ) -> Result<Reply, LocalError> {
         let request = self.request(method, path, key, body)?;
         let request = request.header(ACCEPT, accept).timeout(PATIENT_DEADLINE);
-        self.exchange(request, piece).await
+        self.exchange(request, Some(line)).await
     }
 
     fn request(
@@ -187,30 +186,30 @@ impl Local {
     async fn exchange(
         &self,
         request: reqwest::RequestBuilder,
-        see: &mut (dyn FnMut(&[u8]) + Send),
+        mut see: Option<&mut (dyn FnMut(&[u8]) + Send)>,
     ) -> Result<Reply, LocalError> {
         let mut answer = request
             .send()
             .await
             .map_err(|error| self.no_answer(error))?;
         let status = answer.status().as_u16();
-        let mut body = BytesMut::new();
+        let mut lines = Lines::default();
         while let Some(piece) = answer
             .chunk()
             .await
             .map_err(|error| self.no_answer(error))?
         {
-            if piece.len() > BODY_BYTES_MAX - body.len() {
-                return Err(LocalError::TooLarge {
-                    place: self.place.clone(),
-                });
-            }
-            see(&piece);
-            body.extend_from_slice(&piece);
+            let taken = match &mut see {
+                None => lines.keep(&piece),
+                Some(see) => lines.take(&piece, see),
+            };
+            taken.map_err(|TooLong| LocalError::TooLarge {
+                place: self.place.clone(),
+            })?;
         }
         Ok(Reply {
             status,
-            body: body.freeze(),
+            body: lines.last(),
         })
     }
 

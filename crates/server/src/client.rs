@@ -47,6 +47,9 @@ pub struct Flags {
     /// Data directory of a server on this machine, to act as its operator [env: GRANTRY_DATA_DIR]
     #[arg(long, value_name = "DIR", global = true, help_heading = HEADING)]
     pub data_dir: Option<PathBuf>,
+    /// Certificate authorities (PEM) that the server's certificate may be of, beside the system's [env: GRANTRY_CA_FILE]
+    #[arg(long, value_name = "FILE", global = true, help_heading = HEADING)]
+    pub ca_file: Option<PathBuf>,
     /// The team to act in, by id or slug; a team's key knows its own [env: GRANTRY_TEAM]
     #[arg(long, value_name = "TEAM", global = true, help_heading = HEADING)]
     pub team: Option<String>,
@@ -212,7 +215,7 @@ impl Flags {
         let place = self.find()?;
         let team = self.team(&place)?;
         match place {
-            Place::Url(url, key) => Client::at_url(&url, key, team),
+            Place::Url(url, key) => self.at_url(&url, key, team),
             Place::DataDir(directory) => match Client::at_socket(&directory, team)? {
                 Some(client) => Ok(client),
                 None => Err(Failure::new(
@@ -224,6 +227,25 @@ impl Flags {
                 )),
             },
         }
+    }
+}
+
+impl Flags {
+    /// A client of the server at `url`, which may be of an authority that these flags name.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] when the authorities cannot be read.
+    pub fn at_url(&self, url: &Url, key: Key, team: Option<String>) -> Result<Client, Failure> {
+        let file = match &self.ca_file {
+            Some(file) => Some(file.clone()),
+            None => stated("GRANTRY_CA_FILE")?.map(PathBuf::from),
+        };
+        let read = |file: PathBuf| {
+            std::fs::read(&file).map_err(|error| {
+                Failure::usage(format!("cannot read --ca-file {}: {error}", file.display()))
+            })
+        };
+        Client::at_url(url, key, team, file.map(read).transpose()?.as_deref())
     }
 }
 
@@ -254,9 +276,15 @@ fn dev_profile() -> Result<Option<Profile>, Failure> {
 }
 
 impl Client {
-    /// The server at `url`.
-    pub fn at_url(url: &Url, key: Key, team: Option<String>) -> Result<Self, Failure> {
-        let local = Local::http(url, None).map_err(|error| Failure::usage(chain(&error)))?;
+    /// The server at `url`; `extra_ca_pem` is trusted beside the system's authorities.
+    pub fn at_url(
+        url: &Url,
+        key: Key,
+        team: Option<String>,
+        extra_ca_pem: Option<&[u8]>,
+    ) -> Result<Self, Failure> {
+        let local =
+            Local::http(url, extra_ca_pem).map_err(|error| Failure::usage(chain(&error)))?;
         Ok(Self {
             transport: Transport::Wire {
                 local,
@@ -429,6 +457,9 @@ impl Content {
 }
 
 fn no_answer(error: LocalError) -> Failure {
+    if matches!(error, LocalError::TooLarge { .. }) {
+        return broken(chain(&error));
+    }
     let failure = Failure::new(Exit::NoServer, chain(&error));
     if error.is_absent() {
         failure.hint("Does it run? `grantry serve` or `grantry dev` starts one.")

@@ -334,6 +334,16 @@ impl Config {
                 own.unwrap_or_default()
             ));
         }
+        if let Some(url) = &values.otlp_endpoint
+            && (!url.username().is_empty() || url.password().is_some())
+        {
+            // It is no secret: `config show` and the log show it.
+            problems.push(
+                "telemetry.otlp_endpoint holds a name or a password, which everybody would see: \
+                 let a collector on this machine send them"
+                    .to_owned(),
+            );
+        }
         if !problems.is_empty() {
             return Err(Failure::usage(problems.join("\n")));
         }

@@ -90,10 +90,20 @@ impl Front {
     /// Whom `peer`, a trusted proxy, speaks for: going back along the hops that proxies noted, the first
     /// that is no trusted proxy itself. What stands before it is its sender's own word.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let noted = match headers.contains_key("x-forwarded-for") {
-            true => hops(headers, "x-forwarded-for", |hop| Some(hop)),
-            false => hops(headers, "forwarded", forwarded_for),
-        };
+        let lists = [
+            hops(headers, "x-forwarded-for", |hop| Some(hop)),
+            hops(headers, "forwarded", forwarded_for),
+        ];
+        // A proxy writes one of the two, and most let the client's own word in the other one pass. Which is
+        // which nobody can tell, so two that differ are not believed.
+        match lists.map(|list| (!list.is_empty()).then(|| self.along(peer, list))) {
+            [Some(client), Some(other)] if client != other => peer,
+            [Some(client), _] | [None, Some(client)] => client,
+            [None, None] => peer,
+        }
+    }
+
+    fn along(&self, peer: IpAddr, noted: Vec<Option<IpAddr>>) -> IpAddr {
         let mut client = peer;
         for hop in noted.into_iter().rev() {
             let Some(hop) = hop else { break };
@@ -281,6 +291,23 @@ mod tests {
                 "2001:dead::7",
             ),
             ("10.1.1.1", &[("forwarded", "for=_hidden")], "10.1.1.1"),
+            // One of them is the client's own.
+            (
+                "10.1.1.1",
+                &[
+                    ("x-forwarded-for", "1.1.1.1"),
+                    ("forwarded", "for=198.51.100.7"),
+                ],
+                "10.1.1.1",
+            ),
+            (
+                "10.1.1.1",
+                &[
+                    ("x-forwarded-for", "198.51.100.7"),
+                    ("forwarded", "for=198.51.100.7"),
+                ],
+                "198.51.100.7",
+            ),
         ] {
             assert_eq!(seen(peer, headers).0, client, "{peer} {headers:?}");
         }

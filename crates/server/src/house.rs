@@ -1,5 +1,6 @@
 //! Puts the house together: store, keys, the way out, engine.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use grantry_core::store::Store;
@@ -164,20 +165,25 @@ pub fn way_out(config: &Config) -> Result<Egress, Failure> {
     let policy = Policy::from_strings(&config.egress.allow).map_err(|error| {
         Failure::usage(error).hint("In [egress] allow, \"10.0.0.0/8\", \"idp.internal\" or \"localhost:4401\" would be right.")
     })?;
-    let extra_ca_pem = config.egress.extra_ca_file.as_ref().map(|path| {
+    let options = Options {
+        extra_ca_pem: extra_ca(config)?,
+        ..Options::from(&config.limits)
+    };
+    Egress::new(policy, Arc::new(SystemLookup), &options)
+        .map_err(|error| Failure::usage(chain(&error)))
+}
+
+/// The authorities of `egress.extra_ca_file`.
+pub fn extra_ca(config: &Config) -> Result<Option<Vec<u8>>, Failure> {
+    let read = |path: &PathBuf| {
         std::fs::read(path).map_err(|error| {
             Failure::usage(format!(
                 "cannot read egress.extra_ca_file {}: {error}",
                 path.display()
             ))
         })
-    });
-    let options = Options {
-        extra_ca_pem: extra_ca_pem.transpose()?,
-        ..Options::from(&config.limits)
     };
-    Egress::new(policy, Arc::new(SystemLookup), &options)
-        .map_err(|error| Failure::usage(chain(&error)))
+    config.egress.extra_ca_file.as_ref().map(read).transpose()
 }
 
 fn store_failure(error: &OpenError) -> Failure {

@@ -48,9 +48,13 @@ pub struct Collected {
     ended: spans::Ended,
 }
 
-/// A layer to hear spans with, and what sends them to the collector of `config`.
-pub fn collect(config: &SpansConfig) -> Result<(Spans, Collected), Failure> {
-    let exporter = Exporter::new(&config.endpoint)?;
+/// A layer to hear spans with, and what sends them to the collector of `config`; `extra_ca_pem` is trusted
+/// beside the system's authorities.
+pub fn collect(
+    config: &SpansConfig,
+    extra_ca_pem: Option<Vec<u8>>,
+) -> Result<(Spans, Collected), Failure> {
+    let exporter = Exporter::new(&config.endpoint, extra_ca_pem)?;
     let (layer, ended) = Spans::new(Arc::new(SystemClock), Arc::new(SystemEntropy), config.ratio);
     Ok((layer, Collected { exporter, ended }))
 }

@@ -28,7 +28,7 @@ use super::dialect::Dialect;
 use super::edge::{Failed, Visit};
 use super::fields::{self, Fields};
 use super::repeat::Keyed;
-use super::route::{Access, Route, Takes};
+use super::route::{Access, Method, Route, Takes};
 use crate::App;
 
 /// A request that passed every check its route's row names.
@@ -121,6 +121,9 @@ impl Call {
         };
         if let Who::InTeam(caller) = &who {
             app.engine.admit(&caller.team)?;
+        }
+        if dialect == Dialect::Native && route.method != Method::Get {
+            fields::refuse_unknown(route.query, PLACES, &query)?;
         }
         let query = fields::check_query(route.query, query)?;
         let limits = &app.engine.settings().limits;
@@ -391,6 +394,9 @@ async fn path_of(parts: &mut Parts) -> Result<RawPathParams> {
 }
 
 const JSON: &str = "application/json";
+
+/// Parameters of the native API that say where, on every route.
+const PLACES: &[&str] = &["team", "account", "project"];
 
 fn require_type(headers: &HeaderMap, expected: &'static str) -> Result<()> {
     let sent = headers

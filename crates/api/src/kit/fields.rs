@@ -120,6 +120,26 @@ pub fn check_query(rows: &[Field], mut query: Fields) -> Result<Fields> {
     }
 }
 
+/// Refuses parameters of a query that are neither in `rows` nor in `others`. What changes something must
+/// not be asked with a word that is overlooked: `dryrun` for `dry_run`.
+pub fn refuse_unknown(rows: &[Field], others: &[&str], query: &Fields) -> Result<()> {
+    let known: Vec<&str> = rows.iter().map(|row| row.name).collect();
+    let unknown = query
+        .0
+        .keys()
+        .filter(|name| !known.contains(&name.as_str()) && !others.contains(&name.as_str()));
+    let problem = |name: &String| {
+        let all = [&known[..], others].concat().join(", ");
+        let message = format!("is not a known parameter; known are {all}");
+        Problem::new(name.chars().take(64).collect::<String>(), message)
+    };
+    let problems: Vec<Problem> = unknown.map(problem).collect();
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Invalid(problems)),
+    }
+}
+
 fn object(rows: &[Field], object: &Map<String, Value>, path: &str, problems: &mut Vec<Problem>) {
     let at = |name: &str| match path {
         "" => name.to_owned(),

@@ -5,6 +5,7 @@
 //! - `fields`: what a body or a query may hold: rows that check, read and document.
 //! - `dialect`: whose error shape and team selector a path has.
 //! - `repeat`: idempotency keys.
+//! - `made`: answers that are made once.
 //! - `edge`: what every answer has, whoever made it.
 //! - `answer`, `cursor`, `openapi`, `subject`: as named.
 
@@ -14,6 +15,7 @@ pub mod cursor;
 pub mod dialect;
 pub mod edge;
 pub mod fields;
+pub mod made;
 pub mod openapi;
 pub mod repeat;
 pub mod route;

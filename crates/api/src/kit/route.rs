@@ -24,7 +24,8 @@ pub struct Route {
     pub operation: &'static str,
     /// One sentence for people.
     pub about: &'static str,
-    /// Query parameters beside the team's. Unknown ones are ignored.
+    /// Query parameters beside the team's. Unknown ones are ignored, except where the native API changes
+    /// something.
     pub query: &'static [Field],
     /// What its body holds.
     pub takes: Takes,

@@ -1,5 +1,6 @@
 //! The server itself: health, the OpenAPI document, and `apply`.
 
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use grantry_core::Result;
 use grantry_core::limits::Limits;
@@ -7,6 +8,7 @@ use grantry_engine::permissions::Act;
 
 use super::{apply, error, fields, wire};
 use crate::kit::call::{Call, call};
+use crate::kit::made::Made;
 use crate::kit::route::{Access, Method, Route, Takes};
 use crate::kit::{answer, openapi};
 
@@ -69,6 +71,10 @@ async fn ready(call: Call) -> Result<Response> {
 }
 
 async fn document(call: Call) -> Result<Response> {
-    let document = openapi::document(&call.engine.settings().url(""));
-    answer::ok(&wire::OpenApi(document))
+    static MADE: Made = Made::new();
+    let url = call.engine.settings().url("");
+    let made = MADE.of(url, |url| {
+        answer::json(StatusCode::OK, &wire::OpenApi(openapi::document(url)))
+    });
+    Ok(made.await)
 }

@@ -10,6 +10,7 @@ use url::form_urlencoded;
 use super::answer::rendered;
 use super::look::Look;
 use crate::App;
+use crate::kit::made::Made;
 use crate::kit::openapi::document;
 use crate::native::examples::{self, Example};
 
@@ -77,10 +78,14 @@ struct Variant {
 
 /// `GET /docs`.
 pub(super) async fn show(State(app): State<App>) -> Response {
-    // The document is plain data of ours: it always can be written as JSON.
-    let document = serde_json::to_value(document(&app.engine.settings().url("")));
-    let docs = Docs::of(&document.unwrap_or_default());
-    rendered(StatusCode::OK, &docs.look, "'none'", &docs)
+    static MADE: Made = Made::new();
+    let made = MADE.of(app.engine.settings().url(""), |url| {
+        // The document is plain data of ours: it always can be written as JSON.
+        let document = serde_json::to_value(document(url));
+        let docs = Docs::of(&document.unwrap_or_default());
+        rendered(StatusCode::OK, &docs.look, "'none'", &docs)
+    });
+    made.await
 }
 
 impl Docs {

@@ -413,6 +413,10 @@ async fn a_server_key_applies_a_file_and_nobody_else_does() {
     let again = server.send(apply(key, "", file)).await.expect(200);
     assert_eq!(again["rows"][0]["change"], "unchanged");
 
+    // A word that is overlooked would write.
+    let typo = server.send(apply(key, "?dryrun=true", file)).await;
+    assert_eq!(typo.expect(400)["errors"][0]["field"], "dryrun");
+
     let refused = server
         .send(apply(key, "?file=acme.toml", "[[teams]]\nslug = 7\n"))
         .await
@@ -451,18 +455,30 @@ async fn an_apply_tells_how_far_it_is_to_who_asks_for_lines() {
         .collect();
     let (last, progress) = lines.split_last().unwrap();
     assert_eq!(last["report"]["summary"]["created"], 200);
+    let (rows_told, progress) = progress.split_last().unwrap();
+    assert_eq!(rows_told["rows"].as_array().unwrap().len(), 200);
+    assert_eq!(rows_told["rows"][7]["change"], "created");
     assert_eq!(progress.len(), 100);
     assert_eq!(progress[0], json!({"done": 2, "total": 200}));
     assert_eq!(progress[99], json!({"done": 200, "total": 200}));
 
     // An empty file has nothing to tell of, and what is wrong is refused before the first line.
     let nothing = server.send(in_lines("", "")).await.expect(200);
-    assert_eq!(nothing["report"]["rows"], json!([]));
+    assert_eq!(nothing["report"]["summary"]["created"], 0);
     let wrong = in_lines("", "[[teams]]\nslug = 7\n");
     let refused = server.send(wrong).await.expect(400);
     assert_eq!(refused["code"], "invalid");
-    let dry = server.send(in_lines("?dry_run=true", &rows(1))).await;
-    assert_eq!(dry.expect(200)["summary"]["unchanged"], 1);
+    // More rows than one line holds.
+    let dry = server.send(in_lines("?dry_run=true", &rows(1200))).await;
+    let lines: Vec<Value> = dry
+        .text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told = |at: usize| lines[at]["rows"].as_array().unwrap().len();
+    assert_eq!((told(0), told(1), lines.len()), (1000, 200, 3));
+    assert_eq!(lines[2]["report"]["dry_run"], true);
+    assert_eq!(lines[2]["report"]["summary"]["unchanged"], 200);
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ async fn a_key_stands_for_one_request_of_one_caller() {
     ask(&server, "tok_admin", "k1", MAKE, &other)
         .await
         .expect(409);
-    let elsewhere = "POST /api/v1/keys?x=1";
+    let elsewhere = "POST /api/v1/keys?team=team_1";
     ask(&server, "tok_admin", "k1", elsewhere, &body)
         .await
         .expect(409);

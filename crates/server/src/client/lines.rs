@@ -5,12 +5,10 @@ use std::pin::Pin;
 
 use axum::body::HttpBody as _;
 use grantry_core::http::Method;
-use grantry_egress::Reply;
+use grantry_egress::{Lines, Reply, TooLong};
 use serde_json::Value;
 
-use super::{
-    Answer, BODY_BYTES_MAX, Client, Content, Failure, Transport, broken, no_answer, oneshot,
-};
+use super::{Answer, Client, Content, Failure, Transport, broken, no_answer, oneshot};
 use crate::failure::chain;
 
 const MEDIA_TYPE: &str = "application/x-ndjson";
@@ -31,60 +29,38 @@ impl Client {
     ) -> Result<Answer, Failure> {
         let path = self.path(path, query);
         let body = content.body();
-        let mut line = Vec::new();
-        let mut piece = |piece: &[u8]| {
-            for byte in piece {
-                match byte {
-                    b'\n' => {
-                        if let Ok(value) = serde_json::from_slice(&line) {
-                            see(value);
-                        }
-                        line.clear();
-                    }
-                    byte => line.push(*byte),
-                }
+        let mut line = |line: &[u8]| {
+            if let Ok(value) = serde_json::from_slice(line) {
+                see(value);
             }
         };
         let reply = match &self.transport {
             Transport::Wire { local, .. } => {
                 crate::out::detail(&format!("> {method:?} {path}"));
                 let key = self.key.as_ref().map(|key| &key.text);
-                let sent = local.send_patiently(method, &path, key, body, MEDIA_TYPE, &mut piece);
+                let sent = local.send_patiently(method, &path, key, body, MEDIA_TYPE, &mut line);
                 sent.await.map_err(no_answer)?
             }
             Transport::Here(router) => {
                 let answer = oneshot(router.clone(), method, &path, MEDIA_TYPE, body).await?;
                 let status = answer.status().as_u16();
-                let mut whole = Vec::new();
+                let mut lines = Lines::default();
                 let mut body = answer.into_body();
                 while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
                     let frame = frame.map_err(|error| broken(chain(&error)))?;
-                    let Ok(bytes) = frame.into_data() else {
-                        continue;
-                    };
-                    if bytes.len() > BODY_BYTES_MAX - whole.len() {
-                        return Err(broken("the answer is too large".to_owned()));
+                    if let Ok(bytes) = frame.into_data() {
+                        let taken = lines.take(&bytes, &mut line);
+                        taken.map_err(|TooLong| broken("the answer is too large".to_owned()))?;
                     }
-                    piece(&bytes);
-                    whole.extend_from_slice(&bytes);
                 }
                 Reply {
                     status,
-                    body: whole.into(),
+                    body: lines.last(),
                 }
             }
         };
-        Ok(self.answer(&last_line(reply)))
+        Ok(self.answer(&reply))
     }
-}
-
-/// The reply with nothing but its last line.
-fn last_line(reply: Reply) -> Reply {
-    let text = reply.body.trim_ascii_end();
-    let start = text.iter().rposition(|byte| *byte == b'\n');
-    let start = start.map_or(0, |at| at + 1);
-    let body = reply.body.slice(start..text.len());
-    Reply { body, ..reply }
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         }
     };
     let data_dir = match place {
-        Some(Place::Url(url, key)) => return job.run(&Client::at_url(&url, key, None)?).await,
+        Some(Place::Url(url, key)) => return job.run(&args.server.at_url(&url, key, None)?).await,
         Some(Place::DataDir(directory)) => Some(directory),
         None => None,
     };
@@ -168,25 +168,32 @@ pub async fn apply(
         ("prune", word(prune)),
     ];
     let begun = Notify::new();
-    let mut bar = None;
-    let see = |line: Value| {
-        if let (Some(done), Some(total)) = (line["done"].as_u64(), line["total"].as_u64()) {
-            let bar = bar.get_or_insert_with(|| {
-                begun.notify_one();
-                Bar::new("Writing", total)
-            });
-            bar.at(done);
+    let mut rows = Vec::new();
+    let answer = {
+        let mut bar = None;
+        let see = |mut line: Value| {
+            if let (Some(done), Some(total)) = (line["done"].as_u64(), line["total"].as_u64()) {
+                let bar = bar.get_or_insert_with(|| {
+                    begun.notify_one();
+                    Bar::new("Writing", total)
+                });
+                bar.at(done);
+            }
+            if let Some(Value::Array(more)) = line.get_mut("rows").map(Value::take) {
+                rows.extend(more);
+            }
+        };
+        let content = Content::Toml(text);
+        let mut work =
+            std::pin::pin!(client.call_in_lines(Method::Post, "/apply", &query, content, see));
+        tokio::select! {
+            biased;
+            answer = &mut work => answer,
+            () = progress::during("Comparing the file with what is there", begun.notified()) => work.await,
         }
     };
-    let content = Content::Toml(text);
-    let mut work =
-        std::pin::pin!(client.call_in_lines(Method::Post, "/apply", &query, content, see));
-    let answer = tokio::select! {
-        biased;
-        answer = &mut work => answer,
-        () = progress::during("Comparing the file with what is there", begun.notified()) => work.await,
-    };
-    answer?.and_then(result).map_err(|refusal| {
+    let answer = answer?.and_then(|answer| result(answer, rows));
+    answer.map_err(|refusal| {
         let wrong_file = !refusal.errors.is_empty();
         let failure = refusal.failure();
         if wrong_file {
@@ -200,14 +207,19 @@ pub async fn apply(
     })
 }
 
-/// The report of an answer in lines, or of one that came whole.
-fn result(mut answer: Value) -> client::Answer {
+/// The report of an answer in lines, with its `rows`, or of one that came whole.
+fn result(mut answer: Value, rows: Vec<Value>) -> client::Answer {
     match (answer["report"].take(), answer["problem"].take()) {
         (Value::Null, Value::Null) => Ok(answer),
         (Value::Null, problem) => Err(Box::new(
             serde_json::from_value(problem).unwrap_or_default(),
         )),
-        (report, _) => Ok(report),
+        (mut report, _) => {
+            if report["rows"].is_null() {
+                report["rows"] = Value::Array(rows);
+            }
+            Ok(report)
+        }
     }
 }
 

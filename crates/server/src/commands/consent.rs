@@ -9,12 +9,16 @@ use serde_json::Value;
 
 use crate::client::{Client, Content, segment};
 use crate::clock::SystemClock;
+use crate::commands::lost::{Heard, Lost};
 use crate::config::environment;
 use crate::failure::{Exit, Failure};
 use crate::out::{self, progress::Spinner};
 
 /// Between two questions how far a consent has come.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often a server that was lost is asked again: for some five minutes. A restart is over by then.
+const TRIES: usize = 24;
 
 /// What a command does when somebody has to connect first.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
@@ -62,8 +66,17 @@ impl Consent {
     pub async fn wait(&self, client: &Client) -> Result<Value, Failure> {
         let path = format!("/authorizations/{}", segment(self.verifier.expose()));
         let _spinner = Spinner::new("Waiting for somebody to connect");
+        let mut lost = Lost::default();
         loop {
-            let answer = client.call(Method::Get, &path, &[], Content::None).await?;
+            let answer = client.call(Method::Get, &path, &[], Content::None);
+            let answer = match lost.hear(answer.await)? {
+                Heard::Answer(answer) => answer,
+                Heard::Nothing(failure) if lost.times() >= TRIES => return Err(failure),
+                Heard::Nothing(failure) => {
+                    lost.pause(&failure).await;
+                    continue;
+                }
+            };
             let ended = |why: &str| {
                 Failure::new(Exit::ConsentNeeded, why).hint("Run it again for a new link.")
             };
@@ -118,4 +131,61 @@ fn open(url: &str) -> bool {
         .stderr(Stdio::null())
         .spawn();
     started.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse as _;
+    use axum::routing::get;
+    use axum::{Json, Router};
+    use serde_json::json;
+
+    use super::*;
+
+    /// Waits at a server that answers so, one answer after the other, the last one for ever.
+    async fn wait(answers: &'static [(u16, &'static str)]) -> (Result<Value, Failure>, usize) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let answer = move || async move {
+            let at = count.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1);
+            let (status, word) = answers[at];
+            let status = StatusCode::from_u16(status).unwrap();
+            (status, Json(json!({"status": word, "code": word}))).into_response()
+        };
+        let router = Router::new().route("/api/v1/authorizations/{verifier}", get(answer));
+        let consent = Consent {
+            answer: Value::Null,
+            url: String::new(),
+            verifier: Secret::new("v"),
+        };
+        let outcome = consent.wait(&Client::here(router)).await;
+        (outcome, asked.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restart_of_the_server_does_not_end_the_wait() {
+        let (outcome, _) = wait(&[
+            (200, "pending"),
+            (503, "unavailable"),
+            (429, "rate_limited"),
+            (200, "pending"),
+            (200, "success"),
+        ])
+        .await;
+        assert_eq!(outcome.unwrap()["status"], "success");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_stays_away_and_a_refusal_end_it() {
+        let (outcome, asked) = wait(&[(503, "unavailable")]).await;
+        assert!(outcome.is_err());
+        assert_eq!(asked, TRIES + 1);
+        let (outcome, asked) = wait(&[(200, "pending"), (403, "forbidden")]).await;
+        assert!(outcome.is_err());
+        assert_eq!(asked, 2);
+    }
 }

@@ -61,7 +61,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let shown = async {
         declare(&issuer).await?;
         let key = Key::new(key, PROFILE_PATH);
-        let client = Client::at_url(&url, key, Some(TEAM.to_owned()))?;
+        let client = Client::at_url(&url, key, Some(TEAM.to_owned()), None)?;
         let token = first_token(&client, &issuer).await?;
         out::line(&welcome(&url, &issuer, &token, args.once));
         Ok(())

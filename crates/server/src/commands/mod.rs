@@ -13,6 +13,7 @@ mod events;
 mod healthcheck;
 mod keys;
 mod list;
+mod lost;
 mod man;
 mod me;
 mod openapi;

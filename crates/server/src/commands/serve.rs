@@ -37,7 +37,10 @@ pub struct Args {
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let config = Config::load(&args.config)?;
-    let traces = config.spans.as_ref().map(telemetry::collect).transpose()?;
+    let traces = match &config.spans {
+        Some(spans) => Some(telemetry::collect(spans, house::extra_ca(&config)?)?),
+        None => None,
+    };
     let (spans, exporter) = traces.unzip();
     telemetry::start("info", spans)?;
     harden::this_process()?;
@@ -64,6 +67,7 @@ pub struct Server {
     url: Url,
     front: Front,
     tls: Option<Tls>,
+    hangup: Signal,
 }
 
 impl Server {
@@ -73,6 +77,8 @@ impl Server {
         directory: DataDir,
         tcp: TcpListener,
     ) -> Result<Self, Failure> {
+        // Before all that may take long: a reload meanwhile must not end the process.
+        let hangup = watch(SignalKind::hangup())?;
         let address = tcp.local_addr();
         let address = address.map_err(|error| Failure::new(Exit::Address, error))?;
         let url = config.public_url(address)?;
@@ -105,6 +111,7 @@ impl Server {
             url,
             front: config.front.clone(),
             tls,
+            hangup,
         })
     }
 
@@ -175,7 +182,7 @@ impl Server {
             local,
         };
         let watched = self.tls.clone();
-        let hangup = watch(SignalKind::hangup())?;
+        let hangup = self.hangup;
         let doors = Doors {
             tcp: self.tcp,
             public: grantry_api::router(app(false)),

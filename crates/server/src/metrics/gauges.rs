@@ -2,11 +2,13 @@
 
 use std::fs;
 
+use grantry_core::Clock as _;
 use grantry_core::store::Depths;
 use grantry_engine::{Engine, Gauges};
 use prometheus::{Counter, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 use super::{Made, Maker};
+use crate::clock::SystemClock;
 
 /// Clock ticks a second in `/proc/self/stat`: fixed at 100 in the kernel's interface to programs.
 const TICKS: f64 = 100.0;
@@ -139,11 +141,21 @@ fn stat() -> Option<Vec<String>> {
     Some(fields.split_whitespace().map(str::to_owned).collect())
 }
 
+/// By the clocks, not by `/proc/stat`: a unit with `ProcSubset=pid` does not see that one.
 fn start_time() -> Option<f64> {
+    // proc(5): starttime is the field 22, in ticks since the machine's start.
     let ticks: f64 = stat()?.get(22 - 3)?.parse().ok()?;
-    let kernel = fs::read_to_string("/proc/stat").ok()?;
-    let booted = kernel
-        .lines()
-        .find_map(|line| line.strip_prefix("btime "))?;
-    Some(booted.trim().parse::<f64>().ok()? + ticks / TICKS)
+    let up_for = SystemClock.boot().as_secs_f64() - ticks / TICKS;
+    Some(SystemClock.now().0 as f64 / 1e6 - up_for)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_started_a_moment_ago() {
+        let ago = SystemClock.now().0 as f64 / 1e6 - start_time().unwrap();
+        assert!((-1.0..3600.0).contains(&ago), "{ago}");
+    }
 }

@@ -79,7 +79,11 @@ impl Requests {
         calls.seconds.observe(took.as_secs_f64());
         let at = usize::from(status).saturating_sub(100).min(STATUSES - 1);
         let counter = calls.statuses[at].get_or_init(|| {
-            let dialect = Dialect::of(pattern).as_str();
+            // Its path is not known here, and would be the caller's to choose.
+            let dialect = match route.pattern {
+                UNMATCHED => "none",
+                pattern => Dialect::of(pattern).as_str(),
+            };
             let status = status.to_string();
             self.counters
                 .with_label_values(&[route.pattern, method, status.as_str(), dialect])

@@ -114,8 +114,8 @@ fn requests_are_told_apart_by_pattern_method_status_and_dialect() {
         r#"{dialect="vercel",method="GET",route="/v1/connect/connectors/{connector}",status="404"} 1"#,
         r#"{dialect="vercel",method="DELETE",route="/v1/connect/connectors/{connector}",status="204"} 1"#,
         r#"{dialect="native",method="GET",route="/api/v1/connectors",status="200"} 1"#,
-        r#"{dialect="vercel",method="GET",route="unmatched",status="404"} 1"#,
-        r#"{dialect="vercel",method="other",route="unmatched",status="405"} 1"#,
+        r#"{dialect="none",method="GET",route="unmatched",status="404"} 1"#,
+        r#"{dialect="none",method="other",route="unmatched",status="405"} 1"#,
     ]);
     assert_eq!(counted, expected);
     let timed = text.contains(

@@ -117,10 +117,16 @@ fn cut(text: &str, width: usize) -> String {
 pub fn plain(text: &str) -> String {
     let visible = |sign: char| match sign {
         '\n' | '\t' => ' ',
-        sign if sign.is_control() => '\u{fffd}',
+        sign if sign.is_control() || turns(sign) => '\u{fffd}',
         sign => sign,
     };
     text.chars().map(visible).collect()
+}
+
+/// Whether `sign` turns the direction of what stands behind it (UAX #9 §2): a name could make a row read
+/// as another one.
+const fn turns(sign: char) -> bool {
+    matches!(sign, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -177,6 +183,7 @@ mod tests {
 
     #[test]
     fn states_are_coloured_and_what_a_terminal_would_obey_is_not_sent_to_it() {
+        assert_eq!(plain("x\u{202e}y\u{2067}z"), "x\u{fffd}y\u{fffd}z");
         let rows = [row("a\x1b[2J", "b\nc", "active")];
         assert_eq!(
             lines(&COLUMNS, &rows, None, true)[1],

@@ -37,8 +37,8 @@ pub struct Exporter {
 pub struct Flusher(mpsc::Sender<Item>);
 
 impl Exporter {
-    /// An exporter to the collector at `endpoint`.
-    pub fn new(endpoint: &Url) -> Result<Self, Failure> {
+    /// An exporter to the collector at `endpoint`; `extra_ca_pem` is trusted beside the system's authorities.
+    pub fn new(endpoint: &Url, extra_ca_pem: Option<Vec<u8>>) -> Result<Self, Failure> {
         let wrong = |why: String| {
             Failure::usage(format!("telemetry.otlp_endpoint {endpoint}: {why}")).hint(
                 "http://127.0.0.1:4318 would be right, where a collector takes OTLP over HTTP.",
@@ -50,7 +50,11 @@ impl Exporter {
         };
         let policy = Policy::from_strings([format!("{host}:{port}")])
             .map_err(|error| wrong(error.to_string()))?;
-        let http = Egress::new(policy, Arc::new(SystemLookup), &Options::default())
+        let options = Options {
+            extra_ca_pem,
+            ..Options::default()
+        };
+        let http = Egress::new(policy, Arc::new(SystemLookup), &options)
             .map_err(|error| wrong(chain(&error)))?;
         let mut url = endpoint.clone();
         let path = endpoint.path().trim_end_matches('/');

@@ -7,8 +7,8 @@ use super::place::*;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md");
 
-/// What a command of the document prints, standard error included.
-fn output(place: &Place, line: &str) -> String {
+/// What a command of the document prints, standard error included, and its exit code.
+fn output(place: &Place, line: &str) -> (String, Option<i32>) {
     let ended = Command::new("/bin/sh")
         .args(["-c", &format!("{{ {line}; }} 2>&1")])
         .env_clear()
@@ -21,7 +21,8 @@ fn output(place: &Place, line: &str) -> String {
         .current_dir(place.folder.path())
         .output()
         .unwrap();
-    String::from_utf8(ended.stdout).unwrap()
+    let printed = String::from_utf8(ended.stdout).unwrap();
+    (printed, ended.status.code())
 }
 
 /// `text` without what differs from run to run: ids, texts of keys, times, ports, larger
@@ -56,7 +57,8 @@ fn lasting(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Runs every command of the document in a fresh place. `UPDATE_DOCS=1 cargo nextest run -p grantry
+/// Runs every command of the document in a fresh place, one after the other. Those in `console` blocks
+/// print what is shown; those in `sh` blocks, of which nothing is shown, are done (exit code 0). `UPDATE_DOCS=1 cargo nextest run -p grantry
 /// the_document` writes down what they print.
 #[test]
 fn the_document_shows_what_commands_print() {
@@ -73,7 +75,8 @@ fn the_document_shows_what_commands_print() {
     let mut written = String::new();
     let mut shown = String::new();
     let mut printed = String::new();
-    let mut in_console = false;
+    let (mut in_console, mut in_sh) = (false, false);
+    let mut failed = Vec::new();
     let mut commands = 0;
     let mut wrong = Vec::new();
     let mut compare = |shown: &mut String, printed: &mut String| {
@@ -85,12 +88,21 @@ fn the_document_shows_what_commands_print() {
     };
     for line in document.lines() {
         let fence = line.starts_with("```");
-        let command = line.strip_prefix("$ ").filter(|_| in_console);
+        let command = line.strip_prefix("$ ");
+        if let Some(command) = command.filter(|_| in_sh) {
+            commands += 1;
+            let (printed, code) = output(&place, command);
+            if code != Some(0) {
+                failed.push(format!("{command} ends with {code:?}:\n{printed}"));
+            }
+        }
+        let command = command.filter(|_| in_console);
         if in_console && (fence || command.is_some()) {
             compare(&mut shown, &mut printed);
         }
         if fence {
             in_console = line == "```console";
+            in_sh = line == "```sh";
         }
         if !in_console || fence || command.is_some() {
             written.push_str(line);
@@ -101,7 +113,7 @@ fn the_document_shows_what_commands_print() {
         }
         if let Some(command) = command {
             commands += 1;
-            printed = output(&place, command);
+            (printed, _) = output(&place, command);
             if !printed.is_empty() && !printed.ends_with('\n') {
                 printed.push('\n');
             }
@@ -109,7 +121,8 @@ fn the_document_shows_what_commands_print() {
         }
     }
     assert_eq!(server.stop(), Some(0));
-    assert!(commands > 20, "the commands were not found");
+    assert!(commands > 60, "only {commands} commands were found");
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
     #[expect(clippy::disallowed_methods, reason = "the developer's wish")]
     let update = std::env::var("UPDATE_DOCS").is_ok();
     if update {

@@ -16,8 +16,16 @@ pub struct Applied<'a> {
     rows: Vec<AppliedRow<'a>>,
 }
 
+/// What an apply did, without the rows: they went before, in lines of their own.
+#[derive(Serialize)]
+pub struct AppliedInLines {
+    dry_run: bool,
+    summary: BTreeMap<&'static str, usize>,
+}
+
+/// One row of it.
 #[derive(Serialize, ToSchema)]
-struct AppliedRow<'a> {
+pub struct AppliedRow<'a> {
     table: &'a str,
     /// From 1; a row that is removed is in no file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +64,26 @@ enum Changed<'a> {
 
 impl<'a> From<&'a ApplyReport> for Applied<'a> {
     fn from(report: &'a ApplyReport) -> Self {
-        let row = |row: &'a grantry_engine::AppliedRow| AppliedRow {
+        Self {
+            dry_run: report.dry_run,
+            summary: summary(report),
+            rows: report.rows.iter().map(AppliedRow::from).collect(),
+        }
+    }
+}
+
+impl From<&ApplyReport> for AppliedInLines {
+    fn from(report: &ApplyReport) -> Self {
+        Self {
+            dry_run: report.dry_run,
+            summary: summary(report),
+        }
+    }
+}
+
+impl<'a> From<&'a grantry_engine::AppliedRow> for AppliedRow<'a> {
+    fn from(row: &'a grantry_engine::AppliedRow) -> Self {
+        Self {
             table: &row.table,
             row: row.row,
             id: &row.id,
@@ -64,17 +91,16 @@ impl<'a> From<&'a ApplyReport> for Applied<'a> {
             change: Change::as_str(row.change),
             fields: row.fields.iter().map(Changed::from).collect(),
             key: row.key.as_ref().map(|key| key.expose()),
-        };
-        let mut summary: BTreeMap<_, _> = Change::ALL.map(|change| (change.as_str(), 0)).into();
-        for row in &report.rows {
-            *summary.entry(row.change.as_str()).or_default() += 1;
-        }
-        Self {
-            dry_run: report.dry_run,
-            summary,
-            rows: report.rows.iter().map(row).collect(),
         }
     }
+}
+
+fn summary(report: &ApplyReport) -> BTreeMap<&'static str, usize> {
+    let mut summary: BTreeMap<_, _> = Change::ALL.map(|change| (change.as_str(), 0)).into();
+    for row in &report.rows {
+        *summary.entry(row.change.as_str()).or_default() += 1;
+    }
+    summary
 }
 
 impl<'a> From<&'a FieldChange> for Changed<'a> {

@@ -14,7 +14,7 @@ use grantry_engine::CursorPage;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-pub use applied::Applied;
+pub use applied::{Applied, AppliedInLines, AppliedRow};
 pub use belongings::{Installation, Secret};
 pub use connections::{Authorization, Connection, Ended, EndedSome, Outcome, Request, Token};
 pub use connectors::{Connector, Link};

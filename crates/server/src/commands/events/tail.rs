@@ -1,20 +1,15 @@
 //! `grantry events tail`.
 
-use std::time::Duration;
-
-use grantry_core::Clock as _;
 use grantry_core::http::Method;
 use serde_json::Value;
 
 use crate::client::{Client, Content};
-use crate::clock::SystemClock;
-use crate::failure::{Exit, Failure};
-use crate::out::{self, Form, progress, when};
+use crate::commands::lost::{Heard, Lost};
+use crate::failure::Failure;
+use crate::out::{self, Form, when};
 
 /// How long the server holds a question for which there is no answer yet.
 const WAIT_MS: &str = "10000";
-/// Pause after the server was lost: doubled from the first to the last.
-const PAUSES: [u64; 5] = [1, 2, 4, 8, 15];
 
 /// Follows the log for ever. The cursor survives the server's restarts, so nothing is missed.
 ///
@@ -23,42 +18,23 @@ const PAUSES: [u64; 5] = [1, 2, 4, 8, 15];
 pub async fn run(client: Client, filter: &[(&str, &str)], form: Form) -> Result<(), Failure> {
     let client = client.waiting("Waiting for events");
     let mut cursor: Option<String> = None;
-    let mut lost = 0;
+    let mut lost = Lost::default();
     loop {
         let mut query = filter.to_vec();
         query.push(("wait_ms", if cursor.is_some() { WAIT_MS } else { "0" }));
         query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
         let answer = client.call(Method::Get, "/events", &query, Content::None);
-        let failure = match answer.await {
-            Ok(Ok(page)) => {
-                if lost > 0 {
-                    out::note("The server is back.");
-                    lost = 0;
-                }
+        match lost.hear(answer.await)? {
+            Heard::Answer(Ok(page)) => {
                 for event in page["data"].as_array().into_iter().flatten() {
                     show(event, form);
                 }
                 cursor = page["next_cursor"].as_str().map(str::to_owned).or(cursor);
-                continue;
             }
-            // A server that stops or is overloaded comes back; other refusals stay.
-            Ok(Err(refusal)) if refusal.http_status >= 500 || refusal.http_status == 429 => {
-                refusal.failure()
-            }
-            Ok(Err(refusal)) => return Err(refusal.failure()),
-            Err(failure) if failure.exit == Exit::NoServer => failure,
-            Err(failure) => return Err(failure),
-        };
-        if cursor.is_none() {
-            return Err(failure);
+            Heard::Answer(Err(refusal)) => return Err(refusal.failure()),
+            Heard::Nothing(failure) if cursor.is_none() => return Err(failure),
+            Heard::Nothing(failure) => lost.pause(&failure).await,
         }
-        if lost == 0 {
-            out::note(&format!("{}. Trying again.", failure.message));
-        }
-        let pause = PAUSES[lost.min(PAUSES.len() - 1)];
-        lost += 1;
-        let pause = SystemClock.sleep(Duration::from_secs(pause));
-        progress::during("Waiting for the server to come back", pause).await;
     }
 }
 
