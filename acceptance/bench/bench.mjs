@@ -141,6 +141,49 @@ async function starts(server, count) {
   say(`start, ${kilo(count)} conn.`, `${median(times).toFixed(0)} ms   (budget 100 empty, 1,000 with a million), resident ${resident.toFixed(0)} MiB (budget 60, 150)`);
 }
 
+/**
+ * Making and listing connectors in each dialect, taking turns with the native call that does the same. A ratio of 1 is no
+ * cost at all; a dialect may cost 15 % (0.85).
+ */
+async function dialects(server) {
+  const [data, oauth] = [{ clientId: 'cid', clientSecret: 'secret' }, { client_id: 'cid', client_secret: 'secret' }];
+  const calls = {
+    native: {
+      create: ['/api/v1/connectors', { type: 'oauth', name: 'Bench', uid: 'native/$N', service: 'stripe', data }],
+      list: '/api/v1/connectors?limit=100',
+    },
+    vercel: {
+      create: [
+        `/v1/connect/connectors?teamId=${TEAM}`,
+        { type: 'oauth', name: 'Bench', uid: 'vercel/$N', service: 'stripe', data },
+      ],
+      list: `/v1/connect/connectors?teamId=${TEAM}&limit=100`,
+    },
+    sequin: {
+      create: ['/sequin/v1/oauth-apps', { provider: 'stripe', name: 'Bench $N', ...oauth }],
+      list: '/sequin/v1/oauth-apps',
+    },
+  };
+  const seconds = Math.max(1, SECONDS / 3);
+  // A dialect without pages lists everything: all are asked while there are a hundred.
+  for (let number = 0; number < 100; number++)
+    await server.call('POST', calls.native.create[0], { key: KEYS.admin, body: { ...calls.native.create[1], uid: `first/${number}` } });
+  for (const what of ['list', 'create']) {
+    const rates = Object.fromEntries(Object.keys(calls).map((name) => [name, []]));
+    for (let round = 0; round < ROUNDS; round++)
+      for (const [name, call] of Object.entries(calls)) {
+        const [route, body] = [call[what]].flat();
+        rates[name].push((await wrk(server.url + route, KEYS.admin, body && unique(body, round), seconds)).rate);
+      }
+    const native = median(rates.native);
+    for (const [name, of] of Object.entries(rates))
+      say(`${what}, ${name}`, `${kilo(median(of))}/s${name === 'native' ? '' : `, ${(median(of) / native).toFixed(2)} of the native call (goal 0.85)`}`);
+  }
+}
+
+/** The same body in another round: what has to be unique is. */
+const unique = (body, round) => ({ ...body, ...(body.uid && { uid: `${round}/${body.uid}` }) });
+
 async function measure(name, databaseUrl) {
   console.log(`-- ${name}`);
   const server = await start(databaseUrl);
@@ -150,6 +193,12 @@ async function measure(name, databaseUrl) {
   await writes(server, 'connector create', `/v1/connect/connectors?teamId=${TEAM}`, create);
   const { id: _, environment: __, ...imported } = connection('', { type: 'user', id: 'import-$N' });
   let count = await writes(server, 'connection import', '/api/v1/connections', imported, RIVAL.import);
+  if (!databaseUrl) {
+    // On a server of its own: a list without pages is as long as what the others have made.
+    const own = await start();
+    await dialects(own);
+    await own.stop();
+  }
   const list = await wrk(`${server.url}/api/v1/connections?limit=100`, KEYS.admin);
   say('list of 100', `${kilo(list.rate)}/s, p99 ${list.p99.toFixed(1)} ms, ${(list.rate / RIVAL.list).toFixed(1)} × the rival's ${RIVAL.list}/s`);
   const seconds = await applied(server, ROWS);
@@ -165,6 +214,12 @@ async function measure(name, databaseUrl) {
   await server.stop();
 }
 
+if (process.env.ONLY === 'dialects') {
+  const server = await start();
+  await dialects(server);
+  await server.stop();
+  process.exit(0);
+}
 await measure('SQLite');
 const cluster = await Cluster.start({ fsync: 'on' });
 await cluster.sql('CREATE DATABASE bench');

@@ -20,6 +20,15 @@ pub fn hyphenated(now: Timestamp, entropy: &dyn Entropy) -> String {
     parts.join("-")
 }
 
+/// A UUID that stands for a digest: the same for the same (RFC 9562 §5.8).
+pub fn of_digest(digest: &[u8; 32]) -> String {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_custom_bytes(bytes)
+        .into_uuid()
+        .to_string()
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*

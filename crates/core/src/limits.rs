@@ -216,6 +216,9 @@ chosen! {
     flow_time_max: time = secs(600), MINUTE => HOUR;
     /// From a consent to its confirmation by who asked for it; then what it brought is revoked.
     confirm_time_max: time = secs(600), MINUTE => HOUR;
+    /// Sequin's link flow: its start URL, the code that its redirect URL receives, and the handle that the code is
+    /// exchanged for, each for this long.
+    link_time_max: time = secs(300), SECOND => HOUR;
     /// Longest life believed of an access token; a longer one is fetched anew after this.
     token_life_max: time = TOKEN_LIFE_MAX, MINUTE => TOKEN_LIFE_MAX;
     /// Requests at work at one provider's host; further ones wait a third of their time, then count as not sent.
@@ -272,6 +275,8 @@ fixed! {
     PROVIDER_ADDRESSES_MAX: count = 16;
     /// The name or subject of an account that is kept with its connection.
     IDENTITY_BYTES_MAX: bytes = 255;
+    /// The `state` of a link flow, as JSON; part of Sequin's document.
+    LINK_STATE_BYTES_MAX: bytes = 5 * KIB;
     /// A return URL.
     RETURN_URL_BYTES_MAX: bytes = 4 * KIB;
     /// Projects of a team whose base URLs are return origins.

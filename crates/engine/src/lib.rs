@@ -21,6 +21,7 @@ mod cache;
 mod catalogue;
 mod connect;
 mod connectors;
+mod credentials;
 mod events;
 mod feed;
 mod gauges;
@@ -54,13 +55,14 @@ pub use apply::{
     resolve_env,
 };
 pub use connect::{
-    AskConsent, CallbackEnd, CallbackRefusal, Consent, ConsentPage, ConsentResult, Pressed,
-    Requested,
+    AskConsent, AskLink, CallbackEnd, CallbackRefusal, Consent, ConsentPage, ConsentResult,
+    LinkProof, Linked, LinkedTokens, Pressed, Requested, is_handle,
 };
 pub use connectors::{
     Capabilities, ConnectorChange, ConnectorView, Health, HealthStatus, NewConnector, NewLink,
     OAUTH_CALLBACK_OF_COHERE, asks_at,
 };
+pub use credentials::{CredentialView, NewCredential, NewTokens};
 pub use gauges::{CacheGauge, Gauges};
 pub use installations::{InstallationChange, InstallationView, NewInstallation};
 pub use keys::{Keys, OpenKeysError};

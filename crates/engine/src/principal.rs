@@ -172,6 +172,15 @@ impl Caller {
         required(self.standing, act)
     }
 
+    /// The same caller for whom a subject is data and not a wish of their own: an admin who takes in what
+    /// is anybody's.
+    pub(crate) fn as_server(&self) -> Self {
+        Self {
+            actor: Actor::Server,
+            ..self.clone()
+        }
+    }
+
     /// The environment the caller acts in (design §2: without one, `production`).
     pub fn environment(&self) -> Environment {
         match &self.actor {

@@ -16,8 +16,21 @@ use crate::connectors::connector_is_live;
 use crate::db::{by_time, guard};
 use crate::rows::{Noun, Upsert, authorization_state, change, insert, params, select};
 
+/// Stores a flow of an authorization that is pending and in time.
+pub(crate) fn start(flow: &Flow) -> [Statement; 2] {
+    [
+        guard(
+            "SELECT 1 FROM authorizations
+             WHERE id = ?1 AND team = ?2 AND state = 'pending' AND expires_at > ?3",
+            params![&flow.authorization, &flow.team, flow.created_at],
+            StoreError::Missing("authorization"),
+        ),
+        insert(flow),
+    ]
+}
+
 /// Moves an authorization on from the state of the word `from`, in which it must be.
-fn advance(
+pub(crate) fn advance(
     id: &AuthorizationId,
     from: &'static str,
     to: &AuthorizationState,
@@ -34,7 +47,7 @@ fn advance(
 }
 
 const PENDING: &str = "pending";
-const UNCONFIRMED: &str = "unconfirmed";
+pub(crate) const UNCONFIRMED: &str = "unconfirmed";
 
 /// The connector is live, and the authorization is of it and of its team.
 fn can_end(id: &AuthorizationId, team: &TeamId, connector: &ConnectorId) -> [Statement; 2] {
@@ -172,16 +185,7 @@ impl<B: Backend> ConnectStore for Db<B> {
     }
 
     async fn start_flow(&self, flow: &Flow) -> Stored<()> {
-        self.run(vec![
-            guard(
-                "SELECT 1 FROM authorizations
-                 WHERE id = ?1 AND team = ?2 AND state = 'pending' AND expires_at > ?3",
-                params![&flow.authorization, &flow.team, flow.created_at],
-                StoreError::Missing("authorization"),
-            ),
-            insert(flow),
-        ])
-        .await
+        self.run(start(flow).to_vec()).await
     }
 
     async fn flow(&self, state: &Digest) -> Stored<Option<Flow>> {

@@ -23,6 +23,7 @@ mod belongings;
 mod connect;
 mod connections;
 mod connectors;
+mod credentials;
 mod db;
 mod endings;
 mod installations;

@@ -23,6 +23,8 @@ const SWEPT: &[&str] = &[
      (SELECT seq FROM changes WHERE at < ?1 AND seq < (SELECT MAX(seq) FROM changes) ORDER BY at LIMIT ?2)",
     "DELETE FROM flows WHERE state IN
      (SELECT state FROM flows WHERE over_at < ?1 ORDER BY over_at LIMIT ?2)",
+    "DELETE FROM link_flows WHERE authorization_id IN
+     (SELECT authorization_id FROM link_flows WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
     "DELETE FROM authorizations WHERE id IN
      (SELECT id FROM authorizations WHERE over_at < ?1 ORDER BY over_at LIMIT ?2)",
 ];

@@ -84,6 +84,8 @@ pub(crate) fn of(
     write.extend(revoke_keys("team = ?2", at, params![team]));
     for table in [
         "installations",
+        "credentials",
+        "link_flows",
         "projects",
         "memberships",
         "secrets",

@@ -56,6 +56,11 @@ const UNIQUE: &[Unique] = &[
         "held_consents_pkey",
         "held_consent",
     ),
+    unique(
+        "link_flows.authorization_id",
+        "link_flows_pkey",
+        "link_flow",
+    ),
     unique("installations.id", "installations_pkey", "installation.id"),
     unique(
         "installations.connector, installations.external_id",

@@ -51,6 +51,8 @@ pub enum Shape {
     Prose(usize),
     /// An object that the engine checks, or that is only kept.
     Free,
+    /// Whatever it is; it is only kept.
+    Any,
     /// At most [`ITEMS_MAX`] such objects.
     FreeList,
 }
@@ -189,7 +191,9 @@ impl Shape {
             }
             (Self::Word(words), Value::String(word)) if words.contains(&word.as_str()) => None,
             (Self::Time, Value::String(text)) if instant(text).is_some() => None,
-            (Self::Bool | Self::Switch, Value::Bool(_)) | (Self::Free, Value::Object(_)) => None,
+            (Self::Bool | Self::Switch, Value::Bool(_))
+            | (Self::Free, Value::Object(_))
+            | (Self::Any, _) => None,
             (Self::Switch, Value::Object(inner)) => {
                 object(SWITCH, inner, name, problems);
                 None
@@ -267,6 +271,7 @@ impl Shape {
             Self::Texts(_) => "must be a list of strings".to_owned(),
             Self::Object(_) | Self::Free => "must be an object".to_owned(),
             Self::FreeList | Self::Objects(_) => "must be a list of objects".to_owned(),
+            Self::Any => "must be JSON".to_owned(),
         }
     }
 }
@@ -354,6 +359,11 @@ impl Fields {
             Value::Null => Some(None),
             _ => None,
         }
+    }
+
+    /// Takes out whatever it is.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.get_mut(name).map(Value::take)
     }
 
     /// A truth value; a [`Shape::Switch`] in either spelling.

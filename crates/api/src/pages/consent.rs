@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use grantry_core::ids::AuthorizationId;
 use grantry_core::limits::{Bound, TOKEN_BYTES_MAX};
+use grantry_core::nouns::AuthorizationState;
 use grantry_core::{Error, Secret};
 use grantry_engine::{Consent, ConsentPage, ConsentResult, Pressed, Settings};
 use url::{Url, form_urlencoded};
@@ -80,7 +81,7 @@ pub(super) fn address(settings: &Settings, id: &AuthorizationId, notice: Option<
 }
 
 /// The variable part of the path. What is no text that an id could be is as unknown as any other.
-pub(super) type Part = Result<Path<String>, PathRejection>;
+pub(crate) type Part = Result<Path<String>, PathRejection>;
 
 fn id_of(part: Part) -> AuthorizationId {
     let id = part.map(|Path(id)| id).unwrap_or_default();
@@ -227,7 +228,7 @@ impl Decision {
 }
 
 /// Where the browser should be instead: at the public host, where its cookie will be.
-fn moved(settings: &Settings, headers: &HeaderMap, uri: &Uri) -> Option<String> {
+pub(super) fn moved(settings: &Settings, headers: &HeaderMap, uri: &Uri) -> Option<String> {
     let again = uri.query() == Some(MOVED);
     let home = again || is_at_home(headers, uri, &settings.public_url);
     (!home).then(|| settings.url(&format!("{}?{MOVED}", uri.path())))
@@ -280,6 +281,10 @@ fn go_on(settings: &Settings, result: &ConsentResult) -> Response {
 
 /// The parameter of the return URL with the code that the requester has to post back.
 const CODE: &str = "grantry_code";
+/// The same of a link flow's.
+const LINK_CODE: &str = "code";
+/// How a link flow ended otherwise (RFC 6749 §4.1.2.1).
+const LINK_ERROR: &str = "error";
 
 /// Nothing is added to the return URL, as who asked learns the result from the API; but the code, where
 /// they have to confirm that the browser with this very address is in their user's session (design §7).
@@ -288,9 +293,18 @@ pub(super) fn onward(settings: &Settings, result: &ConsentResult) -> String {
         .return_url
         .as_deref()
         .and_then(|back| Url::parse(back).ok());
+    let name = if result.link { LINK_CODE } else { CODE };
     match (&result.return_url, back, &result.code) {
         (Some(_), Some(mut back), Some(code)) => {
-            back.query_pairs_mut().append_pair(CODE, code.expose());
+            back.query_pairs_mut().append_pair(name, code.expose());
+            back.into()
+        }
+        (Some(_), Some(mut back), None) if result.link => {
+            let word = match &result.state {
+                AuthorizationState::Error { code } => code,
+                _ => "access_denied",
+            };
+            back.query_pairs_mut().append_pair(LINK_ERROR, word);
             back.into()
         }
         (Some(back), _, _) => back.clone(),
@@ -303,7 +317,7 @@ pub(super) fn stopped(stop: &'static Stop) -> Response {
 }
 
 /// An error of the engine's, as a page; the log gets the error itself.
-fn broken(error: Error) -> Response {
+pub(super) fn broken(error: Error) -> Response {
     let mut response = stopped((&error).into());
     response.extensions_mut().insert(Failed(error));
     response

@@ -4,6 +4,7 @@
 //!
 //! - `consent`: what the link shows, and its button.
 //! - `callback`: the browser comes back.
+//! - `link`: the start of a link flow, which goes on to the provider at once.
 //! - `docs`: the reference of the native API.
 //! - `message`: every text of the other pages.
 //! - `browser`: what a browser says about itself.
@@ -14,10 +15,14 @@ mod browser;
 pub(crate) mod callback;
 mod consent;
 mod docs;
+mod link;
 mod look;
 mod message;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use consent::Part;
+pub(crate) use link::start_link;
 
 use axum::routing::{get, post};
 

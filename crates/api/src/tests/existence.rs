@@ -256,7 +256,7 @@ fn least(rows: &[Field]) -> Value {
         Shape::Integer(least, _) | Shape::Whole(least, _) => json!(least),
         Shape::Texts(_) => json!(["x"]),
         Shape::Object(rows) => least(rows),
-        Shape::Free => json!({}),
+        Shape::Free | Shape::Any => json!({}),
         Shape::Objects(_) | Shape::FreeList => json!([]),
     };
     let rows = rows.iter().filter(|row| row.required);

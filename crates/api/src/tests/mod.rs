@@ -13,6 +13,7 @@ mod repeats;
 mod resources;
 mod search;
 mod sequin;
+mod sequin_credentials;
 mod server;
 mod signing_keys;
 mod tenancy;

@@ -149,6 +149,10 @@ event_kinds! {
     ConnectionImported = "connection.imported",
     /// A connection got another name.
     ConnectionUpdated = "connection.updated",
+    /// A link flow's tokens were handed out to its requester.
+    ConnectionRevealed = "connection.revealed",
+    /// A link flow's code was exchanged for a handle.
+    LinkExchanged = "link.exchanged",
     /// A connection was ended.
     ConnectionRevoked = "connection.revoked",
     /// A connection needs a new consent.

@@ -13,6 +13,7 @@ mod belongings;
 mod connect;
 mod connections;
 mod connectors;
+mod credentials;
 mod endings;
 mod installations;
 mod keys;
@@ -31,6 +32,7 @@ pub use connections::{
     ConnectionFilter, ConnectionStatus, ConnectionStore, Ended, Live, RevocationScope, Usage,
 };
 pub use connectors::{ConnectorFilter, ConnectorSort, ConnectorStore, Declared};
+pub use credentials::CredentialStore;
 pub use endings::{Ending, EndingStore};
 pub use installations::InstallationStore;
 pub use keys::{KeyFilter, KeyOwner, KeyStore};
@@ -54,6 +56,7 @@ pub trait Store:
     + InstallationStore
     + ConnectStore
     + ConnectionStore
+    + CredentialStore
     + RefreshStore
     + RepeatStore
 {
@@ -71,6 +74,8 @@ impl<T> Store for T where
         + InstallationStore
         + ConnectStore
         + ConnectionStore
+        + CredentialStore
+        + CredentialStore
         + RefreshStore
         + RepeatStore
 {

@@ -16,7 +16,7 @@ use crate::tokens::AskToken;
 use crate::{Caller, Engine};
 
 /// Characters of the verifier under which the result is polled: 256 bits.
-const VERIFIER_CHARS: usize = 43;
+pub(super) const VERIFIER_CHARS: usize = 43;
 
 /// What consent is asked for.
 #[derive(Clone, Debug, Default)]
@@ -144,7 +144,7 @@ impl Engine {
     }
 
     /// How the requester is called on the page.
-    async fn requester(&self, caller: &Caller) -> Result<String> {
+    pub(super) async fn requester(&self, caller: &Caller) -> Result<String> {
         let team = self
             .ports
             .store

@@ -20,7 +20,7 @@ use crate::tokens::{PAUSE, TRIES};
 use crate::{Caller, Engine};
 
 /// Characters of the code: 256 bits.
-const CODE_CHARS: usize = 43;
+pub(super) const CODE_CHARS: usize = 43;
 
 /// Held consents that one round of the sweep takes.
 const BATCH: u32 = 100;
@@ -35,6 +35,12 @@ impl Engine {
         replaces: bool,
     ) -> Result<ConsentResult> {
         let code = Secret::new(entropy::alphanumeric(self.entropy(), CODE_CHARS));
+        let limits = &self.settings.limits;
+        // The code is spent: where the store cannot say, the longer time loses nothing.
+        let life = match self.ports.store.link_flow(&authorization.id).await {
+            Ok(Some(_)) => limits.link_time_max,
+            _ => limits.confirm_time_max,
+        };
         let held = HeldConsent {
             authorization: authorization.id.clone(),
             team: authorization.team.clone(),
@@ -44,7 +50,7 @@ impl Engine {
             external_subject: connection.external_subject,
             replaces,
             set,
-            expires_at: self.now().after(self.settings.limits.confirm_time_max),
+            expires_at: self.now().after(life),
         };
         let event = self
             .end_user_draft(EventKind::AuthorizationHeld, authorization)

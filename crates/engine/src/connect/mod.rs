@@ -5,6 +5,7 @@
 //! - `press`: the button: state, PKCE and binding cookie are made, the browser goes to the provider.
 //! - `callback`: the browser comes back; the attacks of requirements 1–19 end here.
 //! - `exchange`: the code becomes a connection.
+//! - `link`: the same as Sequin's dialect has it: a start URL, a code, a handle.
 //! - `return_url`: where a browser may be sent at the end.
 //! - `identity`: whose account it is, where the provider says so.
 
@@ -13,6 +14,7 @@ mod callback;
 mod confirm;
 mod exchange;
 mod identity;
+mod link;
 mod page;
 mod press;
 mod requests;
@@ -20,5 +22,6 @@ mod return_url;
 
 pub use ask::{AskConsent, Requested};
 pub use callback::{CallbackEnd, CallbackRefusal};
+pub use link::{AskLink, LinkProof, Linked, LinkedTokens, is_handle};
 pub use page::{Consent, ConsentPage, ConsentResult};
 pub use press::Pressed;

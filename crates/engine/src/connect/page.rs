@@ -68,6 +68,8 @@ pub struct ConsentResult {
     pub return_url: Option<String>,
     /// What the return URL receives and the requester posts back (design §7).
     pub code: Option<Secret>,
+    /// It is a link flow's, whose return URL is told how it ended.
+    pub link: bool,
 }
 
 impl Engine {
@@ -162,6 +164,9 @@ impl Engine {
     pub(super) async fn result(&self, authorization: Authorization) -> Result<ConsentResult> {
         let store = &self.ports.store;
         let return_url = self.return_url(&authorization).await?.map(String::from);
+        let may_link = authorization.confirm
+            && matches!(authorization.grant.subject, Subject::Connection { .. });
+        let link = may_link && store.link_flow(&authorization.id).await?.is_some();
         let connector = &authorization.grant.connector;
         // A deleted connector's row stays, so a consent that ended keeps its name.
         let row = store
@@ -177,6 +182,7 @@ impl Engine {
             service: service_name(&service, known),
             return_url,
             code: None,
+            link,
             id: authorization.id,
         })
     }

@@ -46,8 +46,27 @@ impl Engine {
         replaces: bool,
     ) -> Result<Pressed> {
         let authorization = self.open_authorization(id).await?;
+        let (flow, pressed) = self.flow_of(&authorization, cookie, replaces).await?;
+        self.ports
+            .store
+            .start_flow(&flow)
+            .await
+            .map_err(|error| match error {
+                StoreError::Missing(_) => Error::Gone("authorization"),
+                other => other.into(),
+            })?;
+        Ok(pressed)
+    }
+
+    /// A flow that is not stored yet, and where it leads.
+    pub(super) async fn flow_of(
+        &self,
+        authorization: &Authorization,
+        cookie: Option<Secret>,
+        replaces: bool,
+    ) -> Result<(Flow, Pressed)> {
         let connector = self
-            .connector_of(&authorization)
+            .connector_of(authorization)
             .await?
             .ok_or(Error::Gone("connector"))?;
         if connector.kind != ConnectorType::Oauth {
@@ -70,7 +89,7 @@ impl Engine {
             team: authorization.team.clone(),
             authorization: authorization.id.clone(),
             browser: *Handle::of(HandleKind::Binding, cookie.expose()).as_bytes(),
-            verifier: self.seal_verifier(&authorization, &handle, &verifier)?,
+            verifier: self.seal_verifier(authorization, &handle, &verifier)?,
             server: serde_json::to_value(&oauth.server).map_err(|_| Error::Internal)?,
             redirect_uri: connector.redirect_uri.clone(),
             replaces,
@@ -122,15 +141,7 @@ impl Engine {
             .map_err(|error| Error::Unresolvable {
                 reason: error.to_string(),
             })?;
-        self.ports
-            .store
-            .start_flow(&flow)
-            .await
-            .map_err(|error| match error {
-                StoreError::Missing(_) => Error::Gone("authorization"),
-                other => other.into(),
-            })?;
-        Ok(Pressed { url, cookie })
+        Ok((flow, Pressed { url, cookie }))
     }
 
     /// The user says no on our own page.

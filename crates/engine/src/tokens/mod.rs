@@ -26,6 +26,7 @@ mod status;
 pub use flights::Flights;
 pub(crate) use landing::Home;
 pub use landing::{PAUSE, TRIES};
+pub(crate) use pair::Half;
 pub use pair::{Arrived, NewPair};
 pub use read::{AskToken, ServedToken};
 pub use retries::Resting;

@@ -19,6 +19,7 @@ pub mod confirm;
 pub mod connect;
 pub mod connections;
 pub mod connectors;
+pub mod credentials;
 pub mod feed;
 pub mod installations;
 pub mod keys;
@@ -341,6 +342,11 @@ macro_rules! contract_tests {
                 a_deleted_connector_takes_what_is_held_along,
                 a_deleted_team_takes_what_is_held_along,
                 authorizations_are_filtered,
+            ]
+            credentials: [
+                a_credential_is_put_renewed_and_annotated,
+                a_link_flow_is_started_once_and_its_code_exchanged_once,
+                what_a_link_flow_brought_becomes_a_credential_or_is_handed_out,
             ]
             installations: [
                 an_installation_is_kept_changed_and_removed,

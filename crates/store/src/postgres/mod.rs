@@ -228,6 +228,12 @@ impl Backend for Postgres {
                 min_binary: 3,
                 sql: include_str!("../../migrations/postgres/0008_endings.sql"),
             },
+            Migration {
+                version: 10,
+                name: "credentials",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0010_credentials.sql"),
+            },
         ],
     };
 

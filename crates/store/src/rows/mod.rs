@@ -8,6 +8,7 @@ mod authorizations;
 mod belongings;
 mod connections;
 mod connectors;
+mod credentials;
 mod events;
 mod grants;
 mod installations;

@@ -192,6 +192,12 @@ impl Backend for Sqlite {
                 min_binary: 3,
                 sql: include_str!("../../migrations/sqlite/0008_endings.sql"),
             },
+            Migration {
+                version: 10,
+                name: "credentials",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0010_credentials.sql"),
+            },
         ],
     };
 

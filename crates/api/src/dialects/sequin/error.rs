@@ -48,11 +48,14 @@ fn by_field(problems: &[Problem]) -> BTreeMap<String, Vec<String>> {
 }
 
 /// The engine's names of fields, in this dialect's words.
-const SPELLINGS: [(&str, &str); 4] = [
+const SPELLINGS: [(&str, &str); 7] = [
     ("data.clientId", "client_id"),
     ("data.clientSecret", "client_secret"),
     ("data.variables", "variables"),
     ("service", "provider"),
+    ("connector", "oauth_app_id"),
+    ("returnUrl", "redirect_url"),
+    ("subject", "properties"),
 ];
 
 /// What a handler failed with, its fields named as this dialect names them.

@@ -75,14 +75,7 @@ pub struct Filter {
 /// The filters of a query.
 pub fn filter(query: &Fields) -> Result<Filter> {
     let text = |name: &str| query.text(name).filter(|text| !text.is_empty());
-    let metadata = match text("metadata").map(serde_json::from_str) {
-        None => Map::new(),
-        Some(Ok(Value::Object(metadata))) => metadata,
-        Some(_) => {
-            let message = "must be a JSON object such as {\"custom_property\":42}";
-            return Err(Error::invalid("metadata", message));
-        }
-    };
+    let metadata = wanted_metadata(query)?;
     Ok(Filter {
         rows: ConnectorFilter {
             services: text("provider").map(str::to_owned).into_iter().collect(),
@@ -91,6 +84,19 @@ pub fn filter(query: &Fields) -> Result<Filter> {
         health: text("health.status").map(str::to_owned),
         metadata,
     })
+}
+
+/// The metadata that rows have to contain.
+pub fn wanted_metadata(query: &Fields) -> Result<Map<String, Value>> {
+    let text = query.text("metadata").filter(|text| !text.is_empty());
+    match text.map(serde_json::from_str) {
+        None => Ok(Map::new()),
+        Some(Ok(Value::Object(metadata))) => Ok(metadata),
+        Some(_) => {
+            let message = "must be a JSON object such as {\"custom_property\":42}";
+            Err(Error::invalid("metadata", message))
+        }
+    }
 }
 
 impl Filter {
@@ -103,7 +109,7 @@ impl Filter {
 }
 
 /// Whether `outer` has every pair of `inner`; of objects in it, what they contain.
-fn contains(outer: &Map<String, Value>, inner: &Map<String, Value>) -> bool {
+pub fn contains(outer: &Map<String, Value>, inner: &Map<String, Value>) -> bool {
     inner
         .iter()
         .all(|(name, wanted)| match (outer.get(name), wanted) {

@@ -38,6 +38,7 @@ const IN_PATH: &[(&str, &str)] = &[
     ("project", "Project id or name."),
     ("secret", "Secret id or name."),
     ("service", "Service id."),
+    ("start", "What a link flow's start URL ends with."),
     ("team", "Team id or slug."),
     ("user", "User id or mail address."),
     ("verifier", "The `verifier` that came with the link."),
@@ -244,6 +245,10 @@ fn schema(shape: &Shape, nullable: bool) -> Schema {
         Shape::Texts(max) => list(&Shape::Text(*max)),
         Shape::Object(rows) => object(rows, nullable),
         Shape::Free => of(Type::Object).build().into(),
+        Shape::Any => ObjectBuilder::new()
+            .schema_type(SchemaType::AnyValue)
+            .build()
+            .into(),
         Shape::FreeList => list(&Shape::Free),
         Shape::Objects(rows) => list(&Shape::Object(rows)),
         Shape::Prose(max) => of(Type::String).max_length(Some(*max)).build().into(),

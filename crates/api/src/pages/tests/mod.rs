@@ -51,6 +51,7 @@ pub(super) fn result() -> ConsentResult {
         service: "GitHub".to_owned(),
         return_url: Some("https://desk.acme.example/done?tab=1".to_owned()),
         code: None,
+        link: false,
     }
 }
 

@@ -252,10 +252,33 @@ fn requirement_18_a_callback_ends_at_a_clean_address() {
         ..result()
     };
     let refused = |refusal| Ok(CallbackEnd::Refused(refusal));
+    let linked = |state, code: Option<&str>| {
+        Ok(CallbackEnd::Ended(ConsentResult {
+            state,
+            code: code.map(grantry_core::Secret::new),
+            link: true,
+            ..result()
+        }))
+    };
+    let failed = AuthorizationState::Error {
+        code: "invalid_scope".to_owned(),
+    };
     let ends: Vec<(grantry_core::Result<CallbackEnd>, &str)> = vec![
         (
             Ok(CallbackEnd::Ended(result())),
             "https://desk.acme.example/done?tab=1",
+        ),
+        (
+            linked(AuthorizationState::Unconfirmed, Some("c0de")),
+            "https://desk.acme.example/done?tab=1&code=c0de",
+        ),
+        (
+            linked(AuthorizationState::Canceled, None),
+            "https://desk.acme.example/done?tab=1&error=access_denied",
+        ),
+        (
+            linked(failed, None),
+            "https://desk.acme.example/done?tab=1&error=invalid_scope",
         ),
         (
             Ok(CallbackEnd::Ended(alone)),

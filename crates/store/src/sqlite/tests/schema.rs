@@ -234,6 +234,7 @@ const NEVER_MET: &[&str] = &[
     "memberships.user_id, memberships.team",
     "connections.id",
     "endings.connector",
+    "credentials.connection",
     "projects.id",
     "refresh_attempts.set_id, refresh_attempts.number",
     "secrets.id",

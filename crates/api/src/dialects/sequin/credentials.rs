@@ -1,0 +1,102 @@
+//! Credentials: the team's connections in Sequin's words.
+
+use axum::response::Response;
+use grantry_core::store::Page;
+use grantry_core::{Error, Result};
+use grantry_engine::{ConnectorView, CredentialView, NewCredential};
+use serde_json::Value;
+
+use super::apps::ROWS;
+use super::{kinds, map, wire};
+use crate::kit::answer;
+use crate::kit::call::Call;
+
+pub(super) async fn list(call: Call) -> Result<Response> {
+    let caller = call.caller()?;
+    let text = |name: &str| call.query.text(name).filter(|text| !text.is_empty());
+    let metadata = map::wanted_metadata(&call.query)?;
+    let (provider, kind) = (text("provider"), text("kind"));
+    let status = text("health.status");
+    let wanted = |view: &CredentialView| {
+        let kept = view.kept.as_ref();
+        provider.is_none_or(|wanted| wanted == view.connector.connector.service)
+            && kind.is_none_or(|wanted| wanted == wire::kind(view))
+            && status.is_none_or(|wanted| wanted == wire::word(view.health().status))
+            && (metadata.is_empty()
+                || kept.is_some_and(|kept| map::contains(&kept.metadata, &metadata)))
+    };
+    let mut found = Vec::new();
+    let mut page = Page::first(ROWS);
+    loop {
+        let rows = call.engine.credentials(caller, &page).await?;
+        found.extend(rows.data.into_iter().filter(wanted));
+        match rows.next {
+            Some(after) => page.after = Some(after),
+            None => break,
+        }
+    }
+    answer::ok(&wire::Credentials {
+        data: found.iter().map(wire::Credential::of).collect(),
+    })
+}
+
+pub(super) async fn get(call: Call) -> Result<Response> {
+    let id = call.path("connection");
+    let found = call.engine.credential(call.caller()?, id).await;
+    answer::ok(&wire::Credential::of(&found.map_err(of_credential)?))
+}
+
+pub(super) async fn create(mut call: Call) -> Result<Response> {
+    let app = app_named(&call).await?;
+    let sent = call.body.take_map("properties").unwrap_or_default();
+    let word = match sent.get("kind") {
+        Some(Value::String(word)) => word.clone(),
+        Some(_) => return Err(Error::invalid("properties.kind", "must be a string")),
+        None => return Err(Error::invalid("properties.kind", "is required")),
+    };
+    let kind = kinds::of(&word, &app.connector.service)
+        .map_err(|why| Error::invalid("properties.kind", why))?;
+    map::no_empty(&call.body, &["name"])?;
+    let read = kind.read(sent)?;
+    let new = NewCredential {
+        connector: app.connector.id.to_string(),
+        kind: word,
+        account: read.account,
+        name: call.body.take_text("name").or(read.name),
+        properties: read.shown,
+        metadata: call.body.take_map("metadata"),
+        tokens: read.tokens,
+    };
+    let made = call.engine.import_credential(call.caller()?, new).await?;
+    answer::ok(&wire::Credential::of(&made))
+}
+
+pub(super) async fn update(mut call: Call) -> Result<Response> {
+    map::no_empty(&call.body, &["name"])?;
+    let (name, metadata) = (call.body.take_text("name"), call.body.take_map("metadata"));
+    let (caller, id) = (call.caller()?, call.path("connection"));
+    let changed = call.engine.update_credential(caller, id, name, metadata);
+    answer::ok(&wire::Credential::of(
+        &changed.await.map_err(of_credential)?,
+    ))
+}
+
+/// The app that a body names. What is none is wrong in the body, and not a path that does not exist.
+pub(super) async fn app_named(call: &Call) -> Result<ConnectorView> {
+    let id = call.body.text("oauth_app_id").unwrap_or_default();
+    match call.engine.connector(call.caller()?, id).await {
+        Err(Error::NotFound(_) | Error::Gone(_)) => Err(Error::invalid(
+            "oauth_app_id",
+            "is no OAuth app of this team",
+        )),
+        found => found,
+    }
+}
+
+/// Connections are credentials here.
+fn of_credential(error: Error) -> Error {
+    match error {
+        Error::NotFound("connection") | Error::Gone("connection") => Error::NotFound("credential"),
+        error => error,
+    }
+}
