@@ -259,7 +259,7 @@ pub async fn what_a_link_flow_brought_becomes_a_credential_or_is_handed_out(worl
     assert_eq!(hand_out().await, missing);
     assert_eq!(state(&asked).await, over);
     let due = store
-        .due_revocations(NOW.after(fixtures::HOUR), MINUTE, 10)
+        .due_revocations(NOW.after(fixtures::HOUR), MINUTE, 10, &[])
         .await;
     assert!(due.unwrap().is_empty(), "what is handed out is not revoked");
 }
