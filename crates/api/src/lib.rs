@@ -38,6 +38,9 @@ pub fn all_routes() -> impl Iterator<Item = &'static Route> {
             dialects::vercel::ROUTES,
             dialects::sequin::ROUTES,
             dialects::cohere::ROUTES,
+            dialects::datagrid::PROVIDERS,
+            dialects::datagrid::CONNECTIONS,
+            dialects::datagrid::ORGANIZATION,
             pages::ROUTES,
         ])
         .flatten()

@@ -202,6 +202,9 @@ chosen! {
     /// Requests of one team in a minute, counted by each node: so many at once, then evenly; more is answered with
     /// 429. 0 is no limit.
     team_requests_per_minute: count = 0, 0 => 10_000_000;
+    /// Requests of one team to one endpoint of the Datagrid API in any 60 seconds, counted by each node; more is
+    /// answered with 429. `datagrid.route_limits` sets it for single endpoints. 0 is no limit.
+    datagrid_requests_per_minute: count = 200, 0 => 100_000;
     /// After the order to stop: how long requests are still taken while `/readyz` answers 503, so that a load balancer
     /// looks elsewhere first. Its probe's interval would be right.
     stop_delay: time = Duration::ZERO, Duration::ZERO => MINUTE;
@@ -281,16 +284,23 @@ fixed! {
     RETURN_URL_BYTES_MAX: bytes = 4 * KIB;
     /// Projects of a team whose base URLs are return origins.
     RETURN_PROJECTS_MAX: count = 1000;
-    /// A connector's name.
-    NAME_BYTES_MAX: bytes = 256;
+    /// A connector's or a team's name: 300 characters of any script.
+    NAME_BYTES_MAX: bytes = 1200;
     /// A connector's uid.
     UID_BYTES_MAX: bytes = 256;
-    /// The name of an installation or of a named secret.
-    LABEL_BYTES_MAX: bytes = 256;
+    /// The name of an installation or of a named secret: 300 characters of any script.
+    LABEL_BYTES_MAX: bytes = 1200;
     /// A provider's own id of an installation.
     EXTERNAL_ID_BYTES_MAX: bytes = 512;
     /// Values of an api-key connector.
     CONNECTOR_VALUES_MAX: count = 100;
+    /// MCP servers of a team that the Datagrid API makes; part of its document.
+    MCP_SERVERS_MAX: count = 30;
+    /// The value of an MCP server's `Authorization` header; part of the Datagrid API's document.
+    MCP_AUTHORIZATION_BYTES_MAX: bytes = 64_000;
+    /// Pairs of a team and an endpoint of the Datagrid API whose requests are counted, in memory; those that were
+    /// silent for a minute leave first.
+    COUNTED_ENDPOINTS_MAX: count = 10_000;
     /// Places that a connector's events go to.
     TRIGGER_DESTINATIONS_MAX: count = 3;
     /// Pairs that the answer to a revocation waits for the provider to end; the sweep ends further ones.

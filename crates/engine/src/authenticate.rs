@@ -27,6 +27,66 @@ impl Engine {
     pub async fn caller(&self, bearer: &str, team: Option<&str>) -> Result<Arc<Caller>> {
         let credential = credential_of(bearer);
         let key = (credential, team.unwrap_or_default().to_owned());
+        self.known_caller(bearer, key, async |principal| {
+            self.act_in(principal, team).await
+        })
+        .await
+    }
+
+    /// The same for an API whose callers need not name a team: a credential of one team is in that one whatever is
+    /// named, and one of several is at home where none is.
+    pub async fn caller_at_home(&self, bearer: &str, named: Option<&str>) -> Result<Arc<Caller>> {
+        let credential = credential_of(bearer);
+        // No id and no slug begins like that.
+        let key = (credential, format!("\0{}", named.unwrap_or_default()));
+        self.known_caller(bearer, key, async |principal| {
+            self.act_at_home(principal, named).await
+        })
+        .await
+    }
+
+    pub(crate) async fn act_at_home(
+        &self,
+        principal: &Principal,
+        named: Option<&str>,
+    ) -> Result<Caller> {
+        match (&principal.kind, named) {
+            (PrincipalKind::Team { .. } | PrincipalKind::Workload { .. }, _) => {
+                self.act_in(principal, None).await
+            }
+            (PrincipalKind::Account { .. }, None) => {
+                let home = self.home(principal).await?;
+                self.act_in(principal, Some(home.as_str())).await
+            }
+            _ => self.act_in(principal, named).await,
+        }
+    }
+
+    /// The oldest team of an account's key: one that is made later does not become its home.
+    async fn home(&self, principal: &Principal) -> Result<TeamId> {
+        let (filter, mut page) = (reachable(principal), Page::first(PAGE));
+        let mut oldest: Option<Team> = None;
+        loop {
+            let rows = self.ports.store.teams(&filter, &page).await?;
+            let more = rows.len() > PAGE as usize;
+            let last = rows.last().map(|row| row.id.to_string());
+            let all = oldest.into_iter().chain(rows);
+            oldest = all.min_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+            match last.filter(|_| more) {
+                Some(id) => page.after = Some((id.clone(), id)),
+                None => break,
+            }
+        }
+        oldest.map_or_else(|| Err(one_of("team", vec![])), |team| Ok(team.id))
+    }
+
+    /// From memory, else `find`, which is then remembered.
+    async fn known_caller(
+        &self,
+        bearer: &str,
+        key: (Digest, String),
+        find: impl AsyncFnOnce(&Principal) -> Result<Caller>,
+    ) -> Result<Arc<Caller>> {
         if self.caches_are_fresh()
             && let Some(known) = self.caches.callers.get(&key)
             && known.until.is_none_or(|until| self.now() < until)
@@ -35,7 +95,7 @@ impl Engine {
         }
         let ticket = self.caches.callers.ticket(&key);
         let principal = self.principal(bearer).await?;
-        let caller = Arc::new(self.act_in(&principal, team).await?);
+        let caller = Arc::new(find(&principal).await?);
         let known = Known {
             caller: Arc::clone(&caller),
             until: principal.until,
@@ -220,12 +280,7 @@ impl Engine {
     async fn only_team(&self, principal: &Principal) -> Result<TeamId> {
         let store = &self.ports.store;
         let page = Page::first(NAMED_MAX);
-        let mut filter = TeamFilter::default();
-        if let PrincipalKind::Account { account, user, .. } = &principal.kind {
-            filter.account = Some(account.clone());
-            filter.member.clone_from(user);
-        }
-        let teams = store.teams(&filter, &page).await?;
+        let teams = store.teams(&reachable(principal), &page).await?;
         match teams.as_slice() {
             [only] => Ok(only.id.clone()),
             teams => {
@@ -268,6 +323,19 @@ impl Engine {
         Ok((standing, principal.actor()))
     }
 }
+
+/// The teams that a principal above teams may act in.
+pub(crate) fn reachable(principal: &Principal) -> TeamFilter {
+    let mut filter = TeamFilter::default();
+    if let PrincipalKind::Account { account, user, .. } = &principal.kind {
+        filter.account = Some(account.clone());
+        filter.member.clone_from(user);
+    }
+    filter
+}
+
+/// Teams read at once.
+const PAGE: u32 = 1000;
 
 /// Rows that a refusal names at most.
 const NAMED_MAX: u32 = 20;

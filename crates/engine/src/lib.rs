@@ -28,6 +28,7 @@ mod gauges;
 mod installations;
 mod keys;
 mod lists;
+mod mcp_servers;
 pub mod permissions;
 mod principal;
 mod rate;
@@ -55,8 +56,8 @@ pub use apply::{
     resolve_env,
 };
 pub use connect::{
-    AskConsent, AskLink, CallbackEnd, CallbackRefusal, Consent, ConsentPage, ConsentResult,
-    LinkProof, Linked, LinkedTokens, Pressed, Requested, is_handle,
+    AskConnection, AskConsent, AskLink, CallbackEnd, CallbackRefusal, Consent, ConsentPage,
+    ConsentResult, LinkProof, Linked, LinkedTokens, Pressed, Requested, is_handle,
 };
 pub use connectors::{
     Capabilities, ConnectorChange, ConnectorView, Health, HealthStatus, NewConnector, NewLink,
@@ -67,13 +68,16 @@ pub use gauges::{CacheGauge, Gauges};
 pub use installations::{InstallationChange, InstallationView, NewInstallation};
 pub use keys::{Keys, OpenKeysError};
 pub use lists::{CursorPage, NewConnection};
+pub use mcp_servers::{McpServerChange, NewMcpServer};
 pub use principal::{Caller, Principal, PrincipalKind, Steward};
+pub use rate::{Bucket, Verdict};
 pub use repeats::{Repeat, Repeater, Reserved, fingerprint};
 pub use search::{AskSearch, SearchFailure, Searched};
-pub use settings::{RefreshSettings, Settings, WorkloadSettings};
+pub use secrets::KeptSecret;
+pub use settings::{DatagridSettings, RefreshSettings, Settings, WorkloadSettings};
 pub use tenancy::{
-    KeyPatch, KeyPlace, Me, NewKey, NewProject, NewTeam, NewUser, ProjectPatch, ServiceView,
-    TeamPatch, UserPatch,
+    Identity, KeyPatch, KeyPlace, Me, NewInvite, NewKey, NewProject, NewTeam, NewUser,
+    ProjectPatch, Seat, ServiceView, TeamPatch, UserPatch,
 };
 pub use tokens::{AskToken, AuthStatus, NewPair, Revoked, ServedToken, Which};
 pub use workload::{
@@ -115,6 +119,7 @@ pub struct Engine {
     discovered: connectors::Discovered,
     outside: workload::Outside,
     rates: rate::Rates,
+    endpoints: rate::Endpoints,
     stopping: AtomicBool,
     /// Work that no caller's disconnect may cancel: refreshes, code exchanges, revocations.
     tasks: TaskTracker,
@@ -170,6 +175,7 @@ impl Engine {
             discovered: connectors::Discovered::default(),
             outside: workload::Outside::of(&settings.workload.issuers),
             rates: rate::Rates::default(),
+            endpoints: rate::Endpoints::default(),
             stopping: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -220,6 +226,21 @@ impl Engine {
     pub fn admit(&self, team: &TeamId) -> Result<()> {
         let limit = self.settings.limits.team_requests_per_minute;
         self.rates.admit(team, limit, self.ports.clock.boot())
+    }
+
+    /// Counts a request of `bucket` to an endpoint of the Datagrid API, by its operation id. `None` where nothing is
+    /// limited.
+    pub fn admit_endpoint(&self, bucket: &Bucket, route: &'static str) -> Option<Verdict> {
+        let limit = self.settings.limit_of_endpoint(route);
+        let clock = &self.ports.clock;
+        self.endpoints
+            .admit(bucket, route, limit, clock.boot(), clock.now())
+    }
+
+    /// What an endpoint says of its limit to who is not known.
+    pub fn untouched_endpoint(&self, route: &str) -> Option<Verdict> {
+        let limit = self.settings.limit_of_endpoint(route);
+        (limit > 0).then(|| Verdict::untouched(limit, self.now()))
     }
 
     /// A new id in the form of a UUID.

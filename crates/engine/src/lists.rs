@@ -9,7 +9,9 @@ use grantry_core::ids::{ConnectionId, ConnectorId};
 use grantry_core::nouns::{
     Connection, ConnectionState, Connector, Event, EventKind, Grant, Link, TokenSet,
 };
-use grantry_core::store::{ConnectionFilter, ConnectorFilter, ConnectorSort, EventFilter, Page};
+use grantry_core::store::{
+    ConnectionFilter, ConnectorFilter, ConnectorSort, EventFilter, Listed, Page,
+};
 use grantry_core::{Error, Result};
 
 use crate::connectors::{ConnectorView, servers_of};
@@ -138,6 +140,24 @@ impl Engine {
         } else {
             Err(Error::NotFound("connection"))
         }
+    }
+
+    /// Where the row of this id stands, or stood, in a list of the caller's team, as a page's position.
+    pub async fn list_place(
+        &self,
+        caller: &Caller,
+        list: Listed,
+        id: &str,
+    ) -> Result<Option<(String, String)>> {
+        let place = self.ports.store.list_place(&caller.team, list, id).await?;
+        Ok(place.map(|place| (place.0.to_string(), id.to_owned())))
+    }
+
+    /// Of a connection, its connector's service.
+    pub async fn service_of(&self, caller: &Caller, connection: &Connection) -> Result<String> {
+        let connector = connection.grant.connector.as_str();
+        let entry = self.entry(&caller.team, connector).await?;
+        Ok(entry.connector.service.clone())
     }
 
     /// The team's event log.

@@ -1,11 +1,12 @@
 //! How often a team may ask (`limits.team_requests_per_minute`), counted by each node for itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use grantry_core::ids::TeamId;
-use grantry_core::{Error, Result};
+use grantry_core::limits::COUNTED_ENDPOINTS_MAX;
+use grantry_core::{Error, Result, Timestamp};
 
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -48,9 +49,139 @@ impl Rates {
     }
 }
 
+/// Whose requests to an endpoint are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Bucket {
+    /// A team's.
+    Team(TeamId),
+    /// Those of a credential that acts in no team, by its actor's kind and id.
+    Actor(String),
+}
+
+/// How a request stands with its endpoint's limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Requests in any window.
+    pub limit: usize,
+    /// How many more would be let through now.
+    pub remaining: usize,
+    /// When the oldest request that counts leaves the window.
+    pub reset: Timestamp,
+    /// How long that is from now.
+    pub wait: Duration,
+    /// Whether this one is let through.
+    pub admitted: bool,
+}
+
+impl Verdict {
+    /// What an endpoint says of itself while nobody is counted.
+    pub fn untouched(limit: usize, now: Timestamp) -> Self {
+        Self {
+            limit,
+            remaining: limit,
+            reset: now.after(WINDOW),
+            wait: WINDOW,
+            admitted: true,
+        }
+    }
+
+    /// The refusal of a request that was not let through.
+    pub fn refusal(&self) -> Error {
+        Error::RateLimited {
+            limit: u32::try_from(self.limit).unwrap_or(u32::MAX),
+            window: WINDOW,
+            retry_after: self.wait,
+        }
+    }
+}
+
+/// The requests of a bucket to an endpoint in the last window, the oldest first, by boot time.
+type Log = VecDeque<Duration>;
+
+/// A sliding window per bucket and endpoint: every request that was let through counts for 60 s.
+#[derive(Default)]
+pub struct Endpoints(Mutex<HashMap<(Bucket, &'static str), Log>>);
+
+impl Endpoints {
+    /// Counts a request at `now` (boot time; `clock` is the same instant on the wall). A limit of 0 is none. One that
+    /// is refused does not count.
+    pub fn admit(
+        &self,
+        bucket: &Bucket,
+        endpoint: &'static str,
+        limit: usize,
+        now: Duration,
+        clock: Timestamp,
+    ) -> Option<Verdict> {
+        if limit == 0 {
+            return None;
+        }
+        // Nothing panics while it is held.
+        let mut logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if logs.len() >= COUNTED_ENDPOINTS_MAX {
+            logs.retain(|_, log| log.back().is_some_and(|last| *last + WINDOW > now));
+        }
+        let log = logs.entry((bucket.clone(), endpoint)).or_default();
+        while log.front().is_some_and(|first| *first + WINDOW <= now) {
+            log.pop_front();
+        }
+        let admitted = log.len() < limit;
+        if admitted {
+            log.push_back(now);
+        }
+        let oldest = log.front().copied().unwrap_or(now);
+        let wait = (oldest + WINDOW).saturating_sub(now);
+        Some(Verdict {
+            limit,
+            remaining: limit.saturating_sub(log.len()),
+            reset: clock.after(wait),
+            wait,
+            admitted,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_window_slides_and_each_team_and_endpoint_has_its_own() {
+        let endpoints = Endpoints::default();
+        let team = |name: &str| Bucket::Team(TeamId::from(name));
+        let clock = |at: u64| Timestamp::from_millis(1_000_000 + 1_000 * at as i64);
+        let ask = |team: &Bucket, endpoint, at| {
+            let verdict = endpoints.admit(team, endpoint, 3, Duration::from_secs(at), clock(at));
+            let verdict = verdict.unwrap();
+            (verdict.admitted, verdict.remaining, verdict.wait.as_secs())
+        };
+        let ours = team("team_1");
+        assert_eq!(ask(&ours, "GET /a", 100), (true, 2, 60));
+        assert_eq!(ask(&ours, "GET /a", 130), (true, 1, 30));
+        assert_eq!(ask(&ours, "GET /a", 140), (true, 0, 20));
+        assert_eq!(ask(&ours, "GET /a", 141), (false, 0, 19));
+        assert_eq!(ask(&ours, "POST /a", 141), (true, 2, 60));
+        assert_eq!(ask(&team("team_2"), "GET /a", 141), (true, 2, 60));
+        assert_eq!(ask(&ours, "GET /a", 159), (false, 0, 1));
+        // The first one has left; the next to leave is the second.
+        assert_eq!(ask(&ours, "GET /a", 160), (true, 0, 30));
+        assert_eq!(ask(&ours, "GET /a", 161), (false, 0, 29));
+        let verdict = endpoints.admit(&ours, "GET /a", 3, Duration::from_secs(161), clock(161));
+        assert_eq!(verdict.unwrap().reset, clock(190));
+        let unlimited = endpoints.admit(&ours, "GET /a", 0, Duration::from_secs(161), clock(161));
+        assert_eq!(unlimited, None);
+    }
+
+    #[test]
+    fn silent_endpoints_are_forgotten() {
+        let endpoints = Endpoints::default();
+        for number in 0..COUNTED_ENDPOINTS_MAX as u64 + 100 {
+            let bucket = Bucket::Actor(number.to_string());
+            let at = Duration::from_secs(number);
+            endpoints.admit(&bucket, "GET /a", 5, at, Timestamp(0));
+        }
+        assert!(endpoints.0.lock().unwrap().len() < 200);
+    }
 
     #[test]
     fn a_minutes_worth_at_once_then_evenly_and_each_team_for_itself() {

@@ -4,13 +4,46 @@ use grantry_core::ids::{SecretId, TeamId};
 use grantry_core::limits::{LABEL_BYTES_MAX, SECRET_BYTES_MAX};
 use grantry_core::nouns::{Event, EventKind, NamedSecret, Sealed};
 use grantry_core::store::Page;
-use grantry_core::{Error, Problem, Result, Secret, StoreError};
+use grantry_core::{Error, Problem, Result, Secret, StoreError, Timestamp};
 use grantry_vault::envelope::Place;
 
 use crate::lists::cut;
 use crate::permissions::Act;
 use crate::tenancy::changed;
 use crate::{Caller, CursorPage, Engine};
+
+/// A secret as those may know of it who manage secrets: without its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptSecret {
+    /// Its id.
+    pub id: SecretId,
+    /// What it is called.
+    pub name: String,
+    /// When it was given.
+    pub created_at: Timestamp,
+    /// It belongs to a connector or an MCP server and goes with that.
+    pub managed: bool,
+}
+
+impl From<NamedSecret> for KeptSecret {
+    fn from(secret: NamedSecret) -> Self {
+        Self {
+            id: secret.id,
+            name: secret.label.unwrap_or(secret.name),
+            created_at: secret.created_at,
+            managed: secret.owner.is_some(),
+        }
+    }
+}
+
+fn refuse_owned(secret: &NamedSecret) -> Result<()> {
+    match &secret.owner {
+        None => Ok(()),
+        Some(owner) => Err(Error::conflict(format!(
+            "this secret belongs to the MCP server {owner} and goes with it"
+        ))),
+    }
+}
 
 fn place<'a>(team: &'a TeamId, id: &'a SecretId) -> Place<'a> {
     Place {
@@ -54,11 +87,70 @@ impl Engine {
             id,
             team: caller.team.clone(),
             name: name.to_owned(),
+            label: None,
+            owner: None,
             created_at: now,
             updated_at: now,
         };
         self.put(caller, &secret, true).await?;
         Ok(secret)
+    }
+
+    /// The same where names need not be unique: of several of one name the later ones keep it as their label.
+    pub async fn create_labelled_secret(
+        &self,
+        caller: &Caller,
+        label: &str,
+        value: &Secret,
+    ) -> Result<NamedSecret> {
+        let taken = match self.create_secret(caller, label, value).await {
+            Err(Error::Conflict { .. }) => self.now(),
+            made => return made,
+        };
+        let id = SecretId::mint(taken, self.entropy());
+        let secret = NamedSecret {
+            value: self.seal_value(&caller.team, &id, value).await?,
+            team: caller.team.clone(),
+            // Shorter than any label and of nobody else.
+            name: id.to_string(),
+            label: Some(label.to_owned()),
+            owner: None,
+            created_at: taken,
+            updated_at: taken,
+            id,
+        };
+        self.put(caller, &secret, true).await?;
+        Ok(secret)
+    }
+
+    /// What is known of the secret `id`, be it a person's own or one that belongs to a connector or an MCP server.
+    pub async fn kept_secret(&self, caller: &Caller, id: &str) -> Result<KeptSecret> {
+        caller.require(Act::ManageSecrets)?;
+        let store = &self.ports.store;
+        let found = store.secret(&caller.team, id).await?;
+        if let Some(secret) = found.filter(|found| found.id.as_str() == id) {
+            return Ok(secret.into());
+        }
+        let id = SecretId::from(id);
+        let connector = store.connector_by_client_secret(&caller.team, &id).await?;
+        let connector = connector.ok_or(Error::NotFound("secret"))?;
+        let at = connector.client_secret.map(|secret| secret.at);
+        Ok(KeptSecret {
+            id,
+            name: format!("Client secret of {}", connector.name),
+            created_at: at.ok_or(Error::NotFound("secret"))?,
+            managed: true,
+        })
+    }
+
+    /// Deletes a person's own secret by its id. [`Error::Conflict`] for one that goes with what it belongs to.
+    pub async fn delete_kept_secret(&self, caller: &Caller, id: &str) -> Result<()> {
+        if self.kept_secret(caller, id).await?.managed {
+            return Err(Error::conflict(
+                "this secret belongs to a connection provider or an MCP server and goes with it",
+            ));
+        }
+        self.delete_secret(caller, id).await
     }
 
     /// Gives a secret another name, another value, or both.
@@ -71,7 +163,9 @@ impl Engine {
     ) -> Result<NamedSecret> {
         check(name, value)?;
         // The one it is now, whatever it is called by the time it is written.
-        let id = self.secret(caller, id_or_name).await?.id;
+        let found = self.secret(caller, id_or_name).await?;
+        refuse_owned(&found)?;
+        let id = found.id;
         let event = self.put_event(caller, &id, value.is_some());
         let update = async {
             let updated = changed!(
@@ -110,6 +204,7 @@ impl Engine {
     /// Deletes a secret; its value is destroyed.
     pub async fn delete_secret(&self, caller: &Caller, id_or_name: &str) -> Result<()> {
         let secret = self.secret(caller, id_or_name).await?;
+        refuse_owned(&secret)?;
         let event = self
             .draft(EventKind::SecretDeleted, caller)
             .with("secret", secret.id.as_str())

@@ -1,5 +1,6 @@
 //! What a deployment can choose about the engine's behaviour.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,17 @@ pub struct Settings {
     pub reveal_secrets: bool,
     /// A connector's search endpoint is asked before the connector is stored.
     pub search_probe: bool,
+    /// The Datagrid API.
+    pub datagrid: DatagridSettings,
+}
+
+/// What a deployment can choose about the Datagrid API.
+#[derive(Clone, Default)]
+pub struct DatagridSettings {
+    /// Requests in any 60 seconds to endpoints that have a limit of their own, by operation id.
+    pub route_limits: Arc<BTreeMap<String, usize>>,
+    /// What the credits report says; nothing uses credits up.
+    pub credits: usize,
 }
 
 /// How workloads prove who they are.
@@ -96,7 +108,14 @@ impl Settings {
             workload: WorkloadSettings::default(),
             reveal_secrets: false,
             search_probe: true,
+            datagrid: DatagridSettings::default(),
         }
+    }
+
+    /// Requests in any 60 seconds to an endpoint of the Datagrid API; 0 is no limit.
+    pub fn limit_of_endpoint(&self, operation: &str) -> usize {
+        let own = self.datagrid.route_limits.get(operation).copied();
+        own.unwrap_or(self.limits.datagrid_requests_per_minute)
     }
 
     /// The `iss` of our tokens: the public URL without a trailing slash.

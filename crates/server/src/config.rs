@@ -12,12 +12,14 @@ mod value;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use grantry_api::dialects::datagrid;
 use grantry_api::kit::dialect::PREFIXES;
 use grantry_core::Secret;
 use grantry_core::limits::Limits;
-use grantry_engine::{RefreshSettings, WorkloadSettings};
+use grantry_engine::{DatagridSettings, RefreshSettings, WorkloadSettings};
 use url::{Host, Url};
 
 use crate::failure::{Exit, Failure, chain};
@@ -215,6 +217,8 @@ pub struct Config {
     pub reveal_secrets: bool,
     /// Search endpoints are asked before their connector is stored.
     pub search_probe: bool,
+    /// The Datagrid API.
+    pub datagrid: DatagridSettings,
     /// The limits.
     pub limits: Limits,
 }
@@ -385,6 +389,10 @@ impl Config {
             },
             reveal_secrets: values.sequin_reveal_secrets,
             search_probe: values.search_probe,
+            datagrid: DatagridSettings {
+                route_limits: Arc::new(route_limits(&values.datagrid_route_limits)?),
+                credits: values.datagrid_credits as usize,
+            },
             limits: values.limits,
         })
     }
@@ -422,6 +430,26 @@ fn refresh_settings(settings: &RefreshSettings) -> Result<RefreshSettings, Failu
 }
 
 /// Where each host's paths are mounted. The public host keeps its own paths: browsers come back there.
+fn route_limits(lines: &[String]) -> Result<BTreeMap<String, usize>, Failure> {
+    let mut limits = BTreeMap::new();
+    for line in lines {
+        let (endpoint, limit) = line.rsplit_once('=').unwrap_or((line, ""));
+        let operation = datagrid::operation(endpoint.trim());
+        let limit = limit.trim().parse::<u32>().ok();
+        let (Some(operation), Some(limit)) = (operation, limit) else {
+            let what = match operation {
+                None => "an endpoint of it",
+                Some(_) => "a number behind =",
+            };
+            return Err(Failure::usage(format!(
+                "datagrid.route_limits: {line:?} has not {what}: \"POST /connections = 20\" would be right"
+            )));
+        };
+        limits.insert(operation.to_owned(), limit as usize);
+    }
+    Ok(limits)
+}
+
 fn host_map(hosts: Hosts, public: Option<&Url>) -> Result<BTreeMap<String, &'static str>, Failure> {
     let mut map = BTreeMap::new();
     for (host, dialect) in hosts.0 {

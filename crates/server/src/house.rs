@@ -76,6 +76,7 @@ pub async fn open(
         workload: config.workload.clone(),
         reveal_secrets: config.reveal_secrets,
         search_probe: config.search_probe,
+        datagrid: config.datagrid.clone(),
         ..Settings::new(public_url, node(config, &*entropy))
     };
     let own = settings.issuer();

@@ -1,16 +1,16 @@
 //! Secrets, invitations, MCP servers.
 
 use async_trait::async_trait;
-use grantry_core::StoreError;
 use grantry_core::ids::{InviteId, McpServerId, SecretId, TeamId};
-use grantry_core::nouns::{Event, Invite, McpServer, NamedSecret};
-use grantry_core::store::{BelongingStore, Page, Stored};
+use grantry_core::nouns::{Event, Invite, McpServer, Membership, NamedSecret};
+use grantry_core::store::{BelongingStore, ChangeKind, Listed, Page, Stored};
+use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
-use crate::backend::{Backend, Statement, Value};
+use crate::backend::{Backend, Query, Statement, Value, Write};
 use crate::db::{UNCHANGED, by_time};
-use crate::rows::{Noun, Upsert, insert, params, replace, select};
-use crate::tenancy::team_exists;
+use crate::rows::{Noun, Upsert, change, insert, insert_if, params, replace, select};
+use crate::tenancy::{of_the_account, team_exists};
 
 /// What stays of a row that is there, and what is no difference by itself.
 const SECRET: Upsert<'static> = Upsert {
@@ -60,6 +60,7 @@ impl<B: Backend> Db<B> {
     ) -> Stored<()> {
         let delete = format!("DELETE FROM {} WHERE id = ?1 AND team = ?2", N::TABLE);
         let write = vec![
+            tombstone(N::TABLE, "id = ?1", team, id.clone(), event.at),
             Statement::new(delete, vec![id, team.into()]).one_or(StoreError::Missing(missing)),
             insert(event),
         ];
@@ -70,6 +71,36 @@ impl<B: Backend> Db<B> {
         let query = select::<N>("WHERE id = ?1 AND team = ?2", vec![id, team.into()]);
         self.first(query).await
     }
+}
+
+/// Remembers where the rows stood that are about to be deleted: those that `which` finds, whose `?1` is `value`.
+fn tombstone(
+    table: &'static str,
+    which: &'static str,
+    team: &TeamId,
+    value: Value,
+    at: Timestamp,
+) -> Statement {
+    Statement::new(
+        format!(
+            "INSERT INTO tombstones (id, team, place, deleted_at)
+             SELECT id, team, created_at, ?3 FROM {table} WHERE {which} AND team = ?2
+             ON CONFLICT (team, id) DO UPDATE SET place = excluded.place, deleted_at = excluded.deleted_at"
+        ),
+        vec![value, team.into(), at.into()],
+    )
+}
+
+/// Ends the secrets that an MCP server owns, but `kept`.
+fn drop_owned(server: &McpServer, kept: Option<&NamedSecret>) -> Statement {
+    Statement::new(
+        "DELETE FROM secrets WHERE owner = ?1 AND team = ?2 AND id <> ?3",
+        params![
+            &server.id,
+            &server.team,
+            kept.map_or("", |secret| secret.id.as_str())
+        ],
+    )
 }
 
 #[async_trait]
@@ -113,7 +144,7 @@ impl<B: Backend> BelongingStore for Db<B> {
     }
 
     async fn secrets(&self, team: &TeamId, page: &Page) -> Stored<Vec<NamedSecret>> {
-        let mut query = select::<NamedSecret>("WHERE team = ?1", params![team]);
+        let mut query = select::<NamedSecret>("WHERE team = ?1 AND owner IS NULL", params![team]);
         by_time(&mut query, "created_at", page);
         self.all(query).await
     }
@@ -121,6 +152,57 @@ impl<B: Backend> BelongingStore for Db<B> {
     async fn delete_secret(&self, team: &TeamId, id: &SecretId, event: &Event) -> Stored<()> {
         self.delete_belonging::<NamedSecret>(team, id.into(), "secret", event)
             .await
+    }
+
+    async fn list_place(&self, team: &TeamId, list: Listed, id: &str) -> Stored<Option<Timestamp>> {
+        let table = match list {
+            Listed::Connectors => "connectors",
+            Listed::Connections => "connections",
+            Listed::Secrets => NamedSecret::TABLE,
+            Listed::Invites => Invite::TABLE,
+            Listed::McpServers => McpServer::TABLE,
+        };
+        let query = Query::new(
+            format!(
+                "SELECT created_at AS place FROM {table} WHERE id = ?1 AND team = ?2
+                 UNION ALL SELECT place FROM tombstones WHERE id = ?1 AND team = ?2"
+            ),
+            params![id, team],
+        );
+        let rows = self.backend.read(query).await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let place = row.get("place").map_err(|_| StoreError::Inconsistent {
+            table,
+            column: "created_at",
+            row: id.to_owned(),
+        });
+        place.map(Some)
+    }
+
+    async fn put_accepted_invite(
+        &self,
+        invite: &Invite,
+        membership: &Membership,
+        event: &Event,
+    ) -> Stored<bool> {
+        let elsewhere = "SELECT 1 FROM invites WHERE id = ?1 AND team <> ?2";
+        let write = vec![
+            team_exists(&invite.team),
+            of_the_account(&membership.team, &membership.user),
+            Statement::new(elsewhere, params![&invite.id, &invite.team])
+                .none_or(StoreError::Taken("invite.id")),
+            INVITE.of(invite).one_or(UNCHANGED),
+            insert_if(
+                membership,
+                "NOT EXISTS (SELECT 1 FROM memberships WHERE user_id = {} AND team = {})",
+                params![&membership.user, &membership.team],
+            ),
+            insert(event),
+            change(ChangeKind::User, &membership.user),
+        ];
+        self.run_unless(UNCHANGED, write).await
     }
 
     async fn put_invite(&self, invite: &Invite, event: &Event) -> Stored<bool> {
@@ -158,6 +240,45 @@ impl<B: Backend> BelongingStore for Db<B> {
             .await
     }
 
+    async fn create_mcp_server(
+        &self,
+        server: &McpServer,
+        secret: Option<&NamedSecret>,
+        at_most: usize,
+        event: &Event,
+    ) -> Stored<()> {
+        let mut write: Write = vec![
+            team_exists(&server.team),
+            Statement::new(
+                "SELECT 1 FROM (SELECT COUNT(*) AS there FROM mcp_servers WHERE team = ?1) AS counted
+                 WHERE there >= ?2",
+                params![&server.team, i64::try_from(at_most).unwrap_or(i64::MAX)],
+            )
+            .none_or(StoreError::InUse("team.mcp_servers")),
+            insert(server),
+        ];
+        write.extend(secret.map(insert));
+        write.push(insert(event));
+        self.run(write).await
+    }
+
+    async fn change_mcp_server(
+        &self,
+        old: &McpServer,
+        new: &McpServer,
+        secret: Option<&NamedSecret>,
+        drops: bool,
+        event: &Event,
+    ) -> Stored<()> {
+        let mut write: Write = vec![replace(old, new).one_or(StoreError::Missing("mcp_server"))];
+        write.extend(secret.map(insert));
+        if drops {
+            write.push(drop_owned(new, secret));
+        }
+        write.push(insert(event));
+        self.run(write).await
+    }
+
     async fn mcp_server(&self, team: &TeamId, id: &McpServerId) -> Stored<Option<McpServer>> {
         self.belonging(team, id.into()).await
     }
@@ -174,7 +295,20 @@ impl<B: Backend> BelongingStore for Db<B> {
         id: &McpServerId,
         event: &Event,
     ) -> Stored<()> {
-        self.delete_belonging::<McpServer>(team, id.into(), "mcp_server", event)
-            .await
+        let of_server = || params![id, team];
+        let write = vec![
+            tombstone(McpServer::TABLE, "id = ?1", team, id.into(), event.at),
+            Statement::new(
+                "DELETE FROM secrets WHERE owner = ?1 AND team = ?2",
+                of_server(),
+            ),
+            Statement::new(
+                "DELETE FROM mcp_servers WHERE id = ?1 AND team = ?2",
+                of_server(),
+            )
+            .one_or(StoreError::Missing("mcp_server")),
+            insert(event),
+        ];
+        self.run(write).await
     }
 }

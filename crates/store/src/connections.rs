@@ -237,6 +237,12 @@ impl<B: Backend> ConnectionStore for Db<B> {
         if let Some(connector) = &filter.connector {
             query.push(" AND connector = {}", params![connector]);
         }
+        if let Some(service) = &filter.service {
+            query.push(
+                " AND connector IN (SELECT id FROM connectors WHERE team = ?1 AND service = {})",
+                params![service],
+            );
+        }
         if let Some(subject) = &filter.subject {
             and_subject(&mut query, subject);
         }

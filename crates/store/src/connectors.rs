@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grantry_core::ids::{ConnectorId, ProjectId, TeamId};
+use grantry_core::ids::{ConnectorId, ProjectId, SecretId, TeamId};
 use grantry_core::nouns::{Connector, Event, Fault, Link};
 use grantry_core::store::{
     ChangeKind, ConnectorFilter, ConnectorSort, ConnectorStore, Declared, Page, Stored,
@@ -28,12 +28,18 @@ const FAULT: [&str; 4] = ["fault_code", "fault_count", "fault_at", "fault_not_be
 fn declared_connector(connector: &Connector, declared: Declared) -> Statement {
     let mut kept = vec!["created_by", "created_at"];
     if !declared.secrets {
-        kept.push("secrets");
+        kept.extend(["secrets", "client_secret_id", "client_secret_at"]);
     }
     if !declared.client {
         kept.extend(FAULT);
     }
-    let mut quiet = vec!["secrets", "updated_by", "updated_at"];
+    let mut quiet = vec![
+        "secrets",
+        "client_secret_id",
+        "client_secret_at",
+        "updated_by",
+        "updated_at",
+    ];
     quiet.extend(FAULT);
     let upsert = Upsert {
         key: "id",
@@ -162,6 +168,18 @@ impl<B: Backend> ConnectorStore for Db<B> {
         .await
     }
 
+    async fn connector_by_client_secret(
+        &self,
+        team: &TeamId,
+        id: &SecretId,
+    ) -> Stored<Option<Connector>> {
+        self.first(select::<Connector>(
+            "WHERE team = ?1 AND client_secret_id = ?2 AND deleted_at IS NULL",
+            params![team, id],
+        ))
+        .await
+    }
+
     async fn connectors(
         &self,
         team: &TeamId,
@@ -217,7 +235,8 @@ impl<B: Backend> ConnectorStore for Db<B> {
             endings::begin(live, params![id, team], at, claim, event)
                 .one_or(StoreError::Missing("connector")),
             Statement::new(
-                "UPDATE connectors SET deleted_at = ?3, updated_at = ?3, updated_by = ?4
+                "UPDATE connectors SET deleted_at = ?3, updated_at = ?3, updated_by = ?4,
+                 client_secret_id = NULL, client_secret_at = NULL
                  WHERE id = ?1 AND team = ?2",
                 params![id, team, at, json(&event.actor)],
             ),

@@ -103,6 +103,19 @@ pub(crate) fn by_name(query: &mut Query, column: &str, page: &Page) {
     query.push(&order, params![rows_wanted(page)]);
 }
 
+/// Cuts a list that is ordered by an id: from the first one on, unless the page turns it round.
+pub(crate) fn by_id(query: &mut Query, column: &str, page: &Page) {
+    let (follows, direction) = match page.oldest_first {
+        false => (">", "ASC"),
+        true => ("<", "DESC"),
+    };
+    if let Some((_, id)) = &page.after {
+        query.push(&format!(" AND {column} {follows} {{}}"), params![id]);
+    }
+    let order = format!(" ORDER BY {column} {direction} LIMIT {{}}");
+    query.push(&order, params![rows_wanted(page)]);
+}
+
 /// Keeps only rows that were made from `since` on and before `until`.
 pub(crate) fn made_within(query: &mut Query, since: Option<Timestamp>, until: Option<Timestamp>) {
     if let Some(since) = since {

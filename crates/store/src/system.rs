@@ -27,6 +27,8 @@ const SWEPT: &[&str] = &[
      (SELECT authorization_id FROM link_flows WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
     "DELETE FROM authorizations WHERE id IN
      (SELECT id FROM authorizations WHERE over_at < ?1 ORDER BY over_at LIMIT ?2)",
+    "DELETE FROM tombstones WHERE (team, id) IN
+     (SELECT team, id FROM tombstones WHERE deleted_at < ?1 ORDER BY deleted_at LIMIT ?2)",
 ];
 
 /// An actor is kept as JSON: one with an id is found by how its text begins.

@@ -69,7 +69,8 @@ pub(crate) fn of(
             team,
         ),
         Statement::new(
-            "UPDATE connectors SET deleted_at = ?2, updated_at = ?2, updated_by = ?3
+            "UPDATE connectors SET deleted_at = ?2, updated_at = ?2, updated_by = ?3,
+             client_secret_id = NULL, client_secret_at = NULL
              WHERE team = ?1 AND deleted_at IS NULL",
             params![team, at, json(&event.actor)],
         ),
@@ -91,6 +92,7 @@ pub(crate) fn of(
         "secrets",
         "invites",
         "mcp_servers",
+        "tombstones",
     ] {
         let sql = format!("DELETE FROM {table} WHERE team = ?1");
         write.push(Statement::new(sql, params![team]));

@@ -14,7 +14,7 @@ use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
 use crate::backend::{Backend, Query, Statement};
-use crate::db::{UNCHANGED, after_id, and_contains, guard, rows_wanted};
+use crate::db::{UNCHANGED, after_id, and_contains, by_id, by_name, guard, rows_wanted};
 use crate::keys::revoke_keys;
 use crate::rows::{Noun, Upsert, change, insert, params, replace, select};
 
@@ -29,6 +29,16 @@ pub(crate) fn account_exists(id: &AccountId) -> Statement {
         "SELECT 1 FROM accounts WHERE id = ?1",
         params![id],
         StoreError::Missing("account"),
+    )
+}
+
+/// A person is a member of teams of their own account only.
+pub(crate) fn of_the_account(team: &TeamId, user: &UserId) -> Statement {
+    guard(
+        "SELECT 1 FROM users u JOIN teams t ON t.account = u.account
+         WHERE u.id = ?1 AND t.id = ?2",
+        params![user, team],
+        StoreError::Missing("user"),
     )
 }
 
@@ -63,13 +73,7 @@ fn another_owner(team: &TeamId, user: &UserId) -> Statement {
 fn membership(membership: &Membership) -> [Statement; 3] {
     [
         team_exists(&membership.team),
-        // People are members of their own account's teams only.
-        guard(
-            "SELECT 1 FROM users u JOIN teams t ON t.account = u.account
-             WHERE u.id = ?1 AND t.id = ?2",
-            params![&membership.user, &membership.team],
-            StoreError::Missing("user"),
-        ),
+        of_the_account(&membership.team, &membership.user),
         MEMBERSHIP.of(membership).one_or(UNCHANGED),
     ]
 }
@@ -147,7 +151,7 @@ impl<B: Backend> TenancyStore for Db<B> {
     }
 
     async fn teams(&self, filter: &TeamFilter, page: &Page) -> Stored<Vec<Team>> {
-        let mut query = select::<Team>("WHERE id > ?1", params![after_id(page)]);
+        let mut query = select::<Team>("WHERE 1 = 1", params![]);
         if let Some(id) = &filter.id {
             query.push(" AND id = {}", params![id]);
         }
@@ -165,7 +169,7 @@ impl<B: Backend> TenancyStore for Db<B> {
             &["id", "slug", "name"],
             filter.search.as_deref(),
         );
-        query.push(" ORDER BY id LIMIT {}", params![rows_wanted(page)]);
+        by_id(&mut query, "id", page);
         self.all(query).await
     }
 
@@ -226,15 +230,12 @@ impl<B: Backend> TenancyStore for Db<B> {
         page: &Page,
     ) -> Stored<Vec<User>> {
         let mut query = select::<User>("WHERE account = ?1", params![account]);
-        if let Some((email, _)) = &page.after {
-            query.push(" AND email > {}", params![email]);
-        }
         if let Some(email) = &filter.email {
             query.push(" AND email = {}", params![email]);
         }
         let columns = ["id", "email", "first_name", "last_name"];
         and_contains(&mut query, &columns, filter.search.as_deref());
-        query.push(" ORDER BY email LIMIT {}", params![rows_wanted(page)]);
+        by_name(&mut query, "email", page);
         self.all(query).await
     }
 
@@ -292,6 +293,34 @@ impl<B: Backend> TenancyStore for Db<B> {
         self.run_unless(UNCHANGED, write).await
     }
 
+    async fn set_roles(
+        &self,
+        account: &AccountId,
+        user: &UserId,
+        role: Role,
+        event: &Event,
+    ) -> Stored<bool> {
+        let changed = Statement::new(
+            "UPDATE memberships SET role = ?3, words = '{}'
+             WHERE user_id = ?2 AND role <> 'owner' AND (role <> ?3 OR words <> '{}')
+             AND team IN (SELECT id FROM teams WHERE account = ?1)",
+            params![account, user, role],
+        );
+        let write = vec![
+            Statement::new(
+                "SELECT 1 FROM memberships WHERE user_id = ?2 AND role <> 'owner'
+                 AND (role <> ?3 OR words <> '{}')
+                 AND team IN (SELECT id FROM teams WHERE account = ?1) LIMIT 1",
+                params![account, user, role],
+            )
+            .one_or(UNCHANGED),
+            changed,
+            insert(event),
+            change(ChangeKind::User, user),
+        ];
+        self.run_unless(UNCHANGED, write).await
+    }
+
     async fn delete_membership(&self, team: &TeamId, user: &UserId, event: &Event) -> Stored<()> {
         self.run(vec![
             another_owner(team, user),
@@ -323,14 +352,14 @@ impl<B: Backend> TenancyStore for Db<B> {
         let columns = User::COLUMNS.join(", u.");
         let mut query = Query::new(
             format!(
-                "SELECT u.{columns}, m.role FROM memberships m JOIN users u ON u.id = m.user_id
-                 WHERE m.team = ?1 AND m.user_id > ?2"
+                "SELECT u.{columns}, m.role, m.words FROM memberships m JOIN users u ON u.id = m.user_id
+                 WHERE m.team = ?1"
             ),
-            params![team, after_id(page)],
+            params![team],
         );
         let columns = ["u.id", "u.email", "u.first_name", "u.last_name"];
         and_contains(&mut query, &columns, search);
-        query.push(" ORDER BY m.user_id LIMIT {}", params![rows_wanted(page)]);
+        by_id(&mut query, "m.user_id", page);
         self.all(query).await
     }
 

@@ -2,5 +2,6 @@
 //! back, `error` answers every core error, `routes` is its part of the route table.
 
 pub mod cohere;
+pub mod datagrid;
 pub mod sequin;
 pub mod vercel;

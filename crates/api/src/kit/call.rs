@@ -20,10 +20,11 @@ use grantry_core::limits::{self, Bound};
 use grantry_core::nouns::Actor;
 use grantry_core::{Error, Result};
 use grantry_engine::permissions::{Act, Scope};
-use grantry_engine::{Caller, Engine, Principal, Repeater, Steward};
+use grantry_engine::{Bucket, Caller, Engine, Principal, PrincipalKind, Repeater, Steward};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
+use super::counted::Counted;
 use super::dialect::Dialect;
 use super::edge::{Failed, Visit};
 use super::fields::{self, Fields};
@@ -61,8 +62,9 @@ where
                 .extensions()
                 .get::<Visit>()
                 .is_some_and(|visit| visit.logged);
-            let mut asker = None;
-            let answered = match Call::accept(&app, route, dialect, request).await {
+            let (mut asker, mut counted) = (None, Counted::default());
+            let accepted = Call::accept(&app, route, dialect, request, &mut counted).await;
+            let answered = match accepted {
                 Ok((call, keyed)) => {
                     asker = Some(Asker(call.who.clone()));
                     let answered = match keyed {
@@ -80,6 +82,7 @@ where
                 }
                 answer
             });
+            counted.tell(&app.engine, route, &mut answer);
             debug_assert!(
                 dialect != Dialect::Native || route.tells_of(answer.status().as_u16()),
                 "{} answers {}, of which its row does not tell: see Route::refuses",
@@ -100,6 +103,7 @@ impl Call {
         route: &'static Route,
         dialect: Dialect,
         request: Request,
+        counted: &mut Counted,
     ) -> Result<(Self, Option<Keyed>)> {
         let (mut parts, body) = request.into_parts();
         let query = parts.uri.query().map(Fields::of_query).unwrap_or_default();
@@ -112,6 +116,7 @@ impl Call {
                     act,
                     dialect,
                     query: &query,
+                    headers: &parts.headers,
                     path: path.as_ref().ok(),
                 };
                 let who = asked.who(Credential::of(app, &parts.headers)?).await?;
@@ -122,6 +127,7 @@ impl Call {
         if let Who::InTeam(caller) = &who {
             app.engine.admit(&caller.team)?;
         }
+        counted.admit(&app.engine, route, || who.bucket())?;
         if dialect == Dialect::Native && route.method != Method::Get {
             fields::refuse_unknown(route.query, PLACES, &query)?;
         }
@@ -236,6 +242,29 @@ enum Who {
     Above(Steward),
 }
 
+impl Who {
+    /// Whose requests theirs are counted with.
+    fn bucket(&self) -> Bucket {
+        match self {
+            Self::InTeam(caller) => Bucket::Team(caller.team.clone()),
+            Self::Anywhere(principal) => match &principal.kind {
+                PrincipalKind::Team { team, .. } | PrincipalKind::Workload { team, .. } => {
+                    Bucket::Team(team.clone())
+                }
+                _ => Bucket::Actor(actor_word(&principal.actor())),
+            },
+            Self::Above(steward) => Bucket::Actor(actor_word(&steward.actor)),
+            Self::Anybody => Bucket::Actor(actor_word(&Actor::EndUser)),
+        }
+    }
+}
+
+/// The text of a header that is there and says something.
+pub fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let text = headers.get(name)?.to_str().ok()?.trim();
+    (!text.is_empty()).then_some(text)
+}
+
 /// Who asked, as an extension of the answer: for the log.
 #[derive(Clone)]
 pub struct Asker(Who);
@@ -297,6 +326,7 @@ struct Asked<'a> {
     act: Act,
     dialect: Dialect,
     query: &'a Fields,
+    headers: &'a HeaderMap,
     /// `None` for one that cannot be read.
     path: Option<&'a RawPathParams>,
 }
@@ -307,12 +337,17 @@ impl Asked<'_> {
     async fn who(&self, credential: Credential<'_>) -> Result<Who> {
         let Self { engine, act, .. } = *self;
         if act.scope() == Scope::Team && self.path.is_some() {
-            let team = match self.named("team") {
-                Some(team) => Some(team),
-                None => self.dialect.team(self.query)?,
+            let header = self.dialect.team_header();
+            let (team, at_home) = match (self.named("team"), header) {
+                (Some(team), _) => (Some(team), false),
+                (None, Some(name)) => (header_text(self.headers, name), true),
+                (None, None) => (self.dialect.team(self.query)?, false),
             };
             let caller = match credential {
                 Credential::Local => self.operator(team).await?,
+                Credential::Bearer(bearer) if at_home => {
+                    engine.caller_at_home(bearer, team).await?
+                }
                 Credential::Bearer(bearer) => engine.caller(bearer, team).await?,
             };
             caller.require(act)?;

@@ -16,6 +16,8 @@ pub enum Dialect {
     Sequin,
     /// Cohere.
     Cohere,
+    /// Datagrid.
+    Datagrid,
 }
 
 /// Where the paths of each API's own host are mounted here, by the API's name (design §3): `/v1/x` of
@@ -42,6 +44,8 @@ impl Dialect {
             Self::Sequin
         } else if under("/cohere") {
             Self::Cohere
+        } else if under("/datagrid") {
+            Self::Datagrid
         } else {
             Self::Vercel
         }
@@ -66,6 +70,7 @@ impl Dialect {
             Self::Vercel => "vercel",
             Self::Sequin => "sequin",
             Self::Cohere => "cohere",
+            Self::Datagrid => "datagrid",
         }
     }
 
@@ -76,6 +81,7 @@ impl Dialect {
             Self::Vercel => crate::dialects::vercel::error::answer(error),
             Self::Sequin => crate::dialects::sequin::error::answer(error),
             Self::Cohere => crate::dialects::cohere::error::answer(error),
+            Self::Datagrid => crate::dialects::datagrid::error::answer(error),
         }
     }
 
@@ -86,6 +92,7 @@ impl Dialect {
             Self::Vercel => error,
             Self::Sequin => crate::dialects::sequin::error::in_their_spelling(error),
             Self::Cohere => crate::dialects::cohere::error::in_their_spelling(error),
+            Self::Datagrid => crate::dialects::datagrid::error::in_their_spelling(error),
         }
     }
 
@@ -99,6 +106,15 @@ impl Dialect {
                 ("teamId", "Team id; the key's own team when absent."),
                 ("slug", "Team slug; not together with teamId."),
             ],
+            Self::Datagrid => &[],
+        }
+    }
+
+    /// The header that chooses the team of a key that is not in one; such a key is at home without it.
+    pub const fn team_header(self) -> Option<&'static str> {
+        match self {
+            Self::Datagrid => Some("datagrid-teamspace"),
+            Self::Native | Self::Vercel | Self::Sequin | Self::Cohere => None,
         }
     }
 
@@ -140,6 +156,7 @@ mod tests {
             ("/cohere/v1/connectors", Dialect::Cohere),
             ("/cohere", Dialect::Cohere),
             ("/coheres", Dialect::Vercel),
+            ("/datagrid/v1/secrets", Dialect::Datagrid),
         ] {
             assert_eq!(Dialect::of(path), dialect, "{path}");
         }

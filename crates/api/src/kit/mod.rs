@@ -11,6 +11,7 @@
 
 pub mod answer;
 pub mod call;
+pub mod counted;
 pub mod cursor;
 pub mod dialect;
 pub mod edge;

@@ -233,11 +233,16 @@ impl Route {
             || self.refusals().contains(&status)
     }
 
-    /// Whether a request may name an `Idempotency-Key`: the native API's writes. A token is read, though by
-    /// POST: an answer that is kept would outlive the connection, and give out a token that nobody counts.
+    /// Whether a request may name an `Idempotency-Key`: the native API's writes, and what Datagrid's API makes. A
+    /// token is read, though by POST: an answer that is kept would outlive the connection, and give out a token that
+    /// nobody counts.
     pub fn takes_idempotency_key(&self) -> bool {
-        self.method != Method::Get
-            && self.dialect() == Dialect::Native
+        let takes = match self.dialect() {
+            Dialect::Native => self.method != Method::Get,
+            Dialect::Datagrid => self.method == Method::Post,
+            Dialect::Vercel | Dialect::Sequin | Dialect::Cohere => false,
+        };
+        takes
             && matches!(self.access, Access::Act(act) if !matches!(act, Act::ReadToken | Act::MintWorkloadTokens))
     }
 

@@ -108,6 +108,7 @@ async fn list(call: Call) -> Result<Response> {
     let text = |name: &str| call.query.text(name).filter(|text| !text.is_empty());
     let filter = ConnectionFilter {
         imported: false,
+        service: None,
         connector: super::connector_named(&call).await?,
         subject: super::subject_named(&call),
         subject_kind: match text("subject") {

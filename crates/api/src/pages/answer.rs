@@ -7,6 +7,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse as _, Response};
 use grantry_core::Error;
 
+use super::embedded::{self, Embedded};
 use super::look::Look;
 use super::message::Message;
 use crate::kit::edge::Failed;
@@ -20,8 +21,13 @@ const HEADERS: [(HeaderName, HeaderValue); 1] = [(
 
 /// A page with a form. Its own origin learns where a POST comes from, nobody else does:
 /// `no-referrer` would make `Origin` `null` and leave older browsers nothing to be known by.
-pub(super) fn form(look: &Look, targets: &str, page: &impl Template) -> Response {
-    let mut response = rendered(StatusCode::OK, look, targets, page);
+pub(super) fn form(
+    look: &Look,
+    targets: &str,
+    embedded: Option<&Embedded>,
+    page: &impl Template,
+) -> Response {
+    let mut response = rendered(StatusCode::OK, look, targets, embedded, page);
     response
         .headers_mut()
         .insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
@@ -30,7 +36,8 @@ pub(super) fn form(look: &Look, targets: &str, page: &impl Template) -> Response
 
 /// A page that says something.
 pub(super) fn message(status: StatusCode, message: &Message<'_>) -> Response {
-    rendered(status, &message.look, "'none'", message)
+    let embedded = message.embedded.as_ref();
+    rendered(status, &message.look, "'none'", embedded, message)
 }
 
 /// Sends the browser on with GET.
@@ -46,11 +53,13 @@ pub(super) fn rendered(
     status: StatusCode,
     look: &Look,
     form_targets: &str,
+    embedded: Option<&Embedded>,
     page: &impl Template,
 ) -> Response {
     let policy = format!(
-        "default-src 'none'; style-src {}; form-action {form_targets}; frame-ancestors 'none'; base-uri 'none'",
-        look.csp_source()
+        "default-src 'none'; style-src {}; form-action {form_targets}; {}; base-uri 'none'",
+        look.csp_source(),
+        embedded::policy(embedded)
     );
     let (Ok(html), Ok(policy)) = (page.render(), HeaderValue::from_str(&policy)) else {
         return failed();

@@ -16,9 +16,11 @@ use url::{Url, form_urlencoded};
 
 use super::answer::{form, message, see_other};
 use super::browser::{cookie, is_at_home, is_own_post, origin_of, set_cookie};
+use super::embedded::Embedded;
 use super::look::Look;
 use super::message::{BAD_FORM, EXPIRED, OTHER_SITE, Stop, ended};
 use crate::App;
+use crate::dialects::datagrid::window;
 use crate::kit::call::read;
 use crate::kit::edge::Failed;
 
@@ -96,6 +98,7 @@ struct Ask<'a> {
     page: &'a ConsentPage,
     here: String,
     notice: Option<Notice>,
+    embedded: Option<Embedded>,
 }
 
 #[derive(Template)]
@@ -130,9 +133,34 @@ pub(super) async fn show(
         return see_other(&home);
     }
     match app.engine.consent(&id_of(part)).await {
+        Ok(Consent::Ended(result)) => match told(&app, &result).await {
+            Ok(embedded) => {
+                let mut said = ended(&result);
+                said.embedded = embedded;
+                message(StatusCode::OK, &said)
+            }
+            Err(error) => broken(error),
+        },
         Ok(consent) => shown(settings, &consent, Notice::in_query(uri.query())),
         Err(error) => broken(error),
     }
+}
+
+/// What a page that stands in an app's window tells it of how the consent ended.
+async fn told(app: &App, result: &ConsentResult) -> grantry_core::Result<Option<Embedded>> {
+    let Some(origins) = &result.embedded_in else {
+        return Ok(None);
+    };
+    let connection = app.engine.consented_connection(&result.id).await?;
+    let message = window::ended(result, connection);
+    let settings = app.engine.settings();
+    Ok(Some(Embedded::of(settings, &result.id, origins, message)))
+}
+
+/// Of a page that is still open.
+fn embedded(settings: &Settings, page: &ConsentPage) -> Option<Embedded> {
+    let origins = page.embedded_in.as_ref()?;
+    Some(Embedded::of(settings, &page.id, origins, None))
 }
 
 /// `GET /authorize/{request}/cancel`: asks before the link is ended.
@@ -243,8 +271,9 @@ pub(super) fn shown(settings: &Settings, consent: &Consent, notice: Option<Notic
                 page,
                 here: address(settings, &page.id, None),
                 notice,
+                embedded: embedded(settings, page),
             };
-            form(&look, &form_targets(page), &ask)
+            form(&look, &form_targets(page), ask.embedded.as_ref(), &ask)
         }
         Consent::Ended(result) => message(StatusCode::OK, &ended(result)),
         Consent::Expired => stopped(EXPIRED),
@@ -258,7 +287,8 @@ pub(super) fn cancelling(settings: &Settings, page: &ConsentPage) -> Response {
         page,
         here: address(settings, &page.id, None),
     };
-    form(&look, &form_targets(page), &cancel)
+    let embedded = embedded(settings, page);
+    form(&look, &form_targets(page), embedded.as_ref(), &cancel)
 }
 
 /// To the provider, with the cookie that its answer has to bring along.

@@ -83,7 +83,7 @@ pub(super) async fn show(State(app): State<App>) -> Response {
         // The document is plain data of ours: it always can be written as JSON.
         let document = serde_json::to_value(document(url));
         let docs = Docs::of(&document.unwrap_or_default());
-        rendered(StatusCode::OK, &docs.look, "'none'", &docs)
+        rendered(StatusCode::OK, &docs.look, "'none'", None, &docs)
     });
     made.await
 }

@@ -11,6 +11,7 @@ use grantry_core::nouns::AuthorizationState;
 use grantry_engine::{CallbackRefusal, ConsentResult};
 use url::Url;
 
+use super::embedded::Embedded;
 use super::look::Look;
 
 /// A page that says something.
@@ -23,6 +24,7 @@ pub(super) struct Message<'a> {
     next: &'a str,
     good: bool,
     link: Option<Link<'a>>,
+    pub(super) embedded: Option<Embedded>,
 }
 
 struct Link<'a> {
@@ -128,6 +130,7 @@ impl Stop {
             next: self.next,
             good: false,
             link: None,
+            embedded: None,
         }
     }
 }
@@ -213,6 +216,7 @@ pub(super) fn ended(result: &ConsentResult) -> Message<'_> {
         next,
         good,
         link,
+        embedded: None,
     }
 }
 
@@ -229,6 +233,10 @@ fn explain(code: &str) -> (&'static str, &'static str) {
         | "unsupported_response_type" => (
             "The provider does not accept how this connection is set up.",
             "Tell whoever runs the application, then ask for a new link.",
+        ),
+        "expired" => (
+            "Nobody decided in time.",
+            "Ask for a new link in the application.",
         ),
         "server_error" | "temporarily_unavailable" => (
             "The provider has a problem of its own.",

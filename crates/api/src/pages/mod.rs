@@ -1,12 +1,13 @@
 //! Pages for people: the consent page, and where the provider sends the browser back to (design §7).
 //!
-//! HTML and one style sheet, no script, nothing from elsewhere. Every value is escaped by the templates.
+//! HTML and one style sheet, no script but where a page stands in an app's window, nothing from elsewhere. Every value is escaped by the templates.
 //!
 //! - `consent`: what the link shows, and its button.
 //! - `callback`: the browser comes back.
 //! - `link`: the start of a link flow, which goes on to the provider at once.
 //! - `docs`: the reference of the native API.
 //! - `message`: every text of the other pages.
+//! - `embedded`: pages in an app's window, the only ones with a script.
 //! - `browser`: what a browser says about itself.
 //! - `answer`, `look`: headers and style.
 
@@ -15,6 +16,7 @@ mod browser;
 pub(crate) mod callback;
 mod consent;
 mod docs;
+mod embedded;
 mod link;
 mod look;
 mod message;
@@ -72,6 +74,15 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Asks whether the user wants to say no.")
     .gives(200, "A page."),
+    Route::new(
+        Method::Get,
+        "/authorize/{request}/state",
+        BY_LINK,
+        "showConsentState",
+        |_| get(embedded::state),
+    )
+    .about("Whether the consent is over, for the page that waits for it.")
+    .gives(200, "Yes or no, as JSON."),
     Route::new(Method::Get, "/callback", BY_STATE, "callback", |_| {
         get(callback::arrive)
     })

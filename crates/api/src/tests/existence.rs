@@ -78,6 +78,12 @@ async fn of_team_1(server: &Server) -> Ids {
     let consent = json!({"connector": "scl_1", "subject": {"type": "user", "id": "usr_alice"}});
     let consent = make(server, "tok_admin", "POST /api/v1/authorizations", consent).await;
     let key = make(server, "tok_admin", "POST /api/v1/keys", json!({})).await;
+    let invites = "POST /datagrid/v1/organization/teamspaces/team_1/invites";
+    let somebody = json!({"email": "somebody@example.com"});
+    let invite = make(server, "tok_account", invites, somebody).await;
+    let mcp_servers = "POST /datagrid/v1/organization/mcp-servers";
+    let mcp = json!({"name": "m", "base_url": "https://mcp.example"});
+    let mcp = make(server, "tok_admin", mcp_servers, mcp).await;
     let signing = server
         .local("POST /api/v1/signing-keys", None)
         .await
@@ -97,6 +103,8 @@ async fn of_team_1(server: &Server) -> Ids {
         ("installation", id(&installation)),
         ("authorization", id(&consent)),
         ("key", id(&key)),
+        ("invite", id(&invite)),
+        ("server", id(&mcp)),
         ("kid", signing["kid"].as_str().unwrap().to_owned()),
     ]);
     all
@@ -265,15 +273,17 @@ fn least(rows: &[Field]) -> Value {
         .into()
 }
 
-/// Everything in an answer but the id of its request; an id that it was `asked` for stands for itself, as some
-/// answers repeat it.
+/// Everything in an answer but the id of its request, and how often one has asked; an id that it was `asked` for
+/// stands for itself, as some answers repeat it.
 fn shown(
     answer: &Answer,
     asked: &[(&str, Option<String>)],
 ) -> (u16, Vec<(String, Vec<u8>)>, String) {
     let headers = answer.headers.iter();
-    let headers =
-        headers.filter(|(name, _)| !["x-request-id", "content-length"].contains(&name.as_str()));
+    let of_the_request = |name: &str| {
+        ["x-request-id", "content-length"].contains(&name) || name.starts_with("x-ratelimit-")
+    };
+    let headers = headers.filter(|(name, _)| !of_the_request(name.as_str()));
     let mut headers: Vec<_> = headers
         .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
         .collect();

@@ -2,6 +2,8 @@
 
 mod bodies;
 mod cohere;
+mod datagrid;
+mod datagrid_organization;
 mod examples;
 mod existence;
 mod installations;

@@ -34,6 +34,8 @@ fn line(route: &Route) -> String {
         ("user", "usr_alice"),
         ("environment", "env_qa"),
         ("service", "github"),
+        ("invite", "inv_1"),
+        ("server", "mcp_1"),
     ];
     line_with(route, &|name| {
         let known = ids.iter().find(|(known, _)| *known == name);
@@ -64,6 +66,10 @@ pub(super) fn code(route: &Route, answer: &Answer) -> String {
     let body = answer.json();
     let code = match route.dialect() {
         Dialect::Native => &body["code"],
+        Dialect::Datagrid => {
+            assert_eq!(body["status_code"], answer.status.as_u16(), "{body}");
+            &body["error"]
+        }
         Dialect::Vercel => &body["error"]["code"],
         // They have no codes; the status tells as much.
         Dialect::Sequin | Dialect::Cohere => {
@@ -108,6 +114,7 @@ async fn a_caller_without_a_valid_credential_is_refused_everywhere() {
             let expected = match route.dialect() {
                 Dialect::Native => "unauthenticated",
                 Dialect::Vercel | Dialect::Sequin | Dialect::Cohere => "unauthorized",
+                Dialect::Datagrid => "no_authentication",
             };
             assert_eq!(code(route, &answer), expected);
             asked += 1;
@@ -185,7 +192,10 @@ async fn a_caller_who_names_another_team_or_account_is_refused_everywhere() {
         let Access::Act(act) = route.access else {
             continue;
         };
-        let (team, _) = route.dialect().team_parameters()[0];
+        // Where a header names it, the team of a key goes before that (`datagrid`).
+        let Some((team, _)) = route.dialect().team_parameters().first() else {
+            continue;
+        };
         let named: &[(&str, &str)] = match act.scope() {
             Scope::Team => &[(team, "team_1"), (team, "acme")],
             Scope::Account => &[("account", "acc_1"), ("account", "acc_none")],

@@ -88,6 +88,8 @@ async fn apps_are_filtered_by_provider_health_and_metadata() {
         "provider": "shopify", "client_id": "c", "client_secret": "s", "name": "Shop",
         "metadata": {"custom_property": 42, "tier": {"name": "gold", "seats": 5}},
     });
+    // Of one millisecond's ids nobody knows which is the newer.
+    server.clock.advance(std::time::Duration::from_millis(1));
     let shop = create(&server, &shop).await;
     assert_eq!(shop["health"]["status"], "warn", "its host is not known");
     assert!(

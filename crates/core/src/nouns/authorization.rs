@@ -33,12 +33,21 @@ pub struct Authorization {
     pub additional_params: Map<String, Value>,
     /// The consent counts once the requester posts back the code that its return URL received (design §7).
     pub confirm: bool,
+    /// Its page may stand in an app's window, and tells that window how it ended.
+    pub embed: Option<Embed>,
     /// How far it has come.
     pub state: AuthorizationState,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// From when on it cannot be completed.
     pub expires_at: Timestamp,
+}
+
+/// For whom a consent page speaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Embed {
+    /// The one origin; the team's return origins when absent.
+    pub origin: Option<String>,
 }
 
 /// How far an authorization has come. Only `Pending` and `Unconfirmed` ever change.

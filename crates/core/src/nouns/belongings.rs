@@ -1,6 +1,8 @@
 //! What a team keeps beside its connectors: secrets, invitations, MCP servers.
 
-use super::{Actor, Role, Sealed};
+use serde_json::{Map, Value};
+
+use super::{Actor, Role, Sealed, Words};
 use crate::Timestamp;
 use crate::ids::{InviteId, McpServerId, SecretId, TeamId};
 
@@ -13,6 +15,10 @@ pub struct NamedSecret {
     pub team: TeamId,
     /// Unique within the team.
     pub name: String,
+    /// What a dialect without unique names calls it, where `name` had to be another one.
+    pub label: Option<String>,
+    /// The MCP server that it belongs to and ends with; none for what a person made.
+    pub owner: Option<McpServerId>,
     /// The value, sealed in the place (team, `secrets`, id, `value`).
     pub value: Sealed,
     /// When it was made.
@@ -33,6 +39,8 @@ pub struct Invite {
     pub email: String,
     /// What they may do there; never [`Role::TokenOnly`].
     pub role: Role,
+    /// How a dialect says that.
+    pub words: Words,
     /// Who invites.
     pub created_by: Actor,
     /// When it was made.
@@ -54,6 +62,8 @@ pub struct McpServer {
     pub name: String,
     /// Where it is, an http(s) URL.
     pub base_url: String,
+    /// How it is spoken to, as its dialect says it; no secret.
+    pub data: Map<String, Value>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was changed last.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Actor, Environment, Sealed};
 use crate::Timestamp;
-use crate::ids::{ConnectorId, ProjectId, TeamId};
+use crate::ids::{ConnectorId, ProjectId, SecretId, TeamId};
 
 /// What kind of third-party application a connector is registered as. The words are the Vercel dialect's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,6 +57,8 @@ pub struct Connector {
     pub data: Map<String, Value>,
     /// The type's secrets, sealed as one JSON object; `None` when there are none or they were destroyed.
     pub secrets: Option<Sealed>,
+    /// What its client secret is known by, where it has one: every new secret is another one.
+    pub client_secret: Option<SecretRef>,
     /// The caller's own annotations, kept to the byte.
     pub metadata: Map<String, Value>,
     /// The exact redirect URI registered with the provider (design §7).
@@ -87,6 +89,15 @@ pub struct Connector {
     pub updated_at: Timestamp,
     /// When it was deleted. The row stays so that its own team is told so (410); its secrets do not.
     pub deleted_at: Option<Timestamp>,
+}
+
+/// A secret that lies with the row that uses it, as those may know of it who must not read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretRef {
+    /// Its id; never used again.
+    pub id: SecretId,
+    /// When it was given.
+    pub at: Timestamp,
 }
 
 /// The provider refuses the connector's client (`invalid_client`): an alarm and a breaker (design §6d).

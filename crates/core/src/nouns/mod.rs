@@ -14,17 +14,19 @@ pub mod repeat;
 pub mod tenancy;
 
 pub use actor::{Actor, OutsideIdentity};
-pub use authorization::{Authorization, AuthorizationState, Flow, HeldConsent};
+pub use authorization::{Authorization, AuthorizationState, Embed, Flow, HeldConsent};
 pub use belongings::{Invite, McpServer, NamedSecret};
 pub use connection::{Attempt, Connection, ConnectionState, Revocation, Sealed, TokenSet};
-pub use connector::{Connector, ConnectorType, Fault, Link, Service, TriggerDestination};
+pub use connector::{
+    Connector, ConnectorType, Fault, Link, SecretRef, Service, TriggerDestination,
+};
 pub use credential::{CodeSwap, Credential, LinkFlow};
 pub use event::{Event, EventKind};
 pub use grant::{Environment, Grant, Scopes, Subject};
 pub use installation::{Installation, InstallationStatus};
 pub use repeat::KeyedRequest;
 pub use tenancy::{
-    Account, CustomEnvironment, Key, KeyLevel, Membership, Project, Role, Team, User,
+    Account, CustomEnvironment, Key, KeyLevel, Membership, Project, Role, Team, User, Words,
 };
 
 /// SHA-256 of a handle (key, state, verifier …): what the store keeps instead of the handle itself.

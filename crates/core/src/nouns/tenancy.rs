@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{Digest, Environment};
 use crate::Timestamp;
 use crate::ids::{AccountId, KeyId, ProjectId, TeamId, UserId};
+
+/// What a dialect says of a row that this project has no word for, kept as it was said. It lives as long as
+/// what it was said of: a change of that through another API ends it.
+pub type Words = Map<String, Value>;
 
 /// Owner of teams; the billing and root boundary.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +37,8 @@ pub struct Team {
     pub name: String,
     /// Origins that users may be sent back to, beside those of the projects' base URLs (design §7).
     pub return_origins: Vec<String>,
+    /// What a dialect says of it beside that.
+    pub words: Words,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -106,6 +113,8 @@ pub struct Membership {
     pub user: UserId,
     /// What they may do there.
     pub role: Role,
+    /// How a dialect says that.
+    pub words: Words,
 }
 
 /// A workload that consumes tokens.

@@ -23,6 +23,8 @@ pub struct Live {
 pub struct ConnectionFilter {
     /// Of this connector.
     pub connector: Option<ConnectorId>,
+    /// Of connectors of this service.
+    pub service: Option<String>,
     /// Of this subject.
     pub subject: Option<Subject>,
     /// Of subjects of this kind ([`Subject::kind`]).

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{Page, Stored};
 use crate::Timestamp;
-use crate::ids::{ConnectorId, ProjectId, TeamId};
+use crate::ids::{ConnectorId, ProjectId, SecretId, TeamId};
 use crate::nouns::{Connector, ConnectorType, Event, Fault, Link};
 
 /// What of a declared connector is other than of the one that was read.
@@ -88,6 +88,13 @@ pub trait ConnectorStore: Send + Sync + 'static {
 
     /// One connector by id or, failing that, by uid among the live ones. A deleted one is found by its id.
     async fn connector(&self, team: &TeamId, id_or_uid: &str) -> Stored<Option<Connector>>;
+
+    /// The live connector whose client secret is known by this id.
+    async fn connector_by_client_secret(
+        &self,
+        team: &TeamId,
+        id: &SecretId,
+    ) -> Stored<Option<Connector>>;
 
     /// A team's live connectors, in the filter's order.
     async fn connectors(

@@ -26,7 +26,7 @@ mod tenancy;
 use crate::Timestamp;
 
 pub use batch::{BatchStore, Put};
-pub use belongings::BelongingStore;
+pub use belongings::{BelongingStore, Listed};
 pub use connect::{AuthorizationFilter, ConnectStore};
 pub use connections::{
     ConnectionFilter, ConnectionStatus, ConnectionStore, Ended, Live, RevocationScope, Usage,

@@ -12,7 +12,9 @@ use async_trait::async_trait;
 use super::{Page, Stored};
 use crate::Timestamp;
 use crate::ids::{AccountId, ProjectId, TeamId, UserId};
-use crate::nouns::{Account, Environment, Event, Membership, Project, Role, Service, Team, User};
+use crate::nouns::{
+    Account, Environment, Event, Membership, Project, Role, Service, Team, User, Words,
+};
 
 /// Which teams to list.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +45,8 @@ pub struct Member {
     pub user: User,
     /// What they may do.
     pub role: Role,
+    /// How a dialect says that.
+    pub words: Words,
 }
 
 /// Rows that say who may do what.
@@ -110,6 +114,14 @@ pub trait TenancyStore: Send + Sync + 'static {
     async fn put_membership(&self, membership: &Membership, event: &Event) -> Stored<bool>;
     /// The same, but never takes a team its only owner: `InUse("team.owner")`.
     async fn change_membership(&self, membership: &Membership, event: &Event) -> Stored<bool>;
+    /// Gives a person this role wherever in the account they have another one but owner. Whether anything changed.
+    async fn set_roles(
+        &self,
+        account: &AccountId,
+        user: &UserId,
+        role: Role,
+        event: &Event,
+    ) -> Stored<bool>;
     /// Removes a membership, and with it what the person's keys reach. `Missing("membership")`,
     /// `InUse("team.owner")`.
     async fn delete_membership(&self, team: &TeamId, user: &UserId, event: &Event) -> Stored<()>;

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_core::ids::AuthorizationId;
-use grantry_core::nouns::{Actor, Authorization, AuthorizationState, EventKind, Subject};
+use grantry_core::ids::{AuthorizationId, ConnectionId};
+use grantry_core::nouns::{
+    Actor, Authorization, AuthorizationState, ConnectionState, ConnectorType, Embed, EventKind,
+    Grant, Subject,
+};
+use grantry_core::store::{ConnectorFilter, Page};
 use grantry_core::{Error, Problem, Result, Secret, Timestamp, entropy};
 use grantry_oauth::authorize::is_reserved;
 use grantry_vault::hash::sha256;
 use serde_json::{Map, Value};
 
-use crate::connectors::ConnectorView;
+use crate::connectors::{ConnectorView, Entry};
 use crate::permissions::Act;
 use crate::tokens::AskToken;
 use crate::{Caller, Engine};
@@ -37,6 +41,19 @@ pub struct AskConsent {
     pub confirm: bool,
 }
 
+/// What a connection of the team's own is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct AskConnection {
+    /// The service that is connected to.
+    pub service: String,
+    /// The connector, by id; the team's first one of the service when absent.
+    pub provider: Option<String>,
+    /// A standing connection that is to be renewed, in place of a new one.
+    pub connection: Option<ConnectionId>,
+    /// The one origin in whose windows the page may stand and that it speaks to; the team's return origins when absent.
+    pub origin: Option<String>,
+}
+
 /// A consent that was asked for.
 pub struct Requested {
     /// Its id.
@@ -54,13 +71,64 @@ pub struct Requested {
 }
 
 impl Engine {
+    /// Makes the link under which a connection of the team's own comes into being, or a standing one is renewed: one of
+    /// many of its connector, that belongs to no user.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the field of [`AskConnection`]; [`Error::NotFound`] for a connection that is not there.
+    pub async fn authorize_connection(
+        self: &Arc<Self>,
+        caller: &Caller,
+        ask: AskConnection,
+    ) -> Result<Requested> {
+        caller.require(Act::ImportConnections)?;
+        if let Some(origin) = &ask.origin
+            && let Err(message) = super::return_url::well_formed_origin(origin)
+        {
+            return Err(Error::invalid("origin", message));
+        }
+        let (entry, grant) = match &ask.connection {
+            Some(id) => {
+                let connection = self.connection(caller, id).await?;
+                if connection.state == ConnectionState::Revoked {
+                    return Err(Error::NotFound("connection"));
+                }
+                let connector = connection.grant.connector.as_str();
+                (
+                    self.live_connector(caller, connector).await?,
+                    connection.grant,
+                )
+            }
+            None => {
+                let provider = ask.provider.as_deref();
+                let entry = self.provider_of(caller, &ask.service, provider).await?;
+                let id = ConnectionId::mint(self.now(), self.entropy()).to_string();
+                let token = AskToken {
+                    subject: Some(Subject::Connection { id }),
+                    ..AskToken::default()
+                };
+                // The connection is the team's: its id, which was just made, is nobody's wish for a token.
+                let team = Caller {
+                    actor: Actor::Server,
+                    ..caller.clone()
+                };
+                let grant = self.grant_of(&team, &entry, token)?;
+                (entry, grant)
+            }
+        };
+        self.require_complete(&entry.connector).await?;
+        let consent = AskConsent::default();
+        let embed = Some(Embed { origin: ask.origin });
+        self.request(caller, &entry, grant, consent, embed).await
+    }
+
     /// Makes the link that a user opens to connect.
     #[tracing::instrument(target = "grantry_spans", name = "authorize", skip_all)]
     pub async fn authorize(
         self: &Arc<Self>,
         caller: &Caller,
         connector: &str,
-        ask: AskConsent,
+        mut ask: AskConsent,
     ) -> Result<Requested> {
         caller.require(Act::Authorize)?;
         let entry = self.usable_connector(caller, connector).await?;
@@ -82,8 +150,9 @@ impl Engine {
             problems.push(Problem::new("returnUrl", message));
         }
         let limits = &self.settings.limits;
-        let ttl = ask.expires_in.unwrap_or(limits.authorization_time);
-        if ttl.is_zero() || ttl > limits.authorization_time_max {
+        if let Some(ttl) = ask.expires_in
+            && (ttl.is_zero() || ttl > limits.authorization_time_max)
+        {
             problems.push(Problem::new(
                 "expiresInMs",
                 format!("must be 1 to {}", limits.authorization_time_max.as_millis()),
@@ -97,13 +166,73 @@ impl Engine {
             return Err(Error::Invalid(problems));
         }
         self.require_complete(&entry.connector).await?;
-        let grant = self.grant_of(caller, &entry, ask.token)?;
+        let token = std::mem::take(&mut ask.token);
+        let grant = self.grant_of(caller, &entry, token)?;
         self.require_environment(caller, &grant.environment).await?;
         if !matches!(grant.subject, Subject::User { .. }) {
             let reason = "this subject needs no consent: ask for its token".to_owned();
             return Err(Error::Unresolvable { reason });
         }
+        self.request(caller, &entry, grant, ask, None).await
+    }
+
+    /// The connector of `service` that is named, else the first that was made of the team's: a later one does not take
+    /// over unasked.
+    async fn provider_of(
+        &self,
+        caller: &Caller,
+        service: &str,
+        named: Option<&str>,
+    ) -> Result<Arc<Entry>> {
+        if let Some(named) = named {
+            let entry = match self.live_connector(caller, named).await {
+                Err(Error::NotFound(_) | Error::Gone(_)) => {
+                    let message = "is not a connector of this team";
+                    return Err(Error::invalid("connector", message));
+                }
+                entry => entry?,
+            };
+            if entry.connector.service != service {
+                let message = format!("is a connector of {}", entry.connector.service);
+                return Err(Error::invalid("connector", message));
+            }
+            return Ok(entry);
+        }
+        let filter = ConnectorFilter {
+            kinds: vec![ConnectorType::Oauth],
+            services: vec![service.to_owned()],
+            ..ConnectorFilter::default()
+        };
+        let oldest = Page {
+            oldest_first: true,
+            ..Page::first(1)
+        };
+        let store = &self.ports.store;
+        let found = store.connectors(&caller.team, &filter, &oldest).await?;
+        let Some(first) = found.first() else {
+            let message = match self.catalogue().await?.service(service) {
+                Some(_) => "has no connector in this team: make one first",
+                None => "is not a service of the catalogue",
+            };
+            return Err(Error::invalid("service", message));
+        };
+        self.live_connector(caller, first.id.as_str()).await
+    }
+
+    /// Stores a request whose every part was checked.
+    async fn request(
+        &self,
+        caller: &Caller,
+        entry: &Entry,
+        grant: Grant,
+        ask: AskConsent,
+        embed: Option<Embed>,
+    ) -> Result<Requested> {
         let now = self.now();
+        let ttl = ask
+            .expires_in
+            .unwrap_or(self.settings.limits.authorization_time);
+        let catalogue = self.catalogue().await?;
         let verifier = Secret::new(entropy::alphanumeric(self.entropy(), VERIFIER_CHARS));
         let device_code = ask.device_code.then(|| device_code(self.entropy()));
         let authorization = Authorization {
@@ -118,6 +247,7 @@ impl Engine {
             prompt: ask.prompt.filter(|prompt| !prompt.is_empty()),
             additional_params: ask.additional_params,
             confirm: ask.confirm,
+            embed,
             state: AuthorizationState::Pending,
             created_at: now,
             expires_at: now.after(ttl),
@@ -139,7 +269,7 @@ impl Engine {
             verifier,
             device_code: authorization.device_code,
             expires_at: authorization.expires_at,
-            connector: ConnectorView::of(&entry, &*self.catalogue().await?),
+            connector: ConnectorView::of(entry, &catalogue),
         })
     }
 

@@ -20,7 +20,7 @@ mod press;
 mod requests;
 mod return_url;
 
-pub use ask::{AskConsent, Requested};
+pub use ask::{AskConnection, AskConsent, Requested};
 pub use callback::{CallbackEnd, CallbackRefusal};
 pub use link::{AskLink, LinkProof, Linked, LinkedTokens, is_handle};
 pub use page::{Consent, ConsentPage, ConsentResult};

@@ -2,7 +2,8 @@
 
 use grantry_core::ids::{AuthorizationId, ConnectionId};
 use grantry_core::nouns::{
-    Authorization, AuthorizationState, Connector, ConnectorType, Scopes, Service, Subject,
+    Authorization, AuthorizationState, Connection, Connector, ConnectorType, Embed, Scopes,
+    Service, Subject,
 };
 use grantry_core::{Error, Result, Secret, Timestamp};
 use grantry_oauth::server::Endpoint;
@@ -33,7 +34,7 @@ pub struct ConsentPage {
     pub connector: String,
     /// The service's name.
     pub service: String,
-    /// The application's own name for the user.
+    /// The application's own name for the user; empty where the connection is the team's.
     pub subject: String,
     /// Where the connection will be used.
     pub environment: String,
@@ -49,6 +50,8 @@ pub struct ConsentPage {
     pub accent_color: Option<String>,
     /// Where "no" leads.
     pub return_url: Option<String>,
+    /// Origins in whose windows the page may stand, and which it speaks to; none for a page of its own.
+    pub embedded_in: Option<Vec<String>>,
 }
 
 /// How a consent ended.
@@ -70,6 +73,10 @@ pub struct ConsentResult {
     pub code: Option<Secret>,
     /// It is a link flow's, whose return URL is told how it ended.
     pub link: bool,
+    /// As [`ConsentPage::embedded_in`].
+    pub embedded_in: Option<Vec<String>>,
+    /// When it was asked for.
+    pub asked_at: Timestamp,
 }
 
 impl Engine {
@@ -86,6 +93,15 @@ impl Engine {
         }
         let connector = self.connector_of(&authorization).await?;
         let Some(connector) = connector.filter(|_| is_open(&authorization, self.now())) else {
+            // Whoever waits for it in a window of their own is told.
+            if authorization.embed.is_some() {
+                let state = expired();
+                let over = Authorization {
+                    state,
+                    ..authorization
+                };
+                return Ok(Consent::Ended(self.result(over).await?));
+            }
             return Ok(Consent::Expired);
         };
         let catalogue = self.catalogue().await?;
@@ -117,6 +133,7 @@ impl Engine {
             paste,
             accent_color: connector.accent_color.clone(),
             return_url: self.return_url(&authorization).await?.map(String::from),
+            embedded_in: self.embedded_in(&authorization).await?,
             connector: connector.name,
             id: authorization.id,
         })))
@@ -175,7 +192,10 @@ impl Engine {
         let service = row.map_or_else(|| connector.to_string(), |row| row.service);
         let catalogue = self.catalogue().await?;
         let known = catalogue.service(&service);
+        let embedded_in = self.embedded_in(&authorization).await?;
         Ok(ConsentResult {
+            embedded_in,
+            asked_at: authorization.created_at,
             state: authorization.state,
             connector: connector.to_string(),
             requester: authorization.requester,
@@ -185,6 +205,49 @@ impl Engine {
             link,
             id: authorization.id,
         })
+    }
+
+    /// Whether the link's consent is over, for a page that waits for it.
+    pub async fn consent_is_over(&self, id: &AuthorizationId) -> Result<bool> {
+        let found = self.ports.store.authorization(id).await?;
+        Ok(!is_open(
+            &found.ok_or(Error::NotFound("authorization"))?,
+            self.now(),
+        ))
+    }
+
+    /// The connection that a consent ended with, for its own page, and the service it is of.
+    pub async fn consented_connection(
+        &self,
+        id: &AuthorizationId,
+    ) -> Result<Option<(Connection, String)>> {
+        let store = &self.ports.store;
+        let Some(authorization) = store.authorization(id).await? else {
+            return Ok(None);
+        };
+        let AuthorizationState::Success { connection } = &authorization.state else {
+            return Ok(None);
+        };
+        let Some(live) = store.connection(&authorization.team, connection).await? else {
+            return Ok(None);
+        };
+        let connector = authorization.grant.connector.as_str();
+        let row = store.connector(&authorization.team, connector).await?;
+        let service = row.map_or_else(|| connector.to_owned(), |row| row.service);
+        Ok(Some((live.connection, service)))
+    }
+
+    /// The origins of an authorization whose page may stand in other windows.
+    async fn embedded_in(&self, authorization: &Authorization) -> Result<Option<Vec<String>>> {
+        match &authorization.embed {
+            None => Ok(None),
+            Some(Embed {
+                origin: Some(origin),
+            }) => Ok(Some(vec![origin.clone()])),
+            Some(Embed { origin: None }) => {
+                self.return_origins(&authorization.team).await.map(Some)
+            }
+        }
     }
 
     /// The live connector of an authorization.
@@ -244,7 +307,9 @@ pub fn consent_scopes(
 
 fn subject_label(subject: &Subject) -> String {
     match subject {
-        Subject::User { id, .. } | Subject::Connection { id } => id.clone(),
+        Subject::User { id, .. } => id.clone(),
+        // Its id says nothing to a person.
+        Subject::Connection { .. } => String::new(),
         Subject::App => "the application".to_owned(),
     }
 }

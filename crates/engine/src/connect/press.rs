@@ -7,7 +7,7 @@ use grantry_core::ids::{AuthorizationId, ConnectionId};
 use grantry_core::limits::TOKEN_BYTES_MAX;
 use grantry_core::nouns::{
     Actor, Authorization, AuthorizationState, Connection, ConnectionState, ConnectorType, Event,
-    EventKind, Flow, Sealed, TokenSet,
+    EventKind, Flow, Sealed, Subject, TokenSet,
 };
 use grantry_core::{Entropy, Error, Result, Secret, StoreError, entropy};
 use grantry_oauth::authorize::Authorize;
@@ -216,7 +216,11 @@ impl Engine {
         account: Account,
         replaces: bool,
     ) -> Result<ConsentResult> {
-        let new = ConnectionId::mint(self.now(), self.entropy());
+        let new = match &authorization.grant.subject {
+            // It was named when it was asked for.
+            Subject::Connection { id } => ConnectionId::from(id.as_str()),
+            _ => ConnectionId::mint(self.now(), self.entropy()),
+        };
         let connection = self.consented(authorization, standing, account, new);
         let set = self
             .token_set(&authorization.team, &connection.id, pair)

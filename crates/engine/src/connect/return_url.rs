@@ -9,6 +9,24 @@ use url::{Host, Url};
 use crate::Engine;
 
 impl Engine {
+    /// The origins that the team has declared, and those of its projects' base URLs, in order.
+    pub(super) async fn return_origins(&self, team: &TeamId) -> Result<Vec<String>> {
+        let store = &self.ports.store;
+        let declared = store.team(team.as_str()).await?;
+        let declared = declared.map_or_else(Vec::new, |team| team.return_origins);
+        let projects = store
+            .projects(team, None, &Page::first(RETURN_PROJECTS_MAX as u32))
+            .await?;
+        let urls = projects
+            .iter()
+            .flat_map(|project| project.base_urls.values());
+        let origin = |text: &String| Some(Url::parse(text).ok()?.origin().ascii_serialization());
+        let mut origins: Vec<String> = declared.iter().chain(urls).filter_map(origin).collect();
+        origins.sort_unstable();
+        origins.dedup();
+        Ok(origins)
+    }
+
     /// Whether `url` may be returned to, and if not, why. Checked when a consent is asked for and
     /// again when the browser is sent there.
     pub(super) async fn check_return_url(
@@ -20,28 +38,25 @@ impl Engine {
             Ok(url) => url,
             Err(message) => return Ok(Err(message)),
         };
-        let store = &self.ports.store;
-        let declared = store
-            .team(team.as_str())
-            .await?
-            .map(|team| team.return_origins)
-            .unwrap_or_default();
-        let projects = store
-            .projects(team, None, &Page::first(RETURN_PROJECTS_MAX as u32))
-            .await?;
-        let allowed = declared.iter().chain(
-            projects
-                .iter()
-                .flat_map(|project| project.base_urls.values()),
-        );
         let loopback = is_loopback(&self.settings.public_url) && is_loopback(&url);
-        if loopback || allowed.into_iter().any(|origin| same_origin(origin, &url)) {
+        let allowed = self.return_origins(team).await?;
+        if loopback || allowed.iter().any(|origin| same_origin(origin, &url)) {
             return Ok(Ok(url));
         }
         let origin = url.origin().ascii_serialization();
         Ok(Err(format!(
             "{origin} is not one of the team's return origins nor of its projects' base URLs"
         )))
+    }
+}
+
+/// What is not an origin of the kind that browsers are sent to, and why.
+pub(super) fn well_formed_origin(text: &str) -> Result<(), String> {
+    let url = well_formed(text)?;
+    if url.origin().ascii_serialization() == text {
+        Ok(())
+    } else {
+        Err("must be an origin: scheme, host and port, such as https://app.example".to_owned())
     }
 }
 

@@ -1,11 +1,12 @@
 //! Making connectors (reference/vercel-connect A1).
 
-use grantry_core::ids::{ConnectorId, TokenSetId};
+use grantry_core::ids::{ConnectorId, SecretId, TokenSetId};
 use grantry_core::limits::{NAME_BYTES_MAX, UID_BYTES_MAX};
 use grantry_core::nouns::{
-    Connector, ConnectorType, Environment, EventKind, Link, Project, Sealed, TriggerDestination,
+    Connector, ConnectorType, Environment, EventKind, Link, Project, Sealed, SecretRef,
+    TriggerDestination,
 };
-use grantry_core::{Error, Problem, Result, Secret, StoreError, entropy};
+use grantry_core::{Error, Problem, Result, Secret, StoreError, Timestamp, entropy};
 use serde_json::{Map, Value};
 use url::Url;
 use zeroize::Zeroizing;
@@ -14,6 +15,9 @@ use super::server::secrets_of;
 use super::{ConnectorView, data, links::checked_environments};
 use crate::permissions::Act;
 use crate::{Caller, Engine};
+
+/// The secret that goes with the client id.
+pub(super) const CLIENT_SECRET: &str = "clientSecret";
 
 /// What a caller says of a connector to be made. Field names in problems are the Vercel dialect's.
 #[derive(Default)]
@@ -235,6 +239,11 @@ impl Engine {
             service,
             data: checked.public,
             secrets: None,
+            client_secret: checked
+                .secrets
+                .iter()
+                .any(|(name, _)| name == CLIENT_SECRET)
+                .then(|| self.secret_ref(now)),
             metadata: new.metadata.clone(),
             redirect_uri: new
                 .redirect_uri
@@ -278,6 +287,14 @@ impl Engine {
 }
 
 impl Engine {
+    /// What a secret that is given now is known by.
+    pub(super) fn secret_ref(&self, at: Timestamp) -> SecretRef {
+        SecretRef {
+            id: SecretId::mint(at, self.entropy()),
+            at,
+        }
+    }
+
     /// The connector's secrets as one sealed JSON object; `None` when there are none.
     pub(crate) async fn seal_secrets(
         &self,
@@ -421,11 +438,15 @@ fn slug(text: &str) -> String {
     words.join("-")
 }
 
+/// Characters of a name that go into a generated uid.
+const SLUG_CHARS: usize = 100;
+
 /// `<service>/<name>`, with what a uid may not contain left out.
 fn generated_uid(service: &str, name: &str) -> String {
     let slug: String = name
         .to_lowercase()
         .chars()
+        .take(SLUG_CHARS)
         .map(|c| {
             if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
                 c

@@ -139,6 +139,7 @@ mod tests {
             service: "x".to_owned(),
             data: Map::new(),
             secrets: None,
+            client_secret: None,
             metadata: Map::new(),
             redirect_uri: String::new(),
             default_installation: None,

@@ -10,7 +10,7 @@ use grantry_core::store::RevocationScope;
 use grantry_core::{Error, Problem, Result, StoreError, Timestamp};
 use serde_json::{Map, Value};
 
-use super::create::{look_problems, name_complaint, uid_complaint};
+use super::create::{CLIENT_SECRET, look_problems, name_complaint, uid_complaint};
 use super::{ConnectorView, Entry, data, servers_of, within};
 use crate::permissions::Act;
 use crate::{Caller, Engine};
@@ -71,8 +71,10 @@ impl Engine {
         caller.require(Act::ManageConnectors)?;
         let entry = self.live_connector(caller, id_or_uid).await?;
         let id = entry.connector.id.clone();
+        // Once it is stored nothing may fail any more.
+        let catalogue = self.catalogue().await?;
         let mut tries = 0;
-        loop {
+        let changed = loop {
             tries += 1;
             let stored = self
                 .ports
@@ -91,9 +93,12 @@ impl Engine {
                 }
                 done => break done?,
             }
-        }
-        let entry = self.live_connector(caller, id.as_str()).await?;
-        Ok(ConnectorView::of(&entry, &*self.catalogue().await?))
+        };
+        Ok(ConnectorView::with(
+            changed,
+            entry.links.clone(),
+            &catalogue,
+        ))
     }
 
     /// [`Error::NotFound`] when the row is not as it was read.
@@ -103,7 +108,7 @@ impl Engine {
         entry: &Arc<Entry>,
         stored: Connector,
         change: &ConnectorChange,
-    ) -> Result<()> {
+    ) -> Result<Connector> {
         let kind = change.kind.unwrap_or(stored.kind);
         let converted = kind != stored.kind;
         // One that was made before all was known may be completed step by step.
@@ -157,7 +162,7 @@ impl Engine {
             self.check_move(&stored, &connector, patched).await?;
         }
         if converted {
-            connector.secrets = None;
+            (connector.secrets, connector.client_secret) = (None, None);
         }
         if let Some(patched) = &patched
             && !(patched.secrets.is_empty() && patched.dropped.is_empty())
@@ -175,10 +180,20 @@ impl Engine {
             changed.extend(names.map(|name| format!("data.{name}")));
             secrets.extend(patched.secrets.iter().cloned());
             let secrets: Vec<_> = secrets.into_iter().collect();
+            if patched.dropped.contains(CLIENT_SECRET) {
+                connector.client_secret = None;
+            }
+            if patched
+                .secrets
+                .iter()
+                .any(|(name, _)| name == CLIENT_SECRET)
+            {
+                connector.client_secret = Some(self.secret_ref(self.now()));
+            }
             connector.secrets = self.seal_secrets(&connector, &secrets).await?;
         }
         if changed.is_empty() {
-            return Ok(());
+            return Ok(connector);
         }
         if patched.is_some() {
             self.check_server(&connector, incomplete).await?;
@@ -217,7 +232,10 @@ impl Engine {
                 "uid: {} is already used by another connector",
                 connector.uid
             ))),
-            updated => Ok(updated?),
+            updated => {
+                updated?;
+                Ok(connector)
+            }
         }
     }
 

@@ -1,10 +1,11 @@
 //! What texts of this part may hold: the shapes of the apply file's fields.
 
+use grantry_core::limits::NAME_BYTES_MAX;
 use grantry_core::{Error, Problem, Result};
 
 use crate::apply::{Shape, fits};
 
-pub const NAME: Shape = Shape::Name(256);
+pub const NAME: Shape = Shape::Name(NAME_BYTES_MAX);
 
 /// Collects what is wrong with the fields of one request.
 #[derive(Default)]

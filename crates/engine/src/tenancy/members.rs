@@ -1,6 +1,6 @@
 //! Who is in a team, and what they may do there.
 
-use grantry_core::nouns::{EventKind, Membership, Role, User};
+use grantry_core::nouns::{EventKind, Membership, Role, User, Words};
 use grantry_core::store::{Member, Page};
 use grantry_core::{Error, Result, StoreError};
 
@@ -30,18 +30,19 @@ impl Engine {
             .person_of_account(caller, id_or_email, "membership")
             .await?;
         let memberships = self.ports.store.memberships(&user.id).await?;
-        let place = memberships.iter().find(|one| one.team == caller.team);
-        let role = place.ok_or(Error::NotFound("membership"))?.role;
-        Ok(Member { user, role })
+        let place = memberships.into_iter().find(|one| one.team == caller.team);
+        let Membership { role, words, .. } = place.ok_or(Error::NotFound("membership"))?;
+        Ok(Member { user, role, words })
     }
 
-    /// Gives a person of the team's account a role in the team. [`Error::Conflict`] when the team would have
-    /// no owner any more.
+    /// Gives a person of the team's account a role in the team, said in a dialect's `words` where it has its own.
+    /// [`Error::Conflict`] when the team would have no owner any more.
     pub async fn put_member(
         &self,
         caller: &Caller,
         id_or_email: &str,
         role: Role,
+        words: Words,
     ) -> Result<Member> {
         caller.require(Act::ManageMembers)?;
         if role == Role::TokenOnly {
@@ -55,6 +56,7 @@ impl Engine {
             team: caller.team.clone(),
             user: user.id.clone(),
             role,
+            words: words.clone(),
         };
         let event = self
             .draft(EventKind::MembershipPut, caller)
@@ -68,7 +70,7 @@ impl Engine {
             .await;
         self.caches.callers.clear();
         or_last_owner(put)?;
-        Ok(Member { user, role })
+        Ok(Member { user, role, words })
     }
 
     /// Takes a person out of the team: their keys open it no longer, everywhere within 2 s.

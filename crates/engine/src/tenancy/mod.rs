@@ -30,6 +30,8 @@ pub(crate) use changed;
 
 mod accounts;
 mod checks;
+mod identity;
+mod invites;
 mod keys;
 mod me;
 mod members;
@@ -40,6 +42,8 @@ mod users;
 
 use grantry_core::nouns::EventKind;
 
+pub use identity::{Identity, Seat};
+pub use invites::NewInvite;
 pub use keys::{KEY_BYTES_WANTED, KeyPatch, KeyPlace, NewKey, hint_of};
 pub use me::Me;
 pub(crate) use members::or_last_owner;

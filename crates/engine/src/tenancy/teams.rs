@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use grantry_core::ids::TeamId;
-use grantry_core::nouns::{Actor, Connector, Event, EventKind, Team};
+use grantry_core::nouns::{Actor, Connector, Event, EventKind, Team, Words};
 use grantry_core::store::{ConnectorFilter, Ending, Page, TeamFilter};
-use grantry_core::{Error, Result, StoreError};
+use grantry_core::{Error, Result, StoreError, entropy};
 
 use super::NAMED_MAX;
 use super::checks::{Checks, NAME};
@@ -14,6 +14,9 @@ use crate::lists::cut;
 use crate::permissions::Act;
 use crate::tokens::CLAIM;
 use crate::{Caller, CursorPage, Engine, Principal, PrincipalKind, Steward};
+
+/// Characters of a name that go into a slug made of it.
+const SLUG_CHARS: usize = 40;
 
 /// Connectors read at once.
 const PAGE: u32 = 1000;
@@ -27,6 +30,8 @@ pub struct NewTeam {
     pub name: Option<String>,
     /// Where browsers may be sent back to.
     pub return_origins: Vec<String>,
+    /// What a dialect says of it beside that.
+    pub words: Words,
 }
 
 /// What shall be other about a team. What is absent stays.
@@ -38,6 +43,20 @@ pub struct TeamPatch {
     pub name: Option<String>,
     /// Where browsers may be sent back to: the whole list.
     pub return_origins: Option<Vec<String>>,
+    /// What a dialect says of it beside that: these of its words.
+    pub words: Words,
+}
+
+/// The letters and digits of a name with `-` between and behind its words; nothing for a name without any.
+fn slug_of(name: &str) -> String {
+    let mut slug = String::new();
+    for word in name.split(|c: char| !c.is_ascii_alphanumeric()) {
+        if !word.is_empty() && slug.len() + word.len() < SLUG_CHARS {
+            slug.push_str(&word.to_ascii_lowercase());
+            slug.push('-');
+        }
+    }
+    slug
 }
 
 fn check(slug: Option<&str>, name: Option<&str>, origins: Option<&[String]>) -> Result<()> {
@@ -100,6 +119,7 @@ impl Engine {
             name: new.name.unwrap_or_else(|| new.slug.clone()),
             slug: new.slug,
             return_origins: new.return_origins,
+            words: new.words,
             created_at: now,
         };
         let mut event = self.steward_draft(EventKind::TeamCreated, steward).done();
@@ -108,6 +128,26 @@ impl Engine {
         self.caches.callers.clear();
         made?;
         Ok(team)
+    }
+
+    /// The same of a team that is known by its name: its slug is made from that.
+    pub async fn create_named_team(
+        &self,
+        steward: &Steward,
+        name: &str,
+        words: Words,
+    ) -> Result<Team> {
+        let mut checks = Checks::default();
+        checks.text("name", &NAME, Some(name));
+        checks.done()?;
+        let unique = entropy::alphanumeric(self.entropy(), 8).to_lowercase();
+        let new = NewTeam {
+            slug: format!("{}{unique}", slug_of(name)),
+            name: Some(name.to_owned()),
+            return_origins: Vec::new(),
+            words,
+        };
+        self.create_team(steward, new).await
     }
 
     /// The caller's team.
@@ -142,6 +182,7 @@ impl Engine {
                     return_origins: patch
                         .return_origins
                         .unwrap_or_else(|| old.return_origins.clone()),
+                    words: old.words.clone().into_iter().chain(patch.words).collect(),
                     ..old.clone()
                 }
             },

@@ -1,7 +1,7 @@
 //! People of an account.
 
 use grantry_core::ids::UserId;
-use grantry_core::nouns::{EventKind, Membership, User};
+use grantry_core::nouns::{EventKind, Membership, Role, User};
 use grantry_core::store::{Page, UserFilter};
 use grantry_core::{Error, Result, StoreError};
 
@@ -130,6 +130,41 @@ impl Engine {
             },
             self.ports.store.update_user(&old, &new, &event)
         ))
+    }
+
+    /// Gives a person this role in every team of the account that they are in. [`Error::Conflict`] for who owns a team,
+    /// and for who is in none.
+    pub async fn set_user_role(
+        &self,
+        steward: &Steward,
+        id_or_email: &str,
+        role: Role,
+    ) -> Result<(User, Vec<Membership>)> {
+        steward.require(Act::ManageAccount)?;
+        let (user, mut memberships) = self.user(steward, id_or_email).await?;
+        if memberships.iter().any(|one| one.role == Role::Owner) {
+            let message = "role: this person owns a team; make somebody else its owner first";
+            return Err(Error::conflict(message));
+        }
+        if memberships.is_empty() {
+            let message = "role: this person is in no team; invite them into one first";
+            return Err(Error::conflict(message));
+        }
+        let event = self
+            .steward_draft(EventKind::MembershipPut, steward)
+            .with("user", user.id.as_str())
+            .with("role", role.as_str())
+            .done();
+        let account = steward.account()?;
+        let set = self.ports.store.set_roles(account, &user.id, role, &event);
+        let set = set.await;
+        self.caches.callers.clear();
+        set?;
+        for one in &mut memberships {
+            one.role = role;
+            one.words.clear();
+        }
+        Ok((user, memberships))
     }
 
     /// Deletes a person: their memberships go, their keys are revoked. What they connected stays, under the

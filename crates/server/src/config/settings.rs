@@ -127,6 +127,11 @@ settings! {
     workload_signing_key_age: OrOff = "workload.signing_key_age", "'90d'";
     /// Outside issuers whose tokens prove workloads, as [[workload.issuers]]: docs/workload-identity.md.
     workload_issuers: Option<Vec<toml::Table>> = "workload.issuers", "";
+    /// Endpoints of the Datagrid API with a limit of their own in place of limits.datagrid_requests_per_minute, such as
+    /// "POST /connections = 20"; 0 is no limit. Paths are spelled as in docs/datagrid.md.
+    datagrid_route_limits: Vec<String> = "datagrid.route_limits", "[]";
+    /// What the Datagrid API's credits report gives as total and remaining; nothing here uses credits up.
+    datagrid_credits: u32 = "datagrid.credits", "1000000";
     /// Admins may read client secrets and linked tokens in Sequin's words (truncate_secrets=false): docs/sequin.md.
     sequin_reveal_secrets: bool = "sequin.reveal_secrets", "false";
 }

@@ -47,6 +47,7 @@ pub async fn a_batch_does_what_its_rows_own_methods_do(world: &World) {
         team: team.id.clone(),
         user: "usr_1".into(),
         role: Role::Owner,
+        words: Map::new(),
     };
     let service = Service {
         id: "svc_1".to_owned(),

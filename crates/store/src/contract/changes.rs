@@ -37,6 +37,7 @@ fn membership(user: &str, team: &TeamId, role: Role) -> Membership {
         team: team.clone(),
         user: user.into(),
         role,
+        words: grantry_core::nouns::Words::new(),
     }
 }
 

@@ -57,6 +57,7 @@ pub async fn every_write_that_caches_must_hear_of_is_in_the_feed(world: &World) 
         team: ours.clone(),
         user: person.id.clone(),
         role: Role::Admin,
+        words: grantry_core::nouns::Words::new(),
     };
     store.put_membership(&membership, &event()).await.unwrap();
     assert_eq!(

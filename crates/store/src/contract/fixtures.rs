@@ -6,9 +6,9 @@ use grantry_core::Timestamp;
 use grantry_core::ids::{ConnectionId, ConnectorId, ProjectId, TeamId};
 use grantry_core::nouns::{
     Account, Actor, Authorization, AuthorizationState, Connection, ConnectionState, Connector,
-    ConnectorType, CustomEnvironment, Digest, Environment, Event, EventKind, Fault, Flow, Grant,
-    HeldConsent, Installation, InstallationStatus, Invite, Key, KeyLevel, Link, McpServer,
-    NamedSecret, Project, Revocation, Role, Scopes, Sealed, Subject, Team, TokenSet,
+    ConnectorType, CustomEnvironment, Digest, Embed, Environment, Event, EventKind, Fault, Flow,
+    Grant, HeldConsent, Installation, InstallationStatus, Invite, Key, KeyLevel, Link, McpServer,
+    NamedSecret, Project, Revocation, Role, Scopes, Sealed, SecretRef, Subject, Team, TokenSet,
     TriggerDestination, User,
 };
 use serde_json::{Map, Value, json};
@@ -49,6 +49,7 @@ pub(crate) fn team(id: &str, account: &str) -> Team {
         slug: format!("{id}-slug"),
         name: format!("{id} name"),
         return_origins: vec!["https://app.example".to_owned()],
+        words: map(json!({"access": "open"})),
         created_at: NOW,
     }
 }
@@ -58,6 +59,8 @@ pub(crate) fn named_secret(id: &str, team: &TeamId) -> NamedSecret {
         id: id.into(),
         team: team.clone(),
         name: format!("{id} name"),
+        label: Some("Label".to_owned()),
+        owner: None,
         value: sealed(id),
         created_at: NOW,
         updated_at: NOW.after(MINUTE),
@@ -70,6 +73,7 @@ pub(crate) fn invite(id: &str, team: &TeamId) -> Invite {
         team: team.clone(),
         email: format!("{id}@example.org"),
         role: Role::Member,
+        words: map(json!({"role": "agents-only"})),
         created_by: Actor::User {
             id: "usr_1".to_owned(),
         },
@@ -85,6 +89,7 @@ pub(crate) fn mcp_server(id: &str, team: &TeamId) -> McpServer {
         team: team.clone(),
         name: format!("{id} name"),
         base_url: format!("https://{id}.example/mcp"),
+        data: map(json!({"transport": "http"})),
         created_at: NOW,
         updated_at: NOW.after(MINUTE),
     }
@@ -145,6 +150,10 @@ pub(crate) fn connector(id: &str, team: &TeamId) -> Connector {
         service: "github.com".to_owned(),
         data: map(json!({"z": 1, "a": {"clientId": "x"}})),
         secrets: Some(sealed("secrets")),
+        client_secret: Some(SecretRef {
+            id: format!("sec_{id}").into(),
+            at: NOW,
+        }),
         metadata: map(json!({"b": null, "a": "é"})),
         redirect_uri: "https://g.example/callback".to_owned(),
         default_installation: Some("T1".to_owned()),
@@ -224,6 +233,9 @@ pub(crate) fn authorization(id: &str, team: &TeamId, connector: &ConnectorId) ->
         prompt: Some("consent".to_owned()),
         additional_params: map(json!({"hd": "example.org"})),
         confirm: true,
+        embed: Some(Embed {
+            origin: Some("https://app.example".to_owned()),
+        }),
         state: AuthorizationState::Pending,
         created_at: NOW,
         expires_at: NOW.after(HOUR),

@@ -20,6 +20,7 @@ pub mod connect;
 pub mod connections;
 pub mod connectors;
 pub mod credentials;
+pub mod datagrid;
 pub mod feed;
 pub mod installations;
 pub mod keys;
@@ -315,6 +316,13 @@ macro_rules! contract_tests {
                 a_deleted_connector_keeps_its_secrets_until_its_last_token_is_revoked,
                 a_fault_is_set_and_cleared,
                 a_link_is_put_and_removed,
+            ]
+            datagrid: [
+                a_row_keeps_its_place_in_its_list_when_it_is_gone,
+                a_client_secret_is_known_by_its_id_while_its_connector_lives,
+                an_mcp_servers_own_secret_comes_changes_and_goes_with_it,
+                an_accepted_invite_makes_a_member_and_never_demotes_one,
+                a_role_is_set_in_every_team_of_the_account_but_where_one_owns_it,
             ]
             lists: [
                 connectors_are_filtered,

@@ -80,6 +80,7 @@ pub async fn a_row_is_put_once_and_changed_once(world: &World) {
         team: "team_1".into(),
         user: "usr_1".into(),
         role: Role::Owner,
+        words: grantry_core::nouns::Words::new(),
     };
     let changed = Membership {
         role: Role::Member,
@@ -264,6 +265,7 @@ pub async fn a_membership_needs_a_team_and_a_person_of_its_account(world: &World
             team: team.into(),
             user: user.into(),
             role: Role::TokenOnly,
+            words: grantry_core::nouns::Words::new(),
         };
         let put = world.store.put_membership(&membership, &event()).await;
         assert_eq!(put, expected, "{team} {user}");

@@ -229,6 +229,12 @@ impl Backend for Postgres {
                 sql: include_str!("../../migrations/postgres/0008_endings.sql"),
             },
             Migration {
+                version: 9,
+                name: "datagrid",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0009_datagrid.sql"),
+            },
+            Migration {
                 version: 10,
                 name: "credentials",
                 min_binary: 3,

@@ -59,6 +59,7 @@ impl Noun for Authorization {
         "prompt",
         "additional_params",
         "confirm",
+        "embed",
         "state",
         "state_detail",
         "created_at",
@@ -78,6 +79,7 @@ impl Noun for Authorization {
             self.prompt.as_ref(),
             json(&self.additional_params),
             self.confirm,
+            self.embed.as_ref().map_or(Value::Null, json),
         ]);
         row.extend(state_columns(&self.state));
         row.extend(params![self.created_at, self.expires_at, self.expires_at]);
@@ -97,6 +99,10 @@ impl Noun for Authorization {
             prompt: row.get("prompt")?,
             additional_params: row.json("additional_params")?,
             confirm: row.get("confirm")?,
+            embed: match row.value("embed") {
+                Some(Value::Null) => None,
+                _ => Some(row.json("embed")?),
+            },
             state: state(row)?,
             created_at: row.get("created_at")?,
             expires_at: row.get("expires_at")?,

@@ -8,14 +8,24 @@ use crate::backend::{Bad, Row, Value};
 
 impl Noun for NamedSecret {
     const TABLE: &'static str = "secrets";
-    const COLUMNS: &'static [&'static str] =
-        &["id", "team", "name", "value", "created_at", "updated_at"];
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "team",
+        "name",
+        "label",
+        "owner",
+        "value",
+        "created_at",
+        "updated_at",
+    ];
 
     fn to_row(&self) -> Vec<Value> {
         params![
             &self.id,
             &self.team,
             &self.name,
+            self.label.as_ref(),
+            self.owner.as_ref(),
             &self.value,
             self.created_at,
             self.updated_at,
@@ -27,6 +37,8 @@ impl Noun for NamedSecret {
             id: row.get("id")?,
             team: row.get("team")?,
             name: row.get("name")?,
+            label: row.get("label")?,
+            owner: row.get("owner")?,
             value: row.get("value")?,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
@@ -41,6 +53,7 @@ impl Noun for Invite {
         "team",
         "email",
         "role",
+        "words",
         "created_by",
         "created_at",
         "expires_at",
@@ -53,6 +66,7 @@ impl Noun for Invite {
             &self.team,
             &self.email,
             self.role,
+            json(&self.words),
             json(&self.created_by),
             self.created_at,
             self.expires_at,
@@ -66,6 +80,7 @@ impl Noun for Invite {
             team: row.get("team")?,
             email: row.get("email")?,
             role: row.get("role")?,
+            words: row.json("words")?,
             created_by: row.json("created_by")?,
             created_at: row.get("created_at")?,
             expires_at: row.get("expires_at")?,
@@ -76,8 +91,15 @@ impl Noun for Invite {
 
 impl Noun for McpServer {
     const TABLE: &'static str = "mcp_servers";
-    const COLUMNS: &'static [&'static str] =
-        &["id", "team", "name", "base_url", "created_at", "updated_at"];
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "team",
+        "name",
+        "base_url",
+        "data",
+        "created_at",
+        "updated_at",
+    ];
 
     fn to_row(&self) -> Vec<Value> {
         params![
@@ -85,6 +107,7 @@ impl Noun for McpServer {
             &self.team,
             &self.name,
             &self.base_url,
+            json(&self.data),
             self.created_at,
             self.updated_at,
         ]
@@ -96,6 +119,7 @@ impl Noun for McpServer {
             team: row.get("team")?,
             name: row.get("name")?,
             base_url: row.get("base_url")?,
+            data: row.json("data")?,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
         })

@@ -1,6 +1,6 @@
 //! Connectors and links.
 
-use grantry_core::nouns::{Connector, ConnectorType, Fault, Link};
+use grantry_core::nouns::{Connector, ConnectorType, Fault, Link, SecretRef};
 
 use super::Noun;
 use super::values::{json, params, words};
@@ -30,6 +30,16 @@ fn fault(row: &Row) -> Result<Option<Fault>, Bad> {
     }))
 }
 
+fn client_secret(row: &Row) -> Result<Option<SecretRef>, Bad> {
+    let Some(id) = row.get("client_secret_id")? else {
+        return Ok(None);
+    };
+    Ok(Some(SecretRef {
+        id,
+        at: row.get("client_secret_at")?,
+    }))
+}
+
 impl Noun for Connector {
     const TABLE: &'static str = "connectors";
     const COLUMNS: &'static [&'static str] = &[
@@ -41,6 +51,8 @@ impl Noun for Connector {
         "service",
         "data",
         "secrets",
+        "client_secret_id",
+        "client_secret_at",
         "metadata",
         "redirect_uri",
         "default_installation",
@@ -73,6 +85,8 @@ impl Noun for Connector {
             &self.service,
             json(&self.data),
             self.secrets.as_ref(),
+            self.client_secret.as_ref().map(|secret| &secret.id),
+            self.client_secret.as_ref().map(|secret| secret.at),
             json(&self.metadata),
             &self.redirect_uri,
             self.default_installation.as_ref(),
@@ -103,6 +117,7 @@ impl Noun for Connector {
             service: row.get("service")?,
             data: row.json("data")?,
             secrets: row.get("secrets")?,
+            client_secret: client_secret(row)?,
             metadata: row.json("metadata")?,
             redirect_uri: row.get("redirect_uri")?,
             default_installation: row.get("default_installation")?,

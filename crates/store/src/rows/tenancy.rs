@@ -36,6 +36,7 @@ impl Noun for Team {
         "slug",
         "name",
         "return_origins",
+        "words",
         "created_at",
     ];
 
@@ -46,6 +47,7 @@ impl Noun for Team {
             &self.slug,
             &self.name,
             json(&self.return_origins),
+            json(&self.words),
             self.created_at,
         ]
     }
@@ -57,6 +59,7 @@ impl Noun for Team {
             slug: row.get("slug")?,
             name: row.get("name")?,
             return_origins: row.json("return_origins")?,
+            words: row.json("words")?,
             created_at: row.get("created_at")?,
         })
     }
@@ -98,10 +101,10 @@ impl Noun for User {
 
 impl Noun for Membership {
     const TABLE: &'static str = "memberships";
-    const COLUMNS: &'static [&'static str] = &["user_id", "team", "role"];
+    const COLUMNS: &'static [&'static str] = &["user_id", "team", "role", "words"];
 
     fn to_row(&self) -> Vec<Value> {
-        params![&self.user, &self.team, self.role]
+        params![&self.user, &self.team, self.role, json(&self.words)]
     }
 
     fn from_row(row: &Row) -> Result<Self, Bad> {
@@ -109,6 +112,7 @@ impl Noun for Membership {
             user: row.get("user_id")?,
             team: row.get("team")?,
             role: row.get("role")?,
+            words: row.json("words")?,
         })
     }
 }
@@ -126,6 +130,7 @@ impl Noun for Member {
         Ok(Self {
             user: User::from_row(row)?,
             role: row.get("role")?,
+            words: row.json("words")?,
         })
     }
 }

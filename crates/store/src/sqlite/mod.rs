@@ -193,6 +193,12 @@ impl Backend for Sqlite {
                 sql: include_str!("../../migrations/sqlite/0008_endings.sql"),
             },
             Migration {
+                version: 9,
+                name: "datagrid",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0009_datagrid.sql"),
+            },
+            Migration {
                 version: 10,
                 name: "credentials",
                 min_binary: 3,

@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 
 use super::{Schemas, examples};
-use crate::dialects::{cohere, sequin, vercel};
+use crate::dialects::{cohere, datagrid, sequin, vercel};
 use crate::kit::dialect::Dialect;
 use crate::kit::route::{Body, Route};
 use crate::native;
@@ -105,6 +105,10 @@ pub fn responses(route: &Route, schemas: &mut Schemas) -> Responses {
         }
         Dialect::Cohere => {
             let refused = describe::<cohere::error::Refusal>(schemas);
+            responses = responses.response("default", refusal(refused));
+        }
+        Dialect::Datagrid => {
+            let refused = describe::<datagrid::error::Refusal>(schemas);
             responses = responses.response("default", refusal(refused));
         }
     }

@@ -70,6 +70,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
         Dialect::Vercel => "vercel",
         Dialect::Sequin => "sequin",
         Dialect::Cohere => "cohere",
+        Dialect::Datagrid => "datagrid",
     };
     let operation = OperationBuilder::new()
         .operation_id(Some(route.operation))

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use grantry_core::Result;
-use grantry_core::nouns::Role;
+use grantry_core::nouns::{Role, Words};
 use grantry_engine::permissions::Act;
 use grantry_engine::{NewTeam, TeamPatch};
 
@@ -129,6 +129,7 @@ async fn create(mut call: Call) -> Result<Response> {
         slug: body.take_text("slug").unwrap_or_default(),
         name: body.take_text("name"),
         return_origins: body.take_texts("return_origins").unwrap_or_default(),
+        words: Words::new(),
     };
     let made = call.engine.create_team(call.steward()?, new).await?;
     answer::created(&wire::Team::from(&made))
@@ -148,6 +149,7 @@ async fn update(mut call: Call) -> Result<Response> {
             true => Some(Vec::new()),
             false => body.take_texts("return_origins"),
         },
+        words: Words::new(),
     };
     let updated = call.engine.update_team(call.caller()?, patch).await?;
     answer::ok(&wire::Team::from(&updated))
@@ -180,7 +182,7 @@ async fn put_member(call: Call) -> Result<Response> {
     let role = role(&call.body).unwrap_or(Role::Member);
     let put = call
         .engine
-        .put_member(call.caller()?, call.path("user"), role)
+        .put_member(call.caller()?, call.path("user"), role, Words::new())
         .await?;
     answer::ok(&wire::Membership::from(&put))
 }

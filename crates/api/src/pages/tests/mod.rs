@@ -37,6 +37,7 @@ fn page() -> ConsentPage {
         paste: None,
         accent_color: None,
         return_url: Some("https://desk.acme.example/done?tab=1".to_owned()),
+        embedded_in: None,
     }
 }
 
@@ -52,6 +53,8 @@ pub(super) fn result() -> ConsentResult {
         return_url: Some("https://desk.acme.example/done?tab=1".to_owned()),
         code: None,
         link: false,
+        embedded_in: None,
+        asked_at: grantry_core::Timestamp(0),
     }
 }
 

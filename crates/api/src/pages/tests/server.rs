@@ -117,6 +117,7 @@ impl Server {
             slug: "acme".to_owned(),
             name: "Acme".to_owned(),
             return_origins: vec!["https://desk.acme.example".to_owned()],
+            words: grantry_core::nouns::Words::new(),
             created_at: clock.now(),
         };
         store.put_account(&account, &event(1)).await.unwrap();

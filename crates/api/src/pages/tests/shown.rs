@@ -102,6 +102,7 @@ async fn requirement_14_hostile_values_stay_text_in_every_field() {
         paste: None,
         accent_color: Some(hostile()),
         return_url: Some(hostile()),
+        embedded_in: None,
     };
     let pasted = ConsentPage {
         paste: Some(hostile()),

@@ -4,6 +4,7 @@ use grantry_core::Result;
 use grantry_core::ids::{InviteId, McpServerId, SecretId, TeamId};
 use grantry_core::nouns::{Actor, Invite, McpServer, NamedSecret, Role, Sealed};
 use grantry_core::store::Page;
+use serde_json::Map;
 
 use super::prune::every;
 use super::{Planner, Step, Write, gather};
@@ -57,6 +58,8 @@ impl Planner<'_> {
                 id,
                 team,
                 name: row.name,
+                label: None,
+                owner: old.as_ref().and_then(|old| old.owner.clone()),
                 value: old
                     .as_ref()
                     .map_or(Sealed(Vec::new()), |old| old.value.clone()),
@@ -111,6 +114,7 @@ impl Planner<'_> {
                 team: team.id.clone(),
                 name: row.name,
                 base_url: row.base_url,
+                data: old.as_ref().map_or_else(Map::new, |old| old.data.clone()),
                 created_at: old.as_ref().map_or(self.now, |old| old.created_at),
                 updated_at: old.as_ref().map_or(self.now, |old| old.updated_at),
             };
@@ -163,6 +167,10 @@ impl Planner<'_> {
                     .role
                     .or(old.as_ref().map(|old| old.role))
                     .unwrap_or(Role::Member),
+                words: old
+                    .as_ref()
+                    .filter(|old| row.role.is_none_or(|role| role == old.role))
+                    .map_or_else(Map::new, |old| old.words.clone()),
                 created_by: old
                     .as_ref()
                     .map_or(Actor::Server, |old| old.created_by.clone()),

@@ -253,6 +253,9 @@ impl Planner<'_> {
                         || old.data != connector.data
                         || old.deleted_at.is_some(),
                 };
+                if !changed.contains("data.clientSecret") {
+                    connector.client_secret.clone_from(&old.client_secret);
+                }
                 fields.extend(changed.into_iter().map(FieldChange::secret));
                 let change = match old.deleted_at {
                     Some(_) => Change::Restored,

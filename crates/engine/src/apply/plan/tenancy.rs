@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use grantry_core::Result;
 use grantry_core::ids::{ProjectId, TeamId};
-use grantry_core::nouns::{Account, Environment, Membership, Project, Service, Team, User};
+use grantry_core::nouns::{Account, Environment, Membership, Project, Service, Team, User, Words};
 
 use serde_json::json;
 
@@ -70,6 +70,9 @@ impl Planner<'_> {
                     |old| &old.return_origins,
                     Vec::new,
                 ),
+                words: old
+                    .as_ref()
+                    .map_or_else(Words::new, |old| old.words.clone()),
                 created_at: old.as_ref().map_or(self.now, |old| old.created_at),
             };
             self.scope.add(&team);
@@ -107,10 +110,14 @@ impl Planner<'_> {
                     }
                     _ => account = Some(team.account.clone()),
                 }
+                let stands = memberships
+                    .iter()
+                    .find(|one| one.team == team.id && one.role == wanted.role);
                 declared.push(Membership {
                     team: team.id.clone(),
                     user: row.id.clone(),
                     role: wanted.role,
+                    words: stands.map_or_else(Words::new, |one| one.words.clone()),
                 });
             }
             let Some(account) = account else {

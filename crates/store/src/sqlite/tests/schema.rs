@@ -240,6 +240,7 @@ const NEVER_MET: &[&str] = &[
     "secrets.id",
     "services.id",
     "teams.id",
+    "tombstones.team, tombstones.id",
     "users.id",
 ];
 

@@ -1,0 +1,37 @@
+-- What Datagrid's API asks for beside the rows there are.
+
+-- Every client secret is known by an id of its own.
+ALTER TABLE connectors ADD COLUMN client_secret_id TEXT;
+
+ALTER TABLE connectors ADD COLUMN client_secret_at INTEGER;
+
+UPDATE connectors SET client_secret_id = 'sec_' || id, client_secret_at = updated_at
+WHERE kind = 'oauth' AND secrets IS NOT NULL;
+
+CREATE INDEX connectors_client_secret ON connectors (team, client_secret_id) WHERE client_secret_id IS NOT NULL;
+
+ALTER TABLE secrets ADD COLUMN label TEXT;
+
+ALTER TABLE secrets ADD COLUMN owner TEXT;
+
+ALTER TABLE mcp_servers ADD COLUMN data TEXT NOT NULL DEFAULT '{}';
+
+-- What a dialect says of a row that there is no column for.
+ALTER TABLE teams ADD COLUMN words TEXT NOT NULL DEFAULT '{}';
+
+ALTER TABLE memberships ADD COLUMN words TEXT NOT NULL DEFAULT '{}';
+
+ALTER TABLE invites ADD COLUMN words TEXT NOT NULL DEFAULT '{}';
+
+ALTER TABLE authorizations ADD COLUMN embed TEXT;
+
+-- Where a row that is gone stood in its list by time, so that whoever deletes while turning pages goes on.
+CREATE TABLE tombstones (
+    id         TEXT    NOT NULL,
+    team       TEXT    NOT NULL,
+    place      INTEGER NOT NULL,
+    deleted_at INTEGER NOT NULL,
+    PRIMARY KEY (team, id)
+) STRICT;
+
+CREATE INDEX tombstones_age ON tombstones (deleted_at);
