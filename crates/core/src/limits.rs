@@ -262,6 +262,8 @@ fixed! {
     /// What a client goes on sending after its body was refused: taken in and thrown away, so that it sees the
     /// answer.
     DRAINED_BYTES_MAX: bytes = 16 * MIB;
+    /// The largest answer of a server that the command line keeps, and the longest line of one in lines.
+    LOCAL_ANSWER_BYTES_MAX: bytes = 16 * MIB;
     /// Names and values of a provider's headers together; more counts as no answer.
     PROVIDER_HEADER_BYTES_MAX: bytes = 64 * KIB;
     /// Resolving, connecting and the TLS handshake together, so that a request that does leave has time to be

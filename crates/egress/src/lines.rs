@@ -2,9 +2,7 @@
 //! be of any length.
 
 use bytes::{Bytes, BytesMut};
-
-/// Bytes of the largest answer that the command line keeps, and of the longest line of one in lines.
-const BYTES_MAX: usize = 16 * 1024 * 1024;
+use grantry_core::limits::LOCAL_ANSWER_BYTES_MAX as BYTES_MAX;
 
 /// More than [`BYTES_MAX`] in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -331,10 +331,12 @@ async fn a_path_with_a_broken_escape_is_a_bad_request() {
 async fn a_path_with_a_control_character_is_a_bad_request_in_every_dialect() {
     let server = Server::start().await;
     let admin = Standing::Role(Role::Admin);
+    // A browser's page for such a path is that of a link which does not exist.
+    let page = |path: &str| path.starts_with("/sequin/link/oauth2/start/");
     for route in documented().filter(|route| route.path.contains('{')) {
         let asked = match route.access {
             Access::Act(act) => admin.may(act),
-            Access::Public(_) => route.dialect() != Dialect::Native,
+            Access::Public(_) => route.dialect() != Dialect::Native && !page(route.path),
         };
         if !asked {
             continue;

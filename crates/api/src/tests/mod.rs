@@ -3,6 +3,7 @@
 mod bodies;
 mod cohere;
 mod datagrid;
+mod datagrid_limits;
 mod datagrid_organization;
 mod examples;
 mod existence;

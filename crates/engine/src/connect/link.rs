@@ -130,6 +130,7 @@ impl Engine {
             prompt: None,
             additional_params: Map::new(),
             confirm: true,
+            embed: None,
             state: AuthorizationState::Pending,
             created_at: now,
             expires_at: now.after(self.settings.limits.authorization_time),

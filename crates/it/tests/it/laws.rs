@@ -148,10 +148,6 @@ const NO_LIMITS: &[(&str, &str)] = &[
         "rows that a refusal names",
     ),
     (
-        "crates/server/src/client.rs",
-        "the command line's own memory",
-    ),
-    (
         "crates/server/src/commands/",
         "the command line's own patience",
     ),

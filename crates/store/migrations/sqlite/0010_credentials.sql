@@ -23,6 +23,8 @@ CREATE TABLE link_flows (
     expires_at       INTEGER NOT NULL
 ) STRICT;
 
+CREATE INDEX link_flows_team ON link_flows (team);
+
 CREATE INDEX link_flows_expires_at ON link_flows (expires_at);
 
 CREATE INDEX held_consents_code ON held_consents (code);

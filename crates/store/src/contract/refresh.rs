@@ -261,6 +261,14 @@ pub async fn a_pair_for_a_revoked_connection_is_dead(world: &World) {
     let connector = world.connector("scl_2").await;
     let (connection, set) = world.connection(&connector, "u2").await;
     world.delete(&connector, NOW).await;
+    // Its connections end after it, and a pair that comes before that is ended with them.
+    let due = world.store.due_endings(NOW.after(HOUR), MINUTE, 1).await;
+    let (due, event) = (due.unwrap(), world.event(EventKind::ConnectionRevoked));
+    let ended = world
+        .store
+        .end_connections(&due[0], NOW, MINUTE, 9, &event)
+        .await;
+    assert!(ended.is_ok());
     let next = token_set("next", &connection, "main");
     assert_eq!(complete(world, &set, &next).await, Completion::Dead);
     let nowhere =
