@@ -69,6 +69,9 @@ impl LocalError {
     }
 }
 
+/// Is shown each line of an answer.
+type Seer<'s> = dyn FnMut(&[u8]) + Send + 's;
+
 impl Local {
     /// The server that listens at the control socket `socket`.
     ///
@@ -154,7 +157,7 @@ impl Local {
         key: Option<&Secret>,
         body: Option<(&'static str, Vec<u8>)>,
         accept: &'static str,
-        line: &mut (dyn FnMut(&[u8]) + Send),
+        line: &mut Seer<'_>,
     ) -> Result<Reply, LocalError> {
         let request = self.request(method, path, key, body)?;
         let request = request.header(ACCEPT, accept).timeout(PATIENT_DEADLINE);
@@ -186,7 +189,7 @@ impl Local {
     async fn exchange(
         &self,
         request: reqwest::RequestBuilder,
-        mut see: Option<&mut (dyn FnMut(&[u8]) + Send)>,
+        mut see: Option<&mut Seer<'_>>,
     ) -> Result<Reply, LocalError> {
         let mut answer = request
             .send()

@@ -151,7 +151,7 @@ impl<B: Backend> TenancyStore for Db<B> {
     }
 
     async fn teams(&self, filter: &TeamFilter, page: &Page) -> Stored<Vec<Team>> {
-        let mut query = select::<Team>("WHERE 1 = 1", params![]);
+        let mut query = select::<Team>("WHERE id > ''", params![]);
         if let Some(id) = &filter.id {
             query.push(" AND id = {}", params![id]);
         }

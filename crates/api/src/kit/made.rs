@@ -17,6 +17,12 @@ struct Kept {
     body: Bytes,
 }
 
+impl Default for Made {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Made {
     /// Nothing yet.
     pub const fn new() -> Self {

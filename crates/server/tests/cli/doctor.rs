@@ -184,8 +184,9 @@ fn a_damaged_database_and_an_open_directory_are_found() {
 
     let sound = fs::read(&database).unwrap();
     let mut damaged = sound.clone();
-    let end = damaged.len() - 8192;
-    damaged[end..].fill(0xA5);
+    // Not the pages that are read already to open it.
+    let from = damaged.len() / 2;
+    damaged[from..from + 8192].fill(0xA5);
     fs::write(&database, damaged).unwrap();
     doctor(&place, &[], free).assert("database.integrity", "fail", &["damaged", "backup"]);
     fs::write(&database, "no database ".repeat(1000)).unwrap();

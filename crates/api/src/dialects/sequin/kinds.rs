@@ -226,8 +226,9 @@ pub fn named(word: &str) -> &'static Kind {
 
 /// The kind of a connection that was made elsewhere.
 pub fn usual(service: &str) -> String {
-    let known = KINDS.iter().filter(|kind| kind.provider == service);
-    let oauth = known.filter(|kind| kind.word.ends_with(ENDING)).next();
+    let oauth = KINDS
+        .iter()
+        .find(|kind| kind.provider == service && kind.word.ends_with(ENDING));
     oauth.map_or_else(|| format!("{service}{ENDING}"), |kind| kind.word.to_owned())
 }
 
