@@ -69,8 +69,11 @@ const connection = (id, who) => ({
 });
 
 /** A server with one connection, measured with `env`. */
-const start = (databaseUrl, env) =>
-  Grantry.start(world({ connectors: [connector], connections: [connection('conn_bench', subject)] }), { databaseUrl, env });
+const start = (databaseUrl, env, config) =>
+  Grantry.start(world({ connectors: [connector], connections: [connection('conn_bench', subject)] }), { databaseUrl, env, config });
+
+/** Without Datagrid's rate limit, and without Cohere's question to an endpoint that is not there. */
+const UNBOUND = '\n[limits]\ndatagrid_requests_per_minute = 0\n[search]\nprobe = false\n';
 
 /** The warm token read beside a handler that returns the same bytes. */
 async function reads(server) {
@@ -163,6 +166,14 @@ async function dialects(server) {
       create: ['/sequin/v1/oauth-apps', { provider: 'stripe', name: 'Bench $N', ...oauth }],
       list: '/sequin/v1/oauth-apps',
     },
+    datagrid: {
+      create: ['/datagrid/v1/connection-providers', { connector_id: 'stripe', name: 'Bench $N', ...oauth }],
+      list: '/datagrid/v1/connection-providers?limit=100',
+    },
+    cohere: {
+      create: ['/cohere/v1/connectors', { name: 'Bench $N', url: 'https://search.example.com/search', service_auth: { type: 'bearer', token: 'token' } }],
+      list: '/cohere/v1/connectors?limit=100',
+    },
   };
   const seconds = Math.max(1, SECONDS / 3);
   // A dialect without pages lists everything: all are asked while there are a hundred.
@@ -195,7 +206,7 @@ async function measure(name, databaseUrl) {
   let count = await writes(server, 'connection import', '/api/v1/connections', imported, RIVAL.import);
   if (!databaseUrl) {
     // On a server of its own: a list without pages is as long as what the others have made.
-    const own = await start();
+    const own = await start(undefined, undefined, UNBOUND);
     await dialects(own);
     await own.stop();
   }
@@ -215,7 +226,7 @@ async function measure(name, databaseUrl) {
 }
 
 if (process.env.ONLY === 'dialects') {
-  const server = await start();
+  const server = await start(undefined, undefined, UNBOUND);
   await dialects(server);
   await server.stop();
   process.exit(0);
