@@ -125,7 +125,9 @@ describe('at a terminal', () => {
   const terminal = path.join(import.meta.dirname, 'lib/terminal.py');
   const secrets = (names) => names.map((name) => ({ id: `sec_${name}`, team: 'team_1', name, value: `value of ${name}` }));
   const file = (names) => toml({ accounts: HOUSE.accounts, teams: HOUSE.teams, secrets: secrets(names) });
-  const names = Array.from({ length: 4000 }, (_, number) => `n${number}`);
+  // So many that a fast machine, too, is at it for longer than a bar takes to appear.
+  const names = Array.from({ length: 40_000 }, (_, number) => `n${number}`);
+  const width = `sec_${names.at(-1)}`.length;
   /** What is on the screen in the end: what was erased is gone. */
   const screen = (output) => output.replace(/[^\n]*\x1b\[2K/g, '').replace(/\x1b\[[0-9;]*m/g, '').replaceAll('\r', '');
 
@@ -143,18 +145,18 @@ describe('at a terminal', () => {
   it('a bar says how far a large file is and how long it will take, and leaves nothing behind', async () => {
     const { output, exit } = await seen(file(names));
     assert.equal(exit, 0, output.slice(-500));
-    const bars = [...output.matchAll(/Writing \[=*>? *\] (\d+)\/4002 \S+ left/g)].map(([, done]) => Number(done));
+    const bars = [...output.matchAll(/Writing \[=*>? *\] (\d+)\/40002 \S+ left/g)].map(([, done]) => Number(done));
     assert.ok(bars.length > 1, output.slice(0, 2000));
     assert.deepEqual(bars, bars.toSorted((one, two) => one - two));
     for (const line of output.split(/\r|\n/)) assert.ok([...line.replace(/\x1b\[[0-9;]*[A-Za-z]/g, '')].length <= 80, line);
     assert.equal(
       screen(output),
       [
-        'created   accounts  acc_1      Acme',
-        'created   teams     team_1     acme',
-        ...names.slice(0, 20).map((name) => `created   secrets   ${`sec_${name}`.padEnd(9)}  ${name}`),
-        'created   secrets: 3980 more (--json has them all)',
-        '4002 of 4002 declared rows changed.',
+        `created   accounts  ${'acc_1'.padEnd(width)}  Acme`,
+        `created   teams     ${'team_1'.padEnd(width)}  acme`,
+        ...names.slice(0, 20).map((name) => `created   secrets   ${`sec_${name}`.padEnd(width)}  ${name}`),
+        'created   secrets: 39980 more (--json has them all)',
+        '40002 of 40002 declared rows changed.',
         '',
       ].join('\n'),
     );
