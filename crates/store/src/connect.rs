@@ -90,23 +90,28 @@ fn complete(
             .one_or(StoreError::Taken("connection.id")),
     ]);
     for set in sets {
-        let of_kind = || params![&connection.id, &set.kind];
-        write.extend([
-            Statement::new(
-                "DELETE FROM refresh_attempts WHERE set_id IN
-                 (SELECT set_id FROM token_sets WHERE connection = ?1 AND kind = ?2)",
-                of_kind(),
-            ),
-            Statement::new(
-                "DELETE FROM token_sets WHERE connection = ?1 AND kind = ?2",
-                of_kind(),
-            ),
-            insert(set),
-        ]);
+        write.extend(in_place_of_its_kind(set));
     }
     write.push(insert(event));
     write.push(change(ChangeKind::Connection, &connection.id));
     write
+}
+
+/// Puts `set` in the place of the connection's set of its kind, and of what was attempted with that.
+pub(crate) fn in_place_of_its_kind(set: &TokenSet) -> [Statement; 3] {
+    let of_kind = || params![&set.connection, &set.kind];
+    [
+        Statement::new(
+            "DELETE FROM refresh_attempts WHERE set_id IN
+             (SELECT set_id FROM token_sets WHERE connection = ?1 AND kind = ?2)",
+            of_kind(),
+        ),
+        Statement::new(
+            "DELETE FROM token_sets WHERE connection = ?1 AND kind = ?2",
+            of_kind(),
+        ),
+        insert(set),
+    ]
 }
 
 /// Queues the pairs of held consents for revocation: those that `condition` finds, its first parameter

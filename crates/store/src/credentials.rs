@@ -11,7 +11,7 @@ use grantry_core::store::{ChangeKind, CredentialStore, Stored};
 
 use crate::Db;
 use crate::backend::{Backend, Statement, Write};
-use crate::connect::{UNCONFIRMED, advance, start};
+use crate::connect::{UNCONFIRMED, advance, in_place_of_its_kind, start};
 use crate::connectors::connector_is_live;
 use crate::db::and_in;
 use crate::rows::{Upsert, change, insert, params, select};
@@ -48,19 +48,7 @@ fn put(
             .one_or(StoreError::Taken("connection.id")),
     ];
     if let Some(set) = set {
-        let of_kind = || params![&connection.id, &set.kind];
-        write.extend([
-            Statement::new(
-                "DELETE FROM refresh_attempts WHERE set_id IN
-                 (SELECT set_id FROM token_sets WHERE connection = ?1 AND kind = ?2)",
-                of_kind(),
-            ),
-            Statement::new(
-                "DELETE FROM token_sets WHERE connection = ?1 AND kind = ?2",
-                of_kind(),
-            ),
-            insert(set),
-        ]);
+        write.extend(in_place_of_its_kind(set));
     }
     write.extend([
         put_row(credential),

@@ -135,6 +135,25 @@ impl Dialect {
     }
 }
 
+/// `error` with each of its wrong fields as `respell` puts it.
+pub fn respelled(error: Error, respell: impl Fn(Problem) -> Problem) -> Error {
+    match error {
+        Error::Invalid(problems) => Error::Invalid(problems.into_iter().map(respell).collect()),
+        error => error,
+    }
+}
+
+/// The engine's name of a field, or of something in it, in a dialect's words: pairs of ours and theirs.
+/// One of ours that ends with a dot stands for all that is below it.
+pub fn spelled(field: String, words: &[(&str, &str)]) -> String {
+    let known = words.iter().find_map(|(ours, theirs)| {
+        let below = field.strip_prefix(ours)?;
+        let within = ours.ends_with('.') || below.is_empty() || below.starts_with(['.', '[']);
+        within.then(|| format!("{theirs}{below}"))
+    });
+    known.unwrap_or(field)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

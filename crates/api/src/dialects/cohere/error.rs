@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::kit::answer;
+use crate::kit::dialect::{respelled, spelled};
 
 /// What a failed request is answered with.
 #[derive(Serialize, ToSchema)]
@@ -64,11 +65,7 @@ const SPELLINGS: [(&str, &str); 10] = [
 
 /// What a handler failed with, its fields named as this dialect names them.
 pub fn in_their_spelling(error: Error) -> Error {
-    let respell = |problem: Problem| {
-        let known = SPELLINGS.iter().find_map(|(ours, theirs)| {
-            let rest = problem.field.strip_prefix(ours)?;
-            Some(format!("{theirs}{rest}"))
-        });
+    respelled(error, |problem| {
         if problem.field == "subject" {
             let message = "the key belongs to no user, and what is connected is a user's: ask with a user's own key";
             return Problem::new("", message);
@@ -79,14 +76,10 @@ pub fn in_their_spelling(error: Error) -> Error {
             _ => problem.message,
         };
         Problem {
-            field: known.unwrap_or(problem.field),
+            field: spelled(problem.field, &SPELLINGS),
             message,
         }
-    };
-    match error {
-        Error::Invalid(problems) => Error::Invalid(problems.into_iter().map(respell).collect()),
-        error => error,
-    }
+    })
 }
 
 const fn status(error: &Error) -> Status {

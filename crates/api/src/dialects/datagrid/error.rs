@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::kit::answer;
+use crate::kit::dialect::{respelled, spelled};
 
 /// What a failed request is answered with.
 #[derive(Serialize, ToSchema)]
@@ -114,20 +115,10 @@ const SPELLINGS: [(&str, &str); 9] = [
 
 /// What a handler failed with, its fields named as this dialect names them.
 pub fn in_their_spelling(error: Error) -> Error {
-    let respell = |problem: Problem| {
-        let known = SPELLINGS.iter().find_map(|(ours, theirs)| {
-            let below = problem.field.strip_prefix(ours)?;
-            (below.is_empty() || below.starts_with('.')).then(|| format!("{theirs}{below}"))
-        });
-        Problem {
-            field: known.unwrap_or(problem.field),
-            message: problem.message,
-        }
-    };
-    match error {
-        Error::Invalid(problems) => Error::Invalid(problems.into_iter().map(respell).collect()),
-        error => error,
-    }
+    respelled(error, |problem| Problem {
+        field: spelled(problem.field, &SPELLINGS),
+        ..problem
+    })
 }
 
 const fn known(error: &Error) -> (Status, &'static str) {
