@@ -1,6 +1,6 @@
 """PyPI datagrid-ai, unmodified and validating strictly: every method of what this server serves, sync and async.
 
-usage: datagrid_sdk.py BASE_URL KEY CONNECTOR CONNECTION
+usage: datagrid_sdk.py BASE_URL KEY CONNECTOR CONNECTION DOOMED DOOMED
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import sys
 import datagrid_ai
 from datagrid_ai import AsyncDatagrid, Datagrid
 
-BASE_URL, KEY, CONNECTOR, CONNECTION = sys.argv[1:]
+BASE_URL, KEY, CONNECTOR, CONNECTION, *DOOMED = sys.argv[1:]
 calls = 0
 
 
@@ -77,6 +77,11 @@ async def connections(client):
     assert CONNECTION in [row.id for row in rows]
     again = await ask(client.knowledge.connect(connection_id=CONNECTION))
     assert again.object == "redirect_url"
+    doomed = DOOMED.pop()
+    assert doomed in [row.id for row in await every(client.connections.list(limit=2))]
+    assert await ask(client.connections.delete(doomed)) is None
+    assert doomed not in [row.id for row in await every(client.connections.list(limit=2))]
+    assert await refused(datagrid_ai.NotFoundError, lambda: client.connections.retrieve(doomed)) == "resource_not_found"
     gone = lambda: client.connections.delete("connection_id")
     assert await refused(datagrid_ai.NotFoundError, gone) == "resource_not_found"
 

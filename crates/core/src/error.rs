@@ -31,6 +31,8 @@ pub enum Error {
     Conflict {
         /// Which thing or field clashes, for people.
         message: String,
+        /// Whether the same request may be taken a moment later, with nothing changed by the caller.
+        passing: bool,
     },
     /// One or more fields are wrong. Nothing was written.
     #[error("{}", summary(.0))]
@@ -219,6 +221,15 @@ impl Error {
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::Conflict {
             message: message.into(),
+            passing: false,
+        }
+    }
+
+    /// A clash with something that is under way, in words.
+    pub fn busy(message: impl Into<String>) -> Self {
+        Self::Conflict {
+            message: message.into(),
+            passing: true,
         }
     }
 }

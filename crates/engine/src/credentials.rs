@@ -272,7 +272,7 @@ impl Engine {
         let put = put.await;
         self.caches.lives.invalidate(&id);
         match put {
-            Err(StoreError::Taken(_)) => Err(Error::conflict(
+            Err(StoreError::Taken(_)) => Err(Error::busy(
                 "the same credential is being taken in by another request: try again",
             )),
             put => {

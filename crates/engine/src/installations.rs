@@ -186,7 +186,7 @@ impl Engine {
                 .await
             {
                 Err(StoreError::Missing(_)) => {
-                    return Err(Error::conflict(
+                    return Err(Error::busy(
                         "the installation was changed meanwhile: try again",
                     ));
                 }

@@ -27,6 +27,16 @@ pub struct CursorPage<T> {
     pub next: Option<(String, String)>,
 }
 
+impl<T> CursorPage<T> {
+    /// The same page of what `form` makes of its rows.
+    pub fn map<U>(self, form: impl FnMut(T) -> U) -> CursorPage<U> {
+        CursorPage {
+            data: self.data.into_iter().map(form).collect(),
+            next: self.next,
+        }
+    }
+}
+
 /// A grant that exists already and is taken in.
 pub struct NewConnection {
     /// Minted when absent.

@@ -64,9 +64,27 @@ impl McpServerChange {
 }
 
 impl Engine {
+    /// The team's newest server that authorizes itself with the secret.
+    pub(crate) async fn mcp_server_with(
+        &self,
+        caller: &Caller,
+        secret: &SecretId,
+    ) -> Result<Option<McpServer>> {
+        let all = self.all_mcp_servers(caller).await?;
+        let names = |server: &McpServer| {
+            let named = server.data.get(SECRET);
+            named.is_some_and(|named| named == secret.as_str())
+        };
+        Ok(all.into_iter().find(names))
+    }
+
     /// All of the team's servers, newest first.
     pub async fn mcp_servers(&self, caller: &Caller) -> Result<Vec<McpServer>> {
         caller.require(Act::ReadLists)?;
+        self.all_mcp_servers(caller).await
+    }
+
+    async fn all_mcp_servers(&self, caller: &Caller) -> Result<Vec<McpServer>> {
         let (mut page, mut all) = (Page::first(1000), Vec::new());
         loop {
             let rows = self.ports.store.mcp_servers(&caller.team, &page).await?;
@@ -162,7 +180,7 @@ impl Engine {
                 }
             }
         }
-        Err(Error::conflict(
+        Err(Error::busy(
             "the MCP server is being changed by others: try again",
         ))
     }

@@ -87,11 +87,9 @@ impl Engine {
                 let place = place(&team, &standing.id);
                 Ok(Repeat::Answer(self.keys.open_text(place, answer).await?))
             }
-            None if now.since(standing.created_at) < REPEAT_UNDER_WAY_TIME_MAX => {
-                Err(Error::conflict(
-                    "the request with this Idempotency-Key is being carried out: repeat it in a moment",
-                ))
-            }
+            None if now.since(standing.created_at) < REPEAT_UNDER_WAY_TIME_MAX => Err(Error::busy(
+                "the request with this Idempotency-Key is being carried out: repeat it in a moment",
+            )),
             None => Err(Error::conflict(
                 "the request with this Idempotency-Key was cut short, and whether it was carried out is not \
                  known: look at what is there, then take a new key",

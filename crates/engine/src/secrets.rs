@@ -205,6 +205,12 @@ impl Engine {
     pub async fn delete_secret(&self, caller: &Caller, id_or_name: &str) -> Result<()> {
         let secret = self.secret(caller, id_or_name).await?;
         refuse_owned(&secret)?;
+        if let Some(server) = self.mcp_server_with(caller, &secret.id).await? {
+            return Err(Error::conflict(format!(
+                "the MCP server {} authorizes itself with this secret: give it another one first",
+                server.id
+            )));
+        }
         let event = self
             .draft(EventKind::SecretDeleted, caller)
             .with("secret", secret.id.as_str())

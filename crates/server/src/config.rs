@@ -429,7 +429,7 @@ fn refresh_settings(settings: &RefreshSettings) -> Result<RefreshSettings, Failu
     .hint(format!("\"{}s\" or more would be right.", shortest.as_secs())))
 }
 
-/// Where each host's paths are mounted. The public host keeps its own paths: browsers come back there.
+/// Requests per minute of single Datagrid endpoints, by operation.
 fn route_limits(lines: &[String]) -> Result<BTreeMap<String, usize>, Failure> {
     let mut limits = BTreeMap::new();
     for line in lines {
@@ -450,6 +450,7 @@ fn route_limits(lines: &[String]) -> Result<BTreeMap<String, usize>, Failure> {
     Ok(limits)
 }
 
+/// Where each host's paths are mounted. The public host keeps its own paths: browsers come back there.
 fn host_map(hosts: Hosts, public: Option<&Url>) -> Result<BTreeMap<String, &'static str>, Failure> {
     let mut map = BTreeMap::new();
     for (host, dialect) in hosts.0 {

@@ -14,7 +14,7 @@ use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
 use crate::backend::{Backend, Query, Statement};
-use crate::db::{UNCHANGED, after_id, and_contains, by_id, by_name, guard, rows_wanted};
+use crate::db::{UNCHANGED, after_id, and_contains, and_in, by_id, by_name, guard, rows_wanted};
 use crate::keys::revoke_keys;
 use crate::rows::{Noun, Upsert, change, insert, params, replace, select};
 
@@ -55,6 +55,24 @@ const MEMBERSHIP: Upsert<'static> = Upsert {
     kept: &["user_id", "team"],
     quiet: &[],
 };
+
+/// Makes the person a member wherever in their account their mail address is invited, as it is written there or in
+/// another case; the first invitation of a team says as what. The invitations are accepted with that.
+fn accept_invites(user: &User, at: Timestamp) -> [Statement; 2] {
+    const WAITING: &str = "lower(email) = lower(?1) AND accepted_at IS NULL
+         AND (expires_at IS NULL OR expires_at > ?2) AND team IN (SELECT id FROM teams WHERE account = ?3)";
+    let who = || params![&user.email, at, &user.account];
+    let join = format!(
+        "INSERT INTO memberships (team, user_id, role, words)
+         SELECT team, ?4, role, words FROM invites WHERE {WAITING} ORDER BY created_at, id
+         ON CONFLICT DO NOTHING"
+    );
+    let accept = format!("UPDATE invites SET accepted_at = ?2 WHERE {WAITING}");
+    [
+        Statement::new(join, [who(), params![&user.id]].concat()),
+        Statement::new(accept, who()),
+    ]
+}
 
 const LAST_OWNER: StoreError = StoreError::InUse("team.owner");
 
@@ -195,7 +213,7 @@ impl<B: Backend> TenancyStore for Db<B> {
     }
 
     async fn put_user(&self, user: &User, event: &Event) -> Stored<bool> {
-        let write = vec![
+        let mut write = vec![
             account_exists(&user.account),
             Statement::new(
                 "SELECT 1 FROM users WHERE id = ?1 AND account <> ?2",
@@ -203,9 +221,10 @@ impl<B: Backend> TenancyStore for Db<B> {
             )
             .none_or(StoreError::Taken("user.id")),
             BY_ID.of(user).one_or(UNCHANGED),
-            insert(event),
-            change(ChangeKind::User, &user.id),
         ];
+        write.extend(accept_invites(user, event.at));
+        write.push(insert(event));
+        write.push(change(ChangeKind::User, &user.id));
         self.run_unless(UNCHANGED, write).await
     }
 
@@ -235,17 +254,19 @@ impl<B: Backend> TenancyStore for Db<B> {
         }
         let columns = ["id", "email", "first_name", "last_name"];
         and_contains(&mut query, &columns, filter.search.as_deref());
-        by_name(&mut query, "email", page);
+        match filter.by_id {
+            true => by_id(&mut query, "id", page),
+            false => by_name(&mut query, "email", page),
+        }
         self.all(query).await
     }
 
     async fn update_user(&self, old: &User, new: &User, event: &Event) -> Stored<()> {
-        self.run(vec![
-            replace(old, new).one_or(StoreError::Missing("user")),
-            insert(event),
-            change(ChangeKind::User, &new.id),
-        ])
-        .await
+        let mut write = vec![replace(old, new).one_or(StoreError::Missing("user"))];
+        write.extend(accept_invites(new, event.at));
+        write.push(insert(event));
+        write.push(change(ChangeKind::User, &new.id));
+        self.run(write).await
     }
 
     async fn delete_user(
@@ -341,6 +362,20 @@ impl<B: Backend> TenancyStore for Db<B> {
             params![user],
         ))
         .await
+    }
+
+    async fn memberships_of(&self, users: &[UserId]) -> Stored<Vec<Membership>> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = select::<Membership>("WHERE 1 = 1", vec![]);
+        and_in(
+            &mut query,
+            "user_id",
+            users.iter().map(Into::into).collect(),
+        );
+        query.push(" ORDER BY user_id, team", vec![]);
+        self.all(query).await
     }
 
     async fn members(

@@ -120,14 +120,16 @@ impl Call {
                     path: path.as_ref().ok(),
                 };
                 let who = asked.who(Credential::of(app, &parts.headers)?).await?;
+                // What is refused counts, too.
+                counted.admit(&app.engine, route, || who.bucket())?;
+                if let Who::InTeam(caller) = &who {
+                    app.engine.admit(&caller.team)?;
+                }
+                who.require(act)?;
                 // What is wrong with the path is said to those only who are let in.
                 (who, path?)
             }
         };
-        if let Who::InTeam(caller) = &who {
-            app.engine.admit(&caller.team)?;
-        }
-        counted.admit(&app.engine, route, || who.bucket())?;
         if dialect == Dialect::Native && route.method != Method::Get {
             fields::refuse_unknown(route.query, PLACES, &query)?;
         }
@@ -243,6 +245,16 @@ enum Who {
 }
 
 impl Who {
+    /// Whether their standing includes the act.
+    fn require(&self, act: Act) -> Result<()> {
+        match self {
+            Self::Anybody => Ok(()),
+            Self::Anywhere(principal) => principal.require(act),
+            Self::InTeam(caller) => caller.require(act),
+            Self::Above(steward) => steward.require(act),
+        }
+    }
+
     /// Whose requests theirs are counted with.
     fn bucket(&self) -> Bucket {
         match self {
@@ -263,6 +275,23 @@ impl Who {
 pub fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let text = headers.get(name)?.to_str().ok()?.trim();
     (!text.is_empty()).then_some(text)
+}
+
+/// The text of a header that decides where a request acts: one line, readable, or none.
+///
+/// # Errors
+/// [`Error::Invalid`] names the header.
+pub fn deciding_header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>> {
+    let mut lines = headers.get_all(name).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else {
+        return match headers.contains_key(name) {
+            true => Err(Error::invalid(name, "is sent more than once")),
+            false => Ok(None),
+        };
+    };
+    let text = line.to_str();
+    let text = text.map_err(|_| Error::invalid(name, "holds more than visible ASCII"))?;
+    Ok(Some(text.trim()).filter(|text| !text.is_empty()))
 }
 
 /// Who asked, as an extension of the answer: for the log.
@@ -332,7 +361,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Who calls, if their standing includes the act. The path names the team or the account where it has
+    /// Who calls; whether they may, [`Who::require`] says. The path names the team or the account where it has
     /// a parameter of that name, else the query does.
     async fn who(&self, credential: Credential<'_>) -> Result<Who> {
         let Self { engine, act, .. } = *self;
@@ -340,7 +369,7 @@ impl Asked<'_> {
             let header = self.dialect.team_header();
             let (team, at_home) = match (self.named("team"), header) {
                 (Some(team), _) => (Some(team), false),
-                (None, Some(name)) => (header_text(self.headers, name), true),
+                (None, Some(name)) => (deciding_header(self.headers, name)?, true),
                 (None, None) => (self.dialect.team(self.query)?, false),
             };
             let caller = match credential {
@@ -350,7 +379,6 @@ impl Asked<'_> {
                 }
                 Credential::Bearer(bearer) => engine.caller(bearer, team).await?,
             };
-            caller.require(act)?;
             return Ok(Who::InTeam(caller));
         }
         let principal = match credential {
@@ -358,16 +386,13 @@ impl Asked<'_> {
             Credential::Bearer(bearer) => engine.principal(bearer).await?,
         };
         match act.scope() {
-            Scope::Credential | Scope::Team => {
-                principal.require(act)?;
-                Ok(Who::Anywhere(principal))
-            }
-            Scope::Account | Scope::Server => {
+            Scope::Account | Scope::Server if principal.require(act).is_ok() => {
                 let asked = self.query.text("account").filter(|id| !id.is_empty());
                 let account = self.named("account").or(asked);
                 let steward = engine.steward(&principal, act, account).await?;
                 Ok(Who::Above(steward))
             }
+            _ => Ok(Who::Anywhere(principal)),
         }
     }
 

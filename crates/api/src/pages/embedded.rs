@@ -38,7 +38,7 @@ impl Embedded {
             origin.starts_with("http")
                 && origin
                     .bytes()
-                    .all(|byte| byte.is_ascii_graphic() && !b";,'\"".contains(&byte))
+                    .all(|byte| byte.is_ascii_graphic() && !b";,'\"*".contains(&byte))
         };
         Self {
             origins: origins.iter().filter(plain).cloned().collect(),

@@ -311,6 +311,151 @@ async fn the_catalogue_says_what_an_oauth_app_needs_and_where_there_are_none() {
 }
 
 #[tokio::test]
+async fn every_list_is_turned_backwards_in_its_own_order() {
+    let server = Server::start().await;
+    for name in ["one", "two", "three"] {
+        let body = json!({"name": name, "value": "v"});
+        admin(&server, "POST /secrets", Some(&body))
+            .await
+            .expect(201);
+        create(&server, &seed()).await;
+        let invite = json!({"email": format!("{name}@example.com")});
+        let path = "POST /organization/teamspaces/team_1/invites";
+        ask(&server, "tok_account", path, Some(&invite))
+            .await
+            .expect(201);
+        server.clock.advance(std::time::Duration::from_millis(1));
+    }
+    for list in [
+        "/connectors",
+        "/secrets",
+        "/connection-providers",
+        "/organization/teamspaces",
+        "/organization/teamspaces/team_1/invites",
+        "/organization/teamspaces/team_1/users",
+        "/organization/users",
+    ] {
+        let page = async |query: String| {
+            let list = ask(&server, "tok_account", &format!("GET {list}?{query}"), None).await;
+            let list = list.expect(200);
+            (ids(&list), list["has_more"].as_bool().unwrap())
+        };
+        let (all, more) = page("limit=100".to_owned()).await;
+        assert!(all.len() >= 2, "{list}: {all:?}");
+        let last = all.last().unwrap();
+        let before = page(format!("limit=1&before={last}")).await;
+        assert_eq!(
+            before,
+            (vec![all[all.len() - 2].clone()], all.len() > 2),
+            "{list}"
+        );
+        let none = page(format!("before={}", all[0])).await;
+        assert_eq!(none, (vec![], false), "{list}");
+        // A page that is just full says truly whether there is more.
+        let count = all.len();
+        if !more {
+            assert_eq!(
+                page(format!("limit={count}")).await,
+                (all.clone(), false),
+                "{list}"
+            );
+        }
+        assert_eq!(
+            page("limit=1".to_owned()).await,
+            (all[..1].to_vec(), true),
+            "{list}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn scopes_of_a_provider_are_what_its_users_are_asked_for() {
+    let server = Server::start().await;
+    let mut body = seed();
+    body["scopes"] = json!(["crm.read", "crm.write"]);
+    let made = id(&create(&server, &body).await);
+    let scopes = async || {
+        let path = format!("GET /api/v1/connectors/{made}");
+        let native = server.call("tok_admin", &path, None).await.expect(200);
+        native["data"]["userAuthorization"]["scopes"].clone()
+    };
+    assert_eq!(scopes().await, body["scopes"]);
+    let path = format!("PATCH /connection-providers/{made}");
+    let change = json!({"scopes": ["crm.read"]});
+    admin(&server, &path, Some(&change)).await.expect(200);
+    assert_eq!(scopes().await, change["scopes"]);
+    let bad = json!({"scopes": "crm.read"});
+    let told = admin(&server, &path, Some(&bad)).await.expect(400);
+    assert!(
+        told["message"].as_str().unwrap().starts_with("scopes"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_is_asked_for_only_where_users_connect() {
+    let server = Server::start().await;
+    let closed = json!({
+        "type": "oauth", "name": "closed", "service": "hubspot",
+        "data": {"clientId": "c", "clientSecret": "s", "userAuthorization": {"enabled": false}},
+    });
+    let key = json!({
+        "type": "api-key", "name": "key", "service": "hubspot", "data": {"values": [{"value": "v"}]},
+    });
+    for body in [closed, key] {
+        let made = server
+            .call("tok_admin", "POST /api/v1/connectors", Some(&body))
+            .await
+            .expect(201);
+        let ask_for = json!({"connector_id": "hubspot", "connection_provider_id": id(&made)});
+        let told = admin(&server, "POST /connections", Some(&ask_for)).await;
+        let told = told.expect(400)["message"].as_str().unwrap().to_owned();
+        assert!(told.starts_with("connection_provider_id"), "{told}");
+    }
+    for origin in [
+        "https://*",
+        "https://*.example",
+        "*",
+        "https://app.example/",
+    ] {
+        let body = json!({"connector_id": "hubspot", "embed_origin": origin});
+        create(&server, &seed()).await;
+        let told = admin(&server, "POST /connections", Some(&body))
+            .await
+            .expect(400);
+        assert!(
+            told["message"]
+                .as_str()
+                .unwrap()
+                .starts_with("embed_origin"),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_could_mean_two_teams_means_none() {
+    let server = Server::start().await;
+    let send = async |values: &[&[u8]]| {
+        let mut asked: Request<Body> =
+            request(Some("tok_account"), &format!("GET {BASE}/secrets"), None);
+        for value in values {
+            let value = axum::http::HeaderValue::from_bytes(value).unwrap();
+            asked.headers_mut().append("datagrid-teamspace", value);
+        }
+        server.send(asked).await
+    };
+    for values in [&[&b"team_2"[..], b"team_1"][..], &["téam_2".as_bytes()]] {
+        let told = send(values).await.expect(400)["message"].clone();
+        assert!(
+            told.as_str().unwrap().starts_with("datagrid-teamspace"),
+            "{told}"
+        );
+    }
+    send(&[b"team_2"]).await.expect(200);
+}
+
+#[tokio::test]
 async fn secrets_of_one_name_are_all_kept_under_it() {
     let server = Server::start().await;
     let body = json!({"name": "name", "value": "the-value"});

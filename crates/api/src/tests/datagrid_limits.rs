@@ -63,6 +63,8 @@ async fn the_limit_is_told_with_every_answer_and_kept_per_team_and_endpoint() {
     // Refusals are told it too, and who is unknown counts for nobody.
     let bad = admin(&server, "POST /secrets", Some(&json!({}))).await;
     assert_eq!((bad.status.as_u16(), told(&bad).1), (400, Some(198)));
+    let member = ask(&server, "tok_member", "POST /secrets", Some(&json!({}))).await;
+    assert_eq!((member.status.as_u16(), told(&member).1), (403, Some(197)));
     let nobody = ask(&server, "tok_nobody", "GET /secrets", None).await;
     assert_eq!(
         (nobody.status.as_u16(), told(&nobody)),

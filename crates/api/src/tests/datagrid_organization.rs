@@ -116,16 +116,26 @@ async fn people_have_the_role_they_were_given_in_the_words_it_was_given_in() {
             .expect(200)["permissions"]
             .clone()
     };
-    for said in [
-        json!({"role": "agent-specific", "agent_ids": ["string"]}),
-        json!({"role": "agents-only"}),
-        json!({"role": "admin", "agent_ids": ["string"]}),
+    // What is not said stays.
+    for (said, then) in [
+        (
+            json!({"role": "agent-specific", "agent_ids": ["a1"]}),
+            json!({"role": "agent-specific", "agent_ids": ["a1"]}),
+        ),
+        (
+            json!({"role": "agent-specific"}),
+            json!({"role": "agent-specific", "agent_ids": ["a1"]}),
+        ),
+        (
+            json!({"role": "admin", "agent_ids": []}),
+            json!({"role": "admin", "agent_ids": []}),
+        ),
     ] {
-        assert_eq!(role(said.clone()).await, said);
+        assert_eq!(role(said).await, then);
         let got = account(&server, &format!("GET {bob}"), None)
             .await
             .expect(200);
-        assert_eq!(got["permissions"], said);
+        assert_eq!(got["permissions"], then);
     }
     // Its own words end when another API says something else.
     let native = json!({"role": "member"});
@@ -233,10 +243,12 @@ async fn an_invitation_waits_or_makes_a_member_at_once() {
     )
     .await;
     assert_eq!(eve.expect(200)["permissions"]["role"], "member");
-    // Whoever is a member keeps their role.
-    invite(json!({"email": "alice@example.com"}))
+    // Whoever is a member keeps their role, and the invitation says which.
+    let four = invite(json!({"email": "Alice@example.com"}))
         .await
         .expect(201);
+    assert_eq!(four["permissions"]["role"], "owner");
+    assert_eq!(four["status"], "accepted");
     let alice = account(
         &server,
         "GET /organization/teamspaces/team_1/users/usr_alice",
@@ -281,6 +293,67 @@ async fn an_invitation_waits_or_makes_a_member_at_once() {
         let told = invite(bad).await.expect(400);
         assert!(told["message"].as_str().unwrap().contains(words), "{told}");
     }
+}
+
+#[tokio::test]
+async fn an_invitation_is_accepted_by_whoever_gets_its_address() {
+    let server = Server::start().await;
+    let invites = "/organization/teamspaces/team_1/invites";
+    let invite = async |email: &str, role: &str| {
+        server.clock.advance(std::time::Duration::from_millis(1));
+        let body = json!({"email": email, "permissions": {"role": role}});
+        let made = account(&server, &format!("POST {invites}"), Some(&body)).await;
+        id(&made.expect(201))
+    };
+    let first = invite("New@example.com", "agents-only").await;
+    let second = invite("new@example.com", "admin").await;
+    let other = invite("other@example.com", "admin").await;
+    let person = json!({"email": "new@example.com"});
+    let made = server
+        .call("tok_account", "POST /api/v1/users", Some(&person))
+        .await
+        .expect(201);
+    let status = async |invite: &str| {
+        let got = account(&server, &format!("GET {invites}/{invite}"), None).await;
+        got.expect(200)["status"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(status(&first).await, "accepted");
+    assert_eq!(status(&second).await, "accepted");
+    assert_eq!(status(&other).await, "pending");
+    let path = format!("/organization/teamspaces/team_1/users/{}", id(&made));
+    let member = account(&server, &format!("GET {path}"), None).await;
+    assert_eq!(member.expect(200)["permissions"]["role"], "agents-only");
+    // Also by a change of address; in teams of their account only.
+    let moved = json!({"email": "other@example.com"});
+    server
+        .call("tok_account", "PATCH /api/v1/users/usr_eve", Some(&moved))
+        .await
+        .expect(200);
+    assert_eq!(status(&other).await, "accepted");
+    let eve = "GET /organization/teamspaces/team_1/users/usr_eve";
+    let eve = account(&server, eve, None).await.expect(200);
+    assert_eq!(eve["permissions"]["role"], "admin");
+}
+
+#[tokio::test]
+async fn a_secret_that_an_mcp_server_uses_is_not_deleted_under_it() {
+    let server = Server::start().await;
+    let secret = json!({"name": "key", "value": "v"});
+    let secret = id(&admin(&server, "POST /secrets", Some(&secret))
+        .await
+        .expect(201));
+    let body = json!({
+        "name": "tools", "base_url": "https://tools.example/mcp", "authorization_secret_id": secret,
+    });
+    let made = admin(&server, "POST /organization/mcp-servers", Some(&body)).await;
+    let made = id(&made.expect(201));
+    let delete = format!("DELETE /secrets/{secret}");
+    let told = admin(&server, &delete, None).await.expect(409);
+    assert!(told["message"].as_str().unwrap().contains(&made), "{told}");
+    let none = json!({"authorization_secret_id": null});
+    let path = format!("PATCH /organization/mcp-servers/{made}");
+    admin(&server, &path, Some(&none)).await.expect(200);
+    admin(&server, &delete, None).await.expect(204);
 }
 
 #[tokio::test]

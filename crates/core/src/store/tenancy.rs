@@ -36,6 +36,8 @@ pub struct UserFilter {
     pub email: Option<String>,
     /// Text in id, mail address or name, ignoring ASCII case.
     pub search: Option<String>,
+    /// In the order of their ids rather than of their mail addresses.
+    pub by_id: bool,
 }
 
 /// A person and what they may do in a team.
@@ -127,6 +129,8 @@ pub trait TenancyStore: Send + Sync + 'static {
     async fn delete_membership(&self, team: &TeamId, user: &UserId, event: &Event) -> Stored<()>;
     /// A person's places in all teams.
     async fn memberships(&self, user: &UserId) -> Stored<Vec<Membership>>;
+    /// The places of these people in teams, by person and team.
+    async fn memberships_of(&self, users: &[UserId]) -> Stored<Vec<Membership>>;
     /// A team's people, by id; with `search`, those with that text in id, mail address or name, ignoring
     /// ASCII case.
     async fn members(

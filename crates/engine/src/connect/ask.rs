@@ -14,7 +14,7 @@ use grantry_oauth::authorize::is_reserved;
 use grantry_vault::hash::sha256;
 use serde_json::{Map, Value};
 
-use crate::connectors::{ConnectorView, Entry};
+use crate::connectors::{ConnectorView, Entry, user_enabled};
 use crate::permissions::Act;
 use crate::tokens::AskToken;
 use crate::{Caller, Engine};
@@ -93,9 +93,15 @@ impl Engine {
                 if connection.state == ConnectionState::Revoked {
                     return Err(Error::NotFound("connection"));
                 }
-                let connector = connection.grant.connector.as_str();
+                let connector = &connection.grant.connector;
+                if let Some(named) = &ask.provider
+                    && named != connector.as_str()
+                {
+                    let message = format!("is not the connection's own, which is {connector}");
+                    return Err(Error::invalid("connector", message));
+                }
                 (
-                    self.live_connector(caller, connector).await?,
+                    self.live_connector(caller, connector.as_str()).await?,
                     connection.grant,
                 )
             }
@@ -116,6 +122,10 @@ impl Engine {
                 (entry, grant)
             }
         };
+        if entry.connector.kind != ConnectorType::Oauth || !user_enabled(&entry.connector.data) {
+            let message = "is no connector that users connect their accounts through";
+            return Err(Error::invalid("connector", message));
+        }
         self.require_complete(&entry.connector).await?;
         let consent = AskConsent::default();
         let embed = Some(Embed { origin: ask.origin });

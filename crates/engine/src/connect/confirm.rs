@@ -166,7 +166,7 @@ impl Engine {
             Ok(()) => {}
             Err(StoreError::Missing("held_consent")) => return Err(over()),
             Err(StoreError::Taken(_)) => {
-                return Err(Error::conflict(
+                return Err(Error::busy(
                     "another consent for this account was completed at the same time: confirm again",
                 ));
             }

@@ -80,6 +80,14 @@ fn well_formed(text: &str) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("must not contain a user name or password".to_owned());
     }
+    // A browser takes `*` in a policy for every host.
+    let plain = |name: &str| {
+        name.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    };
+    if matches!(url.host(), Some(Host::Domain(name)) if !plain(name)) {
+        return Err("must name one host, without wildcards".to_owned());
+    }
     if url.scheme() == "http" && !is_loopback(&url) {
         return Err("must be https, or http on localhost".to_owned());
     }

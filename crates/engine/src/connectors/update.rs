@@ -87,7 +87,7 @@ impl Engine {
             match self.change(caller, &entry, stored, &change).await {
                 Err(Error::NotFound("connector")) if tries < TRIES => continue,
                 Err(Error::NotFound("connector")) => {
-                    return Err(Error::conflict(
+                    return Err(Error::busy(
                         "the connector is being changed by others: try again",
                     ));
                 }

@@ -48,8 +48,13 @@ impl Engine {
         checks.done()?;
         let account = self.stored_team(&caller.team).await?.account;
         let store = &self.ports.store;
-        let person = store.person(&account, &new.email).await?;
-        let person = person.filter(|person| person.email == new.email);
+        // An address is the same in any case, but people are found by how theirs is written.
+        let email = &new.email;
+        let person = match store.person(&account, email).await? {
+            None => store.person(&account, &email.to_lowercase()).await?,
+            person => person,
+        };
+        let person = person.filter(|person| person.email.eq_ignore_ascii_case(email));
         let now = self.now();
         let mut invite = Invite {
             id: InviteId::mint(now, self.entropy()),
@@ -62,22 +67,28 @@ impl Engine {
             expires_at: None,
             accepted_at: None,
         };
-        let event = self
-            .draft(EventKind::InvitePut, caller)
-            .with("invite", invite.id.as_str())
-            .with("role", invite.role.as_str());
+        let event = |invite: &Invite| {
+            self.draft(EventKind::InvitePut, caller)
+                .with("invite", invite.id.as_str())
+                .with("role", invite.role.as_str())
+        };
         let Some(person) = person else {
-            store.put_invite(&invite, &event.done()).await?;
+            store.put_invite(&invite, &event(&invite).done()).await?;
             return Ok(invite);
         };
         invite.accepted_at = Some(now);
+        let places = store.memberships(&person.id).await?;
+        if let Some(place) = places.into_iter().find(|place| place.team == caller.team) {
+            // Whoever is a member stays what they are.
+            (invite.role, invite.words) = (place.role, place.words);
+        }
         let membership = Membership {
             team: caller.team.clone(),
             user: person.id.clone(),
             role: invite.role,
             words: invite.words.clone(),
         };
-        let event = event.with("user", person.id.as_str()).done();
+        let event = event(&invite).with("user", person.id.as_str()).done();
         let put = store.put_accepted_invite(&invite, &membership, &event);
         let put = put.await;
         self.caches.callers.clear();

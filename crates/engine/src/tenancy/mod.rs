@@ -19,7 +19,7 @@ macro_rules! changed {
                 }
                 Err(grantry_core::StoreError::Missing(what)) => {
                     let message = format!("{what} is being changed by others: try again");
-                    return Err(grantry_core::Error::conflict(message));
+                    return Err(grantry_core::Error::busy(message));
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -58,10 +58,20 @@ impl Engine {
     ) -> Result<CursorPage<ServiceView>> {
         principal.require(Act::ReadCatalogue)?;
         let overlays = self.ports.store.services().await?;
-        let after = page.after.as_ref().map_or("", |(_, id)| id.as_str());
-        let rows = catalogue::ids(&overlays)
+        let place = page.after.as_ref().map(|(_, id)| id.as_str());
+        let mut ids: Vec<_> = catalogue::ids(&overlays).into_iter().collect();
+        if page.oldest_first {
+            ids.reverse();
+        }
+        let behind = |id: &str| {
+            place.is_none_or(|place| match page.oldest_first {
+                true => id < place,
+                false => id > place,
+            })
+        };
+        let rows = ids
             .into_iter()
-            .filter(|id| *id > after)
+            .filter(|id| behind(id))
             .filter_map(|id| ServiceView::of(&overlays, id))
             .filter(|row| search.is_none_or(|text| row.has(text)))
             .take(page.limit as usize + 1)

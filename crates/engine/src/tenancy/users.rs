@@ -44,7 +44,7 @@ fn check(patch: &UserPatch) -> Result<()> {
 }
 
 impl Engine {
-    /// The people of the steward's account, by mail address.
+    /// The people of the steward's account, by mail address unless the filter says otherwise.
     pub async fn users(
         &self,
         steward: &Steward,
@@ -54,8 +54,26 @@ impl Engine {
         steward.require(Act::ReadAccount)?;
         let account = steward.account()?;
         let rows = self.ports.store.users(account, filter, page).await?;
-        Ok(cut(rows, page, |row| {
-            (row.email.clone(), row.id.to_string())
+        Ok(cut(rows, page, |row| match filter.by_id {
+            true => (row.id.to_string(), row.id.to_string()),
+            false => (row.email.clone(), row.id.to_string()),
+        }))
+    }
+
+    /// The same people with their places in teams.
+    pub async fn users_with_places(
+        &self,
+        steward: &Steward,
+        filter: &UserFilter,
+        page: &Page,
+    ) -> Result<CursorPage<(User, Vec<Membership>)>> {
+        let found = self.users(steward, filter, page).await?;
+        let ids: Vec<UserId> = found.data.iter().map(|user| user.id.clone()).collect();
+        let all = self.ports.store.memberships_of(&ids).await?;
+        Ok(found.map(|user| {
+            let own = all.iter().filter(|one| one.user == user.id);
+            let own = own.cloned().collect();
+            (user, own)
         }))
     }
 
@@ -80,7 +98,10 @@ impl Engine {
             .steward_draft(EventKind::UserCreated, steward)
             .with("user", user.id.as_str())
             .done();
-        self.ports.store.put_user(&user, &event).await?;
+        // Where their address was invited they are a member now.
+        let put = self.ports.store.put_user(&user, &event).await;
+        self.caches.callers.clear();
+        put?;
         Ok(user)
     }
 

@@ -313,6 +313,7 @@ pub async fn people_are_found_listed_and_searched(world: &World) {
     person(world, "usr_t", "acc_theirs").await;
     let (ours, theirs) = ("acc_ours".into(), "acc_theirs".into());
     let filter = |email: Option<&str>, search: Option<&str>| UserFilter {
+        by_id: false,
         email: email.map(str::to_owned),
         search: search.map(str::to_owned),
     };
@@ -339,6 +340,25 @@ pub async fn people_are_found_listed_and_searched(world: &World) {
     let next = store.users(&ours, &everybody, &page).await.unwrap();
     let ids: Vec<_> = next.iter().map(|user| user.id.as_str()).collect();
     assert_eq!(ids, ["usr_b", "usr_c"], "one more than the page holds");
+    let by_id = UserFilter {
+        by_id: true,
+        ..UserFilter::default()
+    };
+    let place = |id: &str| Some((id.to_owned(), id.to_owned()));
+    for (after, oldest_first, expected) in [
+        (None, false, vec!["usr_a", "usr_b", "usr_c"]),
+        (place("usr_aa"), false, vec!["usr_b", "usr_c"]),
+        (place("usr_c"), true, vec!["usr_b", "usr_a"]),
+    ] {
+        let page = Page {
+            after,
+            oldest_first,
+            ..Page::first(10)
+        };
+        let found = store.users(&ours, &by_id, &page).await.unwrap();
+        let ids: Vec<_> = found.iter().map(|user| user.id.as_str()).collect();
+        assert_eq!(ids, expected);
+    }
 
     for (account, named, found) in [
         (&ours, "usr_a", true),

@@ -223,3 +223,61 @@ pub async fn a_role_is_set_in_every_team_of_the_account_but_where_one_owns_it(wo
         .await;
     assert_eq!(elsewhere, Ok(false));
 }
+
+pub async fn an_invitation_is_accepted_with_its_address(world: &World) {
+    let World { store, ours, .. } = world;
+    let event = || world.event(EventKind::UserCreated);
+    let accepted = async |id: &str| {
+        let found = store.invite(ours, &id.into()).await.unwrap();
+        found.unwrap().accepted_at
+    };
+    for (id, email, role) in [
+        ("inv_1", "Ann@example.org", Role::Member),
+        ("inv_2", "ann@example.org", Role::Admin),
+        ("inv_3", "bea@example.org", Role::Admin),
+    ] {
+        let mut row = invite(id, ours);
+        (row.email, row.role) = (email.to_owned(), role);
+        (row.expires_at, row.accepted_at) = (None, None);
+        row.created_at = NOW.after(MINUTE * u32::from(id.as_bytes()[4] - b'0'));
+        store.put_invite(&row, &event()).await.unwrap();
+    }
+    let mut late = invite("inv_4", ours);
+    (late.email, late.accepted_at) = ("bea@example.org".to_owned(), None);
+    late.expires_at = Some(NOW.before(HOUR));
+    store.put_invite(&late, &event()).await.unwrap();
+    let mut ann = user("usr_ann", "acc_ours");
+    ann.email = "ann@example.org".to_owned();
+    store.put_user(&ann, &event()).await.unwrap();
+    let now = event().at;
+    assert_eq!(accepted("inv_1").await, Some(now));
+    assert_eq!(accepted("inv_2").await, Some(now));
+    assert_eq!(accepted("inv_3").await, None);
+    let roles = async |id: &str| {
+        let places = store.memberships(&id.into()).await.unwrap();
+        places.iter().map(|place| place.role).collect::<Vec<_>>()
+    };
+    // The first one says as what.
+    assert_eq!(roles("usr_ann").await, [Role::Member]);
+    // Nobody of another account.
+    let mut bea = user("usr_far", "acc_theirs");
+    bea.email = "bea@example.org".to_owned();
+    store.put_user(&bea, &event()).await.unwrap();
+    assert_eq!(roles("usr_far").await, []);
+    assert_eq!(accepted("inv_3").await, None);
+    // A change of address is as good as a new person.
+    let mut new = ann.clone();
+    new.email = "bea@example.org".to_owned();
+    store.update_user(&ann, &new, &event()).await.unwrap();
+    assert_eq!(accepted("inv_3").await, Some(now));
+    assert_eq!(accepted("inv_4").await, None);
+    // Who is a member stays what they are.
+    assert_eq!(roles("usr_ann").await, [Role::Member]);
+    let both = store
+        .memberships_of(&["usr_far".into(), "usr_ann".into()])
+        .await
+        .unwrap();
+    let both: Vec<_> = both.iter().map(|place| place.user.as_str()).collect();
+    assert_eq!(both, ["usr_ann"]);
+    assert_eq!(store.memberships_of(&[]).await, Ok(vec![]));
+}

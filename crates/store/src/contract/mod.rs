@@ -322,6 +322,7 @@ macro_rules! contract_tests {
                 a_client_secret_is_known_by_its_id_while_its_connector_lives,
                 an_mcp_servers_own_secret_comes_changes_and_goes_with_it,
                 an_accepted_invite_makes_a_member_and_never_demotes_one,
+                an_invitation_is_accepted_with_its_address,
                 a_role_is_set_in_every_team_of_the_account_but_where_one_owns_it,
             ]
             lists: [

@@ -5,8 +5,8 @@ use grantry_core::ids::ConnectionId;
 use grantry_core::nouns::{Connection, ConnectionState};
 use grantry_core::store::{ConnectionFilter, Listed};
 use grantry_core::{Error, Result};
-use grantry_engine::AskConnection;
 use grantry_engine::permissions::Act;
+use grantry_engine::{AskConnection, CursorPage};
 
 use super::page::Asked;
 use super::{catalogue, fields, map, wire};
@@ -149,23 +149,26 @@ async fn live(call: &Call, id: &str) -> Result<Connection> {
 }
 
 async fn list(call: Call) -> Result<Response> {
+    let call = &call;
     let caller = call.caller()?;
     let mut filter = ConnectionFilter::default();
     if let Some(id) = call.query.text("connector_id").filter(|id| !id.is_empty()) {
-        filter.service = Some(catalogue::service_of(&call, id).await?);
+        filter.service = Some(catalogue::service_of(call, id).await?);
     }
     let asked = Asked::of(&call.query);
-    let page = asked.by_time(&call, Listed::Connections).await?;
-    let mut rows = asked.rows(page);
-    while let Some(page) = rows.wanted() {
-        let found = call.engine.connections(caller, &filter, &page).await?;
-        let mut shown_rows = Vec::with_capacity(found.data.len());
-        for row in found.data {
-            shown_rows.push(shown(&call, row).await?);
-        }
-        rows.add(page, shown_rows, found.next);
-    }
-    rows.answer()
+    let page = asked.by_time(call, Listed::Connections).await?;
+    let filter = &filter;
+    asked
+        .answer(page, |page| async move {
+            let found = call.engine.connections(caller, filter, &page).await?;
+            let mut data = Vec::with_capacity(found.data.len());
+            for row in found.data {
+                data.push(Some(shown(call, row).await?));
+            }
+            let next = found.next;
+            Ok(CursorPage { data, next })
+        })
+        .await
 }
 
 async fn shown(call: &Call, row: Connection) -> Result<wire::Linked> {

@@ -44,7 +44,8 @@ pub fn answer(error: &Error) -> Response {
     let error = &*error.hiding();
     let (status, code) = known(error);
     let limited = matches!(error, Error::RateLimited { .. });
-    let retryable = limited || status.is_server_error();
+    let passing = matches!(error, Error::Conflict { passing: true, .. });
+    let retryable = limited || passing || status.is_server_error();
     let refusal = Refusal {
         status_code: status.as_u16(),
         old_status_code: status.as_u16(),
@@ -54,12 +55,12 @@ pub fn answer(error: &Error) -> Response {
         mitigation: limited
             .then_some("Retry with exponential backoff, with growing delays between the requests."),
         details: limited.then_some(Details {
-            reason: "The rate limit of this endpoint has been reached: retry after the current window resets.",
+            reason: "The rate limit has been reached: retry after the current window resets.",
         }),
     };
     let mut response = answer::with_headers(answer::json(status, &refusal), error);
-    if status == Status::CONFLICT {
-        // The SDKs take a 409 for a race and send it twice more; ours stay what they are.
+    if status == Status::CONFLICT && !passing {
+        // The SDKs take a 409 for a race and send it twice more; these stay what they are.
         let never = HeaderValue::from_static("false");
         response.headers_mut().insert(SHOULD_RETRY, never);
     }
@@ -101,10 +102,11 @@ fn their_noun(thing: &'static str) -> &'static str {
 }
 
 /// The engine's names of fields, in this dialect's words.
-const SPELLINGS: [(&str, &str); 9] = [
+const SPELLINGS: [(&str, &str); 10] = [
     ("data.clientId", "client_id"),
     ("data.clientSecret", "client_secret"),
     ("data.variables", "variables"),
+    ("data.userAuthorization.scopes", "scopes"),
     ("service", "connector_id"),
     ("connector", "connection_provider_id"),
     ("connection", "connection_id"),

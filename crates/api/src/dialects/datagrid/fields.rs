@@ -26,7 +26,14 @@ pub const PROVIDER: &[Field] = &[
         Shape::Free,
         "Ours: what the service's URLs leave open, such as {\"shop\": \"acme\"}.",
     ),
+    SCOPES,
 ];
+
+const SCOPES: Field = optional(
+    "scopes",
+    Shape::Texts(256),
+    "Ours: what is asked of the user; the service's usual scopes when absent.",
+);
 
 /// What of a connection provider shall change.
 pub const PROVIDER_CHANGE: &[Field] = &[
@@ -37,6 +44,7 @@ pub const PROVIDER_CHANGE: &[Field] = &[
         SECRET,
         "A new secret, under a new client_secret_id.",
     ),
+    SCOPES,
 ];
 
 /// A new connection.

@@ -3,7 +3,7 @@
 use grantry_core::nouns::{Membership, Role, Words};
 use grantry_core::{Error, Problem, Result, Secret};
 use grantry_engine::{ConnectorChange, McpServerChange, NewConnector};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::kit::fields::Fields;
@@ -42,14 +42,15 @@ pub fn organization_word(places: &[Membership]) -> &'static str {
     word_of(highest.unwrap_or(Role::Member))
 }
 
-/// What permissions say, as a role of ours and in their own words.
-pub fn permissions(mut body: Fields) -> (Role, Words) {
+/// What permissions say, as a role of ours and in their own words; `standing` are those so far, of which stays what is not
+/// said.
+pub fn permissions(mut body: Fields, standing: Words) -> (Role, Words) {
     let word = body
         .take_text("role")
         .unwrap_or_else(|| "member".to_owned());
     let known = ROLES.iter().find(|(theirs, _)| *theirs == word);
     let role = known.map_or(Role::Member, |(_, role)| *role);
-    let mut words = Words::new();
+    let mut words = standing;
     words.insert("role".to_owned(), word.into());
     if let Some(ids) = body.take_texts("agent_ids") {
         words.insert("agent_ids".to_owned(), ids.into());
@@ -130,7 +131,12 @@ fn client(body: &mut Fields) -> Map<String, Value> {
     let given = names
         .into_iter()
         .filter_map(|(theirs, ours)| Some((ours.to_owned(), Value::from(body.take_text(theirs)?))));
-    given.collect()
+    let mut data: Map<String, Value> = given.collect();
+    if let Some(scopes) = body.take_texts("scopes") {
+        let asked = json!({ "enabled": true, "scopes": scopes });
+        data.insert("userAuthorization".to_owned(), asked);
+    }
+    data
 }
 
 /// An MCP server, new or changed.
@@ -181,7 +187,7 @@ mod tests {
                 )],
                 body.as_object().cloned().unwrap_or_default(),
             );
-            assert_eq!(permissions(fields.unwrap()).0, role, "{word}");
+            assert_eq!(permissions(fields.unwrap(), Words::new()).0, role, "{word}");
         }
         assert_eq!(word_of(Role::TokenOnly), WORKLOAD);
     }

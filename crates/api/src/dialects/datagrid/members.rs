@@ -15,7 +15,7 @@ use crate::kit::fields::Fields;
 
 pub async fn invite(mut call: Call) -> Result<Response> {
     let permissions = call.body.take_object("permissions").unwrap_or_default();
-    let (role, words) = map::permissions(permissions);
+    let (role, words) = map::permissions(permissions, Words::new());
     let new = NewInvite {
         email: call.body.take_text("email").unwrap_or_default(),
         role,
@@ -26,16 +26,16 @@ pub async fn invite(mut call: Call) -> Result<Response> {
 }
 
 pub async fn invites(call: Call) -> Result<Response> {
+    let call = &call;
     let caller = call.caller()?;
     let asked = Asked::of(&call.query);
-    let page = asked.by_time(&call, Listed::Invites).await?;
-    let mut rows = asked.rows(page);
-    while let Some(page) = rows.wanted() {
-        let found = call.engine.invites(caller, &page).await?;
-        let shown = found.data.into_iter().map(wire::Invitation::from);
-        rows.add(page, shown, found.next);
-    }
-    rows.answer()
+    let page = asked.by_time(call, Listed::Invites).await?;
+    asked
+        .answer(page, |page| async move {
+            let found = call.engine.invites(caller, &page).await?;
+            Ok(found.map(|row| Some(wire::Invitation::from(row))))
+        })
+        .await
 }
 
 pub async fn invitation(call: Call) -> Result<Response> {
@@ -55,16 +55,16 @@ fn member(row: Member) -> wire::Person {
 }
 
 pub async fn list(call: Call) -> Result<Response> {
+    let call = &call;
     let caller = call.caller()?;
     let search = search(&call.query);
     let asked = Asked::of(&call.query);
-    let mut rows = asked.rows(Some(asked.by_id()));
-    while let Some(page) = rows.wanted() {
-        let found = call.engine.members(caller, search, &page).await?;
-        let shown = found.data.into_iter().map(member);
-        rows.add(page, shown, found.next);
-    }
-    rows.answer()
+    asked
+        .answer(Some(asked.by_id()), |page| async move {
+            let found = call.engine.members(caller, search, &page).await?;
+            Ok(found.map(|row| Some(member(row))))
+        })
+        .await
 }
 
 fn search(query: &Fields) -> Option<&str> {
@@ -80,13 +80,14 @@ pub async fn get(call: Call) -> Result<Response> {
 }
 
 pub async fn update(mut call: Call) -> Result<Response> {
-    let (role, words) = map::permissions(std::mem::take(&mut call.body));
+    let body = std::mem::take(&mut call.body);
     let (caller, user) = (call.caller()?, call.path("user"));
     // Only who is in it has a role to change: others are invited.
-    let found = call.engine.member(caller, user).await?.user;
+    let found = call.engine.member(caller, user).await?;
+    let (role, words) = map::permissions(body, found.words);
     let changed = call
         .engine
-        .put_member(caller, found.id.as_str(), role, words)
+        .put_member(caller, found.user.id.as_str(), role, words)
         .await?;
     answer::ok(&member(changed))
 }
@@ -103,32 +104,24 @@ fn of_organization(user: User, places: &[Membership]) -> wire::Person {
 }
 
 pub async fn people(call: Call) -> Result<Response> {
+    let call = &call;
     let steward = call.steward()?;
     let filter = UserFilter {
         search: search(&call.query).map(str::to_owned),
+        by_id: true,
         ..UserFilter::default()
     };
     let asked = Asked::of(&call.query);
-    // They are in the order of their mail addresses.
-    let page = match asked.cursor() {
-        None => Some(asked.at(None)),
-        Some(id) => match call.engine.user(steward, id).await {
-            Ok((user, _)) => Some(asked.at(Some((user.email, user.id.to_string())))),
-            Err(grantry_core::Error::NotFound(_)) => None,
-            Err(error) => return Err(error),
-        },
-    };
-    let mut rows = asked.rows(page);
-    while let Some(page) = rows.wanted() {
-        let found = call.engine.users(steward, &filter, &page).await?;
-        let mut shown = Vec::with_capacity(found.data.len());
-        for row in found.data {
-            let (user, places) = call.engine.user(steward, row.id.as_str()).await?;
-            shown.push(of_organization(user, &places));
-        }
-        rows.add(page, shown, found.next);
-    }
-    rows.answer()
+    let filter = &filter;
+    asked
+        .answer(Some(asked.by_id()), |page| async move {
+            let found = call
+                .engine
+                .users_with_places(steward, filter, &page)
+                .await?;
+            Ok(found.map(|(user, places)| Some(of_organization(user, &places))))
+        })
+        .await
 }
 
 pub async fn person(call: Call) -> Result<Response> {

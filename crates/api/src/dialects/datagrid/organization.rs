@@ -249,15 +249,15 @@ async fn create(mut call: Call) -> Result<Response> {
 }
 
 async fn list(call: Call) -> Result<Response> {
+    let call = &call;
     let principal = call.principal()?;
     let asked = Asked::of(&call.query);
-    let mut rows = asked.rows(Some(asked.by_id()));
-    while let Some(page) = rows.wanted() {
-        let found = call.engine.teams(principal, None, None, &page).await?;
-        let shown = found.data.into_iter().map(wire::Teamspace::from);
-        rows.add(page, shown, found.next);
-    }
-    rows.answer()
+    asked
+        .answer(Some(asked.by_id()), |page| async move {
+            let found = call.engine.teams(principal, None, None, &page).await?;
+            Ok(found.map(|row| Some(wire::Teamspace::from(row))))
+        })
+        .await
 }
 
 async fn get(call: Call) -> Result<Response> {

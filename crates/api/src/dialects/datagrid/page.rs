@@ -4,6 +4,7 @@
 use axum::response::Response;
 use grantry_core::Result;
 use grantry_core::store::{Listed, Page};
+use grantry_engine::CursorPage;
 
 use super::wire::List;
 use crate::kit::answer;
@@ -21,7 +22,7 @@ pub struct Asked<'a> {
 }
 
 /// Where a row stands in its list.
-pub type Place = (String, String);
+type Place = (String, String);
 
 impl<'a> Asked<'a> {
     /// As the query says.
@@ -51,13 +52,8 @@ impl<'a> Asked<'a> {
         Ok(place.map(|place| self.at(Some(place))))
     }
 
-    /// The id that the page follows or precedes.
-    pub const fn cursor(&self) -> Option<&'a str> {
-        self.cursor
-    }
-
     /// The page at a place.
-    pub fn at(&self, after: Option<Place>) -> Page {
+    fn at(&self, after: Option<Place>) -> Page {
         Page {
             limit: self.limit,
             after,
@@ -65,49 +61,35 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// What is read from `page` on; nothing where there is none.
-    pub const fn rows<W>(&self, page: Option<Page>) -> Rows<W> {
-        Rows {
-            limit: self.limit as usize,
-            back: self.back,
-            page,
-            kept: Vec::new(),
+    /// The answer: what `read` brings from `start` on, which is nothing where that is `None`. A read may bring rows that
+    /// this dialect has no form of, so there may be several.
+    pub async fn answer<W, F>(
+        &self,
+        start: Option<Page>,
+        read: impl Fn(Page) -> F,
+    ) -> Result<Response>
+    where
+        W: serde::Serialize,
+        F: Future<Output = Result<CursorPage<Option<W>>>>,
+    {
+        let limit = self.limit as usize;
+        let (mut kept, mut has_more, mut wanted) = (Vec::new(), false, start);
+        while let Some(page) = wanted.take() {
+            let CursorPage { data, next } = read(page.clone()).await?;
+            let rows = data.len();
+            kept.extend(data.into_iter().flatten());
+            // Behind rows that are shown there are more; behind others, who knows.
+            has_more =
+                kept.len() > limit || (kept.len() == limit && rows == limit && next.is_some());
+            if !has_more && let Some(after) = next {
+                let after = Some(after);
+                wanted = Some(Page { after, ..page });
+            }
         }
-    }
-}
-
-/// A page on its way: a read may bring rows that this dialect has no form of, so there may be several.
-pub struct Rows<W> {
-    limit: usize,
-    back: bool,
-    page: Option<Page>,
-    kept: Vec<W>,
-}
-
-impl<W: serde::Serialize> Rows<W> {
-    /// What to read next, while rows are wanted and there may be some.
-    pub const fn wanted(&mut self) -> Option<Page> {
-        self.page.take()
-    }
-
-    /// Takes what `page` brought, as far as it is shown, and where that read could go on.
-    pub fn add(&mut self, page: Page, shown: impl IntoIterator<Item = W>, next: Option<Place>) {
-        self.kept.extend(shown);
-        if self.kept.len() <= self.limit
-            && let Some(after) = next
-        {
-            let after = Some(after);
-            self.page = Some(Page { after, ..page });
-        }
-    }
-
-    /// The answer.
-    pub fn answer(mut self) -> Result<Response> {
-        let has_more = self.kept.len() > self.limit;
-        self.kept.truncate(self.limit);
+        kept.truncate(limit);
         if self.back {
-            self.kept.reverse();
+            kept.reverse();
         }
-        answer::ok(&List::paged(self.kept, has_more))
+        answer::ok(&List::paged(kept, has_more))
     }
 }

@@ -10,7 +10,7 @@ use grantry_engine::permissions::Act;
 use super::page::Asked;
 use super::{catalogue, fields, map, wire};
 use crate::kit::answer;
-use crate::kit::call::{Call, call, header_text};
+use crate::kit::call::{Call, call, deciding_header};
 use crate::kit::route::{Access, Method, Route, Takes};
 
 const MANAGE: Access = Access::Act(Act::ManageConnectors);
@@ -139,28 +139,24 @@ fn provider(row: grantry_core::nouns::Connector) -> Result<wire::Provider> {
 }
 
 async fn list(call: Call) -> Result<Response> {
+    let call = &call;
     let caller = call.caller()?;
     let mut filter = ConnectorFilter {
         kinds: vec![ConnectorType::Oauth],
         ..ConnectorFilter::default()
     };
     if let Some(id) = call.query.text("connector_id").filter(|id| !id.is_empty()) {
-        filter
-            .services
-            .push(catalogue::service_of(&call, id).await?);
+        filter.services.push(catalogue::service_of(call, id).await?);
     }
     let asked = Asked::of(&call.query);
-    let page = asked.by_time(&call, Listed::Connectors).await?;
-    let mut rows = asked.rows(page);
-    while let Some(page) = rows.wanted() {
-        let found = call.engine.connectors(caller, &filter, &page).await?;
-        let shown = found
-            .data
-            .into_iter()
-            .filter_map(|view| wire::Provider::of(view.connector));
-        rows.add(page, shown, found.next);
-    }
-    rows.answer()
+    let page = asked.by_time(call, Listed::Connectors).await?;
+    let filter = &filter;
+    asked
+        .answer(page, |page| async move {
+            let found = call.engine.connectors(caller, filter, &page).await?;
+            Ok(found.map(|view| wire::Provider::of(view.connector)))
+        })
+        .await
 }
 
 async fn get(call: Call) -> Result<Response> {
@@ -186,19 +182,16 @@ async fn delete(call: Call) -> Result<Response> {
 }
 
 async fn connectors(call: Call) -> Result<Response> {
+    let call = &call;
     let principal = call.principal()?;
-    let redirect_uri = call.engine.settings().url("/callback");
+    let redirect_uri = &call.engine.settings().url("/callback");
     let asked = Asked::of(&call.query);
-    let mut rows = asked.rows(Some(asked.by_id()));
-    while let Some(page) = rows.wanted() {
-        let found = call.engine.services(principal, None, &page).await?;
-        let shown = found
-            .data
-            .into_iter()
-            .map(|row| wire::Service::of(&row, &redirect_uri));
-        rows.add(page, shown, found.next);
-    }
-    rows.answer()
+    asked
+        .answer(Some(asked.by_id()), |page| async move {
+            let found = call.engine.services(principal, None, &page).await?;
+            Ok(found.map(|row| Some(wire::Service::of(&row, redirect_uri))))
+        })
+        .await
 }
 
 async fn create_secret(mut call: Call) -> Result<Response> {
@@ -213,19 +206,16 @@ async fn create_secret(mut call: Call) -> Result<Response> {
 }
 
 async fn secrets(call: Call) -> Result<Response> {
+    let call = &call;
     let caller = call.caller()?;
     let asked = Asked::of(&call.query);
-    let page = asked.by_time(&call, Listed::Secrets).await?;
-    let mut rows = asked.rows(page);
-    while let Some(page) = rows.wanted() {
-        let found = call.engine.secrets(caller, &page).await?;
-        let shown = found
-            .data
-            .into_iter()
-            .map(|row| wire::Secret::from(KeptSecret::from(row)));
-        rows.add(page, shown, found.next);
-    }
-    rows.answer()
+    let page = asked.by_time(call, Listed::Secrets).await?;
+    asked
+        .answer(page, |page| async move {
+            let found = call.engine.secrets(caller, &page).await?;
+            Ok(found.map(|row| Some(wire::Secret::from(KeptSecret::from(row)))))
+        })
+        .await
 }
 
 async fn secret(call: Call) -> Result<Response> {
@@ -241,7 +231,7 @@ async fn delete_secret(call: Call) -> Result<Response> {
 }
 
 async fn identity(call: Call) -> Result<Response> {
-    let named = header_text(&call.headers, "datagrid-teamspace");
+    let named = deciding_header(&call.headers, "datagrid-teamspace")?;
     let who = call.engine.identity(call.principal()?, named).await?;
     answer::ok(&wire::Identity::from(who))
 }

@@ -1,6 +1,6 @@
 //! What a connection's page tells the window that it stands in, or that opened it (reference/datagrid §2.4).
 
-use grantry_core::nouns::{AuthorizationState, Connection};
+use grantry_core::nouns::{AuthorizationState, Connection, ConnectionState};
 use grantry_engine::ConsentResult;
 use serde_json::{Value, json};
 
@@ -16,7 +16,11 @@ pub fn ended(result: &ConsentResult, connection: Option<(Connection, String)>) -
     };
     match &result.state {
         AuthorizationState::Success { .. } => {
-            let (row, service) = connection?;
+            let standing = |row: &Connection| row.state != ConnectionState::Revoked;
+            // Whoever looks again later is told of what is there then.
+            let Some((row, service)) = connection.filter(|(row, _)| standing(row)) else {
+                return Some(failed("The connection has been ended."));
+            };
             let renewed = row.created_at < result.asked_at;
             let kind = match renewed {
                 true => "datagrid-api/connection-updated",

@@ -64,6 +64,7 @@ async fn list(call: Call) -> Result<Response> {
     let filter = UserFilter {
         email: call.query.text("email").map(str::to_owned),
         search: search(&call).map(str::to_owned),
+        by_id: false,
     };
     let found = call.engine.users(call.steward()?, &filter, &page).await?;
     answer::ok(&List::of(&found, wire::User::from))
