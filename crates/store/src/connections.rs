@@ -14,7 +14,7 @@ use grantry_core::{StoreError, Timestamp};
 use crate::Db;
 use crate::backend::{Backend, Bad, Query, Row, Statement, Write};
 use crate::connectors::connector_is_live;
-use crate::db::{and_contains, and_not_in, by_time, made_within};
+use crate::db::{and_contains, and_in, and_not_in, by_time, made_within};
 use crate::rows::{
     Noun, Upsert, change, decode, insert, json, live, one_live, params, select, subject_columns,
 };
@@ -217,6 +217,28 @@ impl<B: Backend> ConnectionStore for Db<B> {
             params![team, &grant.connector, grant.key()],
         );
         one_live(&self.backend.read(query).await?)
+    }
+
+    async fn connections_by_grants(&self, team: &TeamId, grants: &[Grant]) -> Stored<Vec<Live>> {
+        if grants.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = live("WHERE c.team = ?1 AND c.state <> 'revoked'", params![team]);
+        // Each connector with each key brings pairs that nobody asked for: few, as most grants of a list share a key.
+        let mut keys: Vec<String> = grants.iter().map(Grant::key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let connectors = grants.iter().map(|grant| (&grant.connector).into());
+        and_in(&mut query, "c.connector", connectors.collect());
+        let keys = keys.iter().map(|key| key.as_str().into());
+        and_in(&mut query, "c.grant_key", keys.collect());
+        query.push(" ORDER BY c.id, t.kind", vec![]);
+        let rows = self.backend.read(query).await?;
+        let id = |row: &Row| row.value("id").cloned();
+        let lives = rows.chunk_by(|one, next| id(one) == id(next)).map(one_live);
+        let lives: Stored<Vec<_>> = lives.collect();
+        let asked = |live: &Live| grants.contains(&live.connection.grant);
+        Ok(lives?.into_iter().flatten().filter(asked).collect())
     }
 
     async fn connection(&self, team: &TeamId, id: &ConnectionId) -> Stored<Option<Live>> {

@@ -106,6 +106,9 @@ pub trait ConnectionStore: Send + Sync + 'static {
     /// The live (not revoked) connection of a grant.
     async fn connection_by_grant(&self, team: &TeamId, grant: &Grant) -> Stored<Option<Live>>;
 
+    /// The live connections of these grants, in any order.
+    async fn connections_by_grants(&self, team: &TeamId, grants: &[Grant]) -> Stored<Vec<Live>>;
+
     /// One connection by id, revoked or not (a revoked one has no sets).
     async fn connection(&self, team: &TeamId, id: &ConnectionId) -> Stored<Option<Live>>;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use grantry_core::Result;
 use grantry_core::error::ReconnectReason;
 use grantry_core::nouns::{Actor, Connector, ConnectorType, Grant, Scopes, Subject};
+use grantry_core::store::Live;
 
 use super::decide::{Decision, Facts, decide};
 use super::read::main_set;
@@ -21,37 +22,58 @@ pub enum AuthStatus {
 }
 
 impl Engine {
-    /// How the calling person's own connection of `connector` does, read from what is stored: nobody is
-    /// asked. `None` where they never connected or ended it, where there is nothing to connect, and for
-    /// callers that are no person.
+    /// How the calling person's own connection of `connector` does; see [`Engine::auth_statuses`].
     pub async fn auth_status(
         &self,
         caller: &Caller,
         connector: &Connector,
     ) -> Result<Option<AuthStatus>> {
+        let statuses = self.auth_statuses(caller, &[connector]).await?;
+        Ok(statuses.into_iter().next().flatten())
+    }
+
+    /// How the calling person's own connections of these connectors do, in their order, read from what is stored:
+    /// nobody is asked. `None` where they never connected or ended it, where there is nothing to connect, and for
+    /// callers that are no person.
+    pub async fn auth_statuses(
+        &self,
+        caller: &Caller,
+        connectors: &[&Connector],
+    ) -> Result<Vec<Option<AuthStatus>>> {
         let Actor::User { id } = &caller.actor else {
-            return Ok(None);
+            return Ok(vec![None; connectors.len()]);
         };
-        if connector.kind != ConnectorType::Oauth || !user_enabled(&connector.data) {
-            return Ok(None);
-        }
-        let grant = Grant {
-            connector: connector.id.clone(),
-            subject: Subject::User {
-                id: id.clone(),
-                issuer: None,
-            },
-            environment: caller.environment(),
-            installation: connector.default_installation.clone(),
-            scopes: Scopes::Default,
-            audience: vec![],
-            resources: vec![],
-            details: vec![],
+        let grant = |connector: &&Connector| {
+            let connects = connector.kind == ConnectorType::Oauth && user_enabled(&connector.data);
+            connects.then(|| Grant {
+                connector: connector.id.clone(),
+                subject: Subject::User {
+                    id: id.clone(),
+                    issuer: None,
+                },
+                environment: caller.environment(),
+                installation: connector.default_installation.clone(),
+                scopes: Scopes::Default,
+                audience: vec![],
+                resources: vec![],
+                details: vec![],
+            })
         };
-        let Some(live) = self.live(caller, &grant).await? else {
-            return Ok(None);
-        };
-        let set = main_set(&live)?;
+        let grants: Vec<Grant> = connectors.iter().filter_map(grant).collect();
+        let store = &self.ports.store;
+        let lives = store.connections_by_grants(&caller.team, &grants).await?;
+        let statuses = connectors.iter().map(|connector| {
+            let own = |live: &&Live| live.connection.grant.connector == connector.id;
+            match lives.iter().find(own) {
+                Some(live) => self.status_of(live),
+                None => Ok(None),
+            }
+        });
+        statuses.collect()
+    }
+
+    fn status_of(&self, live: &Live) -> Result<Option<AuthStatus>> {
+        let set = main_set(live)?;
         let decision = decide(&Facts {
             now: self.now(),
             buffer: Duration::ZERO,

@@ -66,6 +66,25 @@ pub async fn a_connection_is_found_by_grant_and_by_id(world: &World) {
             (by_id.connection, rows(&by_id.sets)),
             (made.clone(), by_kind.to_vec())
         );
+        let other = super::fixtures::grant(&made.grant.connector, "somebody");
+        let by_grants = store
+            .connections_by_grants(&world.ours, &[other, made.grant.clone()])
+            .await
+            .unwrap();
+        let [one] = &by_grants[..] else {
+            panic!("{} of one", by_grants.len())
+        };
+        assert_eq!(
+            (&one.connection, rows(&one.sets)),
+            (&made, by_kind.to_vec())
+        );
+        let theirs = store
+            .connections_by_grants(&world.theirs, std::slice::from_ref(&made.grant))
+            .await
+            .unwrap();
+        assert!(theirs.is_empty());
+        let none = store.connections_by_grants(&world.ours, &[]).await;
+        assert!(none.unwrap().is_empty());
         let theirs = store
             .connection_by_grant(&world.theirs, &made.grant)
             .await

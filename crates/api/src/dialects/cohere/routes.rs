@@ -140,13 +140,13 @@ async fn list(call: Call) -> Result<Response> {
             call.engine.connectors(caller, &filter, &page).await?.data
         }
     };
-    let mut connectors = Vec::with_capacity(rows.len());
-    for view in &rows {
-        let status = call.engine.auth_status(caller, &view.connector).await?;
-        connectors.push(wire::Connector::of(view, status));
-    }
+    let stored: Vec<_> = rows.iter().map(|view| &view.connector).collect();
+    let statuses = call.engine.auth_statuses(caller, &stored).await?;
+    let connectors = rows.iter().zip(statuses);
     answer::ok(&wire::List {
-        connectors,
+        connectors: connectors
+            .map(|(view, status)| wire::Connector::of(view, status))
+            .collect(),
         total_count,
     })
 }
