@@ -31,7 +31,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Makes the link under which a connection comes into being.")
     .takes(Takes::Json(fields::CONNECTION))
-    .gives(200, "Where the user goes."),
+    .json::<wire::Redirect>(200, "Where the user goes."),
     Route::new(
         Method::Get,
         "/datagrid/v1/connections",
@@ -41,7 +41,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("The teamspace's connections, newest first.")
     .query(fields::LIST_OF_CONNECTOR)
-    .gives(200, "The connections."),
+    .json::<wire::List<wire::Linked>>(200, "The connections."),
     Route::new(
         Method::Get,
         "/datagrid/v1/connections/{connection}",
@@ -50,7 +50,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, get),
     )
     .about("One connection.")
-    .gives(200, "The connection."),
+    .json::<wire::Linked>(200, "The connection."),
     Route::new(
         Method::Patch,
         "/datagrid/v1/connections/{connection}",
@@ -60,7 +60,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Gives a connection another name.")
     .takes(Takes::Json(fields::CONNECTION_CHANGE))
-    .gives(200, "The connection."),
+    .json::<wire::Linked>(200, "The connection."),
     Route::new(
         Method::Delete,
         "/datagrid/v1/connections/{connection}",
@@ -69,7 +69,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, delete),
     )
     .about("Ends a connection, here and at its provider.")
-    .gives(204, "Ended."),
+    .nothing("Ended."),
     Route::new(
         Method::Post,
         "/datagrid/v1/knowledge/connect",
@@ -79,7 +79,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Makes the link under which a connection is renewed; of knowledge this server has none.")
     .takes(Takes::Json(fields::KNOWLEDGE))
-    .gives(200, "Where the user goes."),
+    .json::<wire::Redirect>(200, "Where the user goes."),
 ];
 
 async fn create(mut call: Call) -> Result<Response> {

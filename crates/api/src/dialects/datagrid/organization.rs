@@ -30,7 +30,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, credits),
     )
     .about("How many credits there are. Nothing uses any up.")
-    .gives(200, "The report."),
+    .json::<wire::Credits>(200, "The report."),
     Route::new(
         Method::Post,
         "/datagrid/v1/organization/teamspaces",
@@ -40,7 +40,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Makes a teamspace.")
     .takes(Takes::Json(fields::TEAMSPACE))
-    .gives(201, "The teamspace."),
+    .json::<wire::Teamspace>(201, "The teamspace."),
     Route::new(
         Method::Get,
         "/datagrid/v1/organization/teamspaces",
@@ -50,7 +50,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("The teamspaces that the key may act in, by id.")
     .query(fields::LIST)
-    .gives(200, "The teamspaces."),
+    .json::<wire::List<wire::Teamspace>>(200, "The teamspaces."),
     Route::new(
         Method::Get,
         "/datagrid/v1/organization/teamspaces/{team}",
@@ -59,7 +59,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, get),
     )
     .about("One teamspace.")
-    .gives(200, "The teamspace."),
+    .json::<wire::Teamspace>(200, "The teamspace."),
     Route::new(
         Method::Patch,
         "/datagrid/v1/organization/teamspaces/{team}",
@@ -69,7 +69,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Changes a teamspace.")
     .takes(Takes::Json(fields::TEAMSPACE_CHANGE))
-    .gives(200, "The teamspace."),
+    .json::<wire::Teamspace>(200, "The teamspace."),
     Route::new(
         Method::Post,
         "/datagrid/v1/organization/teamspaces/{team}/invites",
@@ -79,7 +79,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Invites somebody; who is known already is a member at once.")
     .takes(Takes::Json(fields::INVITE))
-    .gives(201, "The invitation."),
+    .json::<wire::Invitation>(201, "The invitation."),
     Route::new(
         Method::Get,
         "/datagrid/v1/organization/teamspaces/{team}/invites",
@@ -89,7 +89,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("The teamspace's invitations, newest first.")
     .query(fields::LIST)
-    .gives(200, "The invitations."),
+    .json::<wire::List<wire::Invitation>>(200, "The invitations."),
     Route::new(
         Method::Get,
         "/datagrid/v1/organization/teamspaces/{team}/invites/{invite}",
@@ -98,7 +98,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, members::invitation),
     )
     .about("One invitation.")
-    .gives(200, "The invitation."),
+    .json::<wire::Invitation>(200, "The invitation."),
     Route::new(
         Method::Delete,
         "/datagrid/v1/organization/teamspaces/{team}/invites/{invite}",
@@ -107,7 +107,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, members::take_back),
     )
     .about("Takes an invitation back.")
-    .gives(204, "Deleted."),
+    .nothing("Deleted."),
     Route::new(
         Method::Get,
         "/datagrid/v1/organization/teamspaces/{team}/users",
@@ -117,7 +117,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("The teamspace's people, by id.")
     .query(fields::PEOPLE)
-    .gives(200, "The people."),
+    .json::<wire::List<wire::Person>>(200, "The people."),
     Route::new(
         Method::Get,
         "/datagrid/v1/organization/teamspaces/{team}/users/{user}",
@@ -126,7 +126,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, members::get),
     )
     .about("One of the teamspace's people.")
-    .gives(200, "The person."),
+    .json::<wire::Person>(200, "The person."),
     Route::new(
         Method::Patch,
         "/datagrid/v1/organization/teamspaces/{team}/users/{user}",
@@ -136,7 +136,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Gives one of the teamspace's people another role.")
     .takes(Takes::Json(fields::MEMBER_CHANGE))
-    .gives(200, "The person."),
+    .json::<wire::Person>(200, "The person."),
     Route::new(
         Method::Delete,
         "/datagrid/v1/organization/teamspaces/{team}/users/{user}",
@@ -145,7 +145,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, members::remove),
     )
     .about("Takes somebody out of the teamspace.")
-    .gives(204, "Removed."),
+    .nothing("Removed."),
     Route::new(
         Method::Get,
         "/datagrid/v1/organization/users",
@@ -155,7 +155,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("The organization's people, by mail address.")
     .query(fields::PEOPLE)
-    .gives(200, "The people."),
+    .json::<wire::List<wire::Person>>(200, "The people."),
     Route::new(
         Method::Get,
         "/datagrid/v1/organization/users/{user}",
@@ -164,7 +164,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, members::person),
     )
     .about("One of the organization's people.")
-    .gives(200, "The person."),
+    .json::<wire::Person>(200, "The person."),
     Route::new(
         Method::Patch,
         "/datagrid/v1/organization/users/{user}",
@@ -174,7 +174,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Gives a person this role in every teamspace that they are in.")
     .takes(Takes::Json(fields::PERSON_CHANGE))
-    .gives(200, "The person."),
+    .json::<wire::Person>(200, "The person."),
     Route::new(
         Method::Post,
         "/datagrid/v1/organization/mcp-servers",
@@ -184,7 +184,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Makes an MCP server; a teamspace has at most 30.")
     .takes(Takes::Json(fields::MCP_SERVER))
-    .gives(201, "The server."),
+    .json::<wire::Mcp>(201, "The server."),
     Route::new(
         Method::Get,
         "/datagrid/v1/organization/mcp-servers",
@@ -193,7 +193,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, all_mcp),
     )
     .about("All of the teamspace's MCP servers, newest first.")
-    .gives(200, "The servers."),
+    .json::<wire::List<wire::Mcp>>(200, "The servers."),
     Route::new(
         Method::Get,
         "/datagrid/v1/organization/mcp-servers/{server}",
@@ -202,7 +202,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, get_mcp),
     )
     .about("One MCP server.")
-    .gives(200, "The server."),
+    .json::<wire::Mcp>(200, "The server."),
     Route::new(
         Method::Patch,
         "/datagrid/v1/organization/mcp-servers/{server}",
@@ -212,7 +212,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Changes an MCP server.")
     .takes(Takes::Json(fields::MCP_SERVER_CHANGE))
-    .gives(200, "The server."),
+    .json::<wire::Mcp>(200, "The server."),
     Route::new(
         Method::Delete,
         "/datagrid/v1/organization/mcp-servers/{server}",
@@ -221,7 +221,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, delete_mcp),
     )
     .about("Deletes an MCP server with the secret that it owns.")
-    .gives(204, "Deleted."),
+    .nothing("Deleted."),
 ];
 
 async fn credits(call: Call) -> Result<Response> {

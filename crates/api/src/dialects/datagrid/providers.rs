@@ -27,7 +27,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Makes a connection provider: an OAuth client of a service.")
     .takes(Takes::Json(fields::PROVIDER))
-    .gives(201, "The provider, without its secret."),
+    .json::<wire::Provider>(201, "The provider, without its secret."),
     Route::new(
         Method::Get,
         "/datagrid/v1/connection-providers",
@@ -37,7 +37,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("The teamspace's connection providers, newest first.")
     .query(fields::LIST_OF_CONNECTOR)
-    .gives(200, "The providers."),
+    .json::<wire::List<wire::Provider>>(200, "The providers."),
     Route::new(
         Method::Get,
         "/datagrid/v1/connection-providers/{connector}",
@@ -46,7 +46,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, get),
     )
     .about("One connection provider.")
-    .gives(200, "The provider."),
+    .json::<wire::Provider>(200, "The provider."),
     Route::new(
         Method::Patch,
         "/datagrid/v1/connection-providers/{connector}",
@@ -56,7 +56,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Changes a connection provider. A new secret has a new id.")
     .takes(Takes::Json(fields::PROVIDER_CHANGE))
-    .gives(200, "The provider."),
+    .json::<wire::Provider>(200, "The provider."),
     Route::new(
         Method::Delete,
         "/datagrid/v1/connection-providers/{connector}",
@@ -65,7 +65,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, delete),
     )
     .about("Deletes a connection provider: its secret is destroyed and its connections ended.")
-    .gives(204, "Deleted."),
+    .nothing("Deleted."),
     Route::new(
         Method::Get,
         "/datagrid/v1/connectors",
@@ -75,7 +75,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("The services of the catalogue, by id.")
     .query(fields::LIST)
-    .gives(200, "The services, with what an OAuth app of them has to allow."),
+    .json::<wire::List<wire::Service>>(200, "The services, with what an OAuth app of them has to allow."),
     Route::new(
         Method::Post,
         "/datagrid/v1/secrets",
@@ -85,7 +85,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Keeps a secret.")
     .takes(Takes::Json(fields::SECRET_BODY))
-    .gives(201, "The secret, without its value."),
+    .json::<wire::Secret>(201, "The secret, without its value."),
     Route::new(
         Method::Get,
         "/datagrid/v1/secrets",
@@ -95,7 +95,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("The teamspace's own secrets, newest first; not those that belong to providers and MCP servers.")
     .query(fields::LIST)
-    .gives(200, "The secrets."),
+    .json::<wire::List<wire::Secret>>(200, "The secrets."),
     Route::new(
         Method::Get,
         "/datagrid/v1/secrets/{secret}",
@@ -104,7 +104,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, secret),
     )
     .about("One secret, whomever it belongs to.")
-    .gives(200, "The secret, without its value."),
+    .json::<wire::Secret>(200, "The secret, without its value."),
     Route::new(
         Method::Delete,
         "/datagrid/v1/secrets/{secret}",
@@ -113,7 +113,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, delete_secret),
     )
     .about("Deletes a secret of the teamspace's own.")
-    .gives(204, "Deleted."),
+    .nothing("Deleted."),
     Route::new(
         Method::Get,
         "/datagrid/v1/identity",
@@ -122,7 +122,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, identity),
     )
     .about("Who the key is, and in which teamspaces.")
-    .gives(200, "The identity."),
+    .json::<wire::Identity>(200, "The identity."),
 ];
 
 async fn create(mut call: Call) -> Result<Response> {

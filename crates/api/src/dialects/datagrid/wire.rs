@@ -7,15 +7,18 @@ use grantry_core::nouns::{
 use grantry_engine::{Identity as Who, KeptSecret, ServiceView};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::map;
 
 /// A list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatagridList)]
 pub struct List<T> {
     object: &'static str,
     data: Vec<T>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     has_more: Option<bool>,
 }
 
@@ -40,7 +43,8 @@ impl<T> List<T> {
 }
 
 /// An OAuth client of a service.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatagridConnectionProvider)]
 pub struct Provider {
     object: &'static str,
     id: String,
@@ -73,7 +77,8 @@ impl Provider {
 }
 
 /// A service.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatagridConnector)]
 pub struct Service {
     object: &'static str,
     id: String,
@@ -82,9 +87,11 @@ pub struct Service {
 }
 
 /// What an OAuth app of a service has to allow.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatagridOauthAppSettings)]
 struct AppSettings {
     redirect_uri: String,
+    #[schema(value_type = Option<Vec<String>>)]
     scopes: Option<Value>,
 }
 
@@ -105,7 +112,8 @@ impl Service {
 }
 
 /// A connection. `value`, whose meaning is not public, is left out.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatagridConnection)]
 pub struct Linked {
     object: &'static str,
     id: String,
@@ -135,7 +143,8 @@ impl Linked {
 }
 
 /// Where a user goes on.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatagridRedirectUrl)]
 pub struct Redirect {
     object: &'static str,
     redirect_url: String,
@@ -152,7 +161,8 @@ impl Redirect {
 }
 
 /// A secret.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatagridSecret)]
 pub struct Secret {
     object: &'static str,
     id: String,
@@ -172,7 +182,8 @@ impl From<KeptSecret> for Secret {
 }
 
 /// Who a key is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatagridIdentity)]
 pub struct Identity {
     object: &'static str,
     user_id: String,
@@ -180,7 +191,8 @@ pub struct Identity {
     teamspaces: Vec<Seat>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatagridSeat)]
 struct Seat {
     teamspace_id: String,
     permissions: Permissions,
@@ -205,10 +217,12 @@ impl From<Who> for Identity {
 }
 
 /// What somebody may do.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatagridPermissions)]
 pub struct Permissions {
     role: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Vec<String>)]
     agent_ids: Option<Value>,
 }
 
@@ -223,7 +237,8 @@ impl Permissions {
 }
 
 /// A teamspace.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatagridTeamspace)]
 pub struct Teamspace {
     id: String,
     name: String,
@@ -249,7 +264,8 @@ impl From<Team> for Teamspace {
 }
 
 /// A person of a teamspace or of the organization.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatagridUser)]
 pub struct Person {
     id: String,
     email: String,
@@ -272,7 +288,8 @@ impl Person {
 }
 
 /// An invitation.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatagridInvite)]
 pub struct Invitation {
     id: String,
     email: String,
@@ -297,7 +314,8 @@ impl From<Invite> for Invitation {
 }
 
 /// What may still be used up.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatagridCredits)]
 pub struct Credits {
     remaining: usize,
     consumed: usize,
@@ -316,7 +334,8 @@ impl Credits {
 }
 
 /// An MCP server. It is never asked anything here, so nothing is known of its tools.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatagridMcpServer)]
 pub struct Mcp {
     object: &'static str,
     id: String,
@@ -327,6 +346,7 @@ pub struct Mcp {
     icon_url: Option<String>,
     protocol_version: Option<String>,
     authorization_secret_id: Option<String>,
+    #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
     created_at: Time,
     updated_at: Time,
@@ -356,6 +376,8 @@ impl From<McpServer> for Mcp {
 }
 
 /// ISO 8601 with milliseconds, as in their samples.
+#[derive(ToSchema)]
+#[schema(as = DatagridTime, value_type = String, format = DateTime)]
 struct Time(Timestamp);
 
 impl Serialize for Time {
