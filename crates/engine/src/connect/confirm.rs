@@ -37,7 +37,7 @@ impl Engine {
         let code = Secret::new(entropy::alphanumeric(self.entropy(), CODE_CHARS));
         let limits = &self.settings.limits;
         // The code is spent: where the store cannot say, the longer time loses nothing.
-        let life = match self.ports.store.link_flow(&authorization.id).await {
+        let life = match self.link_flow_of(authorization).await {
             Ok(Some(_)) => limits.link_time_max,
             _ => limits.confirm_time_max,
         };
@@ -109,6 +109,10 @@ impl Engine {
         let authorization = authorization
             .filter(|authorization| authorization.team == caller.team)
             .ok_or(Error::NotFound("authorization"))?;
+        // A link flow's consent counts once its app's owner exchanges the code.
+        if self.link_flow_of(&authorization).await?.is_some() {
+            return Err(Error::NotFound("authorization"));
+        }
         let held = match &authorization.state {
             AuthorizationState::Unconfirmed => store.held_consent(&authorization.id).await?,
             AuthorizationState::Pending => {

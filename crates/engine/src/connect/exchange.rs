@@ -19,6 +19,9 @@ use crate::Engine;
 use crate::connectors::OauthClient;
 use crate::tokens::{Arrived, NewPair, PAUSE, TRIES};
 
+/// What a link flow that may go well the next time is told to have ended with (RFC 6749 §4.1.2.1).
+const LATER: &str = "temporarily_unavailable";
+
 impl Engine {
     /// Redeems `code` at the server that was frozen when the button was pressed.
     pub(super) async fn exchange(
@@ -183,7 +186,7 @@ impl Engine {
     }
 
     /// Definite refusals end the authorization, so that its requester hears of them; anything else
-    /// leaves the link open for another try.
+    /// leaves the link open for another try. A link flow is tried once: its redirect URL hears of either.
     async fn exchange_failed(
         &self,
         authorization: Authorization,
@@ -198,6 +201,15 @@ impl Engine {
                 Ok(CallbackEnd::Ended(
                     self.end_authorization(&authorization, state).await?,
                 ))
+            }
+            Outcome::NotProcessed { .. } | Outcome::Unknown | Outcome::Rejected
+                if self.link_flow_of(&authorization).await?.is_some() =>
+            {
+                let state = AuthorizationState::Error {
+                    code: LATER.to_owned(),
+                };
+                let ended = self.end_authorization_for(&authorization, state, code);
+                Ok(CallbackEnd::Ended(ended.await?))
             }
             Outcome::NotProcessed { .. } | Outcome::Unknown | Outcome::Rejected => {
                 let event = self

@@ -77,6 +77,12 @@ pub enum LinkedTokens {
 /// What begins a handle, so that it is told from a token.
 const HANDLE: &str = "sqh_";
 
+/// How a start URL's secret part is stored; never the hash of a verifier, so that whoever sees the URL, a user,
+/// has nothing that a consent's requester could have.
+fn of_start(token: &Secret) -> [u8; 32] {
+    sha256(&[b"grantry/link-start/v1\0", token.expose().as_bytes()])
+}
+
 /// How a code is stored: as every other held consent's.
 fn of_code(code: &Secret) -> [u8; 32] {
     sha256(&[code.expose().as_bytes()])
@@ -124,7 +130,7 @@ impl Engine {
             grant,
             requested_by: caller.actor.clone(),
             requester: self.requester(caller).await?,
-            verifier: sha256(&[token.expose().as_bytes()]),
+            verifier: of_start(&token),
             device_code: None,
             return_url: Some(ask.redirect_url),
             prompt: None,
@@ -155,16 +161,28 @@ impl Engine {
         Ok(token)
     }
 
+    /// The link flow of an authorization, if it is one's.
+    pub(super) async fn link_flow_of(
+        &self,
+        authorization: &Authorization,
+    ) -> Result<Option<LinkFlow>, StoreError> {
+        let may_link = authorization.confirm
+            && matches!(authorization.grant.subject, Subject::Connection { .. });
+        match may_link {
+            true => self.ports.store.link_flow(&authorization.id).await,
+            false => Ok(None),
+        }
+    }
+
     /// Opens a start URL, which works once: state, PKCE and binding cookie as for a consent page's button.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Gone`] for one that is used or late.
     pub async fn open_link(&self, token: &Secret, cookie: Option<Secret>) -> Result<Pressed> {
         let store = &self.ports.store;
-        let handle = sha256(&[token.expose().as_bytes()]);
-        let found = store.authorization_by_verifier(&handle).await?;
+        let found = store.authorization_by_verifier(&of_start(token)).await?;
         let authorization = found.ok_or(Error::NotFound("link"))?;
-        let link = store.link_flow(&authorization.id).await?;
+        let link = self.link_flow_of(&authorization).await?;
         let link = link.ok_or(Error::NotFound("link"))?;
         let now = self.now();
         if link.started_at.is_some() || now >= link.expires_at || !is_open(&authorization, now) {

@@ -91,6 +91,10 @@ impl Engine {
         if authorization.state != AuthorizationState::Pending {
             return Ok(Consent::Ended(self.result(authorization).await?));
         }
+        // A link flow has no page: its start URL leads to the provider.
+        if self.link_flow_of(&authorization).await?.is_some() {
+            return Err(Error::NotFound("authorization"));
+        }
         let connector = self.connector_of(&authorization).await?;
         let Some(connector) = connector.filter(|_| is_open(&authorization, self.now())) else {
             // Whoever waits for it in a window of their own is told.
@@ -181,9 +185,7 @@ impl Engine {
     pub(super) async fn result(&self, authorization: Authorization) -> Result<ConsentResult> {
         let store = &self.ports.store;
         let return_url = self.return_url(&authorization).await?.map(String::from);
-        let may_link = authorization.confirm
-            && matches!(authorization.grant.subject, Subject::Connection { .. });
-        let link = may_link && store.link_flow(&authorization.id).await?.is_some();
+        let link = self.link_flow_of(&authorization).await?.is_some();
         let connector = &authorization.grant.connector;
         // A deleted connector's row stays, so a consent that ended keeps its name.
         let row = store

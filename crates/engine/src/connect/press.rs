@@ -199,7 +199,10 @@ impl Engine {
             .authorization(id)
             .await?
             .ok_or(Error::NotFound("authorization"))?;
-        if is_open(&authorization, self.now()) {
+        if self.link_flow_of(&authorization).await?.is_some() {
+            // It is begun by its start URL alone, once.
+            Err(Error::NotFound("authorization"))
+        } else if is_open(&authorization, self.now()) {
             Ok(authorization)
         } else {
             Err(Error::Gone("authorization"))
@@ -338,12 +341,23 @@ impl Engine {
         state: AuthorizationState,
     ) -> Result<ConsentResult> {
         let code = match &state {
-            AuthorizationState::Error { code } => code.as_str(),
-            _ => "canceled",
+            AuthorizationState::Error { code } => code.clone(),
+            _ => "canceled".to_owned(),
         };
+        self.end_authorization_for(authorization, state, &code)
+            .await
+    }
+
+    /// The same for a reason that the log has and the state does not tell.
+    pub(super) async fn end_authorization_for(
+        &self,
+        authorization: &Authorization,
+        state: AuthorizationState,
+        reason: &str,
+    ) -> Result<ConsentResult> {
         let event = self
             .end_user_draft(EventKind::AuthorizationFailed, authorization)
-            .with("code", code)
+            .with("code", reason)
             .done();
         match self
             .ports

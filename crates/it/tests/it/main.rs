@@ -19,6 +19,7 @@ mod confirm;
 mod cut;
 mod faults;
 mod laws;
+mod links;
 mod meanwhile;
 mod moved;
 mod outside;

@@ -428,10 +428,21 @@ const HOUSE: &str = r#"
     team = "team_1"
     email = "alice@example.com"
     role = "owner"
+    [[users]]
+    id = "usr_bob"
+    team = "team_1"
+    email = "bob@example.com"
+    role = "member"
     [[projects]]
     id = "prj_1"
     team = "team_1"
     name = "web"
+    [[keys]]
+    id = "key_bob"
+    team = "team_1"
+    user = "usr_bob"
+    role = "member"
+    token = "tok_member"
     [[keys]]
     id = "key_alice"
     team = "team_1"
