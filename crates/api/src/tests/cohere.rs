@@ -302,6 +302,11 @@ async fn what_is_wrong_is_said_and_nothing_is_stored() {
             "service_auth.token: is required",
         ),
         (
+            with("service_auth", json!({"type": "bearer", "token": ""})),
+            "service_auth.token: must not be empty",
+        ),
+        (with("url", json!("")), "url: must not be empty"),
+        (
             with("oauth", json!({"token_url": "nope"})),
             "oauth.token_url: must be an absolute",
         ),
@@ -327,6 +332,36 @@ async fn what_is_wrong_is_said_and_nothing_is_stored() {
         );
     }
     assert_eq!(ask(&server, "GET ", None).await.text, before);
+
+    // Nor by a change, be the connector complete or not.
+    let mut body = searched("OAuth");
+    body["oauth"] = json!({});
+    let made = create(&server, body).await;
+    let at = format!("/{}", id(&made));
+    for (change, words) in [
+        (json!({"url": ""}), "url: must not be empty"),
+        (
+            json!({"service_auth": {"type": "bearer", "token": ""}}),
+            "service_auth.token: must not be empty",
+        ),
+    ] {
+        let refused = ask(&server, &format!("PATCH {at}"), Some(change)).await;
+        let message = format!("invalid request: {words}");
+        assert_eq!(refused.expect(400)["message"], message);
+    }
+    // Where it has no URL, one comes first: a search without is none.
+    let native = format!("PATCH /api/v1/connectors{at}");
+    let none = json!({"data": {"search": null}});
+    server
+        .call("tok_admin", &native, Some(&none))
+        .await
+        .expect(200);
+    let change = json!({"description": "d"});
+    let refused = ask(&server, &format!("PATCH {at}"), Some(change)).await;
+    assert_eq!(
+        refused.expect(400)["message"],
+        "invalid request: url: is required"
+    );
 }
 
 #[tokio::test]

@@ -132,7 +132,7 @@ pub struct Checked {
 }
 
 /// Reads `data` by the rows of `kind`. Every wrong field is a problem, named by its path under `data`; so is a
-/// missing one, unless the connector may be `incomplete`.
+/// missing one, but for an OAuth client's own, where the connector may be `incomplete`.
 pub fn check(
     kind: ConnectorType,
     data: &Map<String, Value>,
@@ -143,13 +143,11 @@ pub fn check(
     let mut check = Check {
         problems: Vec::new(),
         secrets: Vec::new(),
-        incomplete,
+        may_lack: may_lack(kind, incomplete),
         mint_value_id,
     };
     let public = check.object("data", rows, data);
-    if !incomplete {
-        check.require_values(kind, &public);
-    }
+    check.require_values(kind, &public);
     if check.problems.is_empty() {
         Ok(Checked {
             public,
@@ -168,10 +166,17 @@ const fn rows(kind: ConnectorType) -> &'static [Field] {
     }
 }
 
+/// Where fields may be missing: an OAuth client may be filled in step by step. Whatever is said of anything else
+/// (a key, a search, a grant) is said whole.
+fn may_lack(kind: ConnectorType, incomplete: bool) -> Option<&'static str> {
+    (incomplete && kind == ConnectorType::Oauth).then_some("data")
+}
+
 struct Check<'a> {
     problems: Vec<Problem>,
     secrets: Vec<(String, Secret)>,
-    incomplete: bool,
+    /// The object that may lack required fields.
+    may_lack: Option<&'static str>,
     mint_value_id: &'a dyn Fn() -> String,
 }
 
@@ -213,6 +218,7 @@ impl Check<'_> {
                 );
             }
         }
+        let may_lack = self.may_lack == Some(path);
         let mut out = Map::new();
         for row in rows {
             let path = format!("{path}.{}", row.name);
@@ -226,7 +232,7 @@ impl Check<'_> {
                         out.insert(row.name.to_owned(), kept);
                     }
                 }
-                None if row.required && !self.incomplete => self.problem(&path, "is required"),
+                None if row.required && !may_lack => self.problem(&path, "is required"),
                 None => {}
             }
         }
@@ -498,6 +504,42 @@ mod tests {
         ];
         for (kind, data, expected) in cases {
             assert_eq!(run(kind, data.clone()).err().unwrap(), expected, "{data}");
+        }
+    }
+
+    #[test]
+    fn only_an_oauth_client_may_lack_anything() {
+        let run = |kind, data: Value| {
+            let data = data.as_object().unwrap();
+            let checked = check(kind, data, true, &|| "stk_1".to_owned());
+            let problems = checked.err().unwrap_or_default();
+            problems.into_iter().map(|problem| problem.field).next()
+        };
+        for (kind, data, lacks) in [
+            (ConnectorType::Oauth, json!({}), None),
+            (
+                ConnectorType::Oauth,
+                json!({"search": {"description": "d"}}),
+                Some("data.search.url"),
+            ),
+            (
+                ConnectorType::Oauth,
+                json!({"userAuthorization": {}}),
+                Some("data.userAuthorization.enabled"),
+            ),
+            (ConnectorType::ApiKey, json!({}), Some("data.values")),
+            (
+                ConnectorType::ApiKey,
+                json!({"values": [{"value": ""}]}),
+                Some("data.values[0].value"),
+            ),
+            (
+                ConnectorType::Custom,
+                json!({"search": {"url": ""}}),
+                Some("data.search.url"),
+            ),
+        ] {
+            assert_eq!(run(kind, data.clone()).as_deref(), lacks, "{data}");
         }
     }
 

@@ -26,6 +26,7 @@ pub const AUTHORIZE: &[Field] = &[optional(
 
 const NAME: Shape = Shape::Text(256);
 const URL: Shape = Shape::Text(2048);
+const SEARCHED: Shape = Shape::Filled(2048);
 const DESCRIPTION: Field = optional("description", Shape::Prose(8192), "For people and models.");
 const EXCLUDES: Field = optional(
     "excludes",
@@ -65,7 +66,7 @@ const SERVICE_AUTH_FIELDS: &[Field] = &[
     ),
     required(
         "token",
-        Shape::Text(64 * 1024),
+        Shape::Filled(64 * 1024),
         "The key; sealed and never shown.",
     ),
 ];
@@ -73,7 +74,7 @@ const SERVICE_AUTH_FIELDS: &[Field] = &[
 /// A new connector.
 pub const CONNECTOR: &[Field] = &[
     required("name", NAME, "For people."),
-    required("url", URL, "Where it is searched."),
+    required("url", SEARCHED, "Where it is searched."),
     DESCRIPTION,
     EXCLUDES,
     ACTIVE,
@@ -85,7 +86,7 @@ pub const CONNECTOR: &[Field] = &[
 /// A change of one. `description` and `auth_type` are in the vendor's samples, though not in its schema.
 pub const CHANGE: &[Field] = &[
     optional("name", NAME, "For people."),
-    optional("url", URL, "Where it is searched."),
+    optional("url", SEARCHED, "Where it is searched."),
     DESCRIPTION,
     EXCLUDES,
     ACTIVE,

@@ -86,7 +86,7 @@ pub fn patch(
     let mut check = Check {
         problems: Vec::new(),
         secrets: Vec::new(),
-        incomplete: manner.incomplete,
+        may_lack: may_lack(kind, manner.incomplete),
         mint_value_id,
     };
     let mut merged = stored.clone();
