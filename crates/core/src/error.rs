@@ -81,6 +81,14 @@ pub enum Error {
         /// When another try makes sense.
         retry_after: Duration,
     },
+    /// As much of this as the caller may have at work at once is at work.
+    #[error("{what} are limited to {limit} at once: try again when one has ended")]
+    Busy {
+        /// Of what, in the plural.
+        what: &'static str,
+        /// How much.
+        limit: Bound,
+    },
     /// The server cannot do this now (store down, keys unreadable, shutting down). Safe to repeat.
     #[error("temporarily unavailable")]
     Unavailable,

@@ -27,8 +27,9 @@ pub enum Method {
     Delete,
 }
 
-/// What a request is for; decides redirects and size (design §7, requirements 46, 47, 56–66).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a request is for; decides redirects, size, and with which others it shares places at its host (design §7,
+/// requirements 46, 47, 49, 56–66).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Token, revocation, registration and introspection endpoints: no redirect.
     Token,

@@ -224,12 +224,16 @@ chosen! {
     link_time_max: time = secs(300), SECOND => HOUR;
     /// Longest life believed of an access token; a longer one is fetched anew after this.
     token_life_max: time = TOKEN_LIFE_MAX, MINUTE => TOKEN_LIFE_MAX;
-    /// Requests at work at one provider's host; further ones wait a third of their time, then count as not sent.
+    /// Requests at work for one purpose (tokens, discovery, searches) at one port of a provider's host; further ones wait
+    /// a third of their time, then count as not sent.
     provider_requests_max: count = 64, 1 => 10_000;
     /// From resolving a provider's name to the last byte of its answer; later counts as no answer.
     provider_time_max: time = secs(15), SECOND => MINUTE;
     /// From resolving a search endpoint's name to the last byte of its answer; later counts as a failure.
     search_time_max: time = secs(30), SECOND => secs(300);
+    /// Searches of one team at work at once, in each node, probes of its connectors' endpoints included; more is
+    /// answered with 429.
+    team_searches_max: count = 16, 1 => 10_000;
     /// Rows of each kind kept in memory; the oldest leave.
     cache_entries_max: count = 100_000, 100 => 10_000_000;
     /// Connections of this node to PostgreSQL; further queries wait.

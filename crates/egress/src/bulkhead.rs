@@ -4,36 +4,58 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use grantry_core::http::Purpose;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use url::Url;
 
-/// Caps the requests in flight to each host. Hosts are forgotten when their last request ends.
+/// Those that share places: a port of a host, and what is wanted there. Whoever searches, and may take long over it,
+/// takes no place from whoever refreshes a token at the same host.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Queue {
+    host: String,
+    port: Option<u16>,
+    purpose: Purpose,
+}
+
+impl Queue {
+    /// That of a request to `url`.
+    pub(crate) fn of(url: &Url, purpose: Purpose) -> Self {
+        Self {
+            host: url.host_str().unwrap_or_default().to_owned(),
+            port: url.port_or_known_default(),
+            purpose,
+        }
+    }
+}
+
+/// Caps the requests in flight of each queue. Queues are forgotten when their last request ends.
 pub(crate) struct Bulkhead {
-    per_host_max: NonZeroUsize,
-    hosts: Mutex<HashMap<String, Weak<Semaphore>>>,
+    places_max: NonZeroUsize,
+    queues: Mutex<HashMap<Queue, Weak<Semaphore>>>,
 }
 
 impl Bulkhead {
-    pub(crate) fn new(per_host_max: NonZeroUsize) -> Self {
+    pub(crate) fn new(places_max: NonZeroUsize) -> Self {
         Self {
-            per_host_max,
-            hosts: Mutex::default(),
+            places_max,
+            queues: Mutex::default(),
         }
     }
 
-    /// Waits for a place at `host`, in order of arrival. The place is given back on drop.
-    pub(crate) async fn enter(&self, host: &str) -> Result<OwnedSemaphorePermit, AcquireError> {
-        self.places(host).acquire_owned().await
+    /// Waits for a place in `queue`, in order of arrival. The place is given back on drop.
+    pub(crate) async fn enter(&self, queue: Queue) -> Result<OwnedSemaphorePermit, AcquireError> {
+        self.places(queue).acquire_owned().await
     }
 
-    fn places(&self, host: &str) -> Arc<Semaphore> {
+    fn places(&self, queue: Queue) -> Arc<Semaphore> {
         // A panic cannot leave the map half-changed, so a poisoned lock is still good.
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(places) = hosts.get(host).and_then(Weak::upgrade) {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = queues.get(&queue).and_then(Weak::upgrade) {
             return places;
         }
-        hosts.retain(|_, places| places.strong_count() > 0);
-        let places = Arc::new(Semaphore::new(self.per_host_max.get()));
-        hosts.insert(host.to_owned(), Arc::downgrade(&places));
+        queues.retain(|_, places| places.strong_count() > 0);
+        let places = Arc::new(Semaphore::new(self.places_max.get()));
+        queues.insert(queue, Arc::downgrade(&places));
         places
     }
 }
@@ -43,22 +65,37 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
 
+    fn queue(url: &str, purpose: Purpose) -> Queue {
+        Queue::of(&Url::parse(url).unwrap(), purpose)
+    }
+
     #[tokio::test]
-    async fn a_full_host_waits_while_another_passes() {
+    async fn a_full_host_waits_while_other_hosts_ports_and_purposes_pass() {
         let bulkhead = Bulkhead::new(NonZeroUsize::MIN);
-        let first = bulkhead.enter("slow").await;
-        assert!(bulkhead.enter("slow").now_or_never().is_none());
-        assert!(bulkhead.enter("quick").now_or_never().is_some());
+        let enter = |url, purpose| bulkhead.enter(queue(url, purpose)).now_or_never();
+        let first = bulkhead
+            .enter(queue("https://slow/search", Purpose::Search))
+            .await;
+        assert!(enter("https://slow:443/other", Purpose::Search).is_none());
+        for (url, purpose) in [
+            ("https://quick/search", Purpose::Search),
+            ("https://slow:8443/search", Purpose::Search),
+            ("https://slow/token", Purpose::Token),
+            ("https://slow/keys", Purpose::Discovery),
+        ] {
+            assert!(enter(url, purpose).is_some(), "{url}");
+        }
         drop(first);
-        assert!(bulkhead.enter("slow").now_or_never().is_some());
+        assert!(enter("https://slow/search", Purpose::Search).is_some());
     }
 
     #[tokio::test]
     async fn idle_hosts_are_forgotten() {
         let bulkhead = Bulkhead::new(NonZeroUsize::MIN);
-        for host in 0..100 {
-            drop(bulkhead.enter(&host.to_string()).await.unwrap());
+        for port in 1..100 {
+            let queue = queue(&format!("https://a:{port}"), Purpose::Token);
+            drop(bulkhead.enter(queue).await.unwrap());
         }
-        assert_eq!(bulkhead.hosts.lock().unwrap().len(), 1);
+        assert_eq!(bulkhead.queues.lock().unwrap().len(), 1);
     }
 }

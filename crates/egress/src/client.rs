@@ -13,7 +13,7 @@ use reqwest::header::{ACCEPT, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderVal
 use tokio::time::timeout;
 use url::Url;
 
-use crate::bulkhead::Bulkhead;
+use crate::bulkhead::{Bulkhead, Queue};
 use crate::departure::{Departure, Watched};
 use crate::policy::{Policy, Reach, Refusal};
 use crate::resolver::{Filter, Lookup};
@@ -27,7 +27,7 @@ const WAIT_PART: u32 = 3;
 pub struct Options {
     /// Certificate authorities trusted beside the system's, in PEM form (requirement 66).
     pub extra_ca_pem: Option<Vec<u8>>,
-    /// Requests in flight to one host; further ones wait (requirement 49).
+    /// Requests in flight to one port of a host for one purpose; further ones wait (requirement 49).
     pub per_host_max: NonZeroUsize,
     /// From resolving the name to the last byte of the answer.
     pub deadline: Duration,
@@ -76,7 +76,7 @@ struct Hop {
     url: Url,
     headers: HeaderMap,
     body: Bytes,
-    body_bytes_max: usize,
+    purpose: Purpose,
 }
 
 impl Egress {
@@ -147,13 +147,13 @@ impl Egress {
         };
         let headers = header_map(request.headers)?;
         let accept = headers.get(ACCEPT).cloned();
-        let body_bytes_max = request.purpose.body_bytes_max();
+        let purpose = request.purpose;
         let first = Hop {
             method: wire_method(request.method),
             url: request.url,
             headers,
             body: Bytes::from_owner(request.body),
-            body_bytes_max,
+            purpose,
         };
         let mut response = self.exchange(first, wait_max, departure).await?;
         if hops == 0 {
@@ -170,7 +170,7 @@ impl Egress {
                 url,
                 headers: headers.collect(),
                 body: Bytes::new(),
-                body_bytes_max,
+                purpose,
             };
             let answer = self.exchange(next, wait_max, departure).await;
             response = answer.map_err(|failure| match failure {
@@ -197,7 +197,7 @@ impl Egress {
             Failure::Refused
         })?;
         let host = url.host_str().unwrap_or_default();
-        let place = timeout(wait_max, self.bulkhead.enter(host)).await;
+        let place = timeout(wait_max, self.bulkhead.enter(Queue::of(&url, hop.purpose))).await;
         let Ok(Ok(_place)) = place else {
             return Err(Failure::NotSent);
         };
@@ -218,7 +218,7 @@ impl Egress {
 
         let status = answer.status().as_u16();
         let headers = visible_headers(answer.headers())?;
-        let body = whole_body(answer, hop.body_bytes_max)
+        let body = whole_body(answer, hop.purpose.body_bytes_max())
             .await
             .map_err(Failure::Unknown)?;
         Ok(Response {

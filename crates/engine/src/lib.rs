@@ -119,6 +119,7 @@ pub struct Engine {
     discovered: connectors::Discovered,
     outside: workload::Outside,
     rates: rate::Rates,
+    searches: Arc<rate::AtWork>,
     endpoints: rate::Endpoints,
     stopping: AtomicBool,
     /// Work that no caller's disconnect may cancel: refreshes, code exchanges, revocations.
@@ -175,6 +176,7 @@ impl Engine {
             discovered: connectors::Discovered::default(),
             outside: workload::Outside::of(&settings.workload.issuers),
             rates: rate::Rates::default(),
+            searches: Arc::default(),
             endpoints: rate::Endpoints::default(),
             stopping: AtomicBool::new(false),
             tasks: TaskTracker::new(),

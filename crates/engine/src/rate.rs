@@ -1,7 +1,7 @@
 //! How often a team may ask (`limits.team_requests_per_minute`), counted by each node for itself.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use grantry_core::ids::TeamId;
@@ -46,6 +46,45 @@ impl Rates {
         }
         *whole = next;
         Ok(())
+    }
+}
+
+/// What teams have at work.
+#[derive(Default)]
+pub struct AtWork(Mutex<HashMap<TeamId, usize>>);
+
+/// Counts one as at work, until it is dropped.
+pub struct Working {
+    among: Arc<AtWork>,
+    team: TeamId,
+}
+
+impl AtWork {
+    /// Lets one more of `team` begin, if fewer than `limit` are at work.
+    pub fn begin(self: &Arc<Self>, team: &TeamId, limit: usize) -> Option<Working> {
+        // Nothing panics while it is held.
+        let mut teams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = teams.entry(team.clone()).or_default();
+        if *count >= limit {
+            return None;
+        }
+        *count += 1;
+        Some(Working {
+            among: Arc::clone(self),
+            team: team.clone(),
+        })
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        let mut teams = self.among.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = teams.get_mut(&self.team) {
+            *count -= 1;
+            if *count == 0 {
+                teams.remove(&self.team);
+            }
+        }
     }
 }
 
@@ -205,6 +244,20 @@ mod tests {
         assert_eq!(rates.admit(&team, 0, at(110)), Ok(()));
         // A refused request costs nothing.
         assert_eq!(rates.admit(&team, 6, at(120)), Ok(()));
+    }
+
+    #[test]
+    fn each_team_has_its_own_at_work_and_who_has_none_is_forgotten() {
+        let at_work = Arc::new(AtWork::default());
+        let (team, other) = (TeamId::from("team_1"), TeamId::from("team_2"));
+        let first = at_work.begin(&team, 2).unwrap();
+        let second = at_work.begin(&team, 2).unwrap();
+        assert!(at_work.begin(&team, 2).is_none());
+        drop(at_work.begin(&other, 2).unwrap());
+        drop(second);
+        assert!(at_work.begin(&team, 2).is_some());
+        drop(first);
+        assert!(at_work.0.lock().unwrap().is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use grantry_core::error::ReconnectReason;
 use grantry_core::http::{self, Failure, Method, Purpose, Silence};
-use grantry_core::ids::ConnectorId;
+use grantry_core::ids::{ConnectorId, TeamId};
 use grantry_core::nouns::{Connector, ConnectorType, EventKind};
 use grantry_core::{Error, Result, Secret};
 use serde_json::{Map, Value, json};
@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::connectors::Entry;
 use crate::permissions::Act;
+use crate::rate::Working;
 use crate::{AskToken, Caller, Engine};
 
 /// What a connector is asked before it is made: a plain word.
@@ -122,7 +123,7 @@ impl Engine {
     /// the token that goes along may have it used: [`Act::ReadToken`].
     ///
     /// # Errors
-    /// [`Error::Unresolvable`] for a connector that has no endpoint or is not active. What fails at the
+    /// [`Error::Unresolvable`] for a connector that has no endpoint or is not active; [`Error::Busy`]. What fails at the
     /// endpoint, or for want of a credential, is in [`Searched::results`].
     pub async fn search(
         self: &Arc<Self>,
@@ -145,10 +146,26 @@ impl Engine {
         if ask.query.trim().is_empty() {
             return Err(Error::invalid("query", "must not be empty"));
         }
+        let place = self.place_to_search(&caller.team)?;
         // Once it is sent it happened, whether or not somebody still waits for it.
         let (engine, caller) = (Arc::clone(self), caller.clone());
-        self.uncancellable(async move { engine.asked(&caller, &entry, endpoint, ask).await })
-            .await
+        self.uncancellable(async move {
+            let searched = engine.asked(&caller, &entry, endpoint, ask).await;
+            drop(place);
+            searched
+        })
+        .await
+    }
+
+    /// One of the searches that a team may have at work at once: an endpoint is slow at will, and whose it is
+    /// takes no other team's place.
+    fn place_to_search(&self, team: &TeamId) -> Result<Working> {
+        let limits = &self.settings.limits;
+        let place = self.searches.begin(team, limits.team_searches_max);
+        place.ok_or(Error::Busy {
+            what: "searches of a team",
+            limit: limits.team_searches_max(),
+        })
     }
 
     async fn asked(
@@ -308,6 +325,7 @@ impl Engine {
             ConnectorType::Oauth | ConnectorType::Custom => None,
         };
         let key = key.map(|(_, key)| authorization(endpoint.scheme, key));
+        let _place = self.place_to_search(&connector.team)?;
         let of_users = connector.kind == ConnectorType::Oauth;
         match self.ask_endpoint(&endpoint.url, PROBE, key).await {
             (_, Ok(_)) => Ok(()),

@@ -66,7 +66,9 @@ pub fn with_headers(mut answer: Response, error: &Error) -> Response {
     let wait = match error {
         Error::Provider { retry_after, .. } => retry_after.map(|wait| wait.as_millis()),
         Error::RateLimited { retry_after, .. } => Some(retry_after.as_millis()),
-        Error::Unavailable | Error::Conflict { passing: true, .. } => Some(1_000),
+        Error::Unavailable | Error::Busy { .. } | Error::Conflict { passing: true, .. } => {
+            Some(1_000)
+        }
         // Somebody has to make room first.
         Error::Full => Some(30_000),
         _ => None,

@@ -159,7 +159,9 @@ impl From<&Error> for &'static Stop {
                 NOT_SET_UP
             }
             Error::Provider { .. } => NO_ANSWER,
-            Error::RateLimited { .. } | Error::Unavailable | Error::Full => UNAVAILABLE,
+            Error::RateLimited { .. } | Error::Busy { .. } | Error::Unavailable | Error::Full => {
+                UNAVAILABLE
+            }
             // The pages ask for nothing that needs a key or a connection.
             Error::Unauthenticated
             | Error::Forbidden(_)

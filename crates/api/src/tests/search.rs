@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use grantry_core::http::{Failure, Http, Method, Purpose, Request, Response, Silence};
+use grantry_engine::Settings;
 use serde_json::{Value, json};
 
 use super::server::{Answer, Server};
@@ -13,6 +14,8 @@ use super::server::{Answer, Server};
 struct Endpoint {
     says: Mutex<Option<Result<(u16, String), Failure>>>,
     seen: Mutex<Vec<(String, Option<String>, String)>>,
+    /// While somebody holds it, no answer goes out.
+    gate: tokio::sync::RwLock<()>,
 }
 
 impl Endpoint {
@@ -39,6 +42,7 @@ impl Http for Endpoint {
         let body = String::from_utf8(request.body.to_vec()).unwrap();
         let asked = (request.url.to_string(), header("authorization"), body);
         self.seen.lock().unwrap().push(asked);
+        let _open = self.gate.read().await;
         let says = self.says.lock().unwrap().clone();
         let (status, body) = says.unwrap_or_else(|| Ok((200, found().to_string())))?;
         Ok(Response {
@@ -57,11 +61,12 @@ fn found() -> Value {
 const URL: &str = "https://wiki.example/search";
 
 async fn start(search_probe: bool) -> (Server, Arc<Endpoint>) {
+    start_with(|settings| settings.search_probe = search_probe).await
+}
+
+async fn start_with(choose: impl FnOnce(&mut Settings)) -> (Server, Arc<Endpoint>) {
     let endpoint = Arc::new(Endpoint::default());
-    let server = Server::before(endpoint.clone(), |settings| {
-        settings.search_probe = search_probe
-    })
-    .await;
+    let server = Server::before(endpoint.clone(), choose).await;
     (server, endpoint)
 }
 
@@ -281,6 +286,36 @@ async fn a_failure_is_an_error_or_an_answer_and_an_event_either_way() {
 }
 
 #[tokio::test]
+async fn a_team_has_so_many_searches_at_work_and_no_more() {
+    let (server, endpoint) = start_with(|settings| settings.limits.team_searches_max = 2).await;
+    let id = make(&server, json!({})).await;
+    let shut = endpoint.gate.write().await;
+    let excess = async {
+        while endpoint.seen.lock().unwrap().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let native = search(&server, &id, json!({})).await;
+        let route = format!("POST /cohere/v1/connectors/{id}/search");
+        let query = json!({"query": "tall"});
+        let cohere = server.call("tok_admin", &route, Some(&query)).await;
+        drop(shut);
+        (native, cohere)
+    };
+    let (one, two, (native, cohere)) = tokio::join!(
+        search(&server, &id, json!({})),
+        search(&server, &id, json!({})),
+        excess
+    );
+    assert_eq!((one.status.as_u16(), two.status.as_u16()), (200, 200));
+    let words = "searches of a team are limited to 2 (limits.team_searches_max) at once: try again when one has ended";
+    assert_eq!(native.expect(429)["detail"], words);
+    assert_eq!(cohere.expect(429), json!({"message": words}));
+    assert_eq!(cohere.headers["retry-after"], "1");
+    search(&server, &id, json!({})).await.expect(200);
+    assert_eq!(endpoint.seen().len(), 3);
+}
+
+#[tokio::test]
 async fn what_cannot_be_searched_is_not_asked() {
     let (server, endpoint) = start(false).await;
     let id = make(&server, json!({"active": false})).await;
@@ -288,9 +323,11 @@ async fn what_cannot_be_searched_is_not_asked() {
     assert_eq!(inactive["detail"], format!("connector {id} is not active"));
     let none = search(&server, "scl_1", json!({})).await.expect(422);
     assert_eq!(none["detail"], "connector scl_1 has no search url");
-    for query in ["", " "] {
-        let empty = search(&server, "scl_1", json!({"query": query})).await;
-        assert!(matches!(empty.status.as_u16(), 400 | 422), "{}", empty.text);
+    let id = make(&server, json!({})).await;
+    for (query, words) in [("", "must be 1 to 16384 bytes"), (" ", "must not be empty")] {
+        let empty = search(&server, &id, json!({"query": query})).await;
+        let wrong = json!([{"field": "query", "message": words}]);
+        assert_eq!(empty.expect(400)["errors"], wrong, "{query:?}");
     }
     let foreign = format!("POST /api/v1/connectors/{id}/search");
     let foreign = server

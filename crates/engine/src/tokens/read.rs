@@ -503,7 +503,7 @@ pub fn outcome(error: &Error) -> &'static str {
         Error::Provider { timeout: true, .. } => "provider_timeout",
         Error::Provider { .. } => "provider_error",
         Error::ConnectorFault => "connector_fault",
-        Error::RateLimited { .. } => "rate_limited",
+        Error::RateLimited { .. } | Error::Busy { .. } => "rate_limited",
         Error::Unavailable | Error::Full => "unavailable",
         Error::Internal => "internal",
     }

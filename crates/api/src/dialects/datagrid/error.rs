@@ -43,7 +43,7 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 pub fn answer(error: &Error) -> Response {
     let error = &*error.hiding();
     let (status, code) = known(error);
-    let limited = matches!(error, Error::RateLimited { .. });
+    let limited = matches!(error, Error::RateLimited { .. } | Error::Busy { .. });
     let passing = matches!(error, Error::Conflict { passing: true, .. });
     let retryable = limited || passing || status.is_server_error();
     let refusal = Refusal {
@@ -143,7 +143,9 @@ const fn known(error: &Error) -> (Status, &'static str) {
         Error::Body(Body::MediaType { .. }) => {
             (Status::UNSUPPORTED_MEDIA_TYPE, "validation_failed")
         }
-        Error::RateLimited { .. } => (Status::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
+        Error::RateLimited { .. } | Error::Busy { .. } => {
+            (Status::TOO_MANY_REQUESTS, "rate_limit_exceeded")
+        }
         Error::Provider { timeout: true, .. } => (Status::GATEWAY_TIMEOUT, "internal_error"),
         Error::Provider { timeout: false, .. } => (Status::BAD_GATEWAY, "internal_error"),
         Error::Unavailable => (Status::SERVICE_UNAVAILABLE, "internal_error"),

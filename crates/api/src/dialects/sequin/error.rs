@@ -82,7 +82,7 @@ const fn status(error: &Error) -> Status {
         | Error::InstallationRequired(_)
         | Error::Unresolvable { .. }
         | Error::ConnectorFault => Status::UNPROCESSABLE_ENTITY,
-        Error::RateLimited { .. } => Status::TOO_MANY_REQUESTS,
+        Error::RateLimited { .. } | Error::Busy { .. } => Status::TOO_MANY_REQUESTS,
         Error::Provider { timeout: true, .. } => Status::GATEWAY_TIMEOUT,
         Error::Provider { timeout: false, .. } => Status::BAD_GATEWAY,
         Error::Unavailable => Status::SERVICE_UNAVAILABLE,

@@ -72,7 +72,9 @@ const fn status_and_code(error: &Error) -> (Status, &'static str) {
         }
         Error::Provider { timeout: true, .. } => (Status::GATEWAY_TIMEOUT, "provider_timeout"),
         Error::Provider { timeout: false, .. } => (Status::BAD_GATEWAY, "provider_error"),
-        Error::RateLimited { .. } => (Status::TOO_MANY_REQUESTS, "rate_limited"),
+        Error::RateLimited { .. } | Error::Busy { .. } => {
+            (Status::TOO_MANY_REQUESTS, "rate_limited")
+        }
         Error::Unavailable => (Status::SERVICE_UNAVAILABLE, "service_unavailable"),
         Error::Full => (Status::INSUFFICIENT_STORAGE, "insufficient_storage"),
         Error::Internal => (Status::INTERNAL_SERVER_ERROR, "internal_server_error"),
