@@ -36,6 +36,7 @@ pub fn all_routes() -> impl Iterator<Item = &'static Route> {
     native::tables()
         .chain([
             dialects::vercel::ROUTES,
+            dialects::vercel::flows::ROUTES,
             dialects::sequin::ROUTES,
             dialects::cohere::ROUTES,
             dialects::datagrid::PROVIDERS,

@@ -25,6 +25,8 @@ const FLUSH: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(5);
 /// How often idle connections are looked for.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// How often stored keys that run out soon are looked for.
+const EXPIRIES: Duration = Duration::from_secs(600);
 /// How often signing keys that have become old or useless are looked for.
 const SIGNING_KEYS: Duration = Duration::from_secs(600);
 /// How often rows that nothing needs any more are dropped, and how long they are kept.
@@ -97,6 +99,9 @@ impl Engine {
         });
         self.spawn_loop("unconfirmed consents", RETRY, |engine| async move {
             engine.drop_expired_consents().await
+        });
+        self.spawn_loop("expiring keys", EXPIRIES, |engine| async move {
+            engine.warn_of_expiries().await
         });
         self.spawn_loop("spool", RETRY, |engine| async move {
             engine.replay_spool().await

@@ -25,6 +25,7 @@ mod credentials;
 mod events;
 mod feed;
 mod gauges;
+mod imports;
 mod installations;
 mod keys;
 mod lists;
@@ -65,6 +66,7 @@ pub use connectors::{
 };
 pub use credentials::{CredentialView, NewCredential, NewTokens};
 pub use gauges::{CacheGauge, Gauges};
+pub use imports::{Imported, NewGrant};
 pub use installations::{InstallationChange, InstallationView, NewInstallation};
 pub use keys::{Keys, OpenKeysError};
 pub use lists::{CursorPage, NewConnection};
@@ -116,6 +118,7 @@ pub struct Engine {
     reads: ReadLog,
     flights: tokens::Flights,
     resting: tokens::Resting,
+    offers: tokens::Offers,
     discovered: connectors::Discovered,
     outside: workload::Outside,
     rates: rate::Rates,
@@ -173,6 +176,7 @@ impl Engine {
             reads: ReadLog::default(),
             flights: tokens::Flights::default(),
             resting: tokens::Resting::default(),
+            offers: tokens::Offers::new(entries),
             discovered: connectors::Discovered::default(),
             outside: workload::Outside::of(&settings.workload.issuers),
             rates: rate::Rates::default(),

@@ -211,6 +211,23 @@ impl<B: Backend> ConnectorStore for Db<B> {
         self.all(query).await
     }
 
+    async fn expiring_connectors(
+        &self,
+        until: Timestamp,
+        after: Option<&(Timestamp, ConnectorId)>,
+        limit: u32,
+    ) -> Stored<Vec<Connector>> {
+        let mut query = select::<Connector>(
+            "WHERE deleted_at IS NULL AND first_expiry < ?1",
+            params![until],
+        );
+        if let Some((first, id)) = after {
+            query.push(" AND (first_expiry, id) > ({}, {})", params![*first, id]);
+        }
+        query.push(" ORDER BY first_expiry, id LIMIT {}", params![limit]);
+        self.all(query).await
+    }
+
     async fn count_connectors(&self, team: &TeamId) -> Stored<u64> {
         let query = Query::new(
             "SELECT COUNT(*) AS total FROM connectors WHERE team = ?1 AND deleted_at IS NULL",

@@ -361,6 +361,15 @@ impl Fields {
         }
     }
 
+    /// A copy of everything that was sent but these fields: what may be given back.
+    pub fn without(&self, names: &[&str]) -> Map<String, Value> {
+        let kept =
+            |(name, value): &(&String, &Value)| !names.contains(&name.as_str()) && !value.is_null();
+        let rest = self.0.iter().filter(kept);
+        rest.map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
     /// Takes out whatever it is.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.0.get_mut(name).map(Value::take)

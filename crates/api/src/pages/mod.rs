@@ -8,6 +8,7 @@
 //! - `docs`: the reference of the native API.
 //! - `message`: every text of the other pages.
 //! - `embedded`: pages in an app's window, the only ones with a script.
+//! - `markdown`: a connector's instructions.
 //! - `browser`: what a browser says about itself.
 //! - `answer`, `look`: headers and style.
 
@@ -19,6 +20,7 @@ mod docs;
 mod embedded;
 mod link;
 mod look;
+mod markdown;
 mod message;
 #[cfg(test)]
 mod tests;

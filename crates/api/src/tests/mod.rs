@@ -24,5 +24,6 @@ mod tenancy_keys;
 mod tenancy_people;
 mod tenancy_projects;
 mod vercel_connectors;
+mod vercel_flows;
 mod vercel_tokens;
 mod words;

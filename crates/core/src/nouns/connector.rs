@@ -91,6 +91,23 @@ pub struct Connector {
     pub deleted_at: Option<Timestamp>,
 }
 
+impl Connector {
+    /// The keys that it stores: their ids, and when they run out.
+    pub fn stored_keys(&self) -> impl Iterator<Item = (&str, Option<Timestamp>)> {
+        let values = self.data.get("values").and_then(Value::as_array);
+        values.into_iter().flatten().filter_map(|value| {
+            let expires = value.get("expiresAt").and_then(Value::as_i64);
+            let id = value.get("id")?.as_str()?;
+            Some((id, expires.map(Timestamp::from_millis)))
+        })
+    }
+
+    /// When the first of them runs out.
+    pub fn first_expiry(&self) -> Option<Timestamp> {
+        self.stored_keys().filter_map(|(_, expires)| expires).min()
+    }
+}
+
 /// A secret that lies with the row that uses it, as those may know of it who must not read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretRef {

@@ -115,6 +115,8 @@ event_kinds! {
     ConnectorFaulted = "connector.faulted",
     /// The provider accepts the client again.
     ConnectorRecovered = "connector.recovered",
+    /// A stored key of a connector runs out in `data.days` days at most.
+    ConnectorKeyExpiring = "connector.key_expiring",
     /// A connector's search endpoint was asked.
     ConnectorSearched = "connector.searched",
     /// A project may use a connector.

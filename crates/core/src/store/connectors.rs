@@ -104,6 +104,15 @@ pub trait ConnectorStore: Send + Sync + 'static {
         page: &Page,
     ) -> Stored<Vec<Connector>>;
 
+    /// Live connectors of all teams with a stored key that runs out before `until`, by the time of their first one
+    /// and id; those that follow `after`.
+    async fn expiring_connectors(
+        &self,
+        until: Timestamp,
+        after: Option<&(Timestamp, ConnectorId)>,
+        limit: u32,
+    ) -> Stored<Vec<Connector>>;
+
     /// How many live connectors a team has.
     async fn count_connectors(&self, team: &TeamId) -> Stored<u64>;
 

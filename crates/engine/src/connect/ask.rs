@@ -238,11 +238,37 @@ impl Engine {
         ask: AskConsent,
         embed: Option<Embed>,
     ) -> Result<Requested> {
+        let catalogue = self.catalogue().await?;
+        let (authorization, verifier) =
+            self.store_request(caller, entry, grant, ask, embed).await?;
+        Ok(Requested {
+            url: self.consent_url(&authorization.id),
+            id: authorization.id,
+            verifier,
+            device_code: authorization.device_code,
+            expires_at: authorization.expires_at,
+            connector: ConnectorView::of(entry, &catalogue),
+        })
+    }
+
+    /// The link of a request.
+    pub(crate) fn consent_url(&self, id: &AuthorizationId) -> String {
+        self.settings.url(&format!("/authorize/{id}"))
+    }
+
+    /// The row of such a request, and the handle of its result.
+    pub(crate) async fn store_request(
+        &self,
+        caller: &Caller,
+        entry: &Entry,
+        grant: Grant,
+        ask: AskConsent,
+        embed: Option<Embed>,
+    ) -> Result<(Authorization, Secret)> {
         let now = self.now();
         let ttl = ask
             .expires_in
             .unwrap_or(self.settings.limits.authorization_time);
-        let catalogue = self.catalogue().await?;
         let verifier = Secret::new(entropy::alphanumeric(self.entropy(), VERIFIER_CHARS));
         let device_code = ask.device_code.then(|| device_code(self.entropy()));
         let authorization = Authorization {
@@ -271,16 +297,7 @@ impl Engine {
             .store
             .create_authorization(&authorization, &event)
             .await?;
-        Ok(Requested {
-            url: self
-                .settings
-                .url(&format!("/authorize/{}", authorization.id)),
-            id: authorization.id,
-            verifier,
-            device_code: authorization.device_code,
-            expires_at: authorization.expires_at,
-            connector: ConnectorView::of(entry, &catalogue),
-        })
+        Ok((authorization, verifier))
     }
 
     /// How the requester is called on the page.

@@ -23,5 +23,6 @@ mod return_url;
 pub use ask::{AskConnection, AskConsent, Requested};
 pub use callback::{CallbackEnd, CallbackRefusal};
 pub use link::{AskLink, LinkProof, Linked, LinkedTokens, is_handle};
+pub(crate) use page::is_open;
 pub use page::{Consent, ConsentPage, ConsentResult};
 pub use press::Pressed;

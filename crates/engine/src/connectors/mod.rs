@@ -4,6 +4,7 @@ mod create;
 mod data;
 mod discovered;
 mod endings;
+mod expiry;
 mod health;
 mod links;
 mod provenance;

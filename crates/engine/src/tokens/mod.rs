@@ -6,6 +6,7 @@
 //! - `refresh`: the flight that presents a refresh token; the promise of design §6.
 //! - `landing`: making a pair that arrived durable.
 //! - `mint`: tokens of the application itself, by client credentials.
+//! - `offer`: the link that comes with a refusal.
 //! - `pair`: sealing a token response into a row.
 //! - `status`: whether somebody has to connect.
 //! - `retries`: revocations that got no answer yet, tried again.
@@ -16,6 +17,7 @@ mod decide;
 mod flights;
 mod landing;
 mod mint;
+mod offer;
 mod pair;
 mod read;
 mod refresh;
@@ -26,8 +28,10 @@ mod status;
 pub use flights::Flights;
 pub(crate) use landing::Home;
 pub use landing::{PAUSE, TRIES};
+pub use offer::Offers;
 pub(crate) use pair::Half;
 pub use pair::{Arrived, NewPair};
+pub(crate) use read::main_set;
 pub use read::{AskToken, ServedToken};
 pub use retries::Resting;
 pub use revoke::{AT_ONCE, CLAIM, Revoked, Which};

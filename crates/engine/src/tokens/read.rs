@@ -107,26 +107,43 @@ impl Engine {
         let buffer = ask.validity_buffer;
         let grant = self.grant_of(caller, &entry, ask)?;
         self.require_environment(caller, &grant.environment).await?;
-        if entry.connector.kind == ConnectorType::ApiKey && grant.subject == Subject::App {
-            return self.stored_value(caller, entry, &grant).await;
+        let read = self.read_grant(caller, &entry, &grant, buffer, renewed);
+        match read.await {
+            Err(Error::AuthorizationRequired(why)) => {
+                Err(self.offered(caller, &entry, grant, why).await)
+            }
+            read => read,
         }
-        let live = match self.live(caller, &grant).await? {
+    }
+
+    async fn read_grant(
+        self: &Arc<Self>,
+        caller: &Caller,
+        entry: &Arc<Entry>,
+        grant: &Grant,
+        buffer: Duration,
+        renewed: &mut bool,
+    ) -> Result<ServedToken> {
+        if entry.connector.kind == ConnectorType::ApiKey && grant.subject == Subject::App {
+            return self.stored_value(caller, Arc::clone(entry), grant).await;
+        }
+        let live = match self.live(caller, grant).await? {
             // Of a connection that is named by its id, nothing said before whose installation it is of.
             Some(live) => {
                 entry.require_active(live.connection.grant.installation.as_deref())?;
                 live
             }
             None if grant.subject == Subject::App => {
-                check_mintable(&grant, &entry.connector)?;
+                check_mintable(grant, &entry.connector)?;
                 *renewed = true;
-                let flight = self.mint(&entry, &grant, None);
+                let flight = self.mint(entry, grant, None);
                 self.board(flight, None).await?
             }
             None => return Err(reconnect(ReconnectReason::NeverConnected)),
         };
-        let fresh = self.renewed(&entry, Arc::clone(&live), buffer).await?;
+        let fresh = self.renewed(entry, Arc::clone(&live), buffer).await?;
         *renewed |= !Arc::ptr_eq(&live, &fresh);
-        self.serve(caller, entry, fresh).await
+        self.serve(caller, Arc::clone(entry), fresh).await
     }
 
     /// The grant that `ask` names; refuses subjects that this connector or this caller cannot have.

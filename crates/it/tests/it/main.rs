@@ -23,6 +23,7 @@ mod links;
 mod meanwhile;
 mod moved;
 mod outside;
+mod own_keys;
 mod reach;
 mod refresh;
 mod refusal;

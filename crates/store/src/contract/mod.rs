@@ -22,6 +22,7 @@ pub mod connectors;
 pub mod credentials;
 pub mod datagrid;
 pub mod feed;
+pub mod flows;
 pub mod installations;
 pub mod keys;
 pub mod lists;
@@ -284,6 +285,9 @@ macro_rules! contract_tests {
                 an_environment_goes_with_what_works_only_there,
                 a_project_goes_with_links_and_keys,
                 an_overlay_is_removed_once,
+            ]
+            flows: [
+                connectors_are_found_before_their_keys_run_out,
             ]
             keys: [
                 a_key_is_known_by_its_hash,

@@ -240,6 +240,12 @@ impl Backend for Postgres {
                 min_binary: 3,
                 sql: include_str!("../../migrations/postgres/0010_credentials.sql"),
             },
+            Migration {
+                version: 14,
+                name: "flows",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0014_flows.sql"),
+            },
         ],
     };
 

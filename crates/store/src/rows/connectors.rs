@@ -68,6 +68,7 @@ impl Noun for Connector {
         "updated_at",
         "deleted_at",
         "search",
+        "first_expiry",
         "fault_code",
         "fault_count",
         "fault_at",
@@ -102,6 +103,7 @@ impl Noun for Connector {
             self.updated_at,
             self.deleted_at,
             search,
+            self.first_expiry(),
         ];
         row.extend(fault_columns(self.fault.as_ref()));
         row

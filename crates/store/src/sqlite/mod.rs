@@ -204,6 +204,12 @@ impl Backend for Sqlite {
                 min_binary: 3,
                 sql: include_str!("../../migrations/sqlite/0010_credentials.sql"),
             },
+            Migration {
+                version: 14,
+                name: "flows",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0014_flows.sql"),
+            },
         ],
     };
 

@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod fields;
+pub mod flows;
 pub mod map;
 pub mod routes;
 pub mod wire;

@@ -73,7 +73,7 @@ async fn what_goes_without_saying_is_not_said() {
 #[tokio::test]
 async fn a_key_is_asked_for_by_a_labelled_field_and_goes_nowhere_else() {
     let page = ConsentPage {
-        paste: Some("Find it under <b>Settings</b>.".to_owned()),
+        paste: Some("Find it under <b>**Settings**</b>.".to_owned()),
         provider_origin: None,
         return_url: None,
         ..page()
@@ -82,7 +82,10 @@ async fn a_key_is_asked_for_by_a_labelled_field_and_goes_nowhere_else() {
     assert!(header(&response, "content-security-policy").contains("form-action 'self';"));
     let html = html(response).await;
     assert!(html.contains("<label for=\"key\">") && html.contains("name=\"key\" required"));
-    assert!(html.contains("Find it under &#60;b&#62;Settings"), "{html}");
+    assert!(
+        html.contains("Find it under &#60;b&#62;<strong>Settings</strong>&#60;/b&#62;."),
+        "{html}"
+    );
     assert!(html.contains("That cannot be a key"));
 }
 

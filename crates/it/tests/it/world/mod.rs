@@ -201,6 +201,11 @@ impl World {
         self.engine.server_caller(Some("team_1")).await.unwrap()
     }
 
+    /// Whose key this is.
+    pub async fn caller(&self, key: &str) -> Arc<Caller> {
+        self.engine.caller(key, None).await.unwrap()
+    }
+
     // ---- Time ----
 
     /// Runs `work` to its end. Whenever nothing else can happen, time goes on to the next sleeper.
