@@ -53,6 +53,24 @@ const KEPT = {
   data: { values: [{ value: 'sk_never_shown' }] },
 };
 
+/** A connector of each further type, as little as it can be; the last word says whether it is an OAuth client. */
+const TYPES = {
+  'aws-alpha': [{ roleArn: 'arn:aws:iam::1:role/x' }],
+  custom: [{}],
+  discord: [{ applicationId: '17', botToken: 'never_shown' }, 'client'],
+  github: [{ appId: 7, appSlug: 'my-app', appName: 'My App', clientId: 'Iv1.x' }, 'client'],
+  linear: [{ clientId: 'c', clientSecret: 'never_shown' }, 'client'],
+  linq: [{ apiToken: 'never_shown' }],
+  'microsoft-entra': [{ clientId: 'c', clientSecret: 'never_shown' }, 'client'],
+  'microsoft-teams': [{ appId: 'c', clientSecret: 'never_shown' }, 'client'],
+  photon: [{ projectId: 'p', projectSecret: 'never_shown' }],
+  salesforce: [{ consumerKey: 'c', consumerSecret: 'never_shown', loginHost: 'login.salesforce.com' }, 'client'],
+  sendblue: [{ apiKeyId: 'i', apiSecretKey: 'never_shown' }],
+  slack: [{ appId: 'A1', appName: 'n', clientId: '1.2', clientSecret: 'never_shown' }, 'client'],
+  snowflake: [{ accountIdentifier: 'acme-prod', clientId: 'c', clientSecret: 'never_shown' }, 'client'],
+  'snowflake-wif': [{ accountIdentifier: 'acme-prod' }],
+};
+
 const call = (method, route, body) => server.call(method, route, { key: KEYS.admin, body });
 
 /** The body of an answer that went well. */
@@ -275,3 +293,15 @@ it('a connector of a type that a dialect has no word for is shown as far as it c
     assert.ok(!got.text.includes('sk_never_shown'), name);
   }
 });
+
+for (const [type, [data, client]] of Object.entries(TYPES))
+  it(`a connector of type ${type} is listed by every dialect that has a form for it`, async () => {
+    const { id } = ok(await call('POST', '/api/v1/connectors', { type, name: `A ${type}`, data }));
+    for (const [name, { list, get, withoutKeys }] of Object.entries(DIALECTS)) {
+      const shown = Boolean(client) || !withoutKeys;
+      assert.equal((await list()).some((row) => row.id === id), shown, name);
+      const got = await get(id);
+      assert.equal(got.status, shown ? 200 : 404, `${name}: ${got.text}`);
+      assert.ok(!got.text.includes('never_shown'), name);
+    }
+  });

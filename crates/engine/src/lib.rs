@@ -62,7 +62,7 @@ pub use connect::{
 };
 pub use connectors::{
     Capabilities, ConnectorChange, ConnectorView, Health, HealthStatus, NewConnector, NewLink,
-    OAUTH_CALLBACK_OF_COHERE, asks_at,
+    OAUTH_CALLBACK_OF_COHERE, asks_at, types,
 };
 pub use credentials::{CredentialView, NewCredential, NewTokens};
 pub use gauges::{CacheGauge, Gauges};

@@ -7,13 +7,14 @@ use std::time::Duration;
 use grantry_core::error::ReconnectReason;
 use grantry_core::http::{self, Failure, Method, Purpose, Silence};
 use grantry_core::ids::{ConnectorId, TeamId};
-use grantry_core::nouns::{Connector, ConnectorType, EventKind};
+use grantry_core::nouns::{Connector, EventKind};
 use grantry_core::{Error, Result, Secret};
 use serde_json::{Map, Value, json};
 use url::Url;
 use zeroize::Zeroizing;
 
 use crate::connectors::Entry;
+use crate::connectors::types::{self, AppTokens};
 use crate::permissions::Act;
 use crate::rate::Working;
 use crate::{AskToken, Caller, Engine};
@@ -225,7 +226,7 @@ impl Engine {
         if let Some(own) = &ask.own_token {
             return Ok(Some(authorization(Scheme::Bearer, own)));
         }
-        if connector.kind == ConnectorType::Custom {
+        if types::has_no_tokens(connector) {
             return Ok(None);
         }
         let token = AskToken {
@@ -320,13 +321,14 @@ impl Engine {
         let Some(endpoint) = endpoint.filter(|_| self.settings.search_probe) else {
             return Ok(());
         };
-        let key = match connector.kind {
-            ConnectorType::ApiKey => secrets.first(),
-            ConnectorType::Oauth | ConnectorType::Custom => None,
+        let key = match types::app_tokens(connector) {
+            Some(AppTokens::Stored) => secrets.first(),
+            Some(AppTokens::Kept { secret, .. }) => secrets.iter().find(|(name, _)| name == secret),
+            _ => None,
         };
         let key = key.map(|(_, key)| authorization(endpoint.scheme, key));
         let _place = self.place_to_search(&connector.team)?;
-        let of_users = connector.kind == ConnectorType::Oauth;
+        let of_users = types::speaks_oauth(connector);
         match self.ask_endpoint(&endpoint.url, PROBE, key).await {
             (_, Ok(_)) => Ok(()),
             (Some(401 | 403), Err(_)) if of_users => Ok(()),

@@ -3,6 +3,7 @@
 use crate::kit::fields::{Field, Shape, optional, required};
 use crate::kit::subject;
 use grantry_core::limits;
+use grantry_core::nouns::ConnectorType;
 
 pub(super) const LIMIT: Field = optional(
     "limit",
@@ -40,11 +41,7 @@ pub const CONNECTORS: &[Field] = &[
         "Linked to this project, by id or name.",
     ),
     optional("search", Shape::Text(256), "Text in name, uid or service."),
-    optional(
-        "type",
-        Shape::Word(&["oauth", "api-key", "custom"]),
-        "Of this type.",
-    ),
+    optional("type", Shape::Word(ConnectorType::WORDS), "Of this type."),
     optional(
         "service",
         Shape::Text(512),
@@ -136,7 +133,11 @@ pub const EVENTS: &[Field] = &[
 
 /// `POST /connectors`
 pub const CONNECTOR: &[Field] = &[
-    required("type", Shape::Text(64), "`oauth`, `api-key` or `custom`."),
+    required(
+        "type",
+        Shape::Text(64),
+        "`oauth`, `api-key`, `github` …: docs/connector-types.md tells of each.",
+    ),
     required(
         "data",
         Shape::Free,

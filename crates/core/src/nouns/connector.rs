@@ -7,34 +7,72 @@ use super::{Actor, Environment, Sealed};
 use crate::Timestamp;
 use crate::ids::{ConnectorId, ProjectId, SecretId, TeamId};
 
-/// What kind of third-party application a connector is registered as. The words are the Vercel dialect's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ConnectorType {
-    /// Any OAuth 2.0 client.
-    Oauth,
+/// Declares the types with their words, so that no list of them can miss one.
+macro_rules! connector_types {
+    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)+) => {
+        /// What kind of third-party application a connector is registered as. The words are the Vercel dialect's.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum ConnectorType {
+            $($(#[doc = $doc])+ #[serde(rename = $word)] $name,)+
+        }
+
+        impl ConnectorType {
+            /// All of them, by their words.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// Their words, in the same order.
+            pub const WORDS: &[&str] = &[$($word,)+];
+
+            /// The word on the wire and in the store.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)+
+                }
+            }
+        }
+    };
+}
+
+connector_types! {
     /// Stored API keys.
-    ApiKey,
-    /// Neither: what it reaches asks for no credential, or for one that its callers bring.
-    Custom,
+    ApiKey = "api-key",
+    /// AWS, which takes tokens of our own issuer for a role.
+    AwsAlpha = "aws-alpha",
+    /// An OAuth client where it has a client id; else none: what it reaches asks for no credential, or for one that
+    /// its callers bring.
+    Custom = "custom",
+    /// A Discord application and its bot.
+    Discord = "discord",
+    /// A GitHub App.
+    Github = "github",
+    /// A Linear application.
+    Linear = "linear",
+    /// A Linq API token.
+    Linq = "linq",
+    /// An application of Microsoft Entra ID.
+    MicrosoftEntra = "microsoft-entra",
+    /// A Microsoft Teams bot.
+    MicrosoftTeams = "microsoft-teams",
+    /// Any OAuth 2.0 client.
+    Oauth = "oauth",
+    /// A Photon project.
+    Photon = "photon",
+    /// A Salesforce connected app.
+    Salesforce = "salesforce",
+    /// A Sendblue API key.
+    Sendblue = "sendblue",
+    /// A Slack app.
+    Slack = "slack",
+    /// A Snowflake account, by a security integration or a key pair.
+    Snowflake = "snowflake",
+    /// A Snowflake account that takes tokens of our own issuer.
+    SnowflakeWif = "snowflake-wif",
 }
 
 impl ConnectorType {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Oauth, Self::ApiKey, Self::Custom];
-
-    /// The word on the wire and in the store.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Oauth => "oauth",
-            Self::ApiKey => "api-key",
-            Self::Custom => "custom",
-        }
-    }
-
-    /// From the word; `None` for types this version does not serve.
+    /// From the word; `None` for one that is no type.
     pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == word)
     }
 }
 

@@ -12,6 +12,7 @@ use grantry_core::Result;
 use grantry_core::nouns::{Connector, Service};
 
 use crate::Engine;
+use crate::connectors::types;
 
 pub use facts::{authorize_params, scope_separator, server};
 
@@ -36,15 +37,22 @@ impl Catalogue {
         Self(rows)
     }
 
-    /// The row of a connector's service.
+    /// The row of a connector's service, or of its type's.
     pub fn of(&self, connector: &Connector) -> Option<&Service> {
-        self.service(&connector.service)
+        let of_type = || self.service(types::of(connector.kind).service?);
+        self.service(&connector.service).or_else(of_type)
     }
 
     /// One row.
     pub fn service(&self, id: &str) -> Option<&Service> {
         self.0.get(id)
     }
+}
+
+/// [`Catalogue::of`] in a catalogue with these overlays.
+pub fn row_for(overlays: &[Service], connector: &Connector) -> Option<Service> {
+    let of_type = || row_of(overlays, types::of(connector.kind).service?);
+    row_of(overlays, &connector.service).or_else(of_type)
 }
 
 /// The row of `id` that a catalogue with these overlays has.

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use grantry_core::ids::{AuthorizationId, ConnectionId};
 use grantry_core::nouns::{
-    Actor, Authorization, AuthorizationState, ConnectionState, ConnectorType, Embed, EventKind,
-    Grant, Subject,
+    Actor, Authorization, AuthorizationState, ConnectionState, Embed, EventKind, Grant, Subject,
 };
 use grantry_core::store::{ConnectorFilter, Page};
 use grantry_core::{Error, Problem, Result, Secret, Timestamp, entropy};
@@ -14,7 +13,8 @@ use grantry_oauth::authorize::is_reserved;
 use grantry_vault::hash::sha256;
 use serde_json::{Map, Value};
 
-use crate::connectors::{ConnectorView, Entry, user_enabled};
+use crate::connectors::types::{self, UserTokens};
+use crate::connectors::{ConnectorView, Entry};
 use crate::permissions::Act;
 use crate::tokens::AskToken;
 use crate::{Caller, Engine};
@@ -122,7 +122,7 @@ impl Engine {
                 (entry, grant)
             }
         };
-        if entry.connector.kind != ConnectorType::Oauth || !user_enabled(&entry.connector.data) {
+        if types::user_tokens(&entry.connector) != Some(UserTokens::Consent) {
             let message = "is no connector that users connect their accounts through";
             return Err(Error::invalid("connector", message));
         }
@@ -209,7 +209,7 @@ impl Engine {
             return Ok(entry);
         }
         let filter = ConnectorFilter {
-            kinds: vec![ConnectorType::Oauth],
+            kinds: types::oauth_kinds(),
             services: vec![service.to_owned()],
             ..ConnectorFilter::default()
         };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use grantry_core::ids::{AuthorizationId, ConnectionId, ConnectorId};
 use grantry_core::nouns::{
-    Authorization, AuthorizationState, CodeSwap, Connection, ConnectorType, Credential, EventKind,
-    HeldConsent, LinkFlow, Subject, TokenSet,
+    Authorization, AuthorizationState, CodeSwap, Connection, Credential, EventKind, HeldConsent,
+    LinkFlow, Subject, TokenSet,
 };
 use grantry_core::{Error, Problem, Result, Secret, StoreError, Timestamp, entropy};
 use grantry_vault::hash::{constant_time_eq, sha256};
@@ -18,6 +18,7 @@ use super::confirm::CODE_CHARS;
 use super::identity::Account;
 use super::page::is_open;
 use super::press::Pressed;
+use crate::connectors::types::{self, UserTokens};
 use crate::credentials::NewCredential;
 use crate::permissions::Act;
 use crate::tokens::{AskToken, Half};
@@ -99,7 +100,7 @@ impl Engine {
         caller.require(Act::ImportConnections)?;
         let entry = self.live_connector(caller, &ask.connector).await?;
         let mut problems = Vec::new();
-        if entry.connector.kind != ConnectorType::Oauth {
+        if types::user_tokens(&entry.connector) != Some(UserTokens::Consent) {
             problems.push(Problem::new(
                 "connector",
                 "has no consent: its keys are pasted",
@@ -217,7 +218,8 @@ impl Engine {
         let (link, authorization) = link.zip(authorization).ok_or_else(wrong)?;
         let connector = self.connector_of(&authorization).await?.ok_or_else(wrong)?;
         let secrets = self.connector_secrets(&connector).await?;
-        let secret = secrets.get("clientSecret").map_or("", Secret::expose);
+        let secret = secrets.get(types::client_secret(&connector).unwrap_or_default());
+        let secret = secret.map_or("", Secret::expose);
         let given = proof.client_secret.expose();
         let theirs = !secret.is_empty() && constant_time_eq(secret.as_bytes(), given.as_bytes());
         if !theirs || proof.connector != connector.id.as_str() || self.now() >= held.expires_at {

@@ -2,8 +2,7 @@
 
 use grantry_core::ids::{AuthorizationId, ConnectionId};
 use grantry_core::nouns::{
-    Authorization, AuthorizationState, Connection, Connector, ConnectorType, Embed, Scopes,
-    Service, Subject,
+    Authorization, AuthorizationState, Connection, Connector, Embed, Scopes, Service, Subject,
 };
 use grantry_core::{Error, Result, Secret, Timestamp};
 use grantry_oauth::server::Endpoint;
@@ -11,7 +10,8 @@ use serde_json::Value;
 use url::Url;
 
 use crate::Engine;
-use crate::connectors::{default_scopes, service_name};
+use crate::connectors::types::{self, UserTokens};
+use crate::connectors::{service_name, user_scopes};
 
 /// State of a consent link.
 pub enum Consent {
@@ -110,15 +110,14 @@ impl Engine {
         };
         let catalogue = self.catalogue().await?;
         let row = catalogue.of(&connector);
-        let provider_origin = match connector.kind {
-            ConnectorType::Oauth => {
-                let client = self.oauth_client(&connector).await?;
-                let url = client.server.url(Endpoint::Authorization).ok();
-                url.map(|url| url.origin().ascii_serialization())
-            }
-            ConnectorType::ApiKey | ConnectorType::Custom => None,
+        let provider_origin = if types::speaks_oauth(&connector) {
+            let client = self.oauth_client(&connector).await?;
+            let url = client.server.url(Endpoint::Authorization).ok();
+            url.map(|url| url.origin().ascii_serialization())
+        } else {
+            None
         };
-        let paste = (connector.kind == ConnectorType::ApiKey).then(|| {
+        let paste = (types::user_tokens(&connector) == Some(UserTokens::Pasted)).then(|| {
             connector
                 .data
                 .get("instructions")
@@ -292,7 +291,7 @@ pub fn consent_scopes(
     if let Scopes::Exactly(scopes) = asked {
         return scopes.clone();
     }
-    let configured = default_scopes(&connector.data, "userAuthorization");
+    let configured = user_scopes(connector);
     if !configured.is_empty() {
         return configured;
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use grantry_core::ids::{AuthorizationId, ConnectionId};
 use grantry_core::limits::TOKEN_BYTES_MAX;
 use grantry_core::nouns::{
-    Actor, Authorization, AuthorizationState, Connection, ConnectionState, ConnectorType, Event,
-    EventKind, Flow, Sealed, Subject, TokenSet,
+    Actor, Authorization, AuthorizationState, Connection, ConnectionState, Event, EventKind, Flow,
+    Sealed, Subject, TokenSet,
 };
 use grantry_core::{Entropy, Error, Result, Secret, StoreError, entropy};
 use grantry_oauth::authorize::Authorize;
@@ -20,6 +20,7 @@ use super::identity::Account;
 use super::page::{ConsentResult, consent_scopes, is_open};
 use crate::Engine;
 use crate::catalogue::authorize_params;
+use crate::connectors::types::{self, UserTokens};
 use crate::events::Draft;
 use crate::tokens::{NewPair, PAUSE, TRIES};
 
@@ -69,7 +70,7 @@ impl Engine {
             .connector_of(authorization)
             .await?
             .ok_or(Error::Gone("connector"))?;
-        if connector.kind != ConnectorType::Oauth {
+        if types::user_tokens(&connector) == Some(UserTokens::Pasted) {
             return Err(Error::invalid(
                 "key",
                 "is required: this connector takes a pasted key",
@@ -162,7 +163,7 @@ impl Engine {
             .connector_of(&authorization)
             .await?
             .ok_or(Error::Gone("connector"))?;
-        if connector.kind != ConnectorType::ApiKey {
+        if types::user_tokens(&connector) != Some(UserTokens::Pasted) {
             return Err(Error::invalid(
                 "key",
                 "is not taken here: the provider asks the user itself",

@@ -12,12 +12,9 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::server::secrets_of;
-use super::{ConnectorView, data, links::checked_environments};
+use super::{ConnectorView, data, links::checked_environments, types};
 use crate::permissions::Act;
 use crate::{Caller, Engine};
-
-/// The secret that goes with the client id.
-pub(super) const CLIENT_SECRET: &str = "clientSecret";
 
 /// What a caller says of a connector to be made. Field names in problems are the Vercel dialect's.
 #[derive(Default)]
@@ -26,7 +23,7 @@ pub struct NewConnector {
     pub id: Option<ConnectorId>,
     /// Without an `id`: mint one from the name, `acme-wiki-4k2x9b`, in place of our own form.
     pub named_id: bool,
-    /// `oauth`, `api-key` or `custom`.
+    /// A word of [`ConnectorType`].
     pub kind: String,
     /// Generated from service and name when absent.
     pub uid: Option<String>,
@@ -161,7 +158,7 @@ impl Engine {
         let mut problems = Vec::new();
         let kind = ConnectorType::from_word(&new.kind);
         if kind.is_none() {
-            let known = ConnectorType::ALL.map(ConnectorType::as_str).join(", ");
+            let known = ConnectorType::WORDS.join(", ");
             let message = match new.kind.as_str() {
                 "" => format!("is required: one of {known}"),
                 other => format!(
@@ -230,6 +227,7 @@ impl Engine {
         let service = service_of(new.service.as_deref(), &checked.public, kind);
         let generated = uid.is_none();
         let uid = uid.map_or_else(|| generated_uid(&service, &name), str::to_owned);
+        let client_secret = types::of(kind).client.map(|client| client.secret);
         let connector = Connector {
             id,
             team: caller.team.clone(),
@@ -242,7 +240,7 @@ impl Engine {
             client_secret: checked
                 .secrets
                 .iter()
-                .any(|(name, _)| name == CLIENT_SECRET)
+                .any(|(name, _)| Some(name.as_str()) == client_secret)
                 .then(|| self.secret_ref(now)),
             metadata: new.metadata.clone(),
             redirect_uri: new
@@ -336,10 +334,9 @@ fn name_of(
         (Some(name), _) => name,
         (None, Some(project)) if kind != Some(ConnectorType::ApiKey) => &project.name,
         (None, _) => {
-            let message = if kind == Some(ConnectorType::Oauth) {
-                "is required, or projectId to take the project's name"
-            } else {
-                "is required"
+            let message = match kind {
+                None | Some(ConnectorType::ApiKey) => "is required",
+                Some(_) => "is required, or projectId to take the project's name",
             };
             problems.push(Problem::new("name", message));
             return String::new();
@@ -410,7 +407,8 @@ fn is_colour(text: &str) -> bool {
         .is_some_and(|hex| hex.len() == 6 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The given service, else the host of the server in `data`, else of its search, else the type: never empty.
+/// The given service, else the type's, else the host of the server in `data`, else of its search, else the type's
+/// word: never empty.
 fn service_of(given: Option<&str>, data: &Map<String, Value>, kind: ConnectorType) -> String {
     let host = |value: Option<&Value>| {
         let url = Url::parse(value?.as_str()?).ok()?;
@@ -422,7 +420,9 @@ fn service_of(given: Option<&str>, data: &Map<String, Value>, kind: ConnectorTyp
         .map(|service| host(Some(&Value::from(service))).unwrap_or_else(|| service.to_owned()));
     let config = data.get("serverConfig");
     let search = data.get("search");
+    let known = || types::of(kind).service.map(str::to_owned);
     given
+        .or_else(known)
         .or_else(|| host(data.get("serverUrl")))
         .or_else(|| host(config.and_then(|config| config.get("issuer"))))
         .or_else(|| host(config.and_then(|config| config.get("token_endpoint"))))

@@ -1,11 +1,31 @@
 //! What the `data` of each connector type may hold: one row per field (reference/vercel-connect §5),
 //! and one check that reads the rows.
 
+mod aws;
+mod github;
+mod keys;
+mod linear;
+mod microsoft;
+mod oauth;
+mod patch;
+mod salesforce;
+mod shapes;
+mod slack;
+mod snowflake;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+
 use grantry_core::limits::CONNECTOR_VALUES_MAX;
 use grantry_core::nouns::ConnectorType;
 use grantry_core::{Problem, Secret};
+use grantry_vault::jws::SigningAlgorithm;
 use serde_json::{Map, Value};
-use url::Url;
+
+use shapes::{is_bare, is_phone, is_slug, is_text, is_web_url, private_key, text_complaint};
+
+pub use patch::{Manner, Patched, convert, patch};
 
 /// One field of a type's `data`.
 struct Field {
@@ -22,6 +42,12 @@ enum Shape {
     Markdown(usize),
     /// Text that is sealed and never given back.
     Secret(usize),
+    /// The same: a private key of this algorithm, in PEM form.
+    Pem(SigningAlgorithm),
+    /// Lower-case letters, digits and single hyphens: what may stand in a path.
+    Slug(usize),
+    /// A list of phone numbers (E.164).
+    Phones,
     /// An absolute http or https URL without user name.
     Url,
     /// A list of such URLs.
@@ -34,6 +60,8 @@ enum Shape {
     OneOf(&'static [&'static str]),
     /// Object with these fields only.
     Object(&'static [Field]),
+    /// A list of so many of them at most.
+    Objects(&'static [Field], usize),
     /// List of text.
     Texts(usize),
     /// Object whose values are text.
@@ -62,35 +90,8 @@ const fn required(name: &'static str, shape: Shape) -> Field {
     }
 }
 
-const OAUTH: &[Field] = &[
-    field("serverUrl", Shape::Url),
-    field("serverConfig", Shape::Free),
-    // What the catalogue's endpoints leave open: a shop's name, a tenant.
-    field("variables", Shape::TextMap(256)),
-    required("clientId", Shape::Text(2048)),
-    field("clientName", Shape::Text(256)),
-    field("clientSecret", Shape::Secret(8192)),
-    field(
-        "tokenEndpointAuthMethod",
-        Shape::OneOf(&["client_secret_post", "client_secret_basic", "none"]),
-    ),
-    field("responseType", Shape::OneOf(&["code"])),
-    // Satisfied either way: every authorization request carries an S256 challenge.
-    field("pkceRequired", Shape::Bool),
-    field("codeChallengeMethod", Shape::OneOf(&["S256"])),
-    field("userAuthorization", Shape::Object(GRANT)),
-    field(
-        "refreshTokens",
-        Shape::Object(&[required("enabled", Shape::Bool)]),
-    ),
-    field("clientCredentials", Shape::Object(GRANT)),
-    field("jwtBearer", Shape::NotOffered),
-    field("forwardedClaims", Shape::NotOffered),
-    field("defaultAudience", Shape::Text(2048)),
-    field("defaultTokenExpiresIn", Shape::Integer(60)),
-    field("authorizationUrlParams", Shape::TextMap(2048)),
-    SEARCHED,
-];
+/// What the caller wants to keep beside it, in the clear.
+const EXTRAS: Field = field("extras", Shape::Free);
 
 /// Types that can be searched have this field: an endpoint that takes `{"query"}` and answers `{"results"}`
 /// (reference/cohere-sequin §1.8).
@@ -106,22 +107,6 @@ const SEARCH: &[Field] = &[
     // How its credential stands in `Authorization`; `bearer` when absent.
     field("scheme", Shape::OneOf(&["bearer", "basic", "noscheme"])),
 ];
-
-const GRANT: &[Field] = &[
-    required("enabled", Shape::Bool),
-    field("scopes", Shape::Texts(256)),
-];
-
-const API_KEY: &[Field] = &[
-    field("subjectType", Shape::OneOf(&["app", "user"])),
-    field("values", Shape::Values),
-    field("serviceUrls", Shape::Urls),
-    field("instructions", Shape::Markdown(8192)),
-    SEARCHED,
-];
-
-/// Nothing that would be taken in without being acted on.
-const CUSTOM: &[Field] = &[SEARCHED];
 
 /// A checked `data`, its secrets apart.
 pub struct Checked {
@@ -144,9 +129,13 @@ pub fn check(
         problems: Vec::new(),
         secrets: Vec::new(),
         may_lack: may_lack(kind, incomplete),
+        kept: HashSet::new(),
         mint_value_id,
     };
     let public = check.object("data", rows, data);
+    if !incomplete {
+        check.require_client(kind, &public);
+    }
     check.require_values(kind, &public);
     if check.problems.is_empty() {
         Ok(Checked {
@@ -160,9 +149,22 @@ pub fn check(
 
 const fn rows(kind: ConnectorType) -> &'static [Field] {
     match kind {
-        ConnectorType::Oauth => OAUTH,
-        ConnectorType::ApiKey => API_KEY,
-        ConnectorType::Custom => CUSTOM,
+        ConnectorType::ApiKey => keys::API_KEY,
+        ConnectorType::AwsAlpha => aws::AWS,
+        ConnectorType::Custom => oauth::CUSTOM,
+        ConnectorType::Discord => keys::DISCORD,
+        ConnectorType::Github => github::GITHUB,
+        ConnectorType::Linear => linear::LINEAR,
+        ConnectorType::Linq => keys::LINQ,
+        ConnectorType::MicrosoftEntra => microsoft::ENTRA,
+        ConnectorType::MicrosoftTeams => microsoft::TEAMS,
+        ConnectorType::Oauth => oauth::OAUTH,
+        ConnectorType::Photon => keys::PHOTON,
+        ConnectorType::Salesforce => salesforce::SALESFORCE,
+        ConnectorType::Sendblue => keys::SENDBLUE,
+        ConnectorType::Slack => slack::SLACK,
+        ConnectorType::Snowflake => snowflake::SNOWFLAKE,
+        ConnectorType::SnowflakeWif => snowflake::SNOWFLAKE_WIF,
     }
 }
 
@@ -177,12 +179,25 @@ struct Check<'a> {
     secrets: Vec<(String, Secret)>,
     /// The object that may lack required fields.
     may_lack: Option<&'static str>,
+    /// Required secrets that are stored already.
+    kept: HashSet<&'static str>,
     mint_value_id: &'a dyn Fn() -> String,
 }
 
 impl Check<'_> {
     fn problem(&mut self, path: &str, message: impl Into<String>) {
         self.problems.push(Problem::new(path, message));
+    }
+
+    /// What is of an OAuth client has a client id beside it.
+    fn require_client(&mut self, kind: ConnectorType, public: &Map<String, Value>) {
+        let client = public.keys().find(|name| oauth::is_of_a_client(name));
+        if let (ConnectorType::Custom, Some(field), false) =
+            (kind, client, public.contains_key("clientId"))
+        {
+            let message = format!("is required: {field} is of an OAuth client");
+            self.problem("data.clientId", message);
+        }
     }
 
     /// A connector that hands stored keys out has one at least.
@@ -232,7 +247,9 @@ impl Check<'_> {
                         out.insert(row.name.to_owned(), kept);
                     }
                 }
-                None if row.required && !may_lack => self.problem(&path, "is required"),
+                None if row.required && !may_lack && !self.kept.contains(row.name) => {
+                    self.problem(&path, "is required");
+                }
                 None => {}
             }
         }
@@ -258,7 +275,30 @@ impl Check<'_> {
                 }
                 Some(complaint) => complaint,
             },
-            (Shape::Text(_) | Shape::Markdown(_) | Shape::Secret(_), _) => {
+            (Shape::Pem(algorithm), Value::String(text)) => match private_key(text, *algorithm) {
+                Ok(pem) => {
+                    self.secrets.push((row.name.to_owned(), pem));
+                    return None;
+                }
+                Err(complaint) => complaint,
+            },
+            (Shape::Slug(max), Value::String(text)) if is_slug(text, *max) => {
+                return Some(value.clone());
+            }
+            (Shape::Slug(max), _) => format!(
+                "must be 1 to {max} lower-case letters, digits and single hyphens, which neither begin nor end it"
+            ),
+            (Shape::Phones, Value::Array(items)) if items.iter().all(is_phone) => {
+                return Some(value.clone());
+            }
+            (Shape::Phones, _) => {
+                "must be a list of phone numbers in E.164 form, such as +14155550100".to_owned()
+            }
+            (Shape::Objects(rows, max), Value::Array(items)) if items.len() <= *max => {
+                return Some(self.objects(path, rows, items));
+            }
+            (Shape::Objects(_, max), _) => format!("must be a list of at most {max} objects"),
+            (Shape::Text(_) | Shape::Markdown(_) | Shape::Secret(_) | Shape::Pem(_), _) => {
                 "must be a string".to_owned()
             }
             (Shape::Url, Value::String(text)) if is_web_url(text) => return Some(value.clone()),
@@ -318,6 +358,18 @@ impl Check<'_> {
         None
     }
 
+    fn objects(&mut self, path: &str, rows: &[Field], items: &[Value]) -> Value {
+        let mut out = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            match item {
+                Value::Object(object) => out.push(self.object(&path, rows, object).into()),
+                _ => self.problem(&path, "must be an object"),
+            }
+        }
+        Value::Array(out)
+    }
+
     /// Each value becomes a secret under an id of its own; scope and expiry stay in the clear.
     fn values(&mut self, path: &str, items: &[Value]) -> Value {
         const ROWS: &[Field] = &[
@@ -342,216 +394,5 @@ impl Check<'_> {
             out.push(Value::Object(public));
         }
         Value::Array(out)
-    }
-}
-
-fn text_complaint(text: &str, max: usize, line_breaks: bool) -> Option<String> {
-    let unwanted = |c: char| c.is_control() && !(line_breaks && matches!(c, '\n' | '\r' | '\t'));
-    if text.len() > max {
-        Some(format!("is longer than {max} bytes"))
-    } else if text.chars().any(unwanted) {
-        Some("must not contain control characters".to_owned())
-    } else {
-        None
-    }
-}
-
-fn is_text(value: &Value, max: usize) -> bool {
-    value
-        .as_str()
-        .is_some_and(|text| text_complaint(text, max, false).is_none())
-}
-
-/// Absolute, http or https, with a host and without user name or password.
-fn is_web_url(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.username().is_empty()
-            && url.password().is_none()
-    })
-}
-
-fn is_bare(text: &str) -> bool {
-    is_web_url(text)
-        && Url::parse(text).is_ok_and(|url| url.query().is_none() && url.fragment().is_none())
-}
-
-mod patch;
-
-pub use patch::{Manner, Patched, convert, patch};
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn run(kind: ConnectorType, data: Value) -> Result<Checked, Vec<String>> {
-        let Value::Object(data) = data else {
-            panic!("object")
-        };
-        check(kind, &data, false, &|| "stk_1".to_owned())
-            .map_err(|problems| problems.into_iter().map(|problem| problem.field).collect())
-    }
-
-    #[test]
-    fn secrets_are_taken_out_of_what_is_stored_in_the_clear() {
-        let checked = run(
-            ConnectorType::Oauth,
-            json!({"clientId": "c", "clientSecret": "s"}),
-        )
-        .ok()
-        .unwrap();
-        assert_eq!(Value::Object(checked.public), json!({"clientId": "c"}));
-        let secrets: Vec<_> = checked
-            .secrets
-            .iter()
-            .map(|(name, secret)| (name.as_str(), secret.expose()))
-            .collect();
-        assert_eq!(secrets, [("clientSecret", "s")]);
-
-        let checked = run(
-            ConnectorType::ApiKey,
-            json!({"values": [{"value": "k", "scope": "read"}]}),
-        )
-        .ok()
-        .unwrap();
-        assert_eq!(
-            Value::Object(checked.public),
-            json!({"values": [{"scope": "read", "id": "stk_1"}]})
-        );
-        assert_eq!(checked.secrets[0].0, "stk_1");
-        assert_eq!(checked.secrets[0].1.expose(), "k");
-    }
-
-    #[test]
-    fn each_wrong_field_is_named() {
-        let long = "x".repeat(9000);
-        let cases = [
-            (ConnectorType::Oauth, json!({}), vec!["data.clientId"]),
-            (
-                ConnectorType::Oauth,
-                json!({"clientId": 7, "bogus": 1}),
-                vec!["data.bogus", "data.clientId"],
-            ),
-            (
-                ConnectorType::Oauth,
-                json!({"clientId": "c", "clientSecret": long}),
-                vec!["data.clientSecret"],
-            ),
-            (
-                ConnectorType::Oauth,
-                json!({"clientId": "c", "jwtBearer": {"enabled": true}, "forwardedClaims": {}}),
-                vec!["data.jwtBearer", "data.forwardedClaims"],
-            ),
-            (
-                ConnectorType::Oauth,
-                json!({"clientId": "c\u{0}"}),
-                vec!["data.clientId"],
-            ),
-            (
-                ConnectorType::Oauth,
-                json!({"clientId": "c", "serverUrl": "ftp://x"}),
-                vec!["data.serverUrl"],
-            ),
-            (
-                ConnectorType::Oauth,
-                json!({"clientId": "c", "serverUrl": "https://u@x"}),
-                vec!["data.serverUrl"],
-            ),
-            (
-                ConnectorType::Oauth,
-                json!({"clientId": "c", "codeChallengeMethod": "plain"}),
-                vec!["data.codeChallengeMethod"],
-            ),
-            (
-                ConnectorType::Oauth,
-                json!({"clientId": "c", "userAuthorization": {}}),
-                vec!["data.userAuthorization.enabled"],
-            ),
-            (
-                ConnectorType::Oauth,
-                json!({"clientId": "c", "userAuthorization": {"enabled": 1}}),
-                vec!["data.userAuthorization.enabled"],
-            ),
-            (
-                ConnectorType::Oauth,
-                json!({"clientId": "c", "defaultTokenExpiresIn": 59}),
-                vec!["data.defaultTokenExpiresIn"],
-            ),
-            (
-                ConnectorType::Oauth,
-                json!({"clientId": "c", "authorizationUrlParams": {"a": 1}}),
-                vec!["data.authorizationUrlParams"],
-            ),
-            (ConnectorType::ApiKey, json!({}), vec!["data.values"]),
-            (
-                ConnectorType::ApiKey,
-                json!({"values": []}),
-                vec!["data.values"],
-            ),
-            (
-                ConnectorType::ApiKey,
-                json!({"values": [{}]}),
-                vec!["data.values[0].value"],
-            ),
-            (
-                ConnectorType::ApiKey,
-                json!({"values": "k"}),
-                vec!["data.values"],
-            ),
-        ];
-        for (kind, data, expected) in cases {
-            assert_eq!(run(kind, data.clone()).err().unwrap(), expected, "{data}");
-        }
-    }
-
-    #[test]
-    fn only_an_oauth_client_may_lack_anything() {
-        let run = |kind, data: Value| {
-            let data = data.as_object().unwrap();
-            let checked = check(kind, data, true, &|| "stk_1".to_owned());
-            let problems = checked.err().unwrap_or_default();
-            problems.into_iter().map(|problem| problem.field).next()
-        };
-        for (kind, data, lacks) in [
-            (ConnectorType::Oauth, json!({}), None),
-            (
-                ConnectorType::Oauth,
-                json!({"search": {"description": "d"}}),
-                Some("data.search.url"),
-            ),
-            (
-                ConnectorType::Oauth,
-                json!({"userAuthorization": {}}),
-                Some("data.userAuthorization.enabled"),
-            ),
-            (ConnectorType::ApiKey, json!({}), Some("data.values")),
-            (
-                ConnectorType::ApiKey,
-                json!({"values": [{"value": ""}]}),
-                Some("data.values[0].value"),
-            ),
-            (
-                ConnectorType::Custom,
-                json!({"search": {"url": ""}}),
-                Some("data.search.url"),
-            ),
-        ] {
-            assert_eq!(run(kind, data.clone()).as_deref(), lacks, "{data}");
-        }
-    }
-
-    #[test]
-    fn an_empty_string_is_absence() {
-        let checked = run(
-            ConnectorType::Oauth,
-            json!({"clientId": "c", "clientSecret": "", "serverUrl": ""}),
-        )
-        .ok()
-        .unwrap();
-        assert_eq!(Value::Object(checked.public), json!({"clientId": "c"}));
-        assert!(checked.secrets.is_empty());
     }
 }

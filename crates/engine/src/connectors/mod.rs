@@ -10,6 +10,7 @@ mod links;
 mod provenance;
 mod reveal;
 mod server;
+pub mod types;
 mod update;
 mod view;
 
@@ -26,9 +27,7 @@ pub use discovered::Discovered;
 pub use health::{Health, HealthStatus};
 pub use links::checked_environments;
 pub use provenance::{servers_of, within};
-pub use server::{
-    OauthClient, app_enabled, asks_at, default_scopes, offline_problems, user_enabled,
-};
+pub use server::{OauthClient, app_scopes, asks_at, offline_problems, user_scopes};
 pub use update::{ConnectorChange, OAUTH_CALLBACK_OF_COHERE};
 pub use view::{Capabilities, ConnectorView, service_name};
 

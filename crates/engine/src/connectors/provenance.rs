@@ -8,6 +8,8 @@ use grantry_oauth::server::Endpoint;
 use serde_json::Value;
 use url::Url;
 
+use super::types;
+
 /// Endpoints that receive tokens or the client's secret.
 const RECEIVING: [Endpoint; 4] = [
     Endpoint::Introspection,
@@ -15,6 +17,9 @@ const RECEIVING: [Endpoint; 4] = [
     Endpoint::Token,
     Endpoint::Userinfo,
 ];
+
+/// Where a provider's own API is, which app tokens are asked for at.
+pub const API_BASE_URL: &str = "api_base_url";
 
 /// Where the connector presents secrets, as far as its own row decides that, one word a line: its service,
 /// the origins that it names, and the variables that are parts of hosts. What a server's metadata or the
@@ -24,7 +29,9 @@ pub fn servers_of(connector: &Connector) -> String {
     let config = data.get("serverConfig").and_then(Value::as_object);
     let endpoints = RECEIVING
         .into_iter()
-        .filter_map(|endpoint| config?.get(endpoint.as_str()));
+        .map(Endpoint::as_str)
+        .chain([API_BASE_URL])
+        .filter_map(|name| config?.get(name));
     let urls = data.get("serverUrl").into_iter().chain(endpoints);
     let origins = urls
         .filter_map(Value::as_str)
@@ -38,11 +45,14 @@ pub fn servers_of(connector: &Connector) -> String {
         .into_iter()
         .flatten()
         .map(|(name, value)| format!("{name}={value}"));
+    let fields = types::of(connector.kind).variables.iter();
+    let fields = fields.filter_map(|(field, _)| Some(format!("{field}={}", data.get(*field)?)));
     let service = [format!("service {}", connector.service)];
     let all: BTreeSet<String> = service
         .into_iter()
         .chain(origins)
         .chain(variables)
+        .chain(fields)
         .collect();
     all.into_iter().collect::<Vec<_>>().join("\n")
 }

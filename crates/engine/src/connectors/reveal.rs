@@ -3,6 +3,7 @@
 use grantry_core::nouns::EventKind;
 use grantry_core::{Error, Result, Secret, error::Forbidden};
 
+use super::types;
 use crate::permissions::Act;
 use crate::{Caller, Engine};
 
@@ -26,7 +27,8 @@ impl Engine {
         }
         let entry = self.live_connector(caller, connector).await?;
         let secret = self.connector_secrets(&entry.connector).await?;
-        let Some(secret) = secret.get("clientSecret") else {
+        let named = types::client_secret(&entry.connector).unwrap_or_default();
+        let Some(secret) = secret.get(named) else {
             return Ok(None);
         };
         let event = self

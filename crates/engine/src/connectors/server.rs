@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use grantry_core::nouns::{Connector, ConnectorType, Service};
+use grantry_core::nouns::{Connector, Service};
 use grantry_core::{Error, Problem, Result, Secret};
 use grantry_oauth::authorize::is_reserved;
 use grantry_oauth::client::{AuthMethod, Client};
@@ -13,6 +13,7 @@ use grantry_vault::envelope::Place;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::types::{self, UserTokens};
 use super::{servers_of, within};
 use crate::{Engine, catalogue};
 
@@ -119,7 +120,7 @@ impl Engine {
     /// is fetched and must hold (requirement 4), and the endpoints that its grants need are known, unless it
     /// may be `incomplete`.
     pub(crate) async fn check_server(&self, connector: &Connector, incomplete: bool) -> Result<()> {
-        if connector.kind != ConnectorType::Oauth {
+        if !types::speaks_oauth(connector) {
             return Ok(());
         }
         let resolved =
@@ -176,13 +177,14 @@ impl Engine {
         server: Server,
     ) -> Result<OauthClient> {
         let text = |name: &str| connector.data.get(name).and_then(Value::as_str);
-        let secret = self.connector_secret(connector, "clientSecret").await?;
+        let secret = types::client_secret(connector).unwrap_or_default();
+        let secret = self.connector_secret(connector, secret).await?;
         let quirks = self.quirks_of(connector).await?;
         let auth = match text("tokenEndpointAuthMethod").and_then(AuthMethod::parse) {
             Some(method) => method,
             None => AuthMethod::pick(&server, secret.is_some()),
         };
-        let id = text("clientId").unwrap_or_default().to_owned();
+        let id = types::client_id(connector).unwrap_or_default().to_owned();
         Ok(OauthClient {
             server,
             client: Client { id, secret, auth },
@@ -193,7 +195,8 @@ impl Engine {
 
     /// The deviations of the connector's service that are known, under what its row says.
     async fn quirks_of(&self, connector: &Connector) -> Result<Quirks> {
-        let known = Quirks::of(&connector.service);
+        let service = types::of(connector.kind).service;
+        let known = Quirks::of(service.unwrap_or(&connector.service));
         let rows = self.catalogue().await?;
         let separator = rows.of(connector).and_then(catalogue::scope_separator);
         Ok(Quirks {
@@ -243,7 +246,7 @@ pub fn asks_at(connector: &Connector, overlays: &[Service]) -> Option<Url> {
     if let Some(url) = connector.data.get("serverUrl").and_then(Value::as_str) {
         return Url::parse(url).ok();
     }
-    let row = catalogue::row_of(overlays, &connector.service);
+    let row = catalogue::row_for(overlays, connector);
     let server = layered(connector, row.as_ref(), None).ok()?.server;
     server.url(Endpoint::Token).ok()
 }
@@ -263,10 +266,14 @@ fn layered(
     row: Option<&Service>,
     discovered: Option<&Server>,
 ) -> Result<Layered> {
-    let given = connector.data.get("variables").and_then(Value::as_object);
+    let given = variables(connector);
+    let given = given.as_ref();
     let (mut server, mut source, mut problems) = match row {
         Some(row) => {
-            let (server, problems) = catalogue::server(row, given);
+            let (server, mut problems) = catalogue::server(row, given);
+            for problem in &mut problems {
+                problem.field = field_of_variable(connector, &problem.field);
+            }
             (server, ServerSource::Catalogue, problems)
         }
         None => (Server::default(), ServerSource::Config, Vec::new()),
@@ -292,6 +299,28 @@ fn layered(
     })
 }
 
+/// What a connector gives for the variables of the catalogue's endpoints: its `variables`, or the fields that
+/// its type has in their place.
+fn variables(connector: &Connector) -> Option<Map<String, Value>> {
+    let fields = types::of(connector.kind).variables;
+    if fields.is_empty() {
+        return connector.data.get("variables")?.as_object().cloned();
+    }
+    let given = fields.iter().filter_map(|(field, variable)| {
+        let value = connector.data.get(*field)?;
+        Some(((*variable).to_owned(), value.clone()))
+    });
+    Some(given.collect())
+}
+
+/// Where a problem with a variable is told of: at the field that the caller gave it in.
+fn field_of_variable(connector: &Connector, reported: &str) -> String {
+    let fields = types::of(connector.kind).variables;
+    let named = reported.strip_prefix("data.variables.");
+    let field = fields.iter().find(|(_, variable)| named == Some(variable));
+    field.map_or_else(|| reported.to_owned(), |(field, _)| format!("data.{field}"))
+}
+
 /// What keeps a connector from being used.
 #[derive(Default)]
 struct Flaws {
@@ -312,10 +341,13 @@ fn flaws(connector: &Connector, layered: Layered) -> Flaws {
     let given = connector.data.get("variables").and_then(Value::as_object);
     let is_given = |problem: &Problem| match problem.field.strip_prefix("data.variables.") {
         Some(name) => given.is_some_and(|given| given.contains_key(name)),
-        None => true,
+        None => connector
+            .data
+            .contains_key(problem.field.trim_start_matches("data.")),
     };
     let (wrong, mut missing): (Vec<_>, Vec<_>) = problems.into_iter().partition(is_given);
-    let user = user_enabled(&connector.data).then_some(Endpoint::Authorization);
+    let consents = types::user_tokens(connector) == Some(UserTokens::Consent);
+    let user = consents.then_some(Endpoint::Authorization);
     let lacking: Vec<Endpoint> = [Endpoint::Token]
         .into_iter()
         .chain(user)
@@ -338,8 +370,11 @@ fn flaws(connector: &Connector, layered: Layered) -> Flaws {
             )
         }));
     }
-    if !connector.data.contains_key("clientId") {
-        missing.push(Problem::new("data.clientId", "is required"));
+    if types::client_id(connector).is_none() {
+        let field = types::of(connector.kind)
+            .client
+            .map_or("clientId", |client| client.id);
+        missing.push(Problem::new(format!("data.{field}"), "is required"));
     }
     Flaws { wrong, missing }
 }
@@ -353,7 +388,7 @@ pub fn offline_problems(connector: &Connector, row: Option<&Service>) -> Result<
 }
 
 fn offline_flaws(connector: &Connector, row: Option<&Service>) -> Result<Flaws> {
-    if connector.kind != ConnectorType::Oauth || connector.data.contains_key("serverUrl") {
+    if !types::speaks_oauth(connector) || connector.data.contains_key("serverUrl") {
         return Ok(Flaws::default());
     }
     Ok(flaws(connector, layered(connector, row, None)?))
@@ -383,12 +418,23 @@ fn enabled(data: &Map<String, Value>, grant: &str) -> Option<bool> {
     data.get(grant)?.get("enabled")?.as_bool()
 }
 
-/// The scopes that `*` means for a grant (`userAuthorization`, `clientCredentials`).
-pub fn default_scopes(data: &Map<String, Value>, grant: &str) -> Vec<String> {
-    let scopes = data
-        .get(grant)
-        .and_then(|grant| grant.get("scopes"))
-        .and_then(Value::as_array);
+/// The scopes that `*` means for users.
+pub fn user_scopes(connector: &Connector) -> Vec<String> {
+    let field = types::of(connector.kind).user_scopes;
+    default_scopes(&connector.data, field, "userAuthorization")
+}
+
+/// The scopes that `*` means for the application itself.
+pub fn app_scopes(connector: &Connector) -> Vec<String> {
+    let field = types::of(connector.kind).app_scopes;
+    default_scopes(&connector.data, field, "clientCredentials")
+}
+
+/// The list in `field`, else that of a grant.
+fn default_scopes(data: &Map<String, Value>, field: Option<&str>, grant: &str) -> Vec<String> {
+    let of_grant = || data.get(grant).and_then(|grant| grant.get("scopes"));
+    let scopes = field.and_then(|field| data.get(field)).or_else(of_grant);
+    let scopes = scopes.and_then(Value::as_array);
     scopes
         .into_iter()
         .flatten()

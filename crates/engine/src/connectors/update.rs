@@ -10,8 +10,8 @@ use grantry_core::store::RevocationScope;
 use grantry_core::{Error, Problem, Result, StoreError, Timestamp};
 use serde_json::{Map, Value};
 
-use super::create::{CLIENT_SECRET, look_problems, name_complaint, uid_complaint};
-use super::{ConnectorView, Entry, data, servers_of, within};
+use super::create::{look_problems, name_complaint, uid_complaint};
+use super::{ConnectorView, Entry, data, servers_of, types, within};
 use crate::permissions::Act;
 use crate::{Caller, Engine};
 
@@ -180,13 +180,14 @@ impl Engine {
             changed.extend(names.map(|name| format!("data.{name}")));
             secrets.extend(patched.secrets.iter().cloned());
             let secrets: Vec<_> = secrets.into_iter().collect();
-            if patched.dropped.contains(CLIENT_SECRET) {
+            let client_secret = types::client_secret(&connector).unwrap_or_default();
+            if patched.dropped.contains(client_secret) {
                 connector.client_secret = None;
             }
             if patched
                 .secrets
                 .iter()
-                .any(|(name, _)| name == CLIENT_SECRET)
+                .any(|(name, _)| name == client_secret)
             {
                 connector.client_secret = Some(self.secret_ref(self.now()));
             }
@@ -247,7 +248,7 @@ impl Engine {
         connector: &Connector,
         patched: &data::Patched,
     ) -> Result<()> {
-        if connector.kind != ConnectorType::Oauth
+        if types::of(connector.kind).client.is_none()
             || within(&servers_of(connector), &servers_of(stored))
         {
             return Ok(());

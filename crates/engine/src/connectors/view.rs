@@ -1,10 +1,10 @@
 //! A connector as callers may see it.
 
-use grantry_core::nouns::{Connector, ConnectorType, Link, Service};
+use grantry_core::nouns::{Connector, Link, Service};
 use serde_json::Value;
 
 use super::Entry;
-use super::server::{app_enabled, user_enabled};
+use super::types::{self, AppTokens, UserTokens};
 use crate::catalogue::Catalogue;
 
 /// What a connector can do; read from its configuration, never probed.
@@ -16,6 +16,14 @@ pub struct Capabilities {
     pub revocation: bool,
     /// The user pastes a key on the consent page.
     pub manual_input: bool,
+    /// How its type is called.
+    pub type_name: &'static str,
+    /// It is installed in tenants of the provider, each with tokens of its own.
+    pub installation: bool,
+    /// A token can be asked for that may do less.
+    pub refinement: bool,
+    /// What `authorizationDetails` can narrow an app token by.
+    pub details: &'static [&'static str],
 }
 
 /// A connector without its secrets, with what follows from its type and service.
@@ -63,46 +71,37 @@ pub fn service_name(id: &str, row: Option<&Service>) -> String {
 
 /// What `connector` can do.
 pub fn capabilities(connector: &Connector, service: Option<&Service>) -> Capabilities {
+    let row = types::of(connector.kind);
+    let (user, app) = (types::user_tokens(connector), types::app_tokens(connector));
+    let subjects = [("user", user.is_some()), ("app", app.is_some())];
+    let kept = matches!(app, Some(AppTokens::Stored | AppTokens::Kept { .. }));
+    Capabilities {
+        subjects: subjects
+            .into_iter()
+            .filter(|(_, on)| *on)
+            .map(|(word, _)| word)
+            .collect(),
+        revocation: types::speaks_oauth(connector) && revokes(connector, service),
+        manual_input: user == Some(UserTokens::Pasted),
+        type_name: row.name,
+        installation: row.installs,
+        refinement: !kept && user != Some(UserTokens::Pasted),
+        details: row.details,
+    }
+}
+
+/// Whether ending a connection reaches the provider.
+fn revokes(connector: &Connector, service: Option<&Service>) -> bool {
     let data = &connector.data;
-    match connector.kind {
-        ConnectorType::Oauth => {
-            let subjects = [("user", user_enabled(data)), ("app", app_enabled(data))];
-            let configured = data
-                .get("serverConfig")
-                .and_then(|config| config.get("revocation_endpoint"));
-            let revocation = match configured.and_then(Value::as_str) {
-                Some(url) => !url.is_empty(),
-                // Discovered endpoints are looked up when they are needed; a server that publishes metadata is taken to revoke.
-                None => {
-                    data.contains_key("serverUrl")
-                        || service
-                            .is_some_and(|service| service.data.contains_key("revocation_endpoint"))
-                }
-            };
-            Capabilities {
-                subjects: subjects
-                    .into_iter()
-                    .filter(|(_, on)| *on)
-                    .map(|(word, _)| word)
-                    .collect(),
-                revocation,
-                manual_input: false,
-            }
-        }
-        ConnectorType::Custom => Capabilities {
-            subjects: vec![],
-            revocation: false,
-            manual_input: false,
-        },
-        ConnectorType::ApiKey => {
-            let by_user = data
-                .get("subjectType")
-                .is_some_and(|subject| subject == "user");
-            Capabilities {
-                subjects: vec![if by_user { "user" } else { "app" }],
-                revocation: false,
-                manual_input: by_user,
-            }
+    let configured = data
+        .get("serverConfig")
+        .and_then(|config| config.get("revocation_endpoint"));
+    match configured.and_then(Value::as_str) {
+        Some(url) => !url.is_empty(),
+        // Discovered endpoints are looked up when they are needed; a server that publishes metadata is taken to revoke.
+        None => {
+            data.contains_key("serverUrl")
+                || service.is_some_and(|service| service.data.contains_key("revocation_endpoint"))
         }
     }
 }

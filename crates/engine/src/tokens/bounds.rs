@@ -30,7 +30,7 @@ pub fn check(grant: &Grant, kind: ConnectorType) -> Result<()> {
     }
     // Scopes are a set and no longer in the caller's order: the wrong one is named by its text.
     let wrong = scopes.iter().find(|scope| !is_scope_token(scope));
-    if let (ConnectorType::Oauth, Some(wrong)) = (kind, wrong) {
+    if let Some(wrong) = wrong.filter(|_| kind != ConnectorType::ApiKey) {
         let message = "is not a scope: 1 or more printable ASCII characters but space, \" and \\";
         problem("scopes", format!("{wrong:?} {message}"));
     }
@@ -72,6 +72,29 @@ pub fn check_mintable(grant: &Grant, connector: &Connector) -> Result<()> {
     if grant.installation.is_some() && grant.installation != connector.default_installation {
         problems.push(Problem::new("installationId", message));
     }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Invalid(problems))
+    }
+}
+
+/// Refuses to narrow what cannot be narrowed: a key that is handed out as it is.
+pub fn check_plain(grant: &Grant) -> Result<()> {
+    let asked = [
+        ("scopes", grant.scopes != Scopes::Default),
+        ("audience", !grant.audience.is_empty()),
+        ("resources", !grant.resources.is_empty()),
+        ("authorizationDetails", !grant.details.is_empty()),
+    ];
+    let problems: Vec<Problem> = asked
+        .into_iter()
+        .filter(|(_, asked)| *asked)
+        .map(|(field, _)| {
+            let message = "cannot be chosen: this connector hands out one key as it is";
+            Problem::new(field, message)
+        })
+        .collect();
     if problems.is_empty() {
         Ok(())
     } else {

@@ -21,7 +21,7 @@ use super::pair::{Arrived, NewPair};
 use super::read::{main_set, reconnect};
 use super::refresh::unanswered;
 use crate::Engine;
-use crate::connectors::{Entry, default_scopes};
+use crate::connectors::{Entry, app_scopes};
 
 /// First pause after a request that brought no token.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -173,7 +173,7 @@ impl Engine {
     async fn ask_for_app_token(&self, connector: &Connector, grant: &Grant) -> Result<NewPair> {
         let oauth = self.oauth_client(connector).await?;
         let scopes = match &grant.scopes {
-            Scopes::Default => default_scopes(&connector.data, "clientCredentials"),
+            Scopes::Default => app_scopes(connector),
             Scopes::Exactly(scopes) => scopes.clone(),
         };
         let default_audience = connector

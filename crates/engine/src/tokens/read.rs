@@ -8,9 +8,7 @@ use futures_util::future::{Either, select};
 use grantry_core::error::{Reconnect, ReconnectReason};
 use grantry_core::ids::{ConnectionId, TokenSetId};
 use grantry_core::meter::{SPANS, Seen};
-use grantry_core::nouns::{
-    ConnectorType, Environment, EventKind, Grant, Scopes, Subject, TokenSet,
-};
+use grantry_core::nouns::{Environment, EventKind, Grant, Scopes, Subject, TokenSet};
 use grantry_core::store::{Live, Page};
 use grantry_core::{Error, Result, Secret, Timestamp};
 use serde_json::{Map, Value};
@@ -21,7 +19,8 @@ use super::bounds::{check, check_mintable};
 use super::decide::{Decision, Facts, decide, lives};
 use super::flights::Flight;
 use super::pair::{Half, MAIN};
-use crate::connectors::{Entry, app_enabled, user_enabled};
+use crate::connectors::Entry;
+use crate::connectors::types::{self, AppTokens};
 use crate::events::Read;
 use crate::permissions::Act;
 use crate::{Caller, Engine};
@@ -124,8 +123,18 @@ impl Engine {
         buffer: Duration,
         renewed: &mut bool,
     ) -> Result<ServedToken> {
-        if entry.connector.kind == ConnectorType::ApiKey && grant.subject == Subject::App {
-            return self.stored_value(caller, Arc::clone(entry), grant).await;
+        let app = types::app_tokens(&entry.connector);
+        match app.filter(|_| grant.subject == Subject::App) {
+            Some(AppTokens::Stored) => {
+                return self.stored_value(caller, Arc::clone(entry), grant).await;
+            }
+            Some(AppTokens::Kept { secret, metadata }) => {
+                let entry = Arc::clone(entry);
+                return self
+                    .handed_out(caller, entry, grant, secret, metadata)
+                    .await;
+            }
+            Some(AppTokens::ClientCredentials) | None => {}
         }
         let live = match self.live(caller, grant).await? {
             // Of a connection that is named by its id, nothing said before whose installation it is of.
@@ -149,22 +158,14 @@ impl Engine {
     /// The grant that `ask` names; refuses subjects that this connector or this caller cannot have.
     pub(crate) fn grant_of(&self, caller: &Caller, entry: &Entry, ask: AskToken) -> Result<Grant> {
         let connector = &entry.connector;
-        let (user, app) = match connector.kind {
-            ConnectorType::Oauth => (user_enabled(&connector.data), app_enabled(&connector.data)),
-            ConnectorType::ApiKey => {
-                let by_user = connector
-                    .data
-                    .get("subjectType")
-                    .is_some_and(|subject| subject == "user");
-                (by_user, !by_user)
-            }
-            ConnectorType::Custom => {
-                let reason = "this connector has no tokens: it is registered without credentials";
-                return Err(Error::Unresolvable {
-                    reason: reason.to_owned(),
-                });
-            }
-        };
+        if types::has_no_tokens(connector) && !types::speaks_oauth(connector) {
+            let reason = "this connector has no tokens: it is registered without credentials";
+            return Err(Error::Unresolvable {
+                reason: reason.to_owned(),
+            });
+        }
+        let user = types::user_tokens(connector).is_some();
+        let app = types::app_tokens(connector).is_some();
         let subject = match ask.subject {
             Some(subject) => subject,
             None => match (&caller.actor, user, app) {
@@ -274,7 +275,7 @@ impl Engine {
         let grant = &live.connection.grant;
         let mints = grant.subject == Subject::App
             && set.refresh.is_none()
-            && app_enabled(&entry.connector.data);
+            && types::app_tokens(&entry.connector).is_some();
         let decision = decide(&Facts {
             now: self.now(),
             buffer,
@@ -355,7 +356,7 @@ impl Engine {
     }
 
     /// Commits the event of a reader's first read in a minute before the answer; no event, no token (requirement 90).
-    async fn log_read(&self, read: &Read<'_>) -> Result<()> {
+    pub(super) async fn log_read(&self, read: &Read<'_>) -> Result<()> {
         if self.reads.count(read, self.now()) {
             return Ok(());
         }

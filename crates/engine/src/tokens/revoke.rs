@@ -8,14 +8,14 @@ use futures_util::{StreamExt, stream};
 use grantry_core::error::Forbidden;
 use grantry_core::ids::ConnectionId;
 use grantry_core::limits::AWAITED_REVOCATIONS_MAX;
-use grantry_core::nouns::{Connector, ConnectorType, Environment, EventKind, Revocation, Subject};
+use grantry_core::nouns::{Connector, Environment, EventKind, Revocation, Subject};
 use grantry_core::store::{Ended, RevocationScope};
 use grantry_core::{Error, Result, StoreError};
 use grantry_oauth::revoke::{self, TokenKind};
 use grantry_oauth::server::Endpoint;
 
 use super::pair::Half;
-use crate::connectors::{Entry, OauthClient};
+use crate::connectors::{Entry, OauthClient, types};
 use crate::permissions::Act;
 use crate::{Caller, Engine};
 
@@ -244,7 +244,7 @@ impl Engine {
         &self,
         connector: &Connector,
     ) -> Result<Option<OauthClient>> {
-        if connector.kind != ConnectorType::Oauth {
+        if !types::speaks_oauth(connector) {
             return Ok(None);
         }
         let client = self.oauth_client(connector).await?;

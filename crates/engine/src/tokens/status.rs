@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use grantry_core::Result;
 use grantry_core::error::ReconnectReason;
-use grantry_core::nouns::{Actor, Connector, ConnectorType, Grant, Scopes, Subject};
+use grantry_core::nouns::{Actor, Connector, Grant, Scopes, Subject};
 use grantry_core::store::Live;
 
 use super::decide::{Decision, Facts, decide};
 use super::read::main_set;
-use crate::connectors::user_enabled;
+use crate::connectors::types::{self, UserTokens};
 use crate::{Caller, Engine};
 
 /// How somebody's connection does.
@@ -44,7 +44,7 @@ impl Engine {
             return Ok(vec![None; connectors.len()]);
         };
         let grant = |connector: &&Connector| {
-            let connects = connector.kind == ConnectorType::Oauth && user_enabled(&connector.data);
+            let connects = types::user_tokens(connector) == Some(UserTokens::Consent);
             connects.then(|| Grant {
                 connector: connector.id.clone(),
                 subject: Subject::User {

@@ -29,4 +29,5 @@ mod refresh;
 mod refusal;
 mod revocation;
 mod signing_keys;
+mod types;
 mod world;

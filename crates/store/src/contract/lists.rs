@@ -78,7 +78,7 @@ pub async fn connectors_are_filtered(world: &World) {
         (ConnectorFilter::default(), vec!["scl_3", "scl_2", "scl_1"]),
         (by_kinds(&[ConnectorType::ApiKey]), vec!["scl_3"]),
         (
-            by_kinds(&ConnectorType::ALL),
+            by_kinds(ConnectorType::ALL),
             vec!["scl_3", "scl_2", "scl_1"],
         ),
         (by_services(&["slack"]), vec!["scl_3", "scl_2"]),

@@ -3,10 +3,23 @@
 use grantry_core::nouns::{Connector, ConnectorType, Fault, Link, SecretRef};
 
 use super::Noun;
-use super::values::{json, params, words};
-use crate::backend::{Bad, Row, Value};
+use super::values::{json, params};
+use crate::backend::{Bad, FromValue, Row, Value};
 
-words!(ConnectorType { Oauth = "oauth", ApiKey = "api-key", Custom = "custom" });
+impl From<ConnectorType> for Value {
+    fn from(kind: ConnectorType) -> Self {
+        Self::from(kind.as_str())
+    }
+}
+
+impl FromValue for ConnectorType {
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Text(word) => Self::from_word(word),
+            _ => None,
+        }
+    }
+}
 
 /// The values of the four `fault_…` columns.
 pub(crate) fn fault_columns(fault: Option<&Fault>) -> Vec<Value> {

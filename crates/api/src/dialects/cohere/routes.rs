@@ -2,11 +2,12 @@
 
 use axum::response::Response;
 use axum::routing::get as on_get;
-use grantry_core::nouns::ConnectorType;
 use grantry_core::store::{ConnectorFilter, Page};
 use grantry_core::{Error, Result, Secret};
 use grantry_engine::permissions::Act;
-use grantry_engine::{AskConsent, AskSearch, AskToken, ConnectorView, OAUTH_CALLBACK_OF_COHERE};
+use grantry_engine::{
+    AskConsent, AskSearch, AskToken, ConnectorView, OAUTH_CALLBACK_OF_COHERE, types,
+};
 
 use super::{error, fields, map, wire};
 use crate::kit::answer;
@@ -209,7 +210,7 @@ async fn authorize(call: Call) -> Result<Response> {
         Ok(found) => found.connector,
         Err(error) => return unknown(&call, error),
     };
-    if found.kind != ConnectorType::Oauth {
+    if !types::speaks_oauth(&found) {
         let reason = format!("connector '{}' does not use oauth.", found.id);
         return Err(Error::Unresolvable { reason });
     }

@@ -2,8 +2,10 @@
 //! (reference/cohere-sequin §1.4).
 
 use grantry_core::Timestamp;
-use grantry_core::nouns::{Connector as Row, ConnectorType};
-use grantry_engine::{AuthStatus, ConnectorView, Principal, PrincipalKind, Searched as Found};
+use grantry_core::nouns::Connector as Row;
+use grantry_engine::{
+    AuthStatus, ConnectorView, Principal, PrincipalKind, Searched as Found, types,
+};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -143,6 +145,7 @@ impl<'a> Connector<'a> {
         let row = &view.connector;
         let search = row.data.get("search").and_then(Value::as_object);
         let text = |name: &str| search?.get(name)?.as_str();
+        let oauth = types::speaks_oauth(row);
         let flag = |name: &str, default: bool| {
             search.map(|search| search.get(name).and_then(Value::as_bool).unwrap_or(default))
         };
@@ -155,12 +158,14 @@ impl<'a> Connector<'a> {
             created_at: Time(row.created_at),
             updated_at: Time(row.updated_at),
             excludes: search.and_then(|search| search.get("excludes")),
-            auth_type: match row.kind {
-                ConnectorType::Oauth => Some("oauth"),
-                ConnectorType::ApiKey => Some("service_auth"),
-                ConnectorType::Custom => None,
+            auth_type: if oauth {
+                Some("oauth")
+            } else if types::has_no_tokens(row) {
+                None
+            } else {
+                Some("service_auth")
             },
-            oauth: (row.kind == ConnectorType::Oauth).then(|| Oauth::of(row)),
+            oauth: oauth.then(|| Oauth::of(row)),
             auth_status: status.map(|status| match status {
                 AuthStatus::Valid => "valid",
                 AuthStatus::Expired => "expired",
@@ -180,7 +185,7 @@ impl<'a> Oauth<'a> {
             .filter(|scopes| !scopes.is_empty());
         let scopes = scopes.map(|scopes| scopes.iter().filter_map(Value::as_str).collect());
         Self {
-            client_id: text(Some(&row.data), "clientId"),
+            client_id: types::client_id(row),
             authorize_url: endpoint("authorization_endpoint"),
             token_url: endpoint("token_endpoint"),
             scope: scopes.map(|scopes: Vec<&str>| scopes.join(" ")),

@@ -1,11 +1,10 @@
 //! Connection providers, connectors, secrets and the identity: rows of the route table, and their handlers.
 
 use axum::response::Response;
-use grantry_core::nouns::ConnectorType;
 use grantry_core::store::{ConnectorFilter, Listed};
 use grantry_core::{Error, Result, Secret};
-use grantry_engine::KeptSecret;
 use grantry_engine::permissions::Act;
+use grantry_engine::{KeptSecret, types};
 
 use super::page::Asked;
 use super::{catalogue, fields, map, wire};
@@ -142,7 +141,7 @@ async fn list(call: Call) -> Result<Response> {
     let call = &call;
     let caller = call.caller()?;
     let mut filter = ConnectorFilter {
-        kinds: vec![ConnectorType::Oauth],
+        kinds: types::oauth_kinds(),
         ..ConnectorFilter::default()
     };
     if let Some(id) = call.query.text("connector_id").filter(|id| !id.is_empty()) {

@@ -4,7 +4,7 @@ use grantry_core::Timestamp;
 use grantry_core::nouns::{
     Connection, ConnectionState, Connector, Invite, McpServer, Team, User, Words,
 };
-use grantry_engine::{Identity as Who, KeptSecret, ServiceView};
+use grantry_engine::{Identity as Who, KeptSecret, ServiceView, types};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -60,7 +60,7 @@ impl Provider {
     /// A connector, whatever dialect it was made in; `None` for one without a client of its own, of which this dialect
     /// has no form. Of a public client the secret's id is empty.
     pub fn of(row: Connector) -> Option<Self> {
-        let client_id = row.data.get("clientId").and_then(Value::as_str);
+        let client_id = types::client_id(&row);
         let client_id = client_id.filter(|id| !id.is_empty())?.to_owned();
         let secret = row.client_secret.map(|secret| secret.id.to_string());
         Some(Self {

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use grantry_core::{Secret, Timestamp};
-use grantry_engine::{ConnectorView, CredentialView, Health, HealthStatus};
+use grantry_engine::{ConnectorView, CredentialView, Health, HealthStatus, types};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -49,7 +49,7 @@ impl<'a> App<'a> {
     /// A connector, whatever dialect it was made in, with its secret where that is shown.
     pub fn of(view: &'a ConnectorView, health: Health, shown: Option<&'a Secret>) -> Self {
         let row = &view.connector;
-        let client_id = row.data.get("clientId").and_then(Value::as_str);
+        let client_id = types::client_id(row);
         Self {
             id: row.id.as_str(),
             provider: &row.service,
@@ -114,7 +114,7 @@ impl<'a> Credential<'a> {
     /// A connection, whatever dialect it was made in.
     pub fn of(view: &'a CredentialView) -> Self {
         let (row, app) = (&view.connection, &view.connector.connector);
-        let client_id = app.data.get("clientId").and_then(Value::as_str);
+        let client_id = types::client_id(app);
         let kept = view.kept.as_ref();
         let noted = kept.map_or(row.updated_at, |kept| kept.updated_at.max(row.updated_at));
         Self {

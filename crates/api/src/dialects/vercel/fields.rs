@@ -6,7 +6,11 @@ use grantry_core::limits;
 
 /// A1. `connectionMethod`, `params` and `target` choose among presets, which this server has none of.
 pub const CONNECTOR: &[Field] = &[
-    required("type", Shape::Text(64), "`oauth` or `api-key`."),
+    required(
+        "type",
+        Shape::Text(64),
+        "`oauth`, `api-key`, `github` …: docs/connector-types.md tells of each.",
+    ),
     required(
         "data",
         Shape::Free,

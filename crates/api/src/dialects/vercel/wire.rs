@@ -3,8 +3,7 @@
 
 use axum::http::{HeaderMap, header};
 use grantry_core::nouns::{
-    Actor, AuthorizationState, ConnectorType, Link as LinkRow, Project as ProjectRow,
-    TriggerDestination,
+    Actor, AuthorizationState, Link as LinkRow, Project as ProjectRow, TriggerDestination,
 };
 use grantry_engine::{ConnectorView, ConsentResult, Requested, Revoked, ServedToken};
 use serde::Serialize;
@@ -126,7 +125,7 @@ impl<'a> Connector<'a> {
         let tokens = |subject: &str| {
             can.subjects.contains(&subject).then(|| Tokens {
                 cross_installation: false,
-                supports_refinement: row.kind == ConnectorType::Oauth,
+                supports_refinement: can.refinement,
                 scopes: row
                     .data
                     .get("serverConfig")
@@ -141,11 +140,7 @@ impl<'a> Connector<'a> {
             name: &row.name,
             display_name: &row.name,
             r#type: row.kind.as_str(),
-            type_name: match row.kind {
-                ConnectorType::Oauth => "OAuth",
-                ConnectorType::ApiKey => "API key",
-                ConnectorType::Custom => "Custom",
-            },
+            type_name: can.type_name,
             service: &row.service,
             created_at: row.created_at.as_millis(),
             updated_at: row.updated_at.as_millis(),
@@ -162,7 +157,7 @@ impl<'a> Connector<'a> {
             supported_subject_types: &can.subjects,
             app_tokens: tokens("app"),
             user_tokens: tokens("user"),
-            supports_installation: false,
+            supports_installation: can.installation,
             supports_revocation: can.revocation,
             supports_triggers: false,
             // Nothing can be uploaded here yet.

@@ -153,7 +153,7 @@ impl Planner<'_> {
             let path = format!("/callback/{team}");
             checked.connector.redirect_uri = self.engine.settings().url(&path);
         }
-        let service = catalogue::row_of(&self.services, &checked.connector.service);
+        let service = catalogue::row_for(&self.services, &checked.connector);
         let missing = offline_problems(&checked.connector, service.as_ref())?;
         let missing = missing.into_iter();
         self.problems
@@ -468,7 +468,7 @@ fn changed_secrets(
     let field = |name: &str| match connector.kind {
         // Values are known by ids that nobody declares.
         ConnectorType::ApiKey => "data.values".to_owned(),
-        ConnectorType::Oauth | ConnectorType::Custom => format!("data.{name}"),
+        _ => format!("data.{name}"),
     };
     let is_stored = |(name, secret): &&(String, Secret)| {
         let known = stored.get(name);

@@ -87,6 +87,7 @@ pub fn patch(
         problems: Vec::new(),
         secrets: Vec::new(),
         may_lack: may_lack(kind, manner.incomplete),
+        kept: kept(kind, change),
         mint_value_id,
     };
     let mut merged = stored.clone();
@@ -99,8 +100,7 @@ pub fn patch(
             merged.insert(name.clone(), value);
         }
     }
-    let named =
-        |row: &&Field| matches!(row.shape, Shape::Secret(_)) && change.contains_key(row.name);
+    let named = |row: &&Field| is_secret(row) && change.contains_key(row.name);
     let dropped = rows(kind).iter().filter(named);
     let mut dropped: HashSet<String> = dropped.map(|row| row.name.to_owned()).collect();
     let standing = match merged.remove("values") {
@@ -135,6 +135,7 @@ pub fn patch(
     if kind == ConnectorType::ApiKey && !values.is_empty() {
         public.insert("values".to_owned(), Value::Array(values));
     }
+    check.require_client(kind, &public);
     check.require_values(kind, &public);
     let taken = |row: &&Field| {
         row.required && stored.contains_key(row.name) && !public.contains_key(row.name)
@@ -155,6 +156,17 @@ pub fn patch(
         secrets: check.secrets,
         dropped,
     })
+}
+
+const fn is_secret(row: &Field) -> bool {
+    matches!(row.shape, Shape::Secret(_) | Shape::Pem(_))
+}
+
+/// The secrets that a change does not name: they stay as they are.
+fn kept(kind: ConnectorType, change: &Map<String, Value>) -> HashSet<&'static str> {
+    let secrets = rows(kind).iter().filter(|row| is_secret(row));
+    let names = secrets.map(|row| row.name);
+    names.filter(|name| !change.contains_key(*name)).collect()
 }
 
 fn ids(values: Option<&Value>) -> impl Iterator<Item = String> {

@@ -1,0 +1,31 @@
+//! `github`: a GitHub App.
+
+use grantry_vault::jws::SigningAlgorithm;
+
+use super::{EXTRAS, Field, SEARCHED, Shape, field, required};
+
+pub(super) const GITHUB: &[Field] = &[
+    required("appId", Shape::Integer(1)),
+    required("appSlug", Shape::Slug(100)),
+    required("appName", Shape::Text(256)),
+    required("clientId", Shape::Text(256)),
+    field("clientSecret", Shape::Secret(8192)),
+    // Signs for the app (RS256): without it there are no installation tokens.
+    field("privateKeyPem", Shape::Pem(SigningAlgorithm::Rs256)),
+    field("webhookSecret", Shape::Secret(8192)),
+    field("owner", Shape::Object(OWNER)),
+    // GitHub Enterprise Server: the login endpoints, and `api_base_url`.
+    field("serverConfig", Shape::Free),
+    EXTRAS,
+    SEARCHED,
+];
+
+const OWNER: &[Field] = &[
+    required(
+        "type",
+        Shape::OneOf(&["user", "organization", "User", "Organization"]),
+    ),
+    required("id", Shape::Integer(1)),
+    required("slug", Shape::Text(256)),
+    field("name", Shape::Text(256)),
+];

@@ -1,0 +1,23 @@
+//! `salesforce`: a connected app.
+
+use grantry_vault::jws::SigningAlgorithm;
+
+use super::oauth::GRANT;
+use super::{EXTRAS, Field, SEARCHED, Shape, field, required};
+
+pub(super) const SALESFORCE: &[Field] = &[
+    required("consumerKey", Shape::Text(1024)),
+    required("consumerSecret", Shape::Secret(8192)),
+    // `login.salesforce.com`, `test.salesforce.com` or an org's own host.
+    required("loginHost", Shape::Text(253)),
+    field("userScopes", Shape::Texts(256)),
+    // The app as itself: the client credentials of the app's run-as user …
+    field("clientCredentials", Shape::Object(GRANT)),
+    // … or, with a certificate, as this user (JWT bearer).
+    field("username", Shape::Text(256)),
+    field("privateKeyPem", Shape::Pem(SigningAlgorithm::Rs256)),
+    field("defaultTokenExpiresIn", Shape::Integer(60)),
+    field("serverConfig", Shape::Free),
+    EXTRAS,
+    SEARCHED,
+];

@@ -1,0 +1,30 @@
+//! `snowflake` and `snowflake-wif`: an account, by a security integration, a key pair, or tokens of our own issuer.
+
+use grantry_vault::jws::SigningAlgorithm;
+
+use super::{EXTRAS, Field, SEARCHED, Shape, field, required};
+
+pub(super) const SNOWFLAKE: &[Field] = &[
+    // `orgname-accountname`, or a locator with its region: `xy12345.eu-central-1`.
+    required("accountIdentifier", Shape::Text(256)),
+    field("clientName", Shape::Text(256)),
+    field("defaultSessionRole", Shape::Text(256)),
+    // Users: the client of a security integration (OAUTH_CLIENT = CUSTOM).
+    field("clientId", Shape::Text(256)),
+    field("clientSecret", Shape::Secret(8192)),
+    field("userScopes", Shape::Texts(256)),
+    // The app: this user's key pair.
+    field("user", Shape::Text(256)),
+    field("privateKeyPem", Shape::Pem(SigningAlgorithm::Rs256)),
+    field("serverConfig", Shape::Free),
+    EXTRAS,
+    SEARCHED,
+];
+
+pub(super) const SNOWFLAKE_WIF: &[Field] = &[
+    field("clientName", Shape::Text(256)),
+    field("accountIdentifier", Shape::Text(256)),
+    field("defaultSessionRole", Shape::Text(256)),
+    EXTRAS,
+    SEARCHED,
+];

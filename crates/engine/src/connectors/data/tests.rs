@@ -1,0 +1,372 @@
+use serde_json::json;
+
+use super::*;
+
+fn run(kind: ConnectorType, data: Value) -> Result<Checked, Vec<String>> {
+    let Value::Object(data) = data else {
+        panic!("object")
+    };
+    check(kind, &data, false, &|| "stk_1".to_owned())
+        .map_err(|problems| problems.into_iter().map(|problem| problem.field).collect())
+}
+
+#[test]
+fn secrets_are_taken_out_of_what_is_stored_in_the_clear() {
+    let checked = run(
+        ConnectorType::Oauth,
+        json!({"clientId": "c", "clientSecret": "s"}),
+    )
+    .ok()
+    .unwrap();
+    assert_eq!(Value::Object(checked.public), json!({"clientId": "c"}));
+    let secrets: Vec<_> = checked
+        .secrets
+        .iter()
+        .map(|(name, secret)| (name.as_str(), secret.expose()))
+        .collect();
+    assert_eq!(secrets, [("clientSecret", "s")]);
+
+    let checked = run(
+        ConnectorType::ApiKey,
+        json!({"values": [{"value": "k", "scope": "read"}]}),
+    )
+    .ok()
+    .unwrap();
+    assert_eq!(
+        Value::Object(checked.public),
+        json!({"values": [{"scope": "read", "id": "stk_1"}]})
+    );
+    assert_eq!(checked.secrets[0].0, "stk_1");
+    assert_eq!(checked.secrets[0].1.expose(), "k");
+}
+
+#[test]
+fn each_wrong_field_is_named() {
+    let long = "x".repeat(9000);
+    let cases = [
+        (ConnectorType::Oauth, json!({}), vec!["data.clientId"]),
+        (
+            ConnectorType::Oauth,
+            json!({"clientId": 7, "bogus": 1}),
+            vec!["data.bogus", "data.clientId"],
+        ),
+        (
+            ConnectorType::Oauth,
+            json!({"clientId": "c", "clientSecret": long}),
+            vec!["data.clientSecret"],
+        ),
+        (
+            ConnectorType::Oauth,
+            json!({"clientId": "c", "jwtBearer": {"enabled": true}, "forwardedClaims": {}}),
+            vec!["data.jwtBearer", "data.forwardedClaims"],
+        ),
+        (
+            ConnectorType::Oauth,
+            json!({"clientId": "c\u{0}"}),
+            vec!["data.clientId"],
+        ),
+        (
+            ConnectorType::Oauth,
+            json!({"clientId": "c", "serverUrl": "ftp://x"}),
+            vec!["data.serverUrl"],
+        ),
+        (
+            ConnectorType::Oauth,
+            json!({"clientId": "c", "serverUrl": "https://u@x"}),
+            vec!["data.serverUrl"],
+        ),
+        (
+            ConnectorType::Oauth,
+            json!({"clientId": "c", "codeChallengeMethod": "plain"}),
+            vec!["data.codeChallengeMethod"],
+        ),
+        (
+            ConnectorType::Oauth,
+            json!({"clientId": "c", "userAuthorization": {}}),
+            vec!["data.userAuthorization.enabled"],
+        ),
+        (
+            ConnectorType::Oauth,
+            json!({"clientId": "c", "userAuthorization": {"enabled": 1}}),
+            vec!["data.userAuthorization.enabled"],
+        ),
+        (
+            ConnectorType::Oauth,
+            json!({"clientId": "c", "defaultTokenExpiresIn": 59}),
+            vec!["data.defaultTokenExpiresIn"],
+        ),
+        (
+            ConnectorType::Oauth,
+            json!({"clientId": "c", "authorizationUrlParams": {"a": 1}}),
+            vec!["data.authorizationUrlParams"],
+        ),
+        (ConnectorType::ApiKey, json!({}), vec!["data.values"]),
+        (
+            ConnectorType::ApiKey,
+            json!({"values": []}),
+            vec!["data.values"],
+        ),
+        (
+            ConnectorType::ApiKey,
+            json!({"values": [{}]}),
+            vec!["data.values[0].value"],
+        ),
+        (
+            ConnectorType::ApiKey,
+            json!({"values": "k"}),
+            vec!["data.values"],
+        ),
+    ];
+    for (kind, data, expected) in cases {
+        assert_eq!(run(kind, data.clone()).err().unwrap(), expected, "{data}");
+    }
+}
+
+#[test]
+fn only_an_oauth_client_may_lack_anything() {
+    let run = |kind, data: Value| {
+        let data = data.as_object().unwrap();
+        let checked = check(kind, data, true, &|| "stk_1".to_owned());
+        let problems = checked.err().unwrap_or_default();
+        problems.into_iter().map(|problem| problem.field).next()
+    };
+    for (kind, data, lacks) in [
+        (ConnectorType::Oauth, json!({}), None),
+        (
+            ConnectorType::Oauth,
+            json!({"search": {"description": "d"}}),
+            Some("data.search.url"),
+        ),
+        (
+            ConnectorType::Oauth,
+            json!({"userAuthorization": {}}),
+            Some("data.userAuthorization.enabled"),
+        ),
+        (ConnectorType::ApiKey, json!({}), Some("data.values")),
+        (
+            ConnectorType::ApiKey,
+            json!({"values": [{"value": ""}]}),
+            Some("data.values[0].value"),
+        ),
+        (
+            ConnectorType::Custom,
+            json!({"search": {"url": ""}}),
+            Some("data.search.url"),
+        ),
+    ] {
+        assert_eq!(run(kind, data.clone()).as_deref(), lacks, "{data}");
+    }
+}
+
+#[test]
+fn an_empty_string_is_absence() {
+    let checked = run(
+        ConnectorType::Oauth,
+        json!({"clientId": "c", "clientSecret": "", "serverUrl": ""}),
+    )
+    .ok()
+    .unwrap();
+    assert_eq!(Value::Object(checked.public), json!({"clientId": "c"}));
+    assert!(checked.secrets.is_empty());
+}
+
+/// A good `data` of each type, with every field that it has.
+fn whole(kind: ConnectorType) -> Value {
+    const PEM: &str = include_str!("../../../../vault/testdata/keys/rsa-pkcs8.pem");
+    match kind {
+        ConnectorType::ApiKey => json!({"subjectType": "app", "values": [{"value": "k"}],
+            "serviceUrls": ["https://api.example"], "instructions": "Paste\nit"}),
+        ConnectorType::AwsAlpha => json!({"roleArn": "arn:aws:iam::123456789012:role/x",
+            "region": "eu-central-1", "audience": "sts.amazonaws.com", "extras": {}}),
+        ConnectorType::Custom => json!({"clientId": "c", "clientSecret": "s",
+            "serverUrl": "https://as.example", "userAuthorization": {"enabled": true}}),
+        ConnectorType::Discord => {
+            json!({"applicationId": "1", "applicationName": "n", "publicKey": "ab",
+            "botToken": "b", "clientSecret": "s", "userScopes": ["identify"], "serverConfig": {}, "extras": {}})
+        }
+        ConnectorType::Github => json!({"appId": 7, "appSlug": "my-app", "appName": "My App",
+            "clientId": "Iv1.a", "clientSecret": "s", "privateKeyPem": PEM, "webhookSecret": "w",
+            "owner": {"type": "Organization", "id": 9, "slug": "acme", "name": "Acme"}, "serverConfig": {}, "extras": {}}),
+        ConnectorType::Linear => {
+            json!({"clientId": "c", "clientSecret": "s", "appId": "a", "appName": "n",
+            "webhookSecret": "w", "appScopes": ["read"], "userScopes": ["write"],
+            "ownerOrganization": {"id": "o", "slug": "acme", "name": "Acme", "logoUrl": "https://x.example/l.png"},
+            "application": {"id": "a"}, "serverConfig": {}, "extras": {}})
+        }
+        ConnectorType::Linq => {
+            json!({"apiToken": "t", "phoneNumbers": ["+14155550100"], "extras": {}})
+        }
+        ConnectorType::MicrosoftEntra => json!({"clientId": "c", "clientSecret": "s",
+            "tenantId": "contoso.example", "appName": "n", "appScopes": ["https://graph.microsoft.com/.default"],
+            "userScopes": ["User.Read"], "serverConfig": {}, "extras": {}}),
+        ConnectorType::MicrosoftTeams => {
+            json!({"appId": "c", "clientSecret": "s", "tenantId": "botframework.com",
+            "appName": "n", "appScopes": [], "userScopes": ["User.Read"], "serverConfig": {}, "extras": {}})
+        }
+        ConnectorType::Oauth => {
+            json!({"clientId": "c", "clientSecret": "s", "serverUrl": "https://as.example",
+            "serverConfig": {}, "variables": {"shop": "x"}, "clientName": "n", "responseType": "code",
+            "tokenEndpointAuthMethod": "none", "pkceRequired": true, "codeChallengeMethod": "S256",
+            "userAuthorization": {"enabled": true, "scopes": ["a"]}, "refreshTokens": {"enabled": true},
+            "clientCredentials": {"enabled": false}, "defaultAudience": "a", "defaultTokenExpiresIn": 60,
+            "authorizationUrlParams": {"a": "b"}, "search": {"url": "https://s.example/q"}})
+        }
+        ConnectorType::Photon => {
+            json!({"projectId": "p", "projectSecret": "s", "webhookSecret": "w", "extras": {}})
+        }
+        ConnectorType::Salesforce => json!({"consumerKey": "c", "consumerSecret": "s",
+            "loginHost": "test.salesforce.com", "userScopes": ["api"], "username": "u@x.example",
+            "privateKeyPem": PEM, "clientCredentials": {"enabled": true}, "defaultTokenExpiresIn": 60,
+            "serverConfig": {}, "extras": {}}),
+        ConnectorType::Sendblue => json!({"apiKeyId": "i", "apiSecretKey": "s",
+            "phoneNumbers": ["+14155550100", "+4930123456"], "extras": {}}),
+        ConnectorType::Slack => {
+            json!({"appId": "A1", "appName": "n", "clientId": "1.2", "clientSecret": "s",
+            "signingSecret": "g", "verificationToken": "v", "slackTeam": {"id": "T1", "name": "Acme", "domain": "acme"},
+            "botScopes": ["chat:write"], "userScopes": ["search:read"],
+            "slashCommands": [{"command": "/x", "description": "d", "usageHint": "h", "shouldEscape": true}],
+            "shortcuts": [{"type": "global", "name": "n", "callbackId": "c", "description": "d"}],
+            "serverConfig": {}, "extras": {}})
+        }
+        ConnectorType::Snowflake => json!({"accountIdentifier": "acme-prod", "clientName": "n",
+            "defaultSessionRole": "ANALYST", "clientId": "c", "clientSecret": "s", "userScopes": ["refresh_token"],
+            "user": "SVC", "privateKeyPem": PEM, "serverConfig": {}, "extras": {}}),
+        ConnectorType::SnowflakeWif => json!({"clientName": "n", "accountIdentifier": "acme-prod",
+            "defaultSessionRole": "ANALYST", "extras": {}}),
+    }
+}
+
+/// What is no value of this shape.
+fn wrong(shape: &Shape) -> Vec<Value> {
+    let long = |max: &usize| Value::from("x".repeat(max + 1));
+    match shape {
+        Shape::Text(max) | Shape::Secret(max) => {
+            vec![json!(7), json!("a\u{0}b"), json!("a\nb"), long(max)]
+        }
+        Shape::Markdown(max) => vec![json!(7), json!("a\u{0}b"), long(max)],
+        Shape::Pem(_) => vec![
+            json!(7),
+            json!("secret"),
+            json!("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"),
+            json!(include_str!("../../../../vault/testdata/keys/ec-pkcs8.pem")),
+            long(&(16 * 1024)),
+        ],
+        Shape::Slug(max) => {
+            let texts = ["../x", "A", "a b", "-a", "a--b", "a/b", "a%2fb"].map(Value::from);
+            texts.into_iter().chain([json!(7), long(max)]).collect()
+        }
+        Shape::Phones => [
+            "4155550100",
+            "+0155550100",
+            "+1415555010x",
+            "+1415555010012345",
+            "+1",
+        ]
+        .into_iter()
+        .map(|number| json!([number]))
+        .chain([json!("+14155550100"), json!([7])])
+        .collect(),
+        Shape::Url | Shape::BareUrl => ["x", "ftp://x", "https://u@x", "javascript:alert(1)"]
+            .map(Value::from)
+            .into(),
+        Shape::Urls => vec![json!("https://x"), json!(["ftp://x"])],
+        Shape::Bool => vec![json!("true"), json!(1)],
+        Shape::Integer(min) => vec![json!(min - 1), json!("7"), json!(1.5), json!(u64::MAX)],
+        Shape::OneOf(_) => vec![json!("other"), json!(7)],
+        Shape::Object(_) | Shape::Free => vec![json!("x"), json!([])],
+        Shape::Objects(_, max) => vec![json!({}), json!(["x"]), json!(vec![json!({}); max + 1])],
+        Shape::Texts(max) => vec![
+            json!("a"),
+            json!([7]),
+            json!([long(max)]),
+            json!(["a\u{7}"]),
+        ],
+        Shape::TextMap(max) => vec![json!({"a": 1}), json!({"a": long(max)}), json!([])],
+        Shape::Values => vec![json!("k"), json!([{"value": 7}])],
+        Shape::NotOffered => vec![json!({})],
+    }
+}
+
+#[test]
+fn every_type_takes_all_its_fields_and_keeps_its_secrets_apart() {
+    for kind in ConnectorType::ALL {
+        let whole = whole(*kind);
+        let checked =
+            run(*kind, whole.clone()).unwrap_or_else(|wrong| panic!("{kind:?}: {wrong:?}"));
+        let public = Value::Object(checked.public).to_string();
+        for row in rows(*kind) {
+            let secret = matches!(row.shape, Shape::Secret(_) | Shape::Pem(_));
+            let given = whole.get(row.name).is_some();
+            assert!(
+                !(secret && public.contains(&format!("\"{}\"", row.name))),
+                "{kind:?} {}",
+                row.name
+            );
+            let kept = checked.secrets.iter().any(|(name, _)| name == row.name);
+            assert_eq!(kept, secret && given, "{kind:?} {}", row.name);
+        }
+    }
+}
+
+#[test]
+fn every_field_of_every_type_is_named_when_it_is_missing_or_wrong() {
+    let mut tried = 0;
+    for kind in ConnectorType::ALL {
+        for row in rows(*kind) {
+            let path = format!("data.{}", row.name);
+            let named = |data: Value| match run(*kind, data.clone()) {
+                Ok(_) => panic!("{kind:?} {path}: {data} was taken"),
+                Err(named) => named,
+            };
+            let mut data = whole(*kind);
+            if row.required {
+                data.as_object_mut().unwrap().remove(row.name);
+                assert_eq!(named(data.clone()), [path.clone()], "{kind:?}");
+                data[row.name] = json!("");
+                assert_eq!(named(data.clone()), [path.clone()], "{kind:?}");
+            }
+            for wrong in wrong(&row.shape) {
+                data[row.name] = wrong;
+                for named in named(data.clone()) {
+                    assert!(named.starts_with(&path), "{kind:?} {path}: {named}");
+                }
+                tried += 1;
+            }
+        }
+        let mut data = whole(*kind);
+        data["constructor"] = json!({"prototype": 1});
+        assert_eq!(
+            run(*kind, data).err().unwrap(),
+            ["data.constructor"],
+            "{kind:?}"
+        );
+    }
+    assert!(tried > 300, "{tried}");
+}
+
+#[test]
+fn a_custom_connector_is_an_oauth_client_with_a_client_id_or_nothing() {
+    let custom = ConnectorType::Custom;
+    assert!(run(custom, json!({})).is_ok());
+    let named = run(custom, json!({"clientSecret": "s", "pkceRequired": true}))
+        .err()
+        .unwrap();
+    assert_eq!(named, ["data.clientId"]);
+}
+
+#[test]
+fn a_private_key_may_come_on_one_line() {
+    let mut data = whole(ConnectorType::Github);
+    let joined = data["privateKeyPem"].as_str().unwrap().replace('\n', "\\n");
+    data["privateKeyPem"] = joined.into();
+    let checked = run(ConnectorType::Github, data).ok().unwrap();
+    let pem = checked
+        .secrets
+        .iter()
+        .find(|(name, _)| name == "privateKeyPem")
+        .unwrap();
+    assert_eq!(
+        pem.1.expose(),
+        include_str!("../../../../vault/testdata/keys/rsa-pkcs8.pem")
+    );
+}

@@ -1,0 +1,382 @@
+//! What follows from a connector's type: how users and the application itself get their tokens, and where in
+//! `data` the OAuth client lies. One row per type; a type that departs further does so in its provider's file
+//! (`grantry_oauth::providers`).
+
+use grantry_core::nouns::{Connector, ConnectorType};
+use serde_json::{Map, Value};
+
+use super::server::{app_enabled, user_enabled};
+
+/// A type.
+pub struct Type {
+    /// Which.
+    pub kind: ConnectorType,
+    /// For people.
+    pub name: &'static str,
+    /// The catalogue's service of a connector that names none; where there is none either, its type's word.
+    pub service: Option<&'static str>,
+    /// Fields of its OAuth client, where it is one.
+    pub client: Option<ClientFields>,
+    /// Fields of `data` that fill in variables of the catalogue's endpoints: field, variable.
+    pub variables: &'static [(&'static str, &'static str)],
+    /// Field of the scopes that `*` means for users, where it is not `userAuthorization.scopes`.
+    pub user_scopes: Option<&'static str>,
+    /// The same for the application, where it is not `clientCredentials.scopes`.
+    pub app_scopes: Option<&'static str>,
+    /// How the application gets its own token, the first that its data allows.
+    app: &'static [(Given, AppTokens)],
+    /// How users get theirs.
+    user: Option<(Given, UserTokens)>,
+    /// It is installed in tenants of the provider, each with tokens of its own.
+    pub installs: bool,
+    /// What `authorizationDetails` can narrow an app token by.
+    pub details: &'static [&'static str],
+}
+
+/// Where an OAuth client lies in `data` and among the secrets.
+#[derive(Clone, Copy)]
+pub struct ClientFields {
+    /// The client id.
+    pub id: &'static str,
+    /// The client secret.
+    pub secret: &'static str,
+}
+
+/// How the application gets its own token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppTokens {
+    /// It asks the token endpoint, as itself (RFC 6749 §4.4).
+    ClientCredentials,
+    /// One of the keys in `data.values`.
+    Stored,
+    /// The secret of this name, with these fields beside it in the token's metadata.
+    Kept {
+        /// Name of the secret.
+        secret: &'static str,
+        /// Fields of `data`.
+        metadata: &'static [&'static str],
+    },
+}
+
+/// How users get tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserTokens {
+    /// They consent at the provider.
+    Consent,
+    /// They paste a key on the consent page.
+    Pasted,
+}
+
+/// When a way to a token is there, by a connector's `data`.
+#[derive(Clone, Copy)]
+enum Given {
+    Always,
+    /// The grant is switched on.
+    Enabled,
+    /// The field is set.
+    Field(&'static str),
+    /// `subjectType` is this, or absent where the flag says so.
+    SubjectType(&'static str, bool),
+}
+
+use ConnectorType::{
+    ApiKey, AwsAlpha, Custom, Discord, Github, Linear, Linq, MicrosoftEntra, MicrosoftTeams, Oauth,
+    Photon, Salesforce, Sendblue, Slack, Snowflake, SnowflakeWif,
+};
+
+const STANDARD_CLIENT: Option<ClientFields> = Some(ClientFields {
+    id: "clientId",
+    secret: "clientSecret",
+});
+
+/// None: what a row does not say.
+const PLAIN: Type = Type {
+    kind: Custom,
+    name: "",
+    service: None,
+    client: None,
+    variables: &[],
+    user_scopes: None,
+    app_scopes: None,
+    app: &[],
+    user: None,
+    installs: false,
+    details: &[],
+};
+
+/// In the order of [`ConnectorType::ALL`].
+const TYPES: &[Type] = &[
+    Type {
+        kind: ApiKey,
+        name: "API key",
+        app: &[(Given::SubjectType("app", true), AppTokens::Stored)],
+        user: Some((Given::SubjectType("user", false), UserTokens::Pasted)),
+        ..PLAIN
+    },
+    Type {
+        kind: AwsAlpha,
+        name: "AWS",
+        service: Some("aws"),
+        ..PLAIN
+    },
+    Type {
+        kind: Custom,
+        name: "Custom",
+        client: STANDARD_CLIENT,
+        app: &[(Given::Enabled, AppTokens::ClientCredentials)],
+        user: Some((Given::Enabled, UserTokens::Consent)),
+        ..PLAIN
+    },
+    Type {
+        kind: Discord,
+        name: "Discord",
+        service: Some("discord"),
+        client: Some(ClientFields {
+            id: "applicationId",
+            secret: "clientSecret",
+        }),
+        user_scopes: Some("userScopes"),
+        app: &[(
+            Given::Always,
+            AppTokens::Kept {
+                secret: "botToken",
+                metadata: &["applicationId"],
+            },
+        )],
+        user: Some((Given::Always, UserTokens::Consent)),
+        ..PLAIN
+    },
+    Type {
+        kind: Github,
+        name: "GitHub",
+        service: Some("github"),
+        client: STANDARD_CLIENT,
+        user: Some((Given::Always, UserTokens::Consent)),
+        installs: true,
+        ..PLAIN
+    },
+    Type {
+        kind: Linear,
+        name: "Linear",
+        service: Some("linear"),
+        client: STANDARD_CLIENT,
+        user_scopes: Some("userScopes"),
+        app_scopes: Some("appScopes"),
+        user: Some((Given::Always, UserTokens::Consent)),
+        installs: true,
+        ..PLAIN
+    },
+    Type {
+        kind: Linq,
+        name: "Linq",
+        app: &[(
+            Given::Always,
+            AppTokens::Kept {
+                secret: "apiToken",
+                metadata: &[],
+            },
+        )],
+        ..PLAIN
+    },
+    Type {
+        kind: MicrosoftEntra,
+        name: "Microsoft Entra",
+        service: Some("microsoft-entra"),
+        client: STANDARD_CLIENT,
+        variables: &[("tenantId", "tenant")],
+        user_scopes: Some("userScopes"),
+        app_scopes: Some("appScopes"),
+        app: &[(Given::Field("tenantId"), AppTokens::ClientCredentials)],
+        user: Some((Given::Always, UserTokens::Consent)),
+        ..PLAIN
+    },
+    Type {
+        kind: MicrosoftTeams,
+        name: "Microsoft Teams",
+        service: Some("microsoft-teams"),
+        client: Some(ClientFields {
+            id: "appId",
+            secret: "clientSecret",
+        }),
+        variables: &[("tenantId", "tenant")],
+        user_scopes: Some("userScopes"),
+        app_scopes: Some("appScopes"),
+        app: &[(Given::Field("tenantId"), AppTokens::ClientCredentials)],
+        user: Some((Given::Always, UserTokens::Consent)),
+        ..PLAIN
+    },
+    Type {
+        kind: Oauth,
+        name: "OAuth",
+        client: STANDARD_CLIENT,
+        app: &[(Given::Enabled, AppTokens::ClientCredentials)],
+        user: Some((Given::Enabled, UserTokens::Consent)),
+        ..PLAIN
+    },
+    Type {
+        kind: Photon,
+        name: "Photon",
+        app: &[(
+            Given::Always,
+            AppTokens::Kept {
+                secret: "projectSecret",
+                metadata: &["projectId"],
+            },
+        )],
+        ..PLAIN
+    },
+    Type {
+        kind: Salesforce,
+        name: "Salesforce",
+        service: Some("salesforce"),
+        client: Some(ClientFields {
+            id: "consumerKey",
+            secret: "consumerSecret",
+        }),
+        variables: &[("loginHost", "login_host")],
+        user_scopes: Some("userScopes"),
+        app: &[(Given::Enabled, AppTokens::ClientCredentials)],
+        user: Some((Given::Always, UserTokens::Consent)),
+        ..PLAIN
+    },
+    Type {
+        kind: Sendblue,
+        name: "Sendblue",
+        app: &[(
+            Given::Always,
+            AppTokens::Kept {
+                secret: "apiSecretKey",
+                metadata: &["apiKeyId"],
+            },
+        )],
+        ..PLAIN
+    },
+    Type {
+        kind: Slack,
+        name: "Slack",
+        service: Some("slack"),
+        client: STANDARD_CLIENT,
+        user_scopes: Some("userScopes"),
+        app_scopes: Some("botScopes"),
+        user: Some((Given::Always, UserTokens::Consent)),
+        installs: true,
+        ..PLAIN
+    },
+    Type {
+        kind: Snowflake,
+        name: "Snowflake",
+        service: Some("snowflake"),
+        client: STANDARD_CLIENT,
+        variables: &[("accountIdentifier", "account")],
+        user_scopes: Some("userScopes"),
+        user: Some((Given::Field("clientId"), UserTokens::Consent)),
+        ..PLAIN
+    },
+    Type {
+        kind: SnowflakeWif,
+        name: "Snowflake (workload identity)",
+        service: Some("snowflake"),
+        variables: &[("accountIdentifier", "account")],
+        ..PLAIN
+    },
+];
+
+/// The row of `kind`.
+pub fn of(kind: ConnectorType) -> &'static Type {
+    // The rows stand in the order of the types, which a test holds them to.
+    &TYPES[kind as usize]
+}
+
+impl Type {
+    /// How users of a connector of this type get tokens.
+    pub fn user_tokens(&self, data: &Map<String, Value>) -> Option<UserTokens> {
+        let (given, tokens) = self.user?;
+        (given.holds(data, user_enabled(data)) && self.has_client(data, tokens)).then_some(tokens)
+    }
+
+    /// How a connector of this type gets tokens of its own.
+    pub fn app_tokens(&self, data: &Map<String, Value>) -> Option<AppTokens> {
+        let mut ways = self.app.iter();
+        let way = ways.find(|(given, _)| given.holds(data, app_enabled(data)))?;
+        Some(way.1)
+    }
+
+    /// A `custom` connector is an OAuth client where it has a client id; an `oauth` one always is, even before
+    /// it has one.
+    fn has_client(&self, data: &Map<String, Value>, tokens: UserTokens) -> bool {
+        tokens != UserTokens::Consent || self.speaks_oauth(data)
+    }
+
+    /// Whether a connector of this type is a client of an authorization server.
+    pub fn speaks_oauth(&self, data: &Map<String, Value>) -> bool {
+        let optional = matches!(self.kind, Custom | Snowflake);
+        let client = self.client.as_ref();
+        client.is_some_and(|client| !optional || data.contains_key(client.id))
+    }
+}
+
+impl Given {
+    fn holds(self, data: &Map<String, Value>, enabled: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Enabled => enabled,
+            Self::Field(name) => data.contains_key(name),
+            Self::SubjectType(word, absent) => match data.get("subjectType") {
+                Some(given) => given == word,
+                None => absent,
+            },
+        }
+    }
+}
+
+/// How users of `connector` get tokens.
+pub fn user_tokens(connector: &Connector) -> Option<UserTokens> {
+    of(connector.kind).user_tokens(&connector.data)
+}
+
+/// How `connector` gets tokens of its own.
+pub fn app_tokens(connector: &Connector) -> Option<AppTokens> {
+    of(connector.kind).app_tokens(&connector.data)
+}
+
+/// Whether `connector` is a client of an authorization server.
+pub fn speaks_oauth(connector: &Connector) -> bool {
+    of(connector.kind).speaks_oauth(&connector.data)
+}
+
+/// Whether there are no tokens of `connector` at all: it is registered without credentials.
+pub fn has_no_tokens(connector: &Connector) -> bool {
+    user_tokens(connector).is_none() && app_tokens(connector).is_none()
+}
+
+/// The client id of a connector that is a client of an authorization server.
+pub fn client_id(connector: &Connector) -> Option<&str> {
+    let client = of(connector.kind).client?;
+    connector.data.get(client.id)?.as_str()
+}
+
+/// The name of its client secret.
+pub fn client_secret(connector: &Connector) -> Option<&'static str> {
+    of(connector.kind).client.map(|client| client.secret)
+}
+
+/// The types whose connectors can be clients of an authorization server.
+pub fn oauth_kinds() -> Vec<ConnectorType> {
+    let clients = TYPES.iter().filter(|row| row.client.is_some());
+    clients.map(|row| row.kind).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_has_its_row_where_it_is_looked_for() {
+        assert_eq!(TYPES.len(), ConnectorType::ALL.len());
+        for (row, kind) in TYPES.iter().zip(ConnectorType::ALL) {
+            assert_eq!(row.kind, *kind);
+            assert_eq!(of(*kind).kind, *kind);
+            assert!(!row.name.is_empty());
+        }
+    }
+}
