@@ -300,6 +300,10 @@ fixed! {
     EXTERNAL_ID_BYTES_MAX: bytes = 512;
     /// Values of an api-key connector.
     CONNECTOR_VALUES_MAX: count = 100;
+    /// A private key in PEM form, in the data of a connector.
+    PEM_BYTES_MAX: bytes = 16 * KIB;
+    /// Repositories that a GitHub installation's token can be narrowed to: GitHub takes no more.
+    REPOSITORIES_MAX: count = 500;
     /// MCP servers of a team that the Datagrid API makes; part of its document.
     MCP_SERVERS_MAX: count = 30;
     /// The value of an MCP server's `Authorization` header; part of the Datagrid API's document.

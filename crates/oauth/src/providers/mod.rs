@@ -4,6 +4,7 @@
 //! `codes.rs`, and one fixture per difference to `token/tests/`.
 
 mod codes;
+pub mod github;
 mod rows;
 
 use std::time::Duration;

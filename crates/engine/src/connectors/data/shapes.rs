@@ -1,6 +1,7 @@
 //! What single values may look like.
 
 use grantry_core::Secret;
+use grantry_core::limits::PEM_BYTES_MAX;
 use grantry_vault::jws::{SigningAlgorithm, SigningKey};
 use serde_json::Value;
 use url::Url;
@@ -57,9 +58,6 @@ pub(super) fn is_phone(value: &Value) -> bool {
             && !digits.starts_with('0')
     })
 }
-
-/// The longest private key in PEM form that is taken.
-const PEM_BYTES_MAX: usize = 16 * 1024;
 
 /// The private key in `text`, whose lines may have been joined by the two characters `\n`, as environment files do.
 pub(super) fn private_key(text: &str, algorithm: SigningAlgorithm) -> Result<Secret, String> {

@@ -321,9 +321,9 @@ fn every_field_of_every_type_is_named_when_it_is_missing_or_wrong() {
             let mut data = whole(*kind);
             if row.required {
                 data.as_object_mut().unwrap().remove(row.name);
-                assert_eq!(named(data.clone()), [path.clone()], "{kind:?}");
+                assert_eq!(named(data.clone()), std::slice::from_ref(&path), "{kind:?}");
                 data[row.name] = json!("");
-                assert_eq!(named(data.clone()), [path.clone()], "{kind:?}");
+                assert_eq!(named(data.clone()), std::slice::from_ref(&path), "{kind:?}");
             }
             for wrong in wrong(&row.shape) {
                 data[row.name] = wrong;
