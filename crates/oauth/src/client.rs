@@ -109,7 +109,7 @@ fn encoded(text: &str) -> Zeroizing<String> {
     Zeroizing::new(form_urlencoded::byte_serialize(text.as_bytes()).collect())
 }
 
-fn basic(id: &str, secret: &str) -> Zeroizing<String> {
+pub(crate) fn basic(id: &str, secret: &str) -> Zeroizing<String> {
     let pair = Zeroizing::new(format!("{id}:{secret}"));
     let credentials = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
     Zeroizing::new(format!("Basic {}", credentials.as_str()))

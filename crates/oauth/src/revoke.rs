@@ -10,6 +10,7 @@ use grantry_core::{
 use crate::{
     client::Client,
     json,
+    providers::{Revocation, github, slack},
     retry_after::retry_after,
     server::{Endpoint, Misconfigured, Server},
     token::post,
@@ -40,8 +41,34 @@ pub enum Revoked {
     Failed,
 }
 
-/// A request that revokes `token`.
+/// Whether tokens can be ended at `server` at all.
+pub fn is_offered(server: &Server, revocation: Revocation) -> bool {
+    match revocation {
+        Revocation::Rfc7009 => server.url(Endpoint::Revocation).is_ok(),
+        Revocation::Github | Revocation::Slack => server.api().is_some(),
+    }
+}
+
+/// A request that revokes `token`; `None` where tokens of this kind cannot be ended.
 pub fn request(
+    server: &Server,
+    client: &Client,
+    revocation: Revocation,
+    token: &Secret,
+    kind: TokenKind,
+) -> Result<Option<Request>, Misconfigured> {
+    match (revocation, server.api(), kind) {
+        (Revocation::Rfc7009, _, kind) => rfc7009(server, client, token, kind).map(Some),
+        (Revocation::Github, Some(api), TokenKind::Access) => {
+            Ok(github::revoke(&api, client, token))
+        }
+        (Revocation::Slack, Some(api), TokenKind::Access) => Ok(slack::revoke(&api, token)),
+        // Neither ends a refresh token by itself.
+        (Revocation::Github | Revocation::Slack, _, _) => Ok(None),
+    }
+}
+
+fn rfc7009(
     server: &Server,
     client: &Client,
     token: &Secret,
@@ -56,7 +83,7 @@ pub fn request(
 }
 
 /// Reads what came of it. `now` is the wall clock, for a `Retry-After` date.
-pub fn parse(result: Result<Response, Failure>, now: Timestamp) -> Revoked {
+pub fn parse(result: Result<Response, Failure>, revocation: Revocation, now: Timestamp) -> Revoked {
     let response = match result {
         Ok(response) => response,
         // A redirect is never followed (requirement 47).
@@ -70,7 +97,10 @@ pub fn parse(result: Result<Response, Failure>, now: Timestamp) -> Revoked {
         Some(members.get("error")?.as_str()?.to_owned())
     };
     match response.status {
+        200..=299 if revocation == Revocation::Slack => slack::revoked(&response),
         200..=299 => Revoked::Done,
+        // The token opens nothing any more, not even its own end.
+        401 if revocation == Revocation::Github => Revoked::Done,
         408 | 425 | 429 | 500.. => Revoked::Retry {
             retry_after: retry_after(&response, now),
         },
@@ -103,7 +133,7 @@ mod tests {
             auth: AuthMethod::Post,
         };
         let token = Secret::new("rt+1");
-        let request = request(&server, &client, &token, TokenKind::Refresh)
+        let request = rfc7009(&server, &client, &token, TokenKind::Refresh)
             .ok()
             .unwrap();
         assert_eq!(request.url.as_str(), "https://as.example/revoke");
@@ -136,7 +166,11 @@ mod tests {
         ];
         for (status, body, expected) in cases {
             let response = answer(status, "application/json", body);
-            assert_eq!(parse(Ok(response), NOW), expected, "{status} {body}");
+            assert_eq!(
+                parse(Ok(response), Revocation::Rfc7009, NOW),
+                expected,
+                "{status} {body}"
+            );
         }
         for (failure, expected) in [
             (Failure::Refused, Revoked::Failed),
@@ -145,7 +179,11 @@ mod tests {
             (Failure::Unknown(Silence::Cut), later),
             (Failure::Unknown(Silence::Redirect), Revoked::Failed),
         ] {
-            assert_eq!(parse(Err(failure), NOW), expected, "{failure:?}");
+            assert_eq!(
+                parse(Err(failure), Revocation::Rfc7009, NOW),
+                expected,
+                "{failure:?}"
+            );
         }
     }
 
@@ -156,6 +194,6 @@ mod tests {
         let expected = Revoked::Retry {
             retry_after: Some(Duration::from_secs(30)),
         };
-        assert_eq!(parse(Ok(response), NOW), expected);
+        assert_eq!(parse(Ok(response), Revocation::Rfc7009, NOW), expected);
     }
 }

@@ -61,6 +61,9 @@ pub struct Server {
     pub extra: Map<String, Value>,
 }
 
+/// The member that says where a provider's own API is. Not of RFC 8414: some providers give out or end tokens there.
+pub const API_BASE_URL: &str = "api_base_url";
+
 /// The URLs of a [`Server`] that something is sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
@@ -139,6 +142,11 @@ impl Server {
         let mut url = web_url(text).ok_or(Misconfigured::BadEndpoint(endpoint))?;
         url.set_fragment(None);
         Ok(url)
+    }
+
+    /// Where the provider's own API is, checked as [`Server::url`] checks endpoints.
+    pub fn api(&self) -> Option<Url> {
+        web_url(self.extra.get(API_BASE_URL)?.as_str()?)
     }
 
     /// These values under `overrides`: a member that is set there wins, and `""` or `[]` there removes it.

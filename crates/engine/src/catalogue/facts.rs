@@ -2,7 +2,7 @@
 
 use grantry_core::Problem;
 use grantry_core::nouns::Service;
-use grantry_oauth::server::Server;
+use grantry_oauth::server::{API_BASE_URL, Server};
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -12,8 +12,8 @@ const VARIABLES: &str = "data.variables";
 /// What a variable without a pattern of its own may hold: nothing that could lead to another part of a URL.
 const PLAIN: &str = "[A-Za-z0-9][A-Za-z0-9._-]{0,252}";
 
-/// Members of a row that are authorization server metadata under the same name.
-const MEMBERS: [&str; 8] = [
+/// Members of a row that a [`Server`] has under the same name.
+const MEMBERS: [&str; 9] = [
     "issuer",
     "authorization_endpoint",
     "token_endpoint",
@@ -22,6 +22,7 @@ const MEMBERS: [&str; 8] = [
     "userinfo_endpoint",
     "registration_endpoint",
     "jwks_uri",
+    API_BASE_URL,
 ];
 
 /// The authorization server of `row`, with `{variables}` filled in from a connector's `given`, and what is wrong

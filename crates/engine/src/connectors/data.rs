@@ -23,7 +23,8 @@ use grantry_core::{Problem, Secret};
 use grantry_vault::jws::SigningAlgorithm;
 use serde_json::{Map, Value};
 
-use shapes::{is_bare, is_phone, is_slug, is_text, is_web_url, private_key, text_complaint};
+pub use shapes::is_web_url;
+use shapes::{is_bare, is_phone, is_slug, is_text, private_key, text_complaint};
 
 pub use patch::{Manner, Patched, convert, patch};
 

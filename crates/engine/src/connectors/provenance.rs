@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use grantry_core::nouns::Connector;
-use grantry_oauth::server::Endpoint;
+use grantry_oauth::server::{API_BASE_URL, Endpoint};
 use serde_json::Value;
 use url::Url;
 
@@ -17,9 +17,6 @@ const RECEIVING: [Endpoint; 4] = [
     Endpoint::Token,
     Endpoint::Userinfo,
 ];
-
-/// Where a provider's own API is, which app tokens are asked for at.
-pub const API_BASE_URL: &str = "api_base_url";
 
 /// Where the connector presents secrets, as far as its own row decides that, one word a line: its service,
 /// the origins that it names, and the variables that are parts of hosts. What a server's metadata or the

@@ -8,13 +8,13 @@ use grantry_oauth::authorize::is_reserved;
 use grantry_oauth::client::{AuthMethod, Client};
 use grantry_oauth::discovery::DiscoveryError;
 use grantry_oauth::providers::Quirks;
-use grantry_oauth::server::{Endpoint, Server};
+use grantry_oauth::server::{API_BASE_URL, Endpoint, Server};
 use grantry_vault::envelope::Place;
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::types::{self, UserTokens};
-use super::{servers_of, within};
+use super::{data, servers_of, within};
 use crate::{Engine, catalogue};
 
 /// What an `oauth` connector's requests are made with.
@@ -98,6 +98,13 @@ pub fn config_problems(data: &Map<String, Value>) -> Option<Vec<Problem>> {
                     )
                 })
             })),
+        }
+        let api = config.get(API_BASE_URL).filter(|api| *api != "");
+        if api.is_some_and(|api| !api.as_str().is_some_and(data::is_web_url)) {
+            problems.push(Problem::new(
+                format!("data.serverConfig.{API_BASE_URL}"),
+                "must be an absolute http(s) URL without user name",
+            ));
         }
     }
     if let Some(Value::Object(params)) = data.get("authorizationUrlParams") {
@@ -195,8 +202,7 @@ impl Engine {
 
     /// The deviations of the connector's service that are known, under what its row says.
     async fn quirks_of(&self, connector: &Connector) -> Result<Quirks> {
-        let service = types::of(connector.kind).service;
-        let known = Quirks::of(service.unwrap_or(&connector.service));
+        let known = quirks(connector);
         let rows = self.catalogue().await?;
         let separator = rows.of(connector).and_then(catalogue::scope_separator);
         Ok(Quirks {
@@ -249,6 +255,19 @@ pub fn asks_at(connector: &Connector, overlays: &[Service]) -> Option<Url> {
     let row = catalogue::row_for(overlays, connector);
     let server = layered(connector, row.as_ref(), None).ok()?.server;
     server.url(Endpoint::Token).ok()
+}
+
+/// How the service of a connector departs from the RFCs, or that of its type.
+pub fn quirks(connector: &Connector) -> Quirks {
+    let service = types::of(connector.kind).service;
+    Quirks::of(service.unwrap_or(&connector.service))
+}
+
+/// A connector's server as far as it is known without asking anybody.
+pub fn known_server(connector: &Connector, row: Option<&Service>) -> Option<Server> {
+    layered(connector, row, None)
+        .ok()
+        .map(|layered| layered.server)
 }
 
 /// What is known of a connector's server.

@@ -3,6 +3,7 @@
 //! (`grantry_oauth::providers`).
 
 use grantry_core::nouns::{Connector, ConnectorType};
+use grantry_oauth::providers::github;
 use serde_json::{Map, Value};
 
 use super::server::{app_enabled, user_enabled};
@@ -47,6 +48,8 @@ pub struct ClientFields {
 pub enum AppTokens {
     /// It asks the token endpoint, as itself (RFC 6749 §4.4).
     ClientCredentials,
+    /// Its own signature buys a token of one installation (GitHub Apps).
+    Installation,
     /// One of the keys in `data.values`.
     Stored,
     /// The secret of this name, with these fields beside it in the token's metadata.
@@ -151,8 +154,10 @@ const TYPES: &[Type] = &[
         name: "GitHub",
         service: Some("github"),
         client: STANDARD_CLIENT,
+        app: &[(Given::Always, AppTokens::Installation)],
         user: Some((Given::Always, UserTokens::Consent)),
         installs: true,
+        details: &[github::DETAIL],
         ..PLAIN
     },
     Type {

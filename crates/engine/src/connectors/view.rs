@@ -1,9 +1,12 @@
 //! A connector as callers may see it.
 
-use grantry_core::nouns::{Connector, Link, Service};
+use grantry_core::nouns::{Connector, ConnectorType, Link, Service};
+use grantry_oauth::providers::{Revocation, github};
+use grantry_oauth::server::Endpoint;
 use serde_json::Value;
 
 use super::Entry;
+use super::server::{known_server, quirks};
 use super::types::{self, AppTokens, UserTokens};
 use crate::catalogue::Catalogue;
 
@@ -24,6 +27,8 @@ pub struct Capabilities {
     pub refinement: bool,
     /// What `authorizationDetails` can narrow an app token by.
     pub details: &'static [&'static str],
+    /// The provider's own page of the client.
+    pub client_url: Option<String>,
 }
 
 /// A connector without its secrets, with what follows from its type and service.
@@ -87,12 +92,28 @@ pub fn capabilities(connector: &Connector, service: Option<&Service>) -> Capabil
         installation: row.installs,
         refinement: !kept && user != Some(UserTokens::Pasted),
         details: row.details,
+        client_url: client_url(connector, service),
     }
+}
+
+/// The provider's own page of the client, where its type has one.
+fn client_url(connector: &Connector, service: Option<&Service>) -> Option<String> {
+    if connector.kind != ConnectorType::Github {
+        return None;
+    }
+    let slug = connector.data.get("appSlug")?.as_str()?;
+    let login = known_server(connector, service)?
+        .url(Endpoint::Authorization)
+        .ok()?;
+    github::app_page(&login, slug).map(String::from)
 }
 
 /// Whether ending a connection reaches the provider.
 fn revokes(connector: &Connector, service: Option<&Service>) -> bool {
     let data = &connector.data;
+    if quirks(connector).revocation != Revocation::Rfc7009 {
+        return true;
+    }
     let configured = data
         .get("serverConfig")
         .and_then(|config| config.get("revocation_endpoint"));

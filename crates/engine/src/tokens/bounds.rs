@@ -5,6 +5,8 @@ use grantry_core::limits::{GRANT_BYTES_MAX, GRANT_DETAILS_MAX, GRANT_ITEM_BYTES_
 use grantry_core::nouns::{Connector, ConnectorType, Grant, Scopes, Subject};
 use grantry_core::{Error, Problem, Result};
 
+use crate::connectors::types::{self, AppTokens};
+
 /// Refuses a grant that is too long or could not be sent as it is. Names every wrong field.
 pub fn check(grant: &Grant, kind: ConnectorType) -> Result<()> {
     let mut problems = Vec::new();
@@ -64,6 +66,9 @@ pub fn check(grant: &Grant, kind: ConnectorType) -> Result<()> {
 /// Refuses an app token that a client credentials request cannot ask for: it would be no narrower
 /// than one asked for without.
 pub fn check_mintable(grant: &Grant, connector: &Connector) -> Result<()> {
+    if types::app_tokens(connector) == Some(AppTokens::Installation) {
+        return Ok(());
+    }
     let mut problems = Vec::new();
     let message = "cannot be asked for with the app's own credentials";
     if !grant.details.is_empty() {

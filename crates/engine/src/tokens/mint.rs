@@ -1,4 +1,4 @@
-//! Tokens of the application itself, by client credentials (RFC 6749 §4.4).
+//! Tokens of the application itself, by client credentials (RFC 6749 §4.4) or however its type gets them.
 //!
 //! Nothing single-use is presented, so a lost answer costs nothing: the same is asked again, after the
 //! pause that the provider asked for or that grows with each failure.
@@ -21,6 +21,7 @@ use super::pair::{Arrived, NewPair};
 use super::read::{main_set, reconnect};
 use super::refresh::unanswered;
 use crate::Engine;
+use crate::connectors::types::{self, AppTokens};
 use crate::connectors::{Entry, app_scopes};
 
 /// First pause after a request that brought no token.
@@ -170,7 +171,24 @@ impl Engine {
         Ok(unanswered(code, timeout, wait))
     }
 
-    async fn ask_for_app_token(&self, connector: &Connector, grant: &Grant) -> Result<NewPair> {
+    async fn ask_for_app_token(
+        self: &Arc<Self>,
+        connector: &Connector,
+        grant: &Grant,
+    ) -> Result<NewPair> {
+        match types::app_tokens(connector) {
+            Some(AppTokens::Installation) => {
+                self.ask_for_installation_token(connector, grant).await
+            }
+            _ => self.ask_with_client_credentials(connector, grant).await,
+        }
+    }
+
+    async fn ask_with_client_credentials(
+        &self,
+        connector: &Connector,
+        grant: &Grant,
+    ) -> Result<NewPair> {
         let oauth = self.oauth_client(connector).await?;
         let scopes = match &grant.scopes {
             Scopes::Default => app_scopes(connector),

@@ -15,6 +15,7 @@
 mod bounds;
 mod decide;
 mod flights;
+mod installed;
 mod kept;
 mod landing;
 mod mint;

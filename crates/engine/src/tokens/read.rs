@@ -18,6 +18,7 @@ use tracing::field::Empty;
 use super::bounds::{check, check_mintable};
 use super::decide::{Decision, Facts, decide, lives};
 use super::flights::Flight;
+use super::installed::{AHEAD, narrowed};
 use super::pair::{Half, MAIN};
 use crate::connectors::Entry;
 use crate::connectors::types::{self, AppTokens};
@@ -134,7 +135,7 @@ impl Engine {
                     .handed_out(caller, entry, grant, secret, metadata)
                     .await;
             }
-            Some(AppTokens::ClientCredentials) | None => {}
+            Some(AppTokens::ClientCredentials | AppTokens::Installation) | None => {}
         }
         let live = match self.live(caller, grant).await? {
             // Of a connection that is named by its id, nothing said before whose installation it is of.
@@ -220,6 +221,10 @@ impl Engine {
             details: ask.details,
         };
         check(&grant, connector.kind)?;
+        let grant = match types::app_tokens(connector) {
+            Some(AppTokens::Installation) if grant.subject == Subject::App => narrowed(grant)?,
+            _ => grant,
+        };
         // A connection's own installation counts, which is not known yet, and not the connector's default.
         if !matches!(grant.subject, Subject::Connection { .. }) {
             entry.require_active(grant.installation.as_deref())?;
@@ -276,9 +281,12 @@ impl Engine {
         let mints = grant.subject == Subject::App
             && set.refresh.is_none()
             && types::app_tokens(&entry.connector).is_some();
+        // What costs nothing but a request is renewed in time.
+        let installed =
+            mints && types::app_tokens(&entry.connector) == Some(AppTokens::Installation);
         let decision = decide(&Facts {
             now: self.now(),
-            buffer,
+            buffer: if installed { buffer.max(AHEAD) } else { buffer },
             state: live.connection.state,
             set,
             renewable: set.refresh.is_some() || mints,

@@ -12,7 +12,6 @@ use grantry_core::nouns::{Connector, Environment, EventKind, Revocation, Subject
 use grantry_core::store::{Ended, RevocationScope};
 use grantry_core::{Error, Result, StoreError};
 use grantry_oauth::revoke::{self, TokenKind};
-use grantry_oauth::server::Endpoint;
 
 use super::pair::Half;
 use crate::connectors::{Entry, OauthClient, types};
@@ -248,7 +247,7 @@ impl Engine {
             return Ok(None);
         }
         let client = self.oauth_client(connector).await?;
-        let able = client.server.url(Endpoint::Revocation).is_ok();
+        let able = revoke::is_offered(&client.server, client.quirks.revocation);
         Ok(able.then_some(client))
     }
 
@@ -324,10 +323,14 @@ impl Engine {
                 Err(Error::Unavailable) => return AtProvider::Later(None),
                 Err(_) => return AtProvider::Failed,
             };
-            let Ok(request) = revoke::request(&client.server, &client.client, &token, kind) else {
-                return AtProvider::Failed;
+            let way = client.quirks.revocation;
+            let request = revoke::request(&client.server, &client.client, way, &token, kind);
+            let request = match request {
+                Ok(Some(request)) => request,
+                Ok(None) => continue,
+                Err(_) => return AtProvider::Failed,
             };
-            match revoke::parse(self.ports.http.send(request).await, self.now()) {
+            match revoke::parse(self.ports.http.send(request).await, way, self.now()) {
                 revoke::Revoked::Done => verdict = AtProvider::Revoked,
                 revoke::Revoked::Retry { retry_after } => return AtProvider::Later(retry_after),
                 revoke::Revoked::Unsupported => {}

@@ -40,7 +40,7 @@ fn kinds() -> Vec<(&'static str, Value, &'static [&'static str], &'static str)> 
         (
             "github",
             json!({"appId": 7, "appSlug": "my-app", "appName": "My App", "clientId": "Iv1.x", "privateKeyPem": PEM}),
-            &["user"],
+            &["user", "app"],
             "appSlug",
         ),
         (

@@ -15,6 +15,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::assertion::Assertion;
+use crate::client::{Client, basic};
 use crate::json;
 use crate::retry_after::retry_after;
 use crate::text::is_vschar;
@@ -323,7 +324,7 @@ impl App<'_> {
     ) -> Result<Option<Request>, SigningError> {
         let jwt = self.jwt(entropy, now)?;
         let url = at(self.api, &["app", "installations", installation]);
-        Ok(url.map(|url| request(Method::Get, url, &jwt, None)))
+        Ok(url.map(|url| request(Method::Get, url, bearer(&jwt), None)))
     }
 
     /// Asks for a token of `installation`, a number in decimal digits; `None` where it is none.
@@ -340,7 +341,7 @@ impl App<'_> {
         let jwt = self.jwt(entropy, now)?;
         let path = ["app", "installations", installation, "access_tokens"];
         let url = at(self.api, &path).filter(|_| is_installation(installation));
-        Ok(url.map(|url| request(Method::Post, url, &jwt, Some(&narrowing.body()))))
+        Ok(url.map(|url| request(Method::Post, url, bearer(&jwt), Some(&narrowing.body()))))
     }
 }
 
@@ -349,10 +350,24 @@ pub fn is_installation(id: &str) -> bool {
     (1..=20).contains(&id.len()) && id.bytes().all(|c| c.is_ascii_digit())
 }
 
-/// Ends the token that the request carries.
-pub fn revoke_installation_token(api: &Url, token: &Secret) -> Option<Request> {
-    let url = at(api, &["installation", "token"])?;
-    Some(request(Method::Delete, url, token, None))
+/// What tokens of installations begin with (github.blog, "Behind GitHub's new authentication token formats").
+const INSTALLATION_TOKEN: &str = "ghs_";
+
+/// Ends an access token: an installation's by itself, a user's as the client that it was given to.
+pub fn revoke(api: &Url, client: &Client, token: &Secret) -> Option<Request> {
+    if token.expose().starts_with(INSTALLATION_TOKEN) {
+        let url = at(api, &["installation", "token"])?;
+        return Some(request(Method::Delete, url, bearer(token), None));
+    }
+    let url = at(api, &["applications", &client.id, "token"])?;
+    let secret = client.secret.as_ref()?;
+    let body = json!({ "access_token": token.expose() });
+    let basic = basic(&client.id, secret.expose());
+    Some(request(Method::Delete, url, basic, Some(&body)))
+}
+
+fn bearer(token: &Secret) -> Zeroizing<String> {
+    Zeroizing::new(format!("Bearer {}", token.expose()))
 }
 
 fn at(api: &Url, path: &[&str]) -> Option<Url> {
@@ -363,15 +378,17 @@ fn at(api: &Url, path: &[&str]) -> Option<Url> {
     Some(url)
 }
 
-fn request(method: Method, url: Url, bearer: &Secret, body: Option<&Value>) -> Request {
+fn request(
+    method: Method,
+    url: Url,
+    authorization: Zeroizing<String>,
+    body: Option<&Value>,
+) -> Request {
     let plain = |text: &str| Zeroizing::new(text.to_owned());
     let mut headers = vec![
         ("accept", plain("application/vnd.github+json")),
         ("x-github-api-version", plain("2022-11-28")),
-        (
-            "authorization",
-            Zeroizing::new(format!("Bearer {}", bearer.expose())),
-        ),
+        ("authorization", authorization),
     ];
     if body.is_some() {
         headers.push(("content-type", plain("application/json")));

@@ -6,6 +6,7 @@
 mod codes;
 pub mod github;
 mod rows;
+pub mod slack;
 
 use std::time::Duration;
 
@@ -42,6 +43,19 @@ pub struct Quirks {
     pub default_expires_in: Option<Duration>,
     /// A second use of a refresh token ends the grant at once (design §6: "kills on reuse, no grace").
     pub kills_on_reuse: bool,
+    /// How tokens are ended.
+    pub revocation: Revocation,
+}
+
+/// How a service ends tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// RFC 7009, where it has the endpoint.
+    Rfc7009,
+    /// GitHub's API: each kind of token has a path of its own.
+    Github,
+    /// Slack's `auth.revoke`.
+    Slack,
 }
 
 impl Quirks {
@@ -60,6 +74,7 @@ impl Quirks {
         granted_scope_separator: ' ',
         default_expires_in: None,
         kills_on_reuse: false,
+        revocation: Revocation::Rfc7009,
     };
 
     /// The row of `service`, or [`Quirks::STANDARD`].

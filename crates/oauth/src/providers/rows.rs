@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Quirks;
+use super::{Quirks, Revocation};
 
 /// Sorted by service.
 pub(super) const ROWS: &[Quirks] = &[
@@ -47,6 +47,7 @@ pub(super) const ROWS: &[Quirks] = &[
     // Errors under status 200; form-encoded unless asked for JSON, and some proxies drop Accept.
     Quirks {
         service: "github",
+        revocation: Revocation::Github,
         codes: "github",
         form_response: true,
         granted_scope_separator: ',',
@@ -54,6 +55,7 @@ pub(super) const ROWS: &[Quirks] = &[
     },
     Quirks {
         service: "github-app",
+        revocation: Revocation::Github,
         codes: "github",
         form_response: true,
         granted_scope_separator: ',',
@@ -116,6 +118,7 @@ pub(super) const ROWS: &[Quirks] = &[
     },
     Quirks {
         service: "slack",
+        revocation: Revocation::Slack,
         codes: "slack",
         token_types: &["bot", "user"],
         scope_separator: ',',
@@ -125,6 +128,7 @@ pub(super) const ROWS: &[Quirks] = &[
     // The user token of the same answer: it rotates apart from the bot's (requirement 53).
     Quirks {
         service: "slack-user",
+        revocation: Revocation::Slack,
         codes: "slack",
         token_at: "/authed_user",
         token_types: &["bot", "user"],

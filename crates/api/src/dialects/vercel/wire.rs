@@ -55,6 +55,9 @@ pub struct Connector<'a> {
     redirect_uri: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
+    client_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     default_installation_id: Option<&'a str>,
     data: &'a Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,6 +113,10 @@ struct Tokens<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     manual_credential_input: Option<bool>,
+    /// Types of `authorizationDetails` that narrow it.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    supported_authorization_details: &'static [&'static str],
 }
 
 #[derive(Serialize, ToSchema)]
@@ -131,6 +138,10 @@ impl<'a> Connector<'a> {
                     .get("serverConfig")
                     .and_then(|config| config.get("scopes_supported")),
                 manual_credential_input: can.manual_input.then_some(true),
+                supported_authorization_details: match subject {
+                    "app" => can.details,
+                    _ => &[],
+                },
             })
         };
         Self {
@@ -149,6 +160,7 @@ impl<'a> Connector<'a> {
             creation_mode: "manual",
             public: false,
             redirect_uri: &row.redirect_uri,
+            client_url: can.client_url.as_deref(),
             default_installation_id: row.default_installation.as_deref(),
             data: &row.data,
             icon: row.icon.as_deref(),

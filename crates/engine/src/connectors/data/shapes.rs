@@ -24,7 +24,7 @@ pub(super) fn is_text(value: &Value, max: usize) -> bool {
 }
 
 /// Absolute, http or https, with a host and without user name or password.
-pub(super) fn is_web_url(text: &str) -> bool {
+pub fn is_web_url(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https")
             && url.has_host()

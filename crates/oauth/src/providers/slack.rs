@@ -1,0 +1,137 @@
+//! Slack apps: what departs from OAuth beyond the rows of `rows.rs` and `codes.rs` (docs.slack.dev).
+
+use grantry_core::Secret;
+use grantry_core::http::{Method, Purpose, Request, Response};
+use serde_json::{Map, Value};
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::json;
+use crate::revoke::Revoked;
+
+/// Ends a bot's or a user's token (`auth.revoke`): the token speaks for itself.
+pub fn revoke(api: &Url, token: &Secret) -> Option<Request> {
+    let mut url = api.clone();
+    url.path_segments_mut()
+        .ok()?
+        .pop_if_empty()
+        .push("auth.revoke");
+    let plain = |text: &str| Zeroizing::new(text.to_owned());
+    Some(Request {
+        method: Method::Post,
+        url,
+        headers: vec![
+            ("accept", plain("application/json")),
+            ("content-type", plain("application/x-www-form-urlencoded")),
+            (
+                "authorization",
+                Zeroizing::new(format!("Bearer {}", token.expose())),
+            ),
+        ],
+        body: Zeroizing::default(),
+        purpose: Purpose::Token,
+    })
+}
+
+/// Errors that say that there is nothing left to end.
+const OVER: [&str; 5] = [
+    "account_inactive",
+    "invalid_auth",
+    "not_authed",
+    "token_expired",
+    "token_revoked",
+];
+
+/// Reads an answer of status 200, under which errors come too.
+pub(crate) fn revoked(response: &Response) -> Revoked {
+    let Some(members) = json::object(&response.body) else {
+        return Revoked::Retry { retry_after: None };
+    };
+    let is = |name: &str| members.get(name) == Some(&Value::Bool(true));
+    let error = members.get("error").and_then(Value::as_str);
+    match error {
+        None if is("ok") => Revoked::Done,
+        Some(error) if OVER.contains(&error) => Revoked::Done,
+        Some("ratelimited" | "internal_error" | "fatal_error" | "service_unavailable") => {
+            Revoked::Retry { retry_after: None }
+        }
+        _ => Revoked::Failed,
+    }
+}
+
+/// The tenant that an app was installed in: the workspace, or the organisation of an enterprise install.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// `T…`, or `E…`.
+    pub id: String,
+    /// For people.
+    pub name: Option<String>,
+}
+
+/// The tenant that a token answer names.
+pub fn tenant(answer: &Map<String, Value>) -> Option<Tenant> {
+    let enterprise = answer.get("is_enterprise_install") == Some(&Value::Bool(true));
+    let named = answer.get(if enterprise { "enterprise" } else { "team" })?;
+    let text = |name: &str| Some(named.get(name)?.as_str()?.to_owned());
+    let id = text("id").filter(|id| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })?;
+    Some(Tenant {
+        id,
+        name: text("name"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::tests::answer;
+
+    #[test]
+    fn a_revocation_fails_under_status_200_too() {
+        let later = Revoked::Retry { retry_after: None };
+        for (body, expected) in [
+            (r#"{"ok":true,"revoked":true}"#, Revoked::Done),
+            (r#"{"ok":false,"error":"token_revoked"}"#, Revoked::Done),
+            (r#"{"ok":false,"error":"invalid_auth"}"#, Revoked::Done),
+            (r#"{"ok":false,"error":"ratelimited"}"#, later),
+            (
+                r#"{"ok":false,"error":"ekm_access_denied"}"#,
+                Revoked::Failed,
+            ),
+            (r#"{"ok":false}"#, Revoked::Failed),
+            ("<html>", later),
+        ] {
+            assert_eq!(
+                revoked(&answer(200, "application/json", body)),
+                expected,
+                "{body}"
+            );
+        }
+        let api = Url::parse("https://slack.com/api").unwrap();
+        let request = revoke(&api, &Secret::new("xoxb-1")).unwrap();
+        assert_eq!(request.url.as_str(), "https://slack.com/api/auth.revoke");
+    }
+
+    #[test]
+    fn an_app_is_installed_in_a_workspace_or_in_a_whole_organisation() {
+        let tenant = |value: Value| tenant(value.as_object().unwrap()).map(|tenant| tenant.id);
+        let team = json!({"id": "T1", "name": "Acme"});
+        assert_eq!(
+            tenant(json!({"team": team, "enterprise": null})).as_deref(),
+            Some("T1")
+        );
+        let enterprise =
+            json!({"team": null, "enterprise": {"id": "E1"}, "is_enterprise_install": true});
+        assert_eq!(tenant(enterprise).as_deref(), Some("E1"));
+        for bad in [
+            json!({}),
+            json!({"team": {"id": 7}}),
+            json!({"team": {"id": "../x"}}),
+        ] {
+            assert_eq!(tenant(bad.clone()), None, "{bad}");
+        }
+    }
+}
