@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use grantry_core::error::ReconnectReason;
 use grantry_core::ids::{ConnectionId, ConnectorId};
-use grantry_core::nouns::{Connection, ConnectionState, Credential, EventKind, Subject};
-use grantry_core::store::{ConnectionFilter, Page};
+use grantry_core::nouns::{
+    Annotation, Connection, ConnectionState, Credential, EventKind, Sealed, Subject,
+};
+use grantry_core::store::{ConnectionFilter, Page, Stays};
 use grantry_core::{Error, Result, Secret, StoreError, ids};
 use grantry_vault::envelope::Place;
 use grantry_vault::hash::{constant_time_eq, sha256};
@@ -17,11 +19,8 @@ use serde_json::{Map, Value};
 use crate::connectors::{ConnectorView, Health, HealthStatus, servers_of};
 use crate::lists::Import;
 use crate::permissions::Act;
-use crate::tokens::{AskToken, NewPair};
+use crate::tokens::{AskToken, NewPair, TRIES};
 use crate::{Caller, CursorPage, Engine};
-
-/// Connections of a connector that are looked at for one with the same secrets, newest first.
-const LOOKED_AT: u32 = 500;
 
 /// A credential to be taken in.
 pub struct NewCredential {
@@ -61,6 +60,25 @@ pub struct CredentialView {
     pub connector: ConnectorView,
 }
 
+/// A live connection that a credential takes the place of.
+#[derive(Clone)]
+pub struct Standing {
+    /// It.
+    pub connection: Connection,
+    /// What is kept with it.
+    pub kept: Option<Credential>,
+}
+
+impl Standing {
+    fn view(self, connector: ConnectorView) -> CredentialView {
+        CredentialView {
+            connection: self.connection,
+            kept: self.kept,
+            connector,
+        }
+    }
+}
+
 impl CredentialView {
     /// How it does.
     pub fn health(&self) -> Health {
@@ -93,7 +111,12 @@ impl CredentialView {
                 (HealthStatus::Ok, vec![], self.connection.updated_at)
             }
         };
-        Health { status, notes, at }
+        Health {
+            status,
+            missing: vec![],
+            notes,
+            at,
+        }
     }
 }
 
@@ -166,91 +189,80 @@ impl Engine {
         new: NewCredential,
     ) -> Result<CredentialView> {
         caller.require(Act::ImportConnections)?;
-        let entry = self.live_connector(caller, &new.connector).await?;
-        let connector = entry.connector.id.clone();
-        let connection = match &new.tokens {
-            NewTokens::Handle(handle) => {
-                let handle = Secret::new(handle.expose());
-                self.credential_of_handle(caller, &handle, new).await?
+        if let NewTokens::Handle(handle) = &new.tokens {
+            let handle = handle.clone();
+            return self.credential_of_handle(caller, &handle, new).await;
+        }
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.put_credential(caller, &new).await {
+                // Another import of it was first: this one is a repetition now.
+                Err(Error::Conflict { .. }) if tries < TRIES => {}
+                put => return put,
             }
-            NewTokens::Pair(_) | NewTokens::None => {
-                self.put_credential(caller, &connector, new).await?
-            }
-        };
-        self.view(caller, connection).await
+        }
     }
 
     async fn put_credential(
         self: &Arc<Self>,
         caller: &Caller,
-        connector: &ConnectorId,
-        new: NewCredential,
-    ) -> Result<Connection> {
+        new: &NewCredential,
+    ) -> Result<CredentialView> {
         self.keys.ready(&caller.team).await?;
-        let entry = self.live_connector(caller, connector.as_str()).await?;
-        let digest = match &new.tokens {
-            NewTokens::Pair(pair) => Some(digest_of(pair)),
+        let entry = self.live_connector(caller, &new.connector).await?;
+        let connector = &entry.connector.id;
+        // Once it is stored nothing may fail any more.
+        let app = ConnectorView::of(&entry, &*self.catalogue().await?);
+        let pair = match &new.tokens {
+            NewTokens::Pair(pair) => Some(pair),
             _ => None,
         };
-        let id = match (&new.account, &digest) {
-            (Some(account), _) => Self::credential_id(connector, &new.kind, account),
-            (None, Some(digest)) => {
-                let same = self.with_same_secrets(caller, connector, &new.kind, digest);
-                same.await?.unwrap_or_else(|| self.uuid().into())
-            }
-            (None, None) => self.uuid().into(),
+        let ids = match (&new.account, pair) {
+            (Some(account), _) => vec![Self::credential_id(connector, &new.kind, account)],
+            (None, Some(pair)) => self.ids_of_secrets(caller, connector, &new.kind, pair),
+            (None, None) => vec![self.uuid().into()],
         };
-        let (standing, kept) = self.standing_credential(caller, &id).await?;
-        let known = match (&kept, &digest, &standing) {
-            (Some(kept), Some(digest), Some(_)) => self.was_imported(kept, digest).await?,
-            (_, None, Some(_)) => true,
-            _ => false,
+        let (id, standing) = self.standing_among(caller, ids).await?;
+        let digest = pair.map(digest_of);
+        let known = match (&standing, &digest) {
+            (Some(standing), Some(digest)) => self.was_imported(standing, digest).await?,
+            (Some(_), None) => true,
+            (None, _) => false,
         };
+        if let (Some(standing), true) = (&standing, known) {
+            let annotation = Annotation {
+                name: new.name.clone(),
+                properties: Some(new.properties.clone()),
+                metadata: new.metadata.clone(),
+            };
+            let found = standing.clone().view(app);
+            return self.annotate(caller, found, annotation).await;
+        }
         let imported = digest
             .as_ref()
             .map(|digest| self.keys.seal(place(caller, &id), digest.as_bytes()))
             .transpose()?;
-        let credential = Credential {
-            connection: id.clone(),
-            team: caller.team.clone(),
-            kind: new.kind,
-            properties: new.properties,
-            metadata: match (new.metadata, &kept) {
-                (Some(metadata), _) => metadata,
-                (None, Some(kept)) => kept.metadata.clone(),
-                (None, None) => Map::new(),
-            },
-            imported: match &kept {
-                Some(kept) if known => kept.imported.clone(),
-                _ => imported,
-            },
-            updated_at: self.now(),
-        };
-        let store = &self.ports.store;
-        if let (Some(standing), true) = (&standing, known) {
-            let name = new.name.as_ref().or(standing.name.as_ref());
-            return self
-                .annotate(caller, standing, kept.as_ref(), name.cloned(), credential)
-                .await;
-        }
+        let (credential, stays) =
+            self.credential_row(caller, &id, new, standing.as_ref(), imported);
         let asked = AskToken {
             subject: Some(Subject::Connection { id: id.to_string() }),
             ..AskToken::default()
         };
+        let stood = standing.as_ref().map(|standing| &standing.connection);
+        let name = stood.and_then(|stood| stood.name.clone());
         let import = Import {
             id: Some(id.clone()),
             grant: self.grant_of(&caller.as_server(), &entry, asked)?,
-            name: new
-                .name
-                .or_else(|| standing.as_ref().and_then(|found| found.name.clone())),
-            external_subject: new.account,
-            pair: match new.tokens {
-                NewTokens::Pair(pair) => NewPair {
+            name: new.name.clone().or(name),
+            external_subject: new.account.clone(),
+            pair: match pair {
+                Some(pair) => NewPair {
                     servers: Some(servers_of(&entry.connector)),
-                    ..pair
+                    ..pair.clone()
                 },
                 // It is not stored.
-                _ => NewPair {
+                None => NewPair {
                     access: Secret::new(""),
                     expires_in: None,
                     refresh: None,
@@ -261,15 +273,17 @@ impl Engine {
             },
         };
         let (mut connection, set, event) = self.prepare_import(caller, import).await?;
-        if let Some(standing) = &standing {
-            connection.created_at = standing.created_at;
+        if let Some(stood) = stood {
+            connection.created_at = stood.created_at;
         }
-        let set = digest.is_some().then_some(&set);
+        let set = pair.map(|_| &set);
         if set.is_none() {
             connection.state = ConnectionState::NeedsReauth(ReconnectReason::NeverConnected);
         }
-        let put = store.put_credential(&connection, set, &credential, &event);
-        let put = put.await;
+        let store = &self.ports.store;
+        let put = store
+            .put_credential(&connection, set, &credential, stays, &event)
+            .await;
         self.caches.lives.invalidate(&id);
         match put {
             Err(StoreError::Taken(_)) => Err(Error::busy(
@@ -277,9 +291,41 @@ impl Engine {
             )),
             put => {
                 put?;
-                Ok(connection)
+                Ok(CredentialView {
+                    connection,
+                    kept: Some(credential),
+                    connector: app,
+                })
             }
         }
+    }
+
+    /// What is kept with a credential that is taken in, and what of one that stands stays as it is.
+    pub(crate) fn credential_row(
+        &self,
+        caller: &Caller,
+        id: &ConnectionId,
+        new: &NewCredential,
+        standing: Option<&Standing>,
+        imported: Option<Sealed>,
+    ) -> (Credential, Stays) {
+        let kept = standing.and_then(|standing| standing.kept.as_ref());
+        let metadata = new.metadata.as_ref().or(kept.map(|kept| &kept.metadata));
+        let credential = Credential {
+            connection: id.clone(),
+            team: caller.team.clone(),
+            kind: new.kind.clone(),
+            properties: new.properties.clone(),
+            metadata: metadata.cloned().unwrap_or_default(),
+            imported,
+            updated_at: self.now(),
+        };
+        let stays = Stays {
+            live: standing.is_some(),
+            name: new.name.is_none(),
+            metadata: new.metadata.is_none(),
+        };
+        (credential, stays)
     }
 
     /// Changes name and annotations of a live connection. What is absent stays.
@@ -292,82 +338,95 @@ impl Engine {
     ) -> Result<CredentialView> {
         caller.require(Act::ImportConnections)?;
         let found = self.credential(caller, id).await?;
-        let standing = found.connection.clone();
-        let changed = Credential {
-            updated_at: self.now(),
-            metadata: match (metadata, &found.kept) {
-                (Some(metadata), _) => metadata,
-                (None, Some(kept)) => kept.metadata.clone(),
-                (None, None) => Map::new(),
-            },
-            ..match &found.kept {
-                Some(kept) => kept.clone(),
-                None => Credential {
-                    connection: standing.id.clone(),
-                    team: caller.team.clone(),
-                    kind: String::new(),
-                    properties: Map::new(),
-                    metadata: Map::new(),
-                    imported: None,
-                    updated_at: self.now(),
-                },
-            }
+        let annotation = Annotation {
+            name,
+            properties: None,
+            metadata,
         };
-        let name = name.or_else(|| standing.name.clone());
-        let connection = self
-            .annotate(caller, &standing, found.kept.as_ref(), name, changed)
-            .await?;
-        self.view(caller, connection).await
+        self.annotate(caller, found, annotation).await
     }
 
-    /// Stores another name and other annotations, if they are others.
+    /// Stores another name and other annotations, if they are others. What is not named is not written either: it may
+    /// have become another since it was read.
     async fn annotate(
         &self,
         caller: &Caller,
-        standing: &Connection,
-        kept: Option<&Credential>,
-        name: Option<String>,
-        credential: Credential,
-    ) -> Result<Connection> {
-        let same = standing.name == name
-            && kept.is_some_and(|kept| {
-                kept.properties == credential.properties && kept.metadata == credential.metadata
-            });
+        found: CredentialView,
+        annotation: Annotation,
+    ) -> Result<CredentialView> {
+        let CredentialView {
+            mut connection,
+            kept,
+            connector,
+        } = found;
+        let mut changed = kept.clone().unwrap_or_else(|| Credential {
+            connection: connection.id.clone(),
+            team: caller.team.clone(),
+            kind: String::new(),
+            properties: Map::new(),
+            metadata: Map::new(),
+            imported: None,
+            updated_at: connection.updated_at,
+        });
+        let before = (connection.name.clone(), changed.clone());
+        let Annotation {
+            name,
+            properties,
+            metadata,
+        } = annotation.clone();
+        connection.name = name.or(connection.name);
+        changed.properties = properties.unwrap_or(changed.properties);
+        changed.metadata = metadata.unwrap_or(changed.metadata);
+        let same = connection.name == before.0
+            && changed.properties == before.1.properties
+            && changed.metadata == before.1.metadata;
         if same {
-            return Ok(standing.clone());
+            return Ok(CredentialView {
+                connection,
+                kept,
+                connector,
+            });
         }
         let event = self
             .draft(EventKind::ConnectionUpdated, caller)
-            .connector(&standing.grant.connector)
-            .connection(&standing.id)
+            .connector(&connection.grant.connector)
+            .connection(&connection.id)
             .done();
         let store = &self.ports.store;
         let annotated = store
-            .annotate_connection(name.as_deref(), &credential, &event)
+            .annotate_connection(&caller.team, &connection.id, &annotation, &event)
             .await;
-        self.caches.lives.invalidate(&standing.id);
+        self.caches.lives.invalidate(&connection.id);
         annotated?;
-        Ok(Connection {
-            name,
-            updated_at: event.at,
-            ..standing.clone()
+        (connection.updated_at, changed.updated_at) = (event.at, event.at);
+        Ok(CredentialView {
+            connection,
+            kept: Some(changed),
+            connector,
         })
     }
 
-    /// The live connection of this id and what is kept with it.
-    pub(crate) async fn standing_credential(
+    /// The first of these ids that a live connection has, with what is kept with it; else the first, which is none's.
+    pub(crate) async fn standing_among(
         &self,
         caller: &Caller,
-        id: &ConnectionId,
-    ) -> Result<(Option<Connection>, Option<Credential>)> {
+        ids: Vec<ConnectionId>,
+    ) -> Result<(ConnectionId, Option<Standing>)> {
         let store = &self.ports.store;
-        let live = store.connection(&caller.team, id).await?;
-        let standing = live.map(|live| live.connection);
-        let standing = standing.filter(|found| found.state != ConnectionState::Revoked);
-        let kept = store
-            .credentials(&caller.team, std::slice::from_ref(id))
-            .await?;
-        Ok((standing, kept.into_iter().next()))
+        for id in &ids {
+            let live = store.connection(&caller.team, id).await?;
+            let live = live.map(|live| live.connection);
+            let Some(connection) = live.filter(|found| found.state != ConnectionState::Revoked)
+            else {
+                continue;
+            };
+            let one = std::slice::from_ref(id);
+            let kept = store.credentials(&caller.team, one).await?;
+            let kept = kept.into_iter().next();
+            return Ok((id.clone(), Some(Standing { connection, kept })));
+        }
+        let first = ids.into_iter().next().ok_or(Error::Internal)?;
+        Ok((first, None))
     }
 
     /// The id of the credential of an account: one for each app, kind and account, so that any number of
@@ -384,33 +443,28 @@ impl Engine {
         ConnectionId::from(ids::of_digest(&sha256(&parts)))
     }
 
-    /// A live credential of the connector that was taken in with these secrets, for kinds that do not name
-    /// their account.
-    async fn with_same_secrets(
+    /// The ids that a credential of these secrets can have, whose kind does not name its account: so that any number
+    /// of imports at once make one row, and that an id, which is public, tells nothing of the secrets. The first is
+    /// under the team's active key.
+    fn ids_of_secrets(
         &self,
         caller: &Caller,
         connector: &ConnectorId,
         kind: &str,
-        digest: &str,
-    ) -> Result<Option<ConnectionId>> {
-        let filter = ConnectionFilter {
-            connector: Some(connector.clone()),
-            subject_kind: Some("connection"),
-            ..ConnectionFilter::default()
-        };
-        let store = &self.ports.store;
-        let page = Page::first(LOOKED_AT);
-        let found = store.connections(&caller.team, &filter, &page).await?;
-        let ids: Vec<_> = found.into_iter().map(|found| found.id).collect();
-        for kept in store.credentials(&caller.team, &ids).await? {
-            if kept.kind == kind && self.was_imported(&kept, digest).await? {
-                return Ok(Some(kept.connection));
-            }
-        }
-        Ok(None)
+        pair: &NewPair,
+    ) -> Vec<ConnectionId> {
+        let refresh = pair.refresh.as_ref().map_or("", Secret::expose);
+        let parts = [connector.as_str(), kind, pair.access.expose(), refresh].map(str::as_bytes);
+        let macs = self.keys.macs(&caller.team, "credential", &parts);
+        let id = |mac: &[u8; 32]| ConnectionId::from(ids::of_digest(mac));
+        macs.iter().map(id).collect()
     }
 
-    async fn was_imported(&self, kept: &Credential, digest: &str) -> Result<bool> {
+    /// Whether the secrets of this digest are the ones that were taken in last.
+    async fn was_imported(&self, standing: &Standing, digest: &str) -> Result<bool> {
+        let Some(kept) = &standing.kept else {
+            return Ok(false);
+        };
         let Some(sealed) = &kept.imported else {
             return Ok(false);
         };

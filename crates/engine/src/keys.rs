@@ -91,6 +91,12 @@ impl Keys {
         Ok(Sealed(self.ring.seal(&place, plaintext, &*self.entropy)?))
     }
 
+    /// Digests that only this team's keys make, the first one under the active key. The team must be
+    /// [`Keys::ready`].
+    pub fn macs(&self, team: &TeamId, label: &str, parts: &[&[u8]]) -> Vec<[u8; 32]> {
+        self.ring.macs(team.as_str(), label, parts)
+    }
+
     /// Opens what was sealed into `place`, as text.
     pub async fn open_text(&self, place: Place<'_>, sealed: &Sealed) -> Result<Secret> {
         let opened = match self.ring.open_text(&place, &sealed.0) {

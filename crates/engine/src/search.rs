@@ -8,7 +8,7 @@ use grantry_core::error::ReconnectReason;
 use grantry_core::http::{self, Failure, Method, Purpose, Silence};
 use grantry_core::ids::{ConnectorId, TeamId};
 use grantry_core::nouns::{Connector, EventKind};
-use grantry_core::{Error, Result, Secret};
+use grantry_core::{Error, Result, Secret, Timestamp};
 use serde_json::{Map, Value, json};
 use url::Url;
 use zeroize::Zeroizing;
@@ -17,6 +17,7 @@ use crate::connectors::Entry;
 use crate::connectors::types::{self, AppTokens};
 use crate::permissions::Act;
 use crate::rate::Working;
+use crate::tokens::value_for;
 use crate::{AskToken, Caller, Engine};
 
 /// What a connector is asked before it is made: a plain word.
@@ -190,21 +191,9 @@ impl Engine {
             Err(failure) => (None, Err(failure?)),
         };
         let took = self.ports.clock.boot().saturating_sub(since);
-        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let mut draft = self
-            .draft(EventKind::ConnectorSearched, caller)
-            .connector(&connector.id)
-            .with("duration_millis", millis)
-            .with(
-                "outcome",
-                results.as_ref().map_or_else(|why| why.word, |_| "found"),
-            );
-        if let Some(status) = status {
-            draft = draft.with("status_code", status);
-        }
-        let event = draft.done();
-        let store = &self.ports.store;
-        store.append_events(std::slice::from_ref(&event)).await?;
+        let outcome = results.as_ref().map_or_else(|why| why.word, |_| "found");
+        self.log_search(caller, connector, took, status, outcome, false)
+            .await?;
         Ok(Searched {
             connector: connector.id.clone(),
             results,
@@ -213,6 +202,32 @@ impl Engine {
             took,
             continues,
         })
+    }
+
+    async fn log_search(
+        &self,
+        caller: &Caller,
+        connector: &Connector,
+        took: Duration,
+        status: Option<u16>,
+        outcome: &str,
+        probe: bool,
+    ) -> Result<()> {
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let mut draft = self
+            .draft(EventKind::ConnectorSearched, caller)
+            .connector(&connector.id)
+            .with("duration_millis", millis)
+            .with("outcome", outcome);
+        if let Some(status) = status {
+            draft = draft.with("status_code", status);
+        }
+        if probe {
+            draft = draft.with("probe", true);
+        }
+        let event = draft.done();
+        let store = &self.ports.store;
+        Ok(store.append_events(std::slice::from_ref(&event)).await?)
     }
 
     /// What `Authorization` says: the caller's own token, else the stored one of the subject, else nothing.
@@ -292,28 +307,37 @@ impl Engine {
     }
 
     /// [`Engine::probe`] of a connector that is about to be changed, if the change reaches how it is asked.
-    pub(crate) async fn probe_change(&self, old: &Connector, new: &Connector) -> Result<()> {
+    pub(crate) async fn probe_change(
+        &self,
+        caller: &Caller,
+        old: &Connector,
+        new: &Connector,
+    ) -> Result<()> {
+        let now = self.now();
         let asked = |row: &Connector| {
             let search = row.data.get("search").and_then(Value::as_object);
             let search = search
                 .map(|search| ["url", "scheme", "active"].map(|name| search.get(name).cloned()));
-            (search, row.secrets.clone())
+            let key = own_key(row, now).map(|key| (key.to_owned(), row.secrets.clone()));
+            (search, brought_by_users(row), key)
         };
         if asked(old) == asked(new) {
             return Ok(());
         }
         let secrets = self.connector_secrets(new).await?;
         let secrets: Vec<_> = secrets.into_iter().collect();
-        self.probe(new, &secrets).await
+        self.probe(caller, new, &secrets).await
     }
 
-    /// Asks the endpoint of a connector that is about to be stored, with its own credential. A user's is not
-    /// there yet: an endpoint that wants one shows by refusing that it is there.
+    /// Asks the endpoint of a connector that is about to be stored, with the credential that a search would send, and
+    /// commits an event of it. A user's is not there yet: an endpoint that wants one shows by refusing that it is
+    /// there.
     ///
     /// # Errors
     /// [`Error::Unresolvable`] in Cohere's words, when it does not answer as an endpoint does.
     pub(crate) async fn probe(
         &self,
+        caller: &Caller,
         connector: &Connector,
         secrets: &[(String, Secret)],
     ) -> Result<()> {
@@ -321,17 +345,21 @@ impl Engine {
         let Some(endpoint) = endpoint.filter(|_| self.settings.search_probe) else {
             return Ok(());
         };
-        let key = match types::app_tokens(connector) {
-            Some(AppTokens::Stored) => secrets.first(),
-            Some(AppTokens::Kept { secret, .. }) => secrets.iter().find(|(name, _)| name == secret),
-            _ => None,
-        };
+        let named = own_key(connector, self.now());
+        let key = secrets
+            .iter()
+            .find(|(name, _)| Some(name.as_str()) == named);
         let key = key.map(|(_, key)| authorization(endpoint.scheme, key));
         let _place = self.place_to_search(&connector.team)?;
-        let of_users = types::speaks_oauth(connector);
-        match self.ask_endpoint(&endpoint.url, PROBE, key).await {
+        let since = self.ports.clock.boot();
+        let (status, results) = self.ask_endpoint(&endpoint.url, PROBE, key).await;
+        let took = self.ports.clock.boot().saturating_sub(since);
+        let outcome = results.as_ref().map_or_else(|why| why.word, |_| "found");
+        self.log_search(caller, connector, took, status, outcome, true)
+            .await?;
+        match (status, results) {
             (_, Ok(_)) => Ok(()),
-            (Some(401 | 403), Err(_)) if of_users => Ok(()),
+            (Some(401 | 403), Err(_)) if brought_by_users(connector) => Ok(()),
             (_, Err(failure)) => {
                 let (url, message) = (&endpoint.url, failure.message);
                 Err(Error::Unresolvable {
@@ -339,6 +367,20 @@ impl Engine {
                 })
             }
         }
+    }
+}
+
+/// Whether the credential of a search is its user's.
+fn brought_by_users(connector: &Connector) -> bool {
+    types::user_tokens(connector).is_some()
+}
+
+/// The name of the connector's own secret that a search sends, where it has one.
+fn own_key(connector: &Connector, now: Timestamp) -> Option<&str> {
+    match types::app_tokens(connector)? {
+        AppTokens::Stored => value_for(connector, None, now)?.get("id")?.as_str(),
+        AppTokens::Kept { secret, .. } => Some(secret),
+        AppTokens::ClientCredentials | AppTokens::Installation => None,
     }
 }
 

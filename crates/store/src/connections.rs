@@ -129,6 +129,9 @@ impl Ending {
             .into(),
             self.around("DELETE FROM token_sets WHERE connection IN", "", vec![])
                 .into(),
+            // What was said of it ends with it: whoever connects the account again says it anew.
+            self.around("DELETE FROM credentials WHERE connection IN", "", vec![])
+                .into(),
             self.around(
                 "UPDATE connections SET state = 'revoked', state_reason = NULL, updated_at = {} WHERE id IN",
                 "",
@@ -184,23 +187,26 @@ impl<B: Backend> Db<B> {
         rows.iter().zip(connectors).map(usage).collect()
     }
 
-    /// Ends connections, if the guards hold.
+    /// Ends connections between what is written `before` and `after`, if the guards in both hold.
     pub(crate) async fn end(
         &self,
-        guards: Write,
+        before: Write,
         ending: &Ending,
         at: Timestamp,
         claim: Duration,
         event: &Event,
+        after: Write,
     ) -> Stored<Ended> {
-        let queue = guards.len();
-        let mut write = guards;
+        let queue = before.len();
+        let mut write = before;
         write.push(ending.queue(at, claim));
         write.extend(ending.statements(at, event));
+        // The last one changes each connection's row.
+        let last = write.len() - 1;
+        write.extend(after);
         let done = self.backend.write(write).await?;
         let queued = done.get(queue).map_or(&[][..], |done| &done.rows);
-        // The last statement changes each connection's row.
-        let ended = done.last().map_or(0, |done| done.count);
+        let ended = done.get(last).map_or(0, |done| done.count);
         Ok(Ended {
             connections: u64::try_from(ended).unwrap_or(u64::MAX),
             queued: queued.iter().map(decode).collect::<Stored<_>>()?,
@@ -335,7 +341,7 @@ impl<B: Backend> ConnectionStore for Db<B> {
         event: &Event,
     ) -> Stored<Ended> {
         let ending = Ending::of(team, scope, Some(limit));
-        self.end(vec![], &ending, at, claim, event).await
+        self.end(vec![], &ending, at, claim, event, vec![]).await
     }
 
     async fn rename_connection(

@@ -4,23 +4,34 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_core::ids::{ConnectorId, ProjectId, SecretId, TeamId};
-use grantry_core::nouns::{Connector, Event, Fault, Link};
+use grantry_core::nouns::{Connector, Event, FailedExchange, Fault, Link};
 use grantry_core::store::{
-    ChangeKind, ConnectorFilter, ConnectorSort, ConnectorStore, Declared, Page, Stored,
+    ChangeKind, ConnectorFilter, ConnectorSort, ConnectorStore, Declared, Ended, Page,
+    RevocationScope, Stored,
 };
 use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
 use crate::backend::{Backend, Query, Statement, Write};
 use crate::connect::queue_held;
+use crate::connections::Ending;
 use crate::db::{
     UNCHANGED, and_contains, and_in, by_name, by_time, guard, made_within, rows_wanted,
 };
 use crate::endings;
-use crate::rows::{Noun, Upsert, change, fault_columns, insert, json, params, select, update};
+use crate::rows::{
+    Noun, Upsert, change, exchange_columns, fault_columns, insert, json, params, select, update,
+};
 
 /// What the provider thinks of the client: no change of anything else touches it.
-const FAULT: [&str; 4] = ["fault_code", "fault_count", "fault_at", "fault_not_before"];
+const FAULT: [&str; 6] = [
+    "fault_code",
+    "fault_count",
+    "fault_at",
+    "fault_not_before",
+    "exchange_code",
+    "exchange_at",
+];
 
 /// The statement that makes a declared connector. It does not say who changed it when, what the provider
 /// thinks of it, and how its secrets are sealed: a difference in these alone is none. Of a row that is
@@ -51,6 +62,40 @@ fn declared_connector(connector: &Connector, declared: Declared) -> Statement {
     } else {
         upsert.of(connector)
     }
+}
+
+/// The row as given, where it is live and as it was read.
+fn replace(connector: &Connector, expected: Timestamp, kept: &[&str]) -> Statement {
+    let never = ["id", "team", "created_by", "created_at", "deleted_at"];
+    update(
+        connector,
+        &[&never[..], kept].concat(),
+        "WHERE id = {} AND team = {} AND updated_at = {} AND deleted_at IS NULL",
+        params![&connector.id, &connector.team, expected],
+    )
+    .one_or(StoreError::Missing("connector"))
+}
+
+/// The end of every consent that the connector has asked for and that has not become a connection.
+fn end_consents(team: &TeamId, id: &ConnectorId, at: Timestamp) -> [Statement; 4] {
+    let held = "connector = {} AND team = {}";
+    [
+        Statement::new(
+            "UPDATE authorizations SET state = 'canceled', over_at = ?3
+             WHERE connector = ?1 AND team = ?2 AND state = 'pending'",
+            params![id, team, at],
+        ),
+        Statement::new(
+            "UPDATE authorizations SET state = 'canceled', over_at = ?3 WHERE id IN
+             (SELECT authorization_id FROM held_consents WHERE connector = ?1 AND team = ?2)",
+            params![id, team, at],
+        ),
+        queue_held(at, at, held, params![id, team]),
+        Statement::new(
+            "DELETE FROM held_consents WHERE connector = ?1 AND team = ?2",
+            params![id, team],
+        ),
+    ]
 }
 
 /// The connector is the team's and not deleted.
@@ -114,22 +159,45 @@ impl<B: Backend> ConnectorStore for Db<B> {
         client_changed: bool,
         event: &Event,
     ) -> Stored<()> {
-        let mut kept = vec!["id", "team", "created_by", "created_at", "deleted_at"];
-        if !client_changed {
-            kept.extend(FAULT);
-        }
+        let kept: &[&str] = if client_changed { &[] } else { &FAULT };
         let write = vec![
-            update(
-                connector,
-                &kept,
-                "WHERE id = {} AND team = {} AND updated_at = {} AND deleted_at IS NULL",
-                params![&connector.id, &connector.team, expected],
-            )
-            .one_or(StoreError::Missing("connector")),
+            replace(connector, expected, kept),
             insert(event),
             change(ChangeKind::Connector, &connector.id),
         ];
         self.run(write).await
+    }
+
+    async fn convert_connector(
+        &self,
+        connector: &Connector,
+        expected: Timestamp,
+        claim: Duration,
+        limit: u32,
+        event: &Event,
+        ended: &Event,
+    ) -> Stored<Ended> {
+        let Connector { id, team, .. } = connector;
+        let scope = RevocationScope {
+            connector: id.clone(),
+            connection: None,
+            subject: None,
+            environment: None,
+            installation: None,
+        };
+        let mut before = vec![replace(connector, expected, &[])];
+        before.extend(end_consents(team, id, event.at));
+        before.push(insert(event));
+        before.push(change(ChangeKind::Connector, id));
+        let none_left = Statement::new(
+            "SELECT 1 FROM connections
+             WHERE team = ?1 AND connector = ?2 AND state <> 'revoked' LIMIT 1",
+            params![team, id],
+        )
+        .none_or(StoreError::InUse("connector.connections"));
+        let ends = Ending::of(team, &scope, Some(limit));
+        self.end(before, &ends, event.at, claim, ended, vec![none_left])
+            .await
     }
 
     async fn put_connector(
@@ -247,8 +315,7 @@ impl<B: Backend> ConnectorStore for Db<B> {
         event: &Event,
     ) -> Stored<()> {
         let live = "WHERE id = {} AND team = {} AND deleted_at IS NULL";
-        let held = "connector = {} AND team = {}";
-        self.run(vec![
+        let mut write = vec![
             endings::begin(live, params![id, team], at, claim, event)
                 .one_or(StoreError::Missing("connector")),
             Statement::new(
@@ -262,28 +329,13 @@ impl<B: Backend> ConnectorStore for Db<B> {
                 params![id, team],
             ),
             Statement::new(
-                "UPDATE authorizations SET state = 'canceled', over_at = ?3
-                 WHERE connector = ?1 AND team = ?2 AND state = 'pending'",
-                params![id, team, at],
-            ),
-            Statement::new(
-                "UPDATE authorizations SET state = 'canceled', over_at = ?3 WHERE id IN
-                 (SELECT authorization_id FROM held_consents WHERE connector = ?1 AND team = ?2)",
-                params![id, team, at],
-            ),
-            Statement::new(
                 "DELETE FROM installations WHERE connector = ?1 AND team = ?2",
                 params![id, team],
             ),
-            queue_held(at, at, held, params![id, team]),
-            Statement::new(
-                "DELETE FROM held_consents WHERE connector = ?1 AND team = ?2",
-                params![id, team],
-            ),
-            insert(event),
-            change(ChangeKind::Connector, id),
-        ])
-        .await
+        ];
+        write.extend(end_consents(team, id, at));
+        write.extend([insert(event), change(ChangeKind::Connector, id)]);
+        self.run(write).await
     }
 
     async fn set_fault(
@@ -306,6 +358,26 @@ impl<B: Backend> ConnectorStore for Db<B> {
         ];
         write.extend(event.map(insert));
         self.run(write).await
+    }
+
+    async fn set_failed_exchange(
+        &self,
+        team: &TeamId,
+        id: &ConnectorId,
+        failed: Option<&FailedExchange>,
+    ) -> Stored<()> {
+        let mut values = params![id, team];
+        values.extend(exchange_columns(failed));
+        self.run(vec![
+            Statement::new(
+                "UPDATE connectors SET exchange_code = ?3, exchange_at = ?4
+                 WHERE id = ?1 AND team = ?2 AND deleted_at IS NULL",
+                values,
+            )
+            .one_or(StoreError::Missing("connector")),
+            change(ChangeKind::Connector, id),
+        ])
+        .await
     }
 
     async fn put_link(&self, link: &Link, event: &Event) -> Stored<Link> {

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use grantry_core::StoreError;
 use grantry_core::ids::{AuthorizationId, ConnectionId, TeamId};
 use grantry_core::nouns::{
-    Authorization, AuthorizationState, CodeSwap, Connection, Credential, Digest, Event, Flow,
-    HeldConsent, LinkFlow, TokenSet,
+    Annotation, Authorization, AuthorizationState, CodeSwap, Connection, Credential, Digest, Event,
+    Flow, HeldConsent, LinkFlow, TokenSet,
 };
-use grantry_core::store::{ChangeKind, CredentialStore, Stored};
+use grantry_core::store::{ChangeKind, CredentialStore, Stays, Stored};
 
 use crate::Db;
 use crate::backend::{Backend, Statement, Write};
@@ -16,14 +16,14 @@ use crate::connectors::connector_is_live;
 use crate::db::and_in;
 use crate::rows::{Upsert, change, insert, params, select};
 
-const CREDENTIAL: Upsert<'static> = Upsert {
-    key: "connection",
-    kept: &["team"],
-    quiet: &[],
-};
-
-fn put_row(credential: &Credential) -> Statement {
-    CREDENTIAL.when(credential, "credentials.team = excluded.team")
+/// What is kept with a connection, but for the columns that stay as they are.
+fn put_row(credential: &Credential, stay: &[&str]) -> Statement {
+    let upsert = Upsert {
+        key: "connection",
+        kept: &[&["team"][..], stay].concat(),
+        quiet: &[],
+    };
+    upsert.when(credential, "credentials.team = excluded.team")
 }
 
 /// The connection as given, with its token set if there is a new one, and what is kept with it.
@@ -31,27 +31,37 @@ fn put(
     connection: &Connection,
     set: Option<&TokenSet>,
     credential: &Credential,
+    stays: Stays,
     event: &Event,
 ) -> Write {
+    let mut kept = Vec::new();
+    kept.extend(stays.live.then_some("created_at"));
+    kept.extend((stays.live && stays.name).then_some("name"));
     let renewed = Upsert {
         key: "id",
-        kept: &["created_at"],
+        kept: &kept,
         quiet: &[],
+    };
+    let ours = "connections.team = excluded.team AND connections.connector = excluded.connector";
+    let condition = match stays.live {
+        true => ours.to_owned(),
+        false => format!("{ours} AND connections.state = 'revoked'"),
     };
     let mut write = vec![
         connector_is_live(&connection.team, &connection.grant.connector),
         renewed
-            .when(
-                connection,
-                "connections.team = excluded.team AND connections.connector = excluded.connector",
-            )
+            .when(connection, &condition)
             .one_or(StoreError::Taken("connection.id")),
     ];
     if let Some(set) = set {
         write.extend(in_place_of_its_kind(set));
     }
+    let stay: &[&str] = match stays.live && stays.metadata {
+        true => &["metadata"],
+        false => &[],
+    };
     write.extend([
-        put_row(credential),
+        put_row(credential, stay),
         insert(event),
         change(ChangeKind::Connection, &connection.id),
     ]);
@@ -89,30 +99,46 @@ impl<B: Backend> CredentialStore for Db<B> {
         connection: &Connection,
         set: Option<&TokenSet>,
         credential: &Credential,
+        stays: Stays,
         event: &Event,
     ) -> Stored<()> {
-        self.run(put(connection, set, credential, event)).await
+        self.run(put(connection, set, credential, stays, event))
+            .await
     }
 
     async fn annotate_connection(
         &self,
-        name: Option<&str>,
-        credential: &Credential,
+        team: &TeamId,
+        id: &ConnectionId,
+        annotation: &Annotation,
         event: &Event,
     ) -> Stored<()> {
-        let Credential {
-            connection: id,
-            team,
-            ..
-        } = credential;
+        let Annotation {
+            name,
+            properties,
+            metadata,
+        } = annotation;
+        let mut stay = vec!["kind", "imported"];
+        stay.extend(properties.is_none().then_some("properties"));
+        stay.extend(metadata.is_none().then_some("metadata"));
+        // Of a connection of another dialect nothing is kept yet.
+        let anew = Credential {
+            connection: id.clone(),
+            team: team.clone(),
+            kind: String::new(),
+            properties: properties.clone().unwrap_or_default(),
+            metadata: metadata.clone().unwrap_or_default(),
+            imported: None,
+            updated_at: event.at,
+        };
         self.run(vec![
             Statement::new(
-                "UPDATE connections SET name = ?3, updated_at = ?4
+                "UPDATE connections SET name = COALESCE(?3, name), updated_at = ?4
                  WHERE id = ?1 AND team = ?2 AND state <> 'revoked'",
-                params![id, team, name, event.at],
+                params![id, team, name.as_deref(), event.at],
             )
             .one_or(StoreError::Missing("connection")),
-            put_row(credential),
+            put_row(&anew, &stay),
             insert(event),
             change(ChangeKind::Connection, id),
         ])
@@ -205,6 +231,7 @@ impl<B: Backend> CredentialStore for Db<B> {
         connection: &Connection,
         set: &TokenSet,
         credential: &Credential,
+        stays: Stays,
         event: &Event,
     ) -> Stored<()> {
         let success = AuthorizationState::Success {
@@ -214,7 +241,7 @@ impl<B: Backend> CredentialStore for Db<B> {
             take(held, event),
             advance(&held.authorization, UNCONFIRMED, &success, event.at),
         ];
-        write.extend(put(connection, Some(set), credential, event));
+        write.extend(put(connection, Some(set), credential, stays, event));
         self.run(write).await
     }
 }

@@ -125,7 +125,8 @@ impl<B: Backend> EndingStore for Db<B> {
             installation: None,
         };
         let ends = Ends::of(team, &scope, Some(limit));
-        self.end(vec![is_ending], &ends, at, claim, event).await
+        self.end(vec![is_ending], &ends, at, claim, event, vec![])
+            .await
     }
 
     async fn finish_ending(&self, team: &TeamId, connector: &ConnectorId) -> Stored<()> {

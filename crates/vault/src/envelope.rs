@@ -8,7 +8,7 @@ use aws_lc_rs::hkdf;
 use grantry_core::{Entropy, Error, entropy};
 use zeroize::Zeroizing;
 
-use crate::hash::sha256;
+use crate::hash::{hmac_sha256, sha256};
 
 const VERSION: u8 = 1;
 const NONCE_AT: usize = 1 + KeyId::LEN;
@@ -232,6 +232,30 @@ impl Key {
             .expand(&info, &AES_256_GCM)
             .expect("a 32-byte key is below the limit of HKDF");
         LessSafeKey::new(UnboundKey::from(key))
+    }
+
+    /// A digest of `parts` that only who has this key can make: one for each `label`.
+    pub(crate) fn mac(&self, label: &str, parts: &[&[u8]]) -> [u8; 32] {
+        let info = [b"grantry/mac/v1".as_slice(), label.as_bytes()];
+        let mut key = Zeroizing::new([0; 32]);
+        #[expect(
+            clippy::expect_used,
+            reason = "HKDF refuses only outputs above 255 × 32 bytes"
+        )]
+        self.prk
+            .expand(&info, hkdf::HKDF_SHA256)
+            .and_then(|okm| okm.fill(&mut *key))
+            .expect("a 32-byte key is below the limit of HKDF");
+        let lengths: Vec<[u8; 8]> = parts
+            .iter()
+            .map(|part| (part.len() as u64).to_be_bytes())
+            .collect();
+        let prefixed: Vec<&[u8]> = lengths
+            .iter()
+            .zip(parts)
+            .flat_map(|(length, part)| [length.as_slice(), part])
+            .collect();
+        hmac_sha256(&*key, &prefixed)
     }
 
     fn associated_data(&self, place: &Place<'_>) -> Aad<Vec<u8>> {

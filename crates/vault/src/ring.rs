@@ -172,6 +172,16 @@ impl KeyRing {
         }
     }
 
+    /// Digests of `parts` that only a team's data keys make: under the active one first, then under those that it
+    /// followed. `label` tells one use from another. Empty when the team's keys are not loaded.
+    pub fn macs(&self, team: &str, label: &str, parts: &[&[u8]]) -> Vec<[u8; 32]> {
+        let team = self.team(team);
+        let keys = team
+            .iter()
+            .flat_map(|team| team.active.iter().chain(&team.older));
+        keys.map(|key| key.mac(label, parts)).collect()
+    }
+
     /// Makes a new active data key for `team`. The ring does not hold it yet: [`KeyRing::load`] it
     /// once the store has it, lest something be sealed under a key that is then lost.
     pub fn mint(&self, team: &str, entropy: &dyn Entropy) -> DataKey {

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use grantry_core::error::Body::{Malformed, MediaType, TooLarge};
 use grantry_core::{Error, Result};
 use serde::Serialize;
 
@@ -28,6 +29,31 @@ pub fn typed(status: StatusCode, media_type: &'static str, body: &impl Serialize
         .headers_mut()
         .insert(header::CONTENT_TYPE, media_type);
     answer
+}
+
+/// The status of an error where a dialect has no other for it; `wrong` for what cannot be done as it was asked for.
+pub const fn status(error: &Error, wrong: StatusCode) -> StatusCode {
+    match error {
+        Error::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Error::Forbidden(_) => StatusCode::FORBIDDEN,
+        Error::NotFound(_) | Error::Gone(_) => StatusCode::NOT_FOUND,
+        Error::Conflict { .. } => StatusCode::CONFLICT,
+        Error::Body(Malformed { .. }) | Error::DestinationRefused => StatusCode::BAD_REQUEST,
+        Error::Body(TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::Body(MediaType { .. }) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Error::Invalid(_)
+        | Error::AuthorizationRequired(_)
+        | Error::InstallationRequired(_)
+        | Error::Unresolvable { .. }
+        | Error::ConnectorFault => wrong,
+        Error::RateLimited { .. } | Error::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Error::Provider { timeout: true, .. } => StatusCode::GATEWAY_TIMEOUT,
+        Error::Provider { timeout: false, .. } => StatusCode::BAD_GATEWAY,
+        Error::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Full => StatusCode::INSUFFICIENT_STORAGE,
+        Error::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 /// 200 with JSON.

@@ -4,11 +4,32 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use grantry_core::store::Page;
 use grantry_core::{Error, Result};
+use grantry_engine::CursorPage;
 
 use super::fields::Fields;
 
 /// Rows of a page when the caller does not say.
 const LIMIT: u32 = 20;
+
+/// Rows that one read of a list brings which is answered whole.
+const ROWS: u32 = 500;
+
+/// All rows of a list that the engine gives page by page.
+pub async fn all_pages<T, F>(read: impl Fn(Page) -> F) -> Result<Vec<T>>
+where
+    F: Future<Output = Result<CursorPage<T>>>,
+{
+    let mut found = Vec::new();
+    let mut page = Page::first(ROWS);
+    loop {
+        let rows = read(page.clone()).await?;
+        found.extend(rows.data);
+        match rows.next {
+            Some(after) => page.after = Some(after),
+            None => return Ok(found),
+        }
+    }
+}
 
 /// The cursor of a position.
 pub fn encode((sort, id): &(String, String)) -> String {

@@ -161,6 +161,61 @@ async fn an_oauth_client_is_filled_in_step_by_step() {
     );
 }
 
+/// Requirement: whoever may change a connector must not read what is write-only by pointing it elsewhere, be it
+/// complete or not.
+#[tokio::test]
+async fn a_stored_secret_is_not_taken_to_another_server() {
+    let server = Server::start().await;
+    let p = |path: &str| format!("https://p.example/{path}");
+    for (first, change, allowed) in [
+        (
+            json!({"client_secret": "s", "authorize_url": p("a"), "token_url": p("t")}),
+            json!({"token_url": "https://evil.example/t"}),
+            false,
+        ),
+        (
+            json!({"client_secret": "s", "authorize_url": p("a")}),
+            json!({"token_url": "https://evil.example/t"}),
+            false,
+        ),
+        (
+            json!({"client_secret": "s", "authorize_url": p("a")}),
+            json!({"token_url": p("t")}),
+            true,
+        ),
+        // Whose it is said anew.
+        (
+            json!({"client_secret": "s", "authorize_url": p("a"), "token_url": p("t")}),
+            json!({"client_secret": "s2", "token_url": "https://other.example/t"}),
+            true,
+        ),
+        // Nothing said yet whose it is, and no secret at all.
+        (
+            json!({"client_secret": "s"}),
+            json!({"token_url": p("t")}),
+            true,
+        ),
+        (
+            json!({"authorize_url": p("a"), "token_url": p("t")}),
+            json!({"token_url": "https://other.example/t"}),
+            true,
+        ),
+    ] {
+        let mut body = searched("OAuth");
+        body["oauth"] = first.clone();
+        let made = create(&server, body).await;
+        let patch = format!("PATCH /{}", id(&made));
+        let changed = ask(&server, &patch, Some(json!({"oauth": change}))).await;
+        if allowed {
+            changed.expect(200);
+        } else {
+            let told = changed.expect(400)["message"].as_str().unwrap().to_owned();
+            let wanted = "invalid request: oauth.client_secret: is needed again";
+            assert!(told.starts_with(wanted), "{first} {told}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_change_leaves_the_rest_and_may_change_how_it_authenticates() {
     let server = Server::start().await;

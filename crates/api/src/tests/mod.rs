@@ -17,6 +17,7 @@ mod resources;
 mod search;
 mod sequin;
 mod sequin_credentials;
+mod sequin_link;
 mod server;
 mod signing_keys;
 mod tenancy;

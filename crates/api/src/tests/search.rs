@@ -429,3 +429,68 @@ async fn a_connector_is_stored_once_its_endpoint_has_answered_its_credential() {
     );
     assert_eq!(total().await, before + 2);
 }
+
+#[tokio::test]
+async fn the_probe_presents_what_a_search_will() {
+    let (server, endpoint) = start(true).await;
+    let native = async |data: Value, status: u16| {
+        let body = json!({"type": "api-key", "name": "Keys", "data": data});
+        let made = server.call("tok_admin", "POST /api/v1/connectors", Some(&body));
+        made.await.expect(status)
+    };
+    // The first of its keys, whatever their order in memory: some, so that luck does not pass.
+    let keys: Vec<Value> = (0..12).map(|n| json!({"value": format!("k{n}")})).collect();
+    let data = json!({"search": {"url": URL}, "values": keys});
+    let made = native(data, 201).await;
+    let id = made["id"].as_str().unwrap();
+    search(&server, id, json!({})).await.expect(200);
+    let patch = format!("PATCH /api/v1/connectors/{id}");
+    let moved = json!({"data": {"search": {"url": "https://new.example/search"}}});
+    let changed = server.call("tok_admin", &patch, Some(&moved)).await;
+    changed.expect(200);
+    let sent: Vec<_> = endpoint.seen().into_iter().map(|(_, key, _)| key).collect();
+    assert_eq!(sent, vec![Some("Bearer k0".to_owned()); 3]);
+
+    // Users bring it: an endpoint that refuses who brings none is there.
+    endpoint.says(Ok((401, json!({}))));
+    let data = json!({"search": {"url": URL}, "subjectType": "user"});
+    native(data, 201).await;
+    assert_eq!(endpoint.seen()[0].1, None);
+    endpoint.says(Ok((200, found())));
+
+    // A client's secret is not for the endpoint.
+    let oauth = json!({"client_id": "c", "client_secret": "s"});
+    let id = make(&server, json!({"oauth": oauth})).await;
+    endpoint.seen();
+    let patch = format!("PATCH /cohere/v1/connectors/{id}");
+    let rotated = json!({"oauth": {"client_secret": "s2"}});
+    let changed = server.call("tok_admin", &patch, Some(&rotated)).await;
+    changed.expect(200);
+    assert_eq!(endpoint.seen(), []);
+}
+
+#[tokio::test]
+async fn a_probe_is_an_event_be_it_refused_or_not() {
+    let (server, endpoint) = start(true).await;
+    let id = make(&server, json!({})).await;
+    endpoint.says(Ok((500, json!({}))));
+    let body = json!({"name": "Never", "url": URL});
+    let refused = server.call("tok_admin", "POST /cohere/v1/connectors", Some(&body));
+    refused.await.expect(400);
+    let log = "GET /api/v1/events?kind=connector.searched&limit=5&order=asc";
+    let log = server.call("tok_admin", log, None).await.expect(200);
+    let log = log["data"].as_array().unwrap();
+    let told: Vec<_> = log
+        .iter()
+        .map(|event| {
+            let data = &event["data"];
+            assert_eq!(data["probe"], true, "{event}");
+            (
+                data["outcome"].as_str().unwrap(),
+                data["status_code"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(told, [("found", 200), ("search_refused", 500)]);
+    assert_eq!(log[0]["connector"], json!(id));
+}

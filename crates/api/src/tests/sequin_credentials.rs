@@ -1,13 +1,12 @@
-//! Sequin's credentials, and the edges of its link flow (docs/sequin.md). The flow itself is driven
-//! against real providers in acceptance/sequin.test.mjs.
+//! Sequin's credentials (docs/sequin.md).
 
 use serde_json::{Value, json};
 
 use super::server::Server;
 
-const CREDENTIALS: &str = "/sequin/v1/credentials";
+pub(super) const CREDENTIALS: &str = "/sequin/v1/credentials";
 
-async fn app(server: &Server, provider: &str) -> String {
+pub(super) async fn app(server: &Server, provider: &str) -> String {
     let body = json!({
         "provider": provider, "client_id": "c", "client_secret": "s", "name": provider,
         "metadata": {"of": "app"},
@@ -20,7 +19,7 @@ async fn app(server: &Server, provider: &str) -> String {
     made["id"].as_str().unwrap().to_owned()
 }
 
-async fn ask(server: &Server, route: &str, body: Option<Value>, status: u16) -> Value {
+pub(super) async fn ask(server: &Server, route: &str, body: Option<Value>, status: u16) -> Value {
     let answer = server.call("tok_admin", route, body.as_ref()).await;
     answer.expect(status)
 }
@@ -204,6 +203,11 @@ async fn the_same_account_is_the_same_credential_and_the_same_secrets_are_no_new
     );
     let back = create(&server, import("at-2", Some("o1"), None)).await;
     assert_eq!(back["id"], one["id"]);
+    assert_eq!(
+        (&back["metadata"], back.get("name")),
+        (&json!({}), None),
+        "what was said of it has ended with it"
+    );
     assert_eq!(token(&one["id"]).await.expect(200)["token"], "at-2");
 }
 
@@ -239,6 +243,9 @@ async fn credentials_are_filtered_changed_and_those_of_other_dialects_are_among_
         [one]
     );
     assert_eq!(listed(&server, &metadata(json!({"b": 3}))).await, [""; 0]);
+    let pretty = "{\n\t\"b\": {\r\n \"c\": 2 }\n}";
+    let pretty: String = url::form_urlencoded::byte_serialize(pretty.as_bytes()).collect();
+    assert_eq!(listed(&server, &format!("?metadata={pretty}")).await, [one]);
     assert!(
         listed(&server, "").await.iter().any(|id| id == "conn_1"),
         "another dialect's"
@@ -361,114 +368,79 @@ async fn a_wrong_credential_is_told_field_by_field_and_not_made() {
 }
 
 #[tokio::test]
-async fn a_link_flow_begins_with_a_url_that_works_once_and_in_time() {
+async fn of_two_changes_at_once_none_is_lost() {
     let server = Server::start().await;
-    let origins = json!({"return_origins": ["https://app.example"]});
-    ask(&server, "PATCH /api/v1/teams/team_1", Some(origins), 200).await;
     let app = app(&server, "linear").await;
-    let start = format!("POST {CREDENTIALS}/start-auth");
-    let asked = json!({
-        "oauth_app_id": app, "credential_kind": "linear_oauth2",
-        "redirect_url": "https://app.example/done", "state": {"user": 7},
-    });
-    let changed = |name: &str, value: Value| {
-        let mut body = asked.clone();
-        body[name] = value;
-        body
-    };
-    for (body, field, words) in [
-        (
-            changed("redirect_url", json!("https://evil.example/")),
-            "redirect_url",
-            "not one of",
-        ),
-        (
-            changed("redirect_url", json!("javascript:alert(1)")),
-            "redirect_url",
-            "https",
-        ),
-        (
-            changed("credential_kind", json!("stripe_key")),
-            "credential_kind",
-            "is of stripe",
-        ),
-        (
-            changed("oauth_app_id", json!("nope")),
-            "oauth_app_id",
-            "no OAuth app",
-        ),
-        (
-            changed("state", json!("x".repeat(6000))),
-            "state",
-            "5120 bytes",
-        ),
-    ] {
-        let told = ask(&server, &start, Some(body), 422).await;
-        let why = told["validation_errors"][field][0].as_str();
-        assert!(
-            why.is_some_and(|why| why.contains(words)),
-            "{field}: {told}"
+    let body = json!({"oauth_app_id": app, "properties": {"kind": "linear_oauth2", "access_token": "at-1"}});
+    let made = create(&server, body).await;
+    let route = format!("PATCH {CREDENTIALS}/{}", made["id"].as_str().unwrap());
+    let get = format!("GET {CREDENTIALS}/{}", made["id"].as_str().unwrap());
+    for number in 0..20 {
+        let (name, metadata) = (format!("name {number}"), json!({"number": number}));
+        tokio::join!(
+            ask(&server, &route, Some(json!({"name": name})), 200),
+            ask(&server, &route, Some(json!({"metadata": metadata})), 200),
         );
+        let now = ask(&server, &get, None, 200).await;
+        assert_eq!((&now["name"], &now["metadata"]), (&json!(name), &metadata));
     }
-    let open = async |url: &str| {
-        let path = url.strip_prefix("https://connect.example").unwrap();
-        let request = axum::http::Request::get(path).header("host", "connect.example");
-        server
-            .send(request.body(axum::body::Body::empty()).unwrap())
-            .await
-    };
-    let begin = async || {
-        let begun = ask(&server, &start, Some(asked.clone()), 200).await;
-        begun["start_url"].as_str().unwrap().to_owned()
-    };
-    let url = begin().await;
-    assert!(
-        url.starts_with("https://connect.example/sequin/link/oauth2/start/"),
-        "{url}"
-    );
-    let opened = open(&url).await;
-    assert_eq!(opened.status, 303, "{}", opened.text);
-    let to = opened.headers["location"].to_str().unwrap();
-    for part in [
-        "https://linear.app/oauth/authorize?",
-        "code_challenge=",
-        "client_id=c",
-        "state=",
-    ] {
-        assert!(to.contains(part), "{to}");
-    }
-    assert!(opened.headers.contains_key("set-cookie"));
-    let again = open(&url).await;
-    assert_eq!(again.status, 410, "{}", again.text);
-    let late = begin().await;
-    server.clock.advance(std::time::Duration::from_secs(300));
-    assert_eq!(open(&late).await.status, 410);
-    assert_eq!(
-        open("https://connect.example/sequin/link/oauth2/start/nope")
-            .await
-            .status,
-        404
-    );
+}
 
-    let token = "POST /sequin/link/oauth2/token";
-    let exchange = json!({"code": "nope", "client_id": app, "client_secret": "s"});
-    let told = server
-        .send(super::server::request(None, token, Some(&exchange)))
-        .await;
-    assert!(
-        told.expect(422)["validation_errors"]["code"].is_array(),
-        "{}",
-        told.text
-    );
-    let told = server
-        .send(super::server::request(None, token, Some(&json!({}))))
-        .await;
-    let told = told.expect(422);
-    for field in ["code", "client_id", "client_secret"] {
-        assert_eq!(
-            told["validation_errors"][field],
-            json!(["is required"]),
-            "{told}"
-        );
+#[tokio::test]
+async fn any_number_of_imports_of_the_same_secrets_make_one_credential() {
+    let server = Server::start().await;
+    let (stripe, other) = (app(&server, "stripe").await, app(&server, "stripe").await);
+    let import = |app: &str, secret: &str| {
+        let properties = json!({"kind": "stripe_key", "name": "n", "secret": secret});
+        let body = json!({"oauth_app_id": app, "properties": properties});
+        let server = &server;
+        async move { create(server, body).await["id"].clone() }
+    };
+    let ids = futures_util::future::join_all((0..8).map(|_| import(&stripe, "sk_1"))).await;
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(listed(&server, "?kind=stripe_key").await.len(), 1);
+    for another in [import(&stripe, "sk_2").await, import(&other, "sk_1").await] {
+        assert_ne!(another, ids[0]);
     }
+    // The id, which anybody of the team may see, is no hash of the secret that could be tried.
+    let plain = grantry_vault::hash::sha256(&[b"sk_1"]);
+    let plain: String = plain.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(
+        !ids[0]
+            .as_str()
+            .unwrap()
+            .replace('-', "")
+            .starts_with(&plain[..8])
+    );
+}
+
+#[tokio::test]
+async fn what_has_no_access_token_is_never_served_one() {
+    let server = Server::start().await;
+    let app = app(&server, "airtable").await;
+    let mut properties = json!({"kind": "airtable_oauth2", "airtable_uid": "u1", "refresh_token": "r", "expires_in": 3600});
+    let body = |properties: &Value| json!({"oauth_app_id": app, "properties": properties});
+    let route = format!("POST {CREDENTIALS}");
+    let told = ask(&server, &route, Some(body(&properties)), 422).await;
+    let why = &told["validation_errors"]["properties.expires_in"][0];
+    assert_eq!(why, "is the life of access_token, which is not there");
+    properties.as_object_mut().unwrap().remove("expires_in");
+    let made = create(&server, body(&properties)).await;
+    let token = async |id: &Value| {
+        let ask = json!({"connector": app, "subject": {"type": "connection", "id": id}});
+        let route = "POST /api/v1/tokens?team=team_1";
+        server.local(route, Some(&ask)).await
+    };
+    // No provider answers here.
+    assert_eq!(token(&made["id"]).await.status, 502);
+    // Nor by the other way in.
+    let import = json!({
+        "connector": app, "access_token": "", "refresh_token": "r2", "expires_in": 3600,
+        "subject": {"type": "user", "id": "u9"},
+    });
+    let route = "POST /api/v1/connections?team=team_1";
+    server.local(route, Some(&import)).await.expect(201);
+    let ask = json!({"connector": app, "subject": {"type": "user", "id": "u9"}});
+    let route = "POST /api/v1/tokens?team=team_1";
+    assert_eq!(server.local(route, Some(&ask)).await.status, 502);
 }

@@ -117,6 +117,8 @@ pub struct Connector {
     pub accent_color: Option<String>,
     /// Set while the provider refuses the client itself.
     pub fault: Option<Fault>,
+    /// The last code exchange, where it brought no token.
+    pub failed_exchange: Option<FailedExchange>,
     /// Who made it.
     pub created_by: Actor,
     /// Who changed it last.
@@ -166,6 +168,15 @@ pub struct Fault {
     pub at: Timestamp,
     /// No request is sent before this instant.
     pub not_before: Timestamp,
+}
+
+/// A code exchange that brought no token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedExchange {
+    /// A fixed word of ours or a registered OAuth error code.
+    pub code: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Where a provider's events are forwarded.

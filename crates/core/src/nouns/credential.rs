@@ -27,6 +27,17 @@ pub struct Credential {
     pub updated_at: Timestamp,
 }
 
+/// What of a connection's name and of what is kept with it shall change; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Annotation {
+    /// Another name.
+    pub name: Option<String>,
+    /// In place of the properties.
+    pub properties: Option<Map<String, Value>>,
+    /// In place of the annotations.
+    pub metadata: Option<Map<String, Value>>,
+}
+
 /// A consent that a link flow asks for, beside its authorization. Its start URL works once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkFlow {

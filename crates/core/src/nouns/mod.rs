@@ -18,9 +18,9 @@ pub use authorization::{Authorization, AuthorizationState, Embed, Flow, HeldCons
 pub use belongings::{Invite, McpServer, NamedSecret};
 pub use connection::{Attempt, Connection, ConnectionState, Revocation, Sealed, TokenSet};
 pub use connector::{
-    Connector, ConnectorType, Fault, Link, SecretRef, Service, TriggerDestination,
+    Connector, ConnectorType, FailedExchange, Fault, Link, SecretRef, Service, TriggerDestination,
 };
-pub use credential::{CodeSwap, Credential, LinkFlow};
+pub use credential::{Annotation, CodeSwap, Credential, LinkFlow};
 pub use event::{Event, EventKind};
 pub use grant::{Environment, Grant, Scopes, Subject};
 pub use installation::{Installation, InstallationStatus};

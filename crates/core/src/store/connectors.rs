@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Page, Stored};
+use super::{Ended, Page, Stored};
 use crate::Timestamp;
 use crate::ids::{ConnectorId, ProjectId, SecretId, TeamId};
-use crate::nouns::{Connector, ConnectorType, Event, Fault, Link};
+use crate::nouns::{Connector, ConnectorType, Event, FailedExchange, Fault, Link};
 
 /// What of a declared connector is other than of the one that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,20 @@ pub trait ConnectorStore: Send + Sync + 'static {
         event: &Event,
     ) -> Stored<()>;
 
+    /// [`ConnectorStore::update_connector`] for a connector that becomes of another type: what belongs to the type that
+    /// it was ends in the same write. Its pending and unconfirmed authorizations end (`Canceled`), pairs of the latter
+    /// are queued for revocation, and its connections end as [`super::ConnectionStore::revoke`] ends them, `ended` being
+    /// the event of each. `InUse("connector.connections")`, and nothing is changed, when it has more than `limit`.
+    async fn convert_connector(
+        &self,
+        connector: &Connector,
+        expected: Timestamp,
+        claim: Duration,
+        limit: u32,
+        event: &Event,
+        ended: &Event,
+    ) -> Stored<Ended>;
+
     /// Makes a declared connector live as given, be it new, changed or deleted (`apply`). Returns whether
     /// anything changed. `Missing("connector as it was read")`, `InUse("connector.end")` while a
     /// deleted one has connections.
@@ -136,6 +150,15 @@ pub trait ConnectorStore: Send + Sync + 'static {
         id: &ConnectorId,
         fault: Option<&Fault>,
         event: Option<&Event>,
+    ) -> Stored<()>;
+
+    /// Says how the last code exchange of a live connector went: `None` when it brought tokens. It is no change of the
+    /// row: its `updated_at` stays. `Missing("connector")`.
+    async fn set_failed_exchange(
+        &self,
+        team: &TeamId,
+        id: &ConnectorId,
+        failed: Option<&FailedExchange>,
     ) -> Stored<()>;
 
     /// Makes the link exist as given (created or its environments replaced), keeping `created_at` of an

@@ -5,9 +5,20 @@ use async_trait::async_trait;
 use super::Stored;
 use crate::ids::{AuthorizationId, ConnectionId, TeamId};
 use crate::nouns::{
-    Authorization, AuthorizationState, CodeSwap, Connection, Credential, Digest, Event, Flow,
-    HeldConsent, LinkFlow, TokenSet,
+    Annotation, Authorization, AuthorizationState, CodeSwap, Connection, Credential, Digest, Event,
+    Flow, HeldConsent, LinkFlow, TokenSet,
 };
+
+/// What of the rows that stand stays when a credential takes their place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stays {
+    /// The connection is live, as it was read: it keeps the time it was made at. Else there must be no live one.
+    pub live: bool,
+    /// Its name, of which nothing was said.
+    pub name: bool,
+    /// Its annotations, of which nothing was said.
+    pub metadata: bool,
+}
 
 /// Rows beside connections and authorizations.
 #[async_trait]
@@ -21,21 +32,24 @@ pub trait CredentialStore: Send + Sync + 'static {
 
     /// Stores a connection with what is kept with it, or renews the one of its id: it is active again,
     /// under the new name and external subject, and `set` takes the place of its token set, attempts and
-    /// lease with it. `Missing("connector")`; `Taken("connection.id")` when the id is another connector's.
+    /// lease with it. `Missing("connector")`; `Taken("connection.id")` when the id is another connector's, or a live
+    /// connection's that did not stand when it was read ([`Stays`]).
     async fn put_credential(
         &self,
         connection: &Connection,
         set: Option<&TokenSet>,
         credential: &Credential,
+        stays: Stays,
         event: &Event,
     ) -> Stored<()>;
 
-    /// Gives a live connection another name and other annotations; its tokens and its state stay.
-    /// `Missing("connection")`.
+    /// Gives a live connection another name, other properties and annotations, as far as they are named; all else
+    /// stays, whoever changes it meanwhile. `Missing("connection")`.
     async fn annotate_connection(
         &self,
-        name: Option<&str>,
-        credential: &Credential,
+        team: &TeamId,
+        connection: &ConnectionId,
+        annotation: &Annotation,
         event: &Event,
     ) -> Stored<()>;
 
@@ -78,6 +92,7 @@ pub trait CredentialStore: Send + Sync + 'static {
         connection: &Connection,
         set: &TokenSet,
         credential: &Credential,
+        stays: Stays,
         event: &Event,
     ) -> Stored<()>;
 }

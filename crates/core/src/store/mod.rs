@@ -32,7 +32,7 @@ pub use connections::{
     ConnectionFilter, ConnectionStatus, ConnectionStore, Ended, Live, RevocationScope, Usage,
 };
 pub use connectors::{ConnectorFilter, ConnectorSort, ConnectorStore, Declared};
-pub use credentials::CredentialStore;
+pub use credentials::{CredentialStore, Stays};
 pub use endings::{Ending, EndingStore};
 pub use installations::InstallationStore;
 pub use keys::{KeyFilter, KeyOwner, KeyStore};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use grantry_core::ids::ConnectionId;
 use grantry_core::nouns::{
-    Authorization, AuthorizationState, Connection, Connector, EventKind, Flow, Revocation, TokenSet,
+    Authorization, AuthorizationState, Connection, Connector, EventKind, FailedExchange, Flow,
+    Revocation, TokenSet,
 };
 use grantry_core::{Error, Result, Secret, StoreError};
 use grantry_oauth::server::{Endpoint, Server};
@@ -69,6 +70,8 @@ impl Engine {
                 if error.outcome == Outcome::ClientFault {
                     self.fault(&connector, error.code()).await?;
                 }
+                self.note_exchange(&connector, Some(error.fixed_code()))
+                    .await;
                 return self
                     .exchange_failed(authorization, error.outcome, error.fixed_code())
                     .await;
@@ -83,6 +86,8 @@ impl Engine {
                     Ok(account) => account,
                     Err(error) => {
                         tracing::warn!(authorization = %authorization.id, %error, "an ID token does not hold");
+                        self.note_exchange(&connector, Some("invalid_id_token"))
+                            .await;
                         return self
                             .exchange_failed(authorization, Outcome::Config, "invalid_id_token")
                             .await;
@@ -90,6 +95,7 @@ impl Engine {
                 }
             }
         };
+        self.note_exchange(&connector, None).await;
         let mut pair = Arrived(tokens).pair(&connector, &oauth.quirks, None);
         // The connector may ask elsewhere by now: what came from the frozen server is not for the new one.
         let token_endpoint = |oauth: &OauthClient| oauth.server.url(Endpoint::Token).ok();
@@ -137,6 +143,24 @@ impl Engine {
             .store_consent(&authorization, standing, pair, account, flow.replaces)
             .await?;
         Ok(CallbackEnd::Ended(ended))
+    }
+
+    /// Keeps how the connector's last code exchange went. What is there to be told is told whatever becomes of that.
+    async fn note_exchange(&self, connector: &Connector, failed: Option<&str>) {
+        if failed.is_none() && connector.failed_exchange.is_none() {
+            return;
+        }
+        let failed = failed.map(|code| FailedExchange {
+            code: code.to_owned(),
+            at: self.now(),
+        });
+        let store = &self.ports.store;
+        let noted = store.set_failed_exchange(&connector.team, &connector.id, failed.as_ref());
+        let noted = noted.await;
+        self.forget_connector(&connector.id);
+        if let Err(error) = noted {
+            tracing::warn!(connector = %connector.id, %error, "how a code exchange went is not kept");
+        }
     }
 
     /// The live connection of the grant that is asked for. The code may be spent by now: a store that

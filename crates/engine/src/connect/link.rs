@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use grantry_core::ids::{AuthorizationId, ConnectionId, ConnectorId};
 use grantry_core::nouns::{
-    Authorization, AuthorizationState, CodeSwap, Connection, Credential, EventKind, HeldConsent,
-    LinkFlow, Subject, TokenSet,
+    Authorization, AuthorizationState, CodeSwap, EventKind, HeldConsent, LinkFlow, Subject,
+    TokenSet,
 };
 use grantry_core::{Error, Problem, Result, Secret, StoreError, Timestamp, entropy};
 use grantry_vault::hash::{constant_time_eq, sha256};
@@ -18,8 +18,9 @@ use super::confirm::CODE_CHARS;
 use super::identity::Account;
 use super::page::is_open;
 use super::press::Pressed;
+use crate::connectors::ConnectorView;
 use crate::connectors::types::{self, UserTokens};
-use crate::credentials::NewCredential;
+use crate::credentials::{CredentialView, NewCredential};
 use crate::permissions::Act;
 use crate::tokens::{AskToken, Half};
 use crate::{Caller, Engine};
@@ -112,10 +113,18 @@ impl Engine {
         {
             problems.push(Problem::new("returnUrl", message));
         }
+        if let Some(name) = types::client_secret(&entry.connector) {
+            let secrets = self.connector_secrets(&entry.connector).await?;
+            if !secrets.contains_key(name) {
+                let message =
+                    "has no client secret here, which the exchange of the code is proved by";
+                problems.push(Problem::new("connector", message));
+            }
+            problems.extend(self.missing_of(&entry.connector).await?);
+        }
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
-        self.require_complete(&entry.connector).await?;
         // Whose account it is, and so which credential, is known at the end.
         let subject = Subject::Connection { id: self.uuid() };
         let ask_token = AskToken {
@@ -319,7 +328,7 @@ impl Engine {
         caller: &Caller,
         handle: &Secret,
         new: NewCredential,
-    ) -> Result<Connection> {
+    ) -> Result<CredentialView> {
         let wrong = || {
             Error::invalid(
                 "properties",
@@ -344,9 +353,16 @@ impl Engine {
             Some(account) => Self::credential_id(&entry.connector.id, &new.kind, account),
             None => ConnectionId::from(self.uuid()),
         };
-        let (standing, kept) = self.standing_credential(caller, &id).await?;
-        let name = new.name.clone();
-        let name = name.or_else(|| standing.as_ref().and_then(|found| found.name.clone()));
+        // Once it is stored nothing may fail any more.
+        let app = ConnectorView::of(&entry, &*self.catalogue().await?);
+        let (id, standing) = self.standing_among(caller, vec![id]).await?;
+        let (credential, mut stays) =
+            self.credential_row(caller, &id, &new, standing.as_ref(), None);
+        let standing = standing.map(|standing| standing.connection);
+        let stood = standing.as_ref().and_then(|stood| stood.name.clone());
+        // Who has no name gets the account's.
+        stays.name &= stood.is_some();
+        let name = new.name.or(stood);
         let asked = AskToken {
             subject: Some(Subject::Connection { id: id.to_string() }),
             ..AskToken::default()
@@ -364,16 +380,6 @@ impl Engine {
             connection: id.clone(),
             ..held.set.clone()
         };
-        let kept_metadata = kept.map(|kept| kept.metadata);
-        let credential = Credential {
-            connection: id.clone(),
-            team: caller.team.clone(),
-            kind: new.kind,
-            properties: new.properties,
-            metadata: new.metadata.or(kept_metadata).unwrap_or_default(),
-            imported: None,
-            updated_at: self.now(),
-        };
         let event = self
             .draft(EventKind::AuthorizationCompleted, caller)
             .connector(&entry.connector.id)
@@ -381,14 +387,22 @@ impl Engine {
             .with("authorization", held.authorization.as_str())
             .done();
         let confirmed = store
-            .confirm_credential(&held, &connection, &set, &credential, &event)
+            .confirm_credential(&held, &connection, &set, &credential, stays, &event)
             .await;
         self.caches.lives.invalidate(&id);
         match confirmed {
             Err(StoreError::Missing("held_consent" | "authorization")) => Err(wrong()),
+            // The handle is not spent.
+            Err(StoreError::Taken(_)) => Err(Error::busy(
+                "the same credential is being taken in by another request: try again",
+            )),
             confirmed => {
                 confirmed?;
-                Ok(connection)
+                Ok(CredentialView {
+                    connection,
+                    kept: Some(credential),
+                    connector: app,
+                })
             }
         }
     }

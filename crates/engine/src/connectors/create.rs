@@ -99,7 +99,7 @@ impl Engine {
             _ => vec![],
         };
         self.check_server(&connector, incomplete).await?;
-        self.probe(&connector, &secrets).await?;
+        self.probe(caller, &connector, &secrets).await?;
         // Before the commit, after which nothing may fail.
         let catalogue = self.catalogue().await?;
         for last in [false, false, true] {
@@ -255,6 +255,7 @@ impl Engine {
             background_color: new.background_color.clone(),
             accent_color: new.accent_color.clone(),
             fault: None,
+            failed_exchange: None,
             created_by: caller.actor.clone(),
             updated_by: caller.actor.clone(),
             created_at: now,

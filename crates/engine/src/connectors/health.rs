@@ -1,10 +1,13 @@
 //! How a connector does, from what happened last.
 
+use std::sync::Arc;
+
 use grantry_core::ids::ConnectorId;
 use grantry_core::nouns::Connector;
 use grantry_core::store::Usage;
-use grantry_core::{Error, Result, Timestamp};
+use grantry_core::{Error, Problem, Result, Timestamp};
 
+use crate::catalogue::Catalogue;
 use crate::permissions::Act;
 use crate::{Caller, Engine};
 
@@ -24,15 +27,31 @@ pub enum HealthStatus {
 pub struct Health {
     /// How well.
     pub status: HealthStatus,
-    /// Why, for people.
+    /// What it lacks before it can be used, by the names of the fields.
+    pub missing: Vec<Problem>,
+    /// Why else, for people.
     pub notes: Vec<String>,
     /// When what the status rests on happened.
     pub at: Timestamp,
 }
 
+/// What a connector's health rests on beside its own row. It is read before that row is written: once it is stored
+/// nothing may fail any more.
+pub struct HealthBasis {
+    usage: Usage,
+    catalogue: Arc<Catalogue>,
+}
+
+impl HealthBasis {
+    /// How the connector does that is stored as this now.
+    pub fn of(&self, connector: &Connector) -> Health {
+        of(connector, &self.usage, missing(connector, &self.catalogue))
+    }
+}
+
 impl Engine {
-    /// How a connector of the caller's team does: from the provider's last verdict on its client and from its
-    /// newest connections. Nothing is probed.
+    /// How a connector of the caller's team does: from the provider's last verdict on its client, from its last code
+    /// exchange and from its newest connections. Nothing is probed.
     pub async fn health(&self, caller: &Caller, connector: &Connector) -> Result<Health> {
         let healths = self
             .healths(caller, std::slice::from_ref(connector))
@@ -40,29 +59,47 @@ impl Engine {
         healths.into_iter().next().ok_or(Error::Internal)
     }
 
+    /// What the health of a connector will rest on, by its id or uid, that is about to be changed; of a new one, which
+    /// nobody can have used, when absent.
+    pub async fn health_basis(&self, caller: &Caller, id: Option<&str>) -> Result<HealthBasis> {
+        let usage = match id {
+            None => Usage::default(),
+            Some(id) => {
+                let entry = self.live_connector(caller, id).await?;
+                let one = std::slice::from_ref(&entry.connector.id);
+                let usages = self.ports.store.usages(&caller.team, one).await?;
+                usages.into_iter().next().unwrap_or_default()
+            }
+        };
+        Ok(HealthBasis {
+            usage,
+            catalogue: self.catalogue().await?,
+        })
+    }
+
     /// [`Engine::health`] of many connectors, in their order.
     pub async fn healths(&self, caller: &Caller, connectors: &[Connector]) -> Result<Vec<Health>> {
         caller.require(Act::ReadConnector)?;
         let ids: Vec<ConnectorId> = connectors.iter().map(|row| row.id.clone()).collect();
         let usages = self.ports.store.usages(&caller.team, &ids).await?;
-        let mut healths = Vec::with_capacity(connectors.len());
-        for (connector, usage) in connectors.iter().zip(&usages) {
-            let missing = self.missing_of(connector).await?;
-            let missing = missing
-                .into_iter()
-                .map(|problem| format!("{} {}", problem.field, problem.message))
-                .collect();
-            healths.push(of(connector, usage, missing));
-        }
-        Ok(healths)
+        let catalogue = self.catalogue().await?;
+        let healths = connectors.iter().zip(&usages);
+        let health = |(connector, usage)| of(connector, usage, missing(connector, &catalogue));
+        Ok(healths.map(health).collect())
     }
 }
 
-fn of(connector: &Connector, usage: &Usage, missing: Vec<String>) -> Health {
+/// What a connector still lacks. One whose stored data cannot be read lacks nothing that could be named.
+fn missing(connector: &Connector, catalogue: &Catalogue) -> Vec<Problem> {
+    super::server::missing(connector, catalogue).unwrap_or_default()
+}
+
+fn of(connector: &Connector, usage: &Usage, missing: Vec<Problem>) -> Health {
     let last_change = connector.updated_at;
     if let Some(fault) = &connector.fault {
         return Health {
             status: HealthStatus::Error,
+            missing: vec![],
             notes: vec![format!(
                 "The provider refuses the client's credentials ({}, {} in a row). Check client id and secret.",
                 fault.code,
@@ -75,11 +112,17 @@ fn of(connector: &Connector, usage: &Usage, missing: Vec<String>) -> Health {
     if !missing.is_empty() {
         return Health {
             status: HealthStatus::Warn,
-            notes: missing,
+            missing,
+            notes: vec![],
             at: last_change,
         };
     }
-    let mut notes = Vec::new();
+    let failed = connector.failed_exchange.as_ref();
+    let failure = failed.map(|failed| {
+        let code = &failed.code;
+        format!("The last consent failed: the provider gave no token for its code ({code}).")
+    });
+    let mut notes = Vec::from_iter(failure);
     let mut of_live = |count: u64, what: &str| {
         if count > 0 {
             notes.push(format!(
@@ -96,7 +139,9 @@ fn of(connector: &Connector, usage: &Usage, missing: Vec<String>) -> Health {
         usage.unanswered,
         "were not refreshed: the provider did not answer",
     );
-    let all_fail = usage.live > 0 && usage.needs_reauth.max(usage.unanswered) == usage.live;
+    // With no connection that works, a consent that fails is all that there is.
+    let all_fail = (usage.live > 0 || failed.is_some())
+        && usage.needs_reauth.max(usage.unanswered) == usage.live;
     let status = match (notes.is_empty(), all_fail) {
         (true, _) => HealthStatus::Ok,
         (false, false) => HealthStatus::Warn,
@@ -105,10 +150,12 @@ fn of(connector: &Connector, usage: &Usage, missing: Vec<String>) -> Health {
     if seen.is_none() {
         notes.push("Never used: nobody has connected yet.".to_owned());
     }
+    let at = failed.map(|failed| failed.at).max(seen);
     Health {
         status,
+        missing,
         notes,
-        at: seen.unwrap_or(last_change),
+        at: at.unwrap_or(last_change),
     }
 }
 
@@ -121,7 +168,7 @@ fn times(count: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use grantry_core::nouns::{Actor, ConnectorType, Fault};
+    use grantry_core::nouns::{Actor, ConnectorType, FailedExchange, Fault};
     use serde_json::Map;
 
     use super::*;
@@ -150,6 +197,7 @@ mod tests {
             background_color: None,
             accent_color: None,
             fault,
+            failed_exchange: None,
             created_by: Actor::Server,
             updated_by: Actor::Server,
             created_at: MADE,
@@ -163,9 +211,42 @@ mod tests {
         usage: Usage,
         missing: &[&str],
     ) -> (HealthStatus, String, Timestamp) {
-        let missing = missing.iter().map(|text| (*text).to_owned()).collect();
-        let health = of(&connector(fault), &usage, missing);
-        (health.status, health.notes.join(" "), health.at)
+        let missing = missing
+            .iter()
+            .map(|field| Problem::new(*field, "is required"));
+        let health = of(&connector(fault), &usage, missing.collect());
+        let lacks = health.missing.into_iter().map(|problem| problem.field);
+        let notes: Vec<String> = lacks.chain(health.notes).collect();
+        (health.status, notes.join(" "), health.at)
+    }
+
+    #[test]
+    fn a_consent_that_failed_counts_until_one_succeeds() {
+        let used = |live, needs_reauth| Usage {
+            live,
+            needs_reauth,
+            unanswered: 0,
+            last_received: Some(USED),
+        };
+        let later = Timestamp(3_000_000);
+        for (usage, status) in [
+            (Usage::default(), HealthStatus::Error),
+            (used(3, 1), HealthStatus::Warn),
+            (used(3, 3), HealthStatus::Error),
+        ] {
+            let mut connector = connector(None);
+            connector.failed_exchange = Some(FailedExchange {
+                code: "server_error".to_owned(),
+                at: later,
+            });
+            let health = of(&connector, &usage, vec![]);
+            assert_eq!((health.status, health.at), (status, later), "{usage:?}");
+            assert!(
+                health.notes[0].contains("server_error"),
+                "{:?}",
+                health.notes
+            );
+        }
     }
 
     #[test]
@@ -192,7 +273,7 @@ mod tests {
             (
                 None,
                 Usage::default(),
-                &["data.clientId is required"],
+                &["data.clientId"],
                 Warn,
                 "clientId",
                 MADE,

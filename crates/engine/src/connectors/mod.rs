@@ -24,7 +24,7 @@ use grantry_core::{Error, Result};
 
 pub use create::{Checked, NewConnector, NewLink};
 pub use discovered::Discovered;
-pub use health::{Health, HealthStatus};
+pub use health::{Health, HealthBasis, HealthStatus};
 pub use links::checked_environments;
 pub use provenance::{servers_of, within};
 pub use server::{OauthClient, app_scopes, asks_at, offline_problems, user_scopes};

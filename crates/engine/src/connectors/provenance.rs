@@ -54,6 +54,30 @@ pub fn servers_of(connector: &Connector) -> String {
     all.into_iter().collect::<Vec<_>>().join("\n")
 }
 
+/// Whether `connector` only says what `stored`, which lacks something, leaves open: a variable that has no value, an
+/// endpoint where users are sent to already, or any while nothing says whose its secret is: neither the row nor, as
+/// `known`, the catalogue.
+pub fn fills_in(connector: &Connector, stored: &Connector, known: bool) -> bool {
+    let config = stored.data.get("serverConfig").and_then(Value::as_object);
+    let config = config.into_iter().flat_map(|config| config.values());
+    let urls = stored.data.get("serverUrl").into_iter().chain(config);
+    let named: BTreeSet<String> = urls
+        .filter_map(|url| Url::parse(url.as_str()?).ok())
+        .map(|url| url.origin().ascii_serialization())
+        .collect();
+    let variables = stored.data.get("variables").and_then(Value::as_object);
+    let open = |name: &str| variables.is_none_or(|variables| !variables.contains_key(name));
+    let (before, after) = (servers_of(stored), servers_of(connector));
+    let before: BTreeSet<&str> = before.lines().collect();
+    let mut new = after.lines().filter(|server| !before.contains(server));
+    new.all(
+        |server| match (Url::parse(server), server.split_once('=')) {
+            (Err(_), Some((name, _))) => open(name),
+            _ => named.contains(server) || (named.is_empty() && !known),
+        },
+    )
+}
+
 /// Whether a connector that asks at `servers` asks nowhere else than one that asked at `before`.
 pub fn within(servers: &str, before: &str) -> bool {
     let before: BTreeSet<&str> = before.lines().collect();

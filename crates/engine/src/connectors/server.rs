@@ -155,8 +155,7 @@ impl Engine {
 
     /// What a connector that was made incomplete still lacks; empty for one that can be used.
     pub async fn missing_of(&self, connector: &Connector) -> Result<Vec<Problem>> {
-        let rows = self.catalogue().await?;
-        Ok(offline_flaws(connector, rows.of(connector))?.missing)
+        missing(connector, &*self.catalogue().await?)
     }
 
     /// Refuses what a connector is asked for before it has all that it needs.
@@ -411,6 +410,11 @@ fn offline_flaws(connector: &Connector, row: Option<&Service>) -> Result<Flaws> 
         return Ok(Flaws::default());
     }
     Ok(flaws(connector, layered(connector, row, None)?))
+}
+
+/// [`Engine::missing_of`] with the catalogue at hand.
+pub fn missing(connector: &Connector, catalogue: &catalogue::Catalogue) -> Result<Vec<Problem>> {
+    Ok(offline_flaws(connector, catalogue.of(connector))?.missing)
 }
 
 /// Where a connector's secrets are sealed into.

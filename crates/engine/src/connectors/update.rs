@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use grantry_core::ids::TokenSetId;
-use grantry_core::limits::TRIGGER_DESTINATIONS_MAX;
-use grantry_core::nouns::{Connector, ConnectorType, EventKind, TriggerDestination};
+use grantry_core::limits::{AWAITED_REVOCATIONS_MAX, TRIGGER_DESTINATIONS_MAX};
+use grantry_core::nouns::{Connector, ConnectorType, Event, EventKind, TriggerDestination};
 use grantry_core::store::RevocationScope;
 use grantry_core::{Error, Problem, Result, StoreError, Timestamp};
 use serde_json::{Map, Value};
 
 use super::create::{look_problems, name_complaint, uid_complaint};
-use super::{ConnectorView, Entry, data, servers_of, types, within};
+use super::provenance::fills_in;
+use super::{ConnectorView, data, servers_of, types, within};
 use crate::permissions::Act;
+use crate::tokens::{BATCH, CLAIM};
 use crate::{Caller, Engine};
 
 /// Where Cohere's users register that their provider sends browsers back to (reference/cohere-sequin §1.7).
@@ -84,7 +86,7 @@ impl Engine {
             let stored = stored
                 .filter(|stored| stored.deleted_at.is_none())
                 .ok_or(Error::Gone("connector"))?;
-            match self.change(caller, &entry, stored, &change).await {
+            match self.change(caller, stored, &change).await {
                 Err(Error::NotFound("connector")) if tries < TRIES => continue,
                 Err(Error::NotFound("connector")) => {
                     return Err(Error::busy(
@@ -105,7 +107,6 @@ impl Engine {
     async fn change(
         self: &Arc<Self>,
         caller: &Caller,
-        entry: &Arc<Entry>,
         stored: Connector,
         change: &ConnectorChange,
     ) -> Result<Connector> {
@@ -157,9 +158,10 @@ impl Engine {
         }
 
         let mut changed = differences(&stored, &connector);
-        // One that was not complete has had no server yet, and one of another type none of its secrets.
-        if let Some(patched) = patched.as_ref().filter(|_| !incomplete && !converted) {
-            self.check_move(&stored, &connector, patched).await?;
+        // One of another type has none of its secrets.
+        if let Some(patched) = patched.as_ref().filter(|_| !converted) {
+            self.check_move(&stored, &connector, patched, incomplete)
+                .await?;
         }
         if converted {
             (connector.secrets, connector.client_secret) = (None, None);
@@ -198,9 +200,9 @@ impl Engine {
         }
         if patched.is_some() {
             self.check_server(&connector, incomplete).await?;
-            self.probe_change(&stored, &connector).await?;
+            self.probe_change(caller, &stored, &connector).await?;
             // Whether the provider takes the client as it is now will be seen.
-            connector.fault = None;
+            (connector.fault, connector.failed_exchange) = (None, None);
         }
         connector.updated_by = caller.actor.clone();
         // Two changes of one row never carry the same time: it is what tells them apart.
@@ -213,31 +215,70 @@ impl Engine {
             .with("changed", changed)
             .done();
         if converted {
-            // While the client that can end them at the provider is still there.
-            let scope = RevocationScope {
-                connector: connector.id.clone(),
-                connection: None,
-                subject: None,
-                environment: None,
-                installation: None,
-            };
-            self.end_connections(caller, entry, &scope).await?;
+            let (engine, caller) = (Arc::clone(self), caller.clone());
+            let work = async move { engine.convert(&caller, &stored, connector, &event).await };
+            return self.uncancellable(work).await;
         }
         let store = &self.ports.store;
         let updated = store
             .update_connector(&connector, stored.updated_at, patched.is_some(), &event)
             .await;
         self.forget_connector(&connector.id);
-        match updated {
-            Err(StoreError::Taken("connector.uid")) => Err(Error::conflict(format!(
-                "uid: {} is already used by another connector",
-                connector.uid
-            ))),
-            updated => {
-                updated?;
-                Ok(connector)
+        updated.map_err(|error| changing(error, &connector))?;
+        Ok(connector)
+    }
+
+    /// Stores a connector that becomes of another type. In the same write ends what it was: the consents that it asked
+    /// for and its connections, or nothing. Of more connections than one write ends, the oldest end before.
+    async fn convert(
+        self: &Arc<Self>,
+        caller: &Caller,
+        stored: &Connector,
+        connector: Connector,
+        event: &Event,
+    ) -> Result<Connector> {
+        let scope = RevocationScope {
+            connector: connector.id.clone(),
+            connection: None,
+            subject: None,
+            environment: None,
+            installation: None,
+        };
+        // Afterwards the client that ends tokens at the provider is only here.
+        let client = self.revoking_client(stored).await;
+        let ended = self
+            .draft(EventKind::ConnectionRevoked, caller)
+            .connector(&connector.id)
+            .done();
+        let store = &self.ports.store;
+        let mut queued = Vec::new();
+        let converted = loop {
+            let converted = store
+                .convert_connector(&connector, stored.updated_at, CLAIM, BATCH, event, &ended)
+                .await;
+            if !matches!(converted, Err(StoreError::InUse(_))) {
+                break converted;
             }
+            let some = self.begin_revocation(caller, &scope, BATCH).await?;
+            queued.extend(some.queued);
+        };
+        self.forget_connector(&connector.id);
+        let converted = converted.map(|ended| ended.queued);
+        let outcome = converted.map(|ended| {
+            for revocation in &ended {
+                self.caches.lives.invalidate(&revocation.connection);
+            }
+            queued.extend(ended);
+        });
+        let later = queued.split_off(queued.len().min(AWAITED_REVOCATIONS_MAX));
+        self.revoke_at_provider(&client, queued).await;
+        if !later.is_empty() {
+            let engine = Arc::clone(self);
+            self.tasks
+                .spawn(async move { engine.revoke_at_provider(&client, later).await });
         }
+        outcome.map_err(|error| changing(error, &connector))?;
+        Ok(connector)
     }
 
     /// Refuses to take stored secrets along to another server: whoever may change the connector must not read
@@ -247,10 +288,15 @@ impl Engine {
         stored: &Connector,
         connector: &Connector,
         patched: &data::Patched,
+        incomplete: bool,
     ) -> Result<()> {
         if types::of(connector.kind).client.is_none()
             || within(&servers_of(connector), &servers_of(stored))
         {
+            return Ok(());
+        }
+        let known = self.catalogue().await?.of(stored).is_some();
+        if incomplete && fills_in(connector, stored, known) {
             return Ok(());
         }
         let given = |name: &String| {
@@ -398,6 +444,17 @@ impl Engine {
             own.into(),
             self.settings.url(OAUTH_CALLBACK_OF_COHERE),
         ]
+    }
+}
+
+/// What a changed row was not stored for.
+fn changing(error: StoreError, connector: &Connector) -> Error {
+    match error {
+        StoreError::Taken("connector.uid") => Error::conflict(format!(
+            "uid: {} is already used by another connector",
+            connector.uid
+        )),
+        error => error.into(),
     }
 }
 

@@ -36,8 +36,9 @@ impl Half {
 }
 
 /// A pair in the clear, on its way into a row.
+#[derive(Clone)]
 pub struct NewPair {
-    /// The access token.
+    /// The access token; empty where only a refresh token is known: what is none is renewed, and never served.
     pub access: Secret,
     /// Its life from now; `None` when nobody knows.
     pub expires_in: Option<Duration>,
@@ -92,6 +93,10 @@ impl Engine {
         self.keys.ready(team).await?;
         let now = self.now();
         let id = TokenSetId::mint(now, self.entropy());
+        let life = match pair.access.is_empty() {
+            true => Some(Duration::ZERO),
+            false => pair.expires_in,
+        };
         let seal = |half: Half, token: &Secret| {
             self.keys
                 .seal(place(team, &id, half), token.expose().as_bytes())
@@ -101,8 +106,7 @@ impl Engine {
             connection: connection.clone(),
             kind: MAIN.to_owned(),
             access: seal(Half::Access, &pair.access)?,
-            access_expires_at: pair
-                .expires_in
+            access_expires_at: life
                 .map(|life| now.after(life.min(self.settings.limits.token_life_max))),
             refresh: pair
                 .refresh

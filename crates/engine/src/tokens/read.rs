@@ -8,7 +8,7 @@ use futures_util::future::{Either, select};
 use grantry_core::error::{Reconnect, ReconnectReason};
 use grantry_core::ids::{ConnectionId, TokenSetId};
 use grantry_core::meter::{SPANS, Seen};
-use grantry_core::nouns::{Environment, EventKind, Grant, Scopes, Subject, TokenSet};
+use grantry_core::nouns::{Connector, Environment, EventKind, Grant, Scopes, Subject, TokenSet};
 use grantry_core::store::{Live, Page};
 use grantry_core::{Error, Result, Secret, Timestamp};
 use serde_json::{Map, Value};
@@ -399,16 +399,7 @@ impl Engine {
             Scopes::Default => None,
             Scopes::Exactly(scopes) => Some(scopes.join(" ")),
         };
-        let values = entry.connector.data.get("values").and_then(Value::as_array);
-        let value = values.into_iter().flatten().find(|value| {
-            let expires = value
-                .get("expiresAt")
-                .and_then(Value::as_i64)
-                .map(Timestamp::from_millis);
-            let scope = value.get("scope").and_then(Value::as_str);
-            expires.is_none_or(|expires| now < expires)
-                && (wanted.is_none() || wanted.as_deref() == scope)
-        });
+        let value = value_for(&entry.connector, wanted.as_deref(), now);
         let value = value.ok_or_else(|| Error::Unresolvable {
             reason: "no stored key of this connector has the scope asked for and has not expired"
                 .to_owned(),
@@ -533,6 +524,24 @@ pub fn outcome(error: &Error) -> &'static str {
         Error::Unavailable | Error::Full => "unavailable",
         Error::Internal => "internal",
     }
+}
+
+/// The value of an `api-key` connector that is served: the first that has not expired and carries the one scope that
+/// is wanted, if one is.
+pub fn value_for<'a>(
+    connector: &'a Connector,
+    wanted: Option<&str>,
+    now: Timestamp,
+) -> Option<&'a Value> {
+    let values = connector.data.get("values").and_then(Value::as_array);
+    values.into_iter().flatten().find(|value| {
+        let expires = value
+            .get("expiresAt")
+            .and_then(Value::as_i64)
+            .map(Timestamp::from_millis);
+        let scope = value.get("scope").and_then(Value::as_str);
+        expires.is_none_or(|expires| now < expires) && (wanted.is_none() || wanted == scope)
+    })
 }
 
 /// The subject has to connect, for `reason`.

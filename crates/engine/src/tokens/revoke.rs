@@ -25,7 +25,7 @@ pub const CLAIM: Duration = Duration::from_secs(60);
 pub const AT_ONCE: usize = 8;
 
 /// Connections ended in one transaction.
-const BATCH: u32 = 500;
+pub const BATCH: u32 = 500;
 
 /// Which connections of a connector to end. Absent parts match all.
 #[derive(Clone, Debug, Default)]

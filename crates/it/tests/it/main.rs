@@ -9,6 +9,7 @@
     reason = "all of this is test code, also what stands outside of `#[test]` functions"
 )]
 
+mod answers;
 mod app_tokens;
 mod apply;
 mod callback;

@@ -2,9 +2,10 @@
 
 use grantry_core::StoreError;
 use grantry_core::nouns::{
-    Authorization, AuthorizationState, CodeSwap, Connection, ConnectionState, Connector,
-    Credential, Event, EventKind, HeldConsent, LinkFlow,
+    Annotation, Authorization, AuthorizationState, CodeSwap, Connection, ConnectionState,
+    Connector, Credential, Event, EventKind, HeldConsent, LinkFlow,
 };
+use grantry_core::store::Stays;
 use serde_json::json;
 
 use super::fixtures::{self, MINUTE, NOW, connection, digest, grant, sealed, token_set};
@@ -31,8 +32,9 @@ pub async fn a_credential_is_put_renewed_and_annotated(world: &World) {
     let first = token_set("stk_1", &made, "main");
     let kept = credential(&made, "linear_oauth2");
     let event = || world.event(EventKind::ConnectionImported);
+    let anew = Stays::default();
     let put = store
-        .put_credential(&made, Some(&first), &kept, &event())
+        .put_credential(&made, Some(&first), &kept, anew, &event())
         .await;
     assert_eq!(put, Ok(()));
     let ids = [made.id.clone(), "nothing".into()];
@@ -55,8 +57,14 @@ pub async fn a_credential_is_put_renewed_and_annotated(world: &World) {
         name: Some("other".to_owned()),
         ..made.clone()
     };
+    // That needs to know of the one that stands.
     let put = store
-        .put_credential(&renamed, Some(&second), &kept, &event())
+        .put_credential(&renamed, Some(&second), &kept, anew, &event())
+        .await;
+    assert_eq!(put, Err(StoreError::Taken("connection.id")));
+    let over = Stays { live: true, ..anew };
+    let put = store
+        .put_credential(&renamed, Some(&second), &kept, over, &event())
         .await;
     assert_eq!(put, Ok(()));
     let live = world.live(&made).await;
@@ -65,8 +73,10 @@ pub async fn a_credential_is_put_renewed_and_annotated(world: &World) {
 
     // An ended one comes back under its id; another connector's id does not.
     world.revoke(&made).await;
+    let left = store.credentials(&world.ours, &ids).await.unwrap();
+    assert!(left.is_empty(), "what was said of it has ended with it");
     let put = store
-        .put_credential(&made, Some(&first), &kept, &event())
+        .put_credential(&made, Some(&first), &kept, anew, &event())
         .await;
     assert_eq!(put, Ok(()));
     assert_eq!(
@@ -75,40 +85,110 @@ pub async fn a_credential_is_put_renewed_and_annotated(world: &World) {
     );
     let elsewhere = connection("cred_1", &world.ours, grant(&other.id, "c1"));
     let taken = store
-        .put_credential(&elsewhere, None, &kept, &event())
+        .put_credential(&elsewhere, None, &kept, over, &event())
         .await;
     assert_eq!(taken, Err(StoreError::Taken("connection.id")));
 
-    let noted = Credential {
-        metadata: serde_json::Map::new(),
-        ..kept
+    let annotation = Annotation {
+        name: Some("third".to_owned()),
+        properties: None,
+        metadata: Some(serde_json::Map::new()),
     };
-    let annotate = async |credential: &Credential| {
-        let event = world.event(EventKind::ConnectionUpdated);
+    let annotate = async |team, annotation: &Annotation| {
+        let event = Event {
+            at: NOW.after(MINUTE),
+            ..world.event(EventKind::ConnectionUpdated)
+        };
         store
-            .annotate_connection(Some("third"), credential, &event)
+            .annotate_connection(team, &made.id, annotation, &event)
             .await
     };
-    assert_eq!(annotate(&noted).await, Ok(()));
+    assert_eq!(annotate(&world.ours, &annotation).await, Ok(()));
+    let noted = Credential {
+        metadata: serde_json::Map::new(),
+        updated_at: NOW.after(MINUTE),
+        ..kept
+    };
     let found = store.credentials(&world.ours, &ids).await.unwrap();
     assert_eq!(rows(&found), [row(&noted)]);
     let live = world.live(&made).await;
     assert_eq!(live.connection.name.as_deref(), Some("third"));
     assert_eq!(rows(&live.sets), [row(&first)]);
     let missing = Err(StoreError::Missing("connection"));
-    let theirs = Credential {
-        team: world.theirs.clone(),
-        ..noted.clone()
-    };
-    assert_eq!(annotate(&theirs).await, missing);
+    assert_eq!(annotate(&world.theirs, &annotation).await, missing);
     world.revoke(&made).await;
-    assert_eq!(annotate(&noted).await, missing);
+    assert_eq!(annotate(&world.ours, &annotation).await, missing);
 
     world.delete(&connector, NOW).await;
     let put = store
-        .put_credential(&made, Some(&first), &noted, &event())
+        .put_credential(&made, Some(&first), &noted, anew, &event())
         .await;
     assert_eq!(put, Err(StoreError::Missing("connector")));
+}
+
+pub async fn what_is_not_named_stays_whoever_writes_meanwhile(world: &World) {
+    let store = &world.store;
+    let connector = world.connector("scl_1").await;
+    let made = connection("cred_1", &world.ours, grant(&connector.id, "c1"));
+    let first = token_set("stk_1", &made, "main");
+    let kept = credential(&made, "linear_oauth2");
+    let event = || world.event(EventKind::ConnectionImported);
+    let anew = Stays::default();
+    let put = store
+        .put_credential(&made, Some(&first), &kept, anew, &event())
+        .await;
+    assert_eq!(put, Ok(()));
+    let ids = [made.id.clone()];
+    let map = |value: serde_json::Value| value.as_object().unwrap().clone();
+    let annotation = |name: Option<&str>, metadata| Annotation {
+        name: name.map(str::to_owned),
+        properties: None,
+        metadata,
+    };
+    let annotate = async |annotation: Annotation| {
+        let event = world.event(EventKind::ConnectionUpdated);
+        store
+            .annotate_connection(&world.ours, &made.id, &annotation, &event)
+            .await
+    };
+    assert_eq!(annotate(annotation(Some("named"), None)).await, Ok(()));
+    let metadata = map(json!({"by": "another"}));
+    assert_eq!(
+        annotate(annotation(None, Some(metadata.clone()))).await,
+        Ok(())
+    );
+    // An import that was read before: it says nothing of either.
+    let second = token_set("stk_2", &made, "main");
+    let again = Credential {
+        imported: Some(sealed("another digest")),
+        ..kept.clone()
+    };
+    let stays = Stays {
+        live: true,
+        name: true,
+        metadata: true,
+    };
+    let put = store
+        .put_credential(&made, Some(&second), &again, stays, &event())
+        .await;
+    assert_eq!(put, Ok(()));
+    let live = world.live(&made).await;
+    assert_eq!(live.connection.name.as_deref(), Some("named"));
+    assert_eq!(rows(&live.sets), [row(&second)]);
+    let found = store.credentials(&world.ours, &ids).await.unwrap();
+    let expected = Credential { metadata, ..again };
+    assert_eq!(rows(&found), [row(&expected)]);
+    // An annotation keeps what was taken in last, and of another dialect's connection there is nothing yet.
+    assert_eq!(annotate(annotation(Some("again"), None)).await, Ok(()));
+    let found = store.credentials(&world.ours, &ids).await.unwrap();
+    assert_eq!(found[0].imported, expected.imported);
+    let (other, _) = world.connection(&connector, "conn_1").await;
+    let event = world.event(EventKind::ConnectionUpdated);
+    let noted = annotation(None, Some(map(json!({"a": 1}))));
+    let annotated = store.annotate_connection(&world.ours, &other.id, &noted, &event);
+    assert_eq!(annotated.await, Ok(()));
+    let found = store.credentials(&world.ours, &[other.id]).await.unwrap();
+    assert_eq!((found[0].kind.as_str(), &found[0].imported), ("", &None));
 }
 
 /// A link flow that waits for its browser.
@@ -229,7 +309,7 @@ pub async fn what_a_link_flow_brought_becomes_a_credential_or_is_handed_out(worl
     let confirm = async |held: &HeldConsent| {
         let event = world.event(EventKind::AuthorizationCompleted);
         store
-            .confirm_credential(held, &made, &set, &credential, &event)
+            .confirm_credential(held, &made, &set, &credential, Stays::default(), &event)
             .await
     };
     let wrong = HeldConsent {

@@ -169,6 +169,7 @@ pub(crate) fn connector(id: &str, team: &TeamId) -> Connector {
         background_color: Some("#000000".to_owned()),
         accent_color: Some("#ffffff".to_owned()),
         fault: Some(fault()),
+        failed_exchange: None,
         created_by: Actor::Server,
         updated_by: Actor::User {
             id: "usr_1".to_owned(),

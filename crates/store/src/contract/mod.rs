@@ -19,6 +19,7 @@ pub mod confirm;
 pub mod connect;
 pub mod connections;
 pub mod connectors;
+pub mod conversions;
 pub mod credentials;
 pub mod datagrid;
 pub mod feed;
@@ -321,6 +322,10 @@ macro_rules! contract_tests {
                 a_fault_is_set_and_cleared,
                 a_link_is_put_and_removed,
             ]
+            conversions: [
+                a_connector_of_another_type_keeps_no_consent_and_no_connection,
+                how_a_code_exchange_went_is_kept_beside_the_row,
+            ]
             datagrid: [
                 a_row_keeps_its_place_in_its_list_when_it_is_gone,
                 a_client_secret_is_known_by_its_id_while_its_connector_lives,
@@ -358,6 +363,7 @@ macro_rules! contract_tests {
             ]
             credentials: [
                 a_credential_is_put_renewed_and_annotated,
+                what_is_not_named_stays_whoever_writes_meanwhile,
                 a_link_flow_is_started_once_and_its_code_exchanged_once,
                 what_a_link_flow_brought_becomes_a_credential_or_is_handed_out,
             ]

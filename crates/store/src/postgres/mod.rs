@@ -246,6 +246,12 @@ impl Backend for Postgres {
                 min_binary: 3,
                 sql: include_str!("../../migrations/postgres/0014_flows.sql"),
             },
+            Migration {
+                version: 15,
+                name: "mended",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0015_mended.sql"),
+            },
         ],
     };
 

@@ -1,6 +1,6 @@
 //! Connectors and links.
 
-use grantry_core::nouns::{Connector, ConnectorType, Fault, Link, SecretRef};
+use grantry_core::nouns::{Connector, ConnectorType, FailedExchange, Fault, Link, SecretRef};
 
 use super::Noun;
 use super::values::{json, params};
@@ -40,6 +40,24 @@ fn fault(row: &Row) -> Result<Option<Fault>, Bad> {
         count: row.get("fault_count")?,
         at: row.get("fault_at")?,
         not_before: row.get("fault_not_before")?,
+    }))
+}
+
+/// The values of the two `exchange_…` columns.
+pub(crate) fn exchange_columns(failed: Option<&FailedExchange>) -> Vec<Value> {
+    params![
+        failed.map(|failed| &failed.code),
+        failed.map(|failed| failed.at)
+    ]
+}
+
+fn failed_exchange(row: &Row) -> Result<Option<FailedExchange>, Bad> {
+    let Some(code) = row.get("exchange_code")? else {
+        return Ok(None);
+    };
+    Ok(Some(FailedExchange {
+        code,
+        at: row.get("exchange_at")?,
     }))
 }
 
@@ -86,6 +104,8 @@ impl Noun for Connector {
         "fault_count",
         "fault_at",
         "fault_not_before",
+        "exchange_code",
+        "exchange_at",
     ];
 
     fn to_row(&self) -> Vec<Value> {
@@ -119,6 +139,7 @@ impl Noun for Connector {
             self.first_expiry(),
         ];
         row.extend(fault_columns(self.fault.as_ref()));
+        row.extend(exchange_columns(self.failed_exchange.as_ref()));
         row
     }
 
@@ -143,6 +164,7 @@ impl Noun for Connector {
             background_color: row.get("background_color")?,
             accent_color: row.get("accent_color")?,
             fault: fault(row)?,
+            failed_exchange: failed_exchange(row)?,
             created_by: row.json("created_by")?,
             updated_by: row.json("updated_by")?,
             created_at: row.get("created_at")?,

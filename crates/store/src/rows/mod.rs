@@ -24,7 +24,7 @@ use crate::backend::{Bad, Query, Row, Statement, Value};
 
 pub(crate) use authorizations::state_columns as authorization_state;
 pub(crate) use connections::{live, one_live};
-pub(crate) use connectors::fault_columns;
+pub(crate) use connectors::{exchange_columns, fault_columns};
 pub(crate) use grants::subject_columns;
 pub(crate) use system::change;
 pub(crate) use values::{json, micros, params};

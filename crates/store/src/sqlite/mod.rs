@@ -210,6 +210,12 @@ impl Backend for Sqlite {
                 min_binary: 3,
                 sql: include_str!("../../migrations/sqlite/0014_flows.sql"),
             },
+            Migration {
+                version: 15,
+                name: "mended",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0015_mended.sql"),
+            },
         ],
     };
 

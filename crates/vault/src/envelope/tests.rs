@@ -150,3 +150,18 @@ fn a_lacking_key_answers_503_and_damage_500() {
     assert_eq!(Error::from(OpenError::Truncated), Error::Internal);
     assert_eq!(Error::from(OpenError::NotAuthentic), Error::Internal);
 }
+
+#[test]
+fn a_keyed_digest_is_one_keys_one_labels_and_one_list_of_parts() {
+    let (ours, theirs) = (Key::new(&[1; 32]), Key::new(&[2; 32]));
+    let digest = ours.mac("credential", &[b"a", b"bc"]);
+    assert_eq!(digest, ours.mac("credential", &[b"a", b"bc"]));
+    for other in [
+        theirs.mac("credential", &[b"a", b"bc"]),
+        ours.mac("another", &[b"a", b"bc"]),
+        ours.mac("credential", &[b"ab", b"c"]),
+        ours.mac("credential", &[b"abc"]),
+    ] {
+        assert_ne!(digest, other);
+    }
+}

@@ -82,28 +82,11 @@ pub fn in_their_spelling(error: Error) -> Error {
     })
 }
 
-const fn status(error: &Error) -> Status {
+/// Whatever clashes is a wrong request, too.
+fn status(error: &Error) -> Status {
     match error {
-        Error::Unauthenticated => Status::UNAUTHORIZED,
-        Error::Forbidden(_) => Status::FORBIDDEN,
-        Error::NotFound(_) | Error::Gone(_) => Status::NOT_FOUND,
-        Error::Body(Body::TooLarge { .. }) => Status::PAYLOAD_TOO_LARGE,
-        Error::Body(Body::MediaType { .. }) => Status::UNSUPPORTED_MEDIA_TYPE,
-        Error::MethodNotAllowed => Status::METHOD_NOT_ALLOWED,
-        Error::Invalid(_)
-        | Error::Body(Body::Malformed { .. })
-        | Error::Conflict { .. }
-        | Error::DestinationRefused
-        | Error::AuthorizationRequired(_)
-        | Error::InstallationRequired(_)
-        | Error::Unresolvable { .. }
-        | Error::ConnectorFault => Status::BAD_REQUEST,
-        Error::RateLimited { .. } | Error::Busy { .. } => Status::TOO_MANY_REQUESTS,
-        Error::Provider { timeout: true, .. } => Status::GATEWAY_TIMEOUT,
-        Error::Provider { timeout: false, .. } => Status::BAD_GATEWAY,
-        Error::Unavailable => Status::SERVICE_UNAVAILABLE,
-        Error::Full => Status::INSUFFICIENT_STORAGE,
-        Error::Internal => Status::INTERNAL_SERVER_ERROR,
+        Error::Conflict { .. } => Status::BAD_REQUEST,
+        error => answer::status(error, Status::BAD_REQUEST),
     }
 }
 

@@ -5,9 +5,7 @@ use axum::routing::get as on_get;
 use grantry_core::store::{ConnectorFilter, Page};
 use grantry_core::{Error, Result, Secret};
 use grantry_engine::permissions::Act;
-use grantry_engine::{
-    AskConsent, AskSearch, AskToken, ConnectorView, OAUTH_CALLBACK_OF_COHERE, types,
-};
+use grantry_engine::{AskConsent, AskSearch, AskToken, OAUTH_CALLBACK_OF_COHERE, types};
 
 use super::{error, fields, map, wire};
 use crate::kit::answer;
@@ -163,29 +161,33 @@ async fn create(mut call: Call) -> Result<Response> {
 }
 
 async fn get(call: Call) -> Result<Response> {
-    let named = call.path("connector");
-    let found = call.engine.connector(call.caller()?, named).await;
-    told(&call, found).await
+    let (caller, named) = (call.caller()?, call.path("connector"));
+    let found = match call.engine.connector(caller, named).await {
+        Ok(found) => found,
+        Err(error) => return unknown(&call, error),
+    };
+    let status = call.engine.auth_status(caller, &found.connector).await?;
+    let connector = wire::Connector::of(&found, status);
+    answer::ok(&wire::One { connector })
 }
 
 async fn update(mut call: Call) -> Result<Response> {
     let change = map::change(std::mem::take(&mut call.body))?;
     let (caller, named) = (call.caller()?, call.path("connector"));
-    let changed = call.engine.update_connector(caller, named, change).await;
-    told(&call, changed).await
-}
-
-/// A connector as its caller sees it, or that there is none of that id.
-async fn told(call: &Call, found: Result<ConnectorView>) -> Result<Response> {
-    match found {
-        Ok(view) => {
-            let caller = call.caller()?;
-            let status = call.engine.auth_status(caller, &view.connector).await?;
-            let connector = wire::Connector::of(&view, status);
-            answer::ok(&wire::One { connector })
-        }
-        Err(error) => unknown(call, error),
-    }
+    let stored = match call.engine.connector(caller, named).await {
+        Ok(stored) => stored.connector,
+        Err(error) => return unknown(&call, error),
+    };
+    // Once it is stored nothing may fail any more.
+    let status = call.engine.auth_status(caller, &stored).await?;
+    let changed = match call.engine.update_connector(caller, named, change).await {
+        Ok(changed) => changed,
+        Err(error) => return unknown(&call, error),
+    };
+    // Of another type, it has no connections.
+    let status = status.filter(|_| changed.connector.kind == stored.kind);
+    let connector = wire::Connector::of(&changed, status);
+    answer::ok(&wire::One { connector })
 }
 
 /// That there is no connector of the id in the path, where that is what went wrong.

@@ -1,47 +1,31 @@
 //! OAuth apps.
 
 use axum::response::Response;
-use grantry_core::store::Page;
 use grantry_core::{Error, Result, Secret};
 use grantry_engine::ConnectorView;
 
 use super::{fields, map, wire};
 use crate::kit::answer;
 use crate::kit::call::Call;
-
-/// Rows that one read of the store brings.
-pub(super) const ROWS: u32 = 500;
+use crate::kit::cursor::all_pages;
 
 pub(super) async fn list(call: Call) -> Result<Response> {
-    let (caller, filter) = (call.caller()?, map::filter(&call.query)?);
+    let (caller, filter) = (call.caller()?, map::Filter::of(&call.query)?);
+    let (engine, rows) = (&call.engine, &filter.rows());
+    let page = |page| async move { engine.connectors(caller, rows, &page).await };
+    let apps = all_pages(page).await?;
+    let connectors: Vec<_> = apps.iter().map(|view| view.connector.clone()).collect();
+    let healths = call.engine.healths(caller, &connectors).await?;
     let mut found = Vec::new();
-    let mut page = Page::first(ROWS);
-    loop {
-        let rows = call.engine.connectors(caller, &filter.rows, &page).await?;
-        let connectors: Vec<_> = rows
-            .data
-            .iter()
-            .map(|view| view.connector.clone())
-            .collect();
-        let healths = call.engine.healths(caller, &connectors).await?;
-        for (view, health) in rows.data.into_iter().zip(healths) {
-            if filter.wants(&view.connector.metadata, health.status) {
-                found.push((view, health));
-            }
+    for (view, health) in apps.iter().zip(healths) {
+        if filter.wants(Some(&view.connector.metadata), health.status) {
+            let shown = secret_of(&call, view).await?;
+            found.push((view, health, shown));
         }
-        match rows.next {
-            Some(after) => page.after = Some(after),
-            None => break,
-        }
-    }
-    let mut shown = Vec::new();
-    for (view, _) in &found {
-        shown.push(secret_of(&call, view).await?);
     }
     let data = found
         .iter()
-        .zip(&shown)
-        .map(|((view, health), shown)| wire::App::of(view, health.clone(), shown.as_ref()));
+        .map(|(view, health, shown)| wire::App::of(view, health.clone(), shown.as_ref()));
     answer::ok(&wire::Apps {
         data: data.collect(),
     })
@@ -62,8 +46,9 @@ pub(super) async fn create(mut call: Call) -> Result<Response> {
     require_provider(&call).await?;
     let new = map::app(std::mem::take(&mut call.body), call.engine.uuid())?;
     let caller = call.caller()?;
+    let basis = call.engine.health_basis(caller, None).await?;
     let made = call.engine.create_connector(caller, new).await?;
-    let health = call.engine.health(caller, &made.connector).await?;
+    let health = basis.of(&made.connector);
     answer::ok(&wire::App::of(&made, health, None))
 }
 
@@ -97,8 +82,9 @@ pub(super) async fn get(call: Call) -> Result<Response> {
 pub(super) async fn update(mut call: Call) -> Result<Response> {
     let change = map::app_change(std::mem::take(&mut call.body))?;
     let (caller, id) = (call.caller()?, call.path("connector"));
+    let basis = call.engine.health_basis(caller, Some(id)).await?;
     let changed = call.engine.update_connector(caller, id, change).await?;
-    let health = call.engine.health(caller, &changed.connector).await?;
+    let health = basis.of(&changed.connector);
     answer::ok(&wire::App::of(&changed, health, None))
 }
 

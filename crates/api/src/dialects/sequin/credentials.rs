@@ -1,40 +1,27 @@
 //! Credentials: the team's connections in Sequin's words.
 
 use axum::response::Response;
-use grantry_core::store::Page;
 use grantry_core::{Error, Result};
-use grantry_engine::{ConnectorView, CredentialView, NewCredential};
+use grantry_engine::{ConnectorView, NewCredential};
 use serde_json::Value;
 
-use super::apps::ROWS;
 use super::{kinds, map, wire};
 use crate::kit::answer;
 use crate::kit::call::Call;
+use crate::kit::cursor::all_pages;
 
 pub(super) async fn list(call: Call) -> Result<Response> {
-    let caller = call.caller()?;
-    let text = |name: &str| call.query.text(name).filter(|text| !text.is_empty());
-    let metadata = map::wanted_metadata(&call.query)?;
-    let (provider, kind) = (text("provider"), text("kind"));
-    let status = text("health.status");
-    let wanted = |view: &CredentialView| {
-        let kept = view.kept.as_ref();
-        provider.is_none_or(|wanted| wanted == view.connector.connector.service)
+    let (caller, filter) = (call.caller()?, map::Filter::of(&call.query)?);
+    let engine = &call.engine;
+    let page = |page| async move { engine.credentials(caller, &page).await };
+    let mut found = all_pages(page).await?;
+    let kind = map::named(&call.query, "kind");
+    found.retain(|view| {
+        let metadata = view.kept.as_ref().map(|kept| &kept.metadata);
+        filter.of_service(&view.connector.connector.service)
             && kind.is_none_or(|wanted| wanted == wire::kind(view))
-            && status.is_none_or(|wanted| wanted == wire::word(view.health().status))
-            && (metadata.is_empty()
-                || kept.is_some_and(|kept| map::contains(&kept.metadata, &metadata)))
-    };
-    let mut found = Vec::new();
-    let mut page = Page::first(ROWS);
-    loop {
-        let rows = call.engine.credentials(caller, &page).await?;
-        found.extend(rows.data.into_iter().filter(wanted));
-        match rows.next {
-            Some(after) => page.after = Some(after),
-            None => break,
-        }
-    }
+            && filter.wants(metadata, view.health().status)
+    });
     answer::ok(&wire::Credentials {
         data: found.iter().map(wire::Credential::of).collect(),
     })

@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode as Status;
 use axum::response::Response;
-use grantry_core::error::Body;
 use grantry_core::{Error, Problem};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::kit::answer;
 use crate::kit::dialect::{respelled, spelled};
+
+/// The status of what is wrong field by field.
+const WRONG: Status = Status::UNPROCESSABLE_ENTITY;
+
+/// The field that names an app.
+const APP: &str = "oauth_app_id";
 
 /// What a failed request is answered with.
 #[derive(Serialize, ToSchema)]
@@ -24,19 +29,22 @@ pub struct Refusal {
 
 /// The answer to a request that failed.
 pub fn answer(error: &Error) -> Response {
+    let status = answer::status(&error.hiding(), WRONG);
     let validation_errors = match error {
         Error::Invalid(problems) => Some(by_field(problems)),
+        // Whatever else is asked for and cannot be done is asked of an app that cannot do it.
+        error if status == WRONG => Some(by_field(&[Problem::new(APP, error.to_string())])),
         _ => None,
     };
-    let summary = match error {
-        Error::Invalid(_) => "Validation failed".to_owned(),
-        error => error.hiding().to_string(),
+    let summary = match (error, status) {
+        (_, WRONG) => "Validation failed".to_owned(),
+        (error, _) => error.hiding().to_string(),
     };
     let refusal = Refusal {
         summary,
         validation_errors,
     };
-    answer::with_headers(answer::json(status(&error.hiding()), &refusal), error)
+    answer::with_headers(answer::json(status, &refusal), error)
 }
 
 fn by_field(problems: &[Problem]) -> BTreeMap<String, Vec<String>> {
@@ -54,41 +62,22 @@ const SPELLINGS: [(&str, &str); 7] = [
     ("data.clientSecret", "client_secret"),
     ("data.variables", "variables"),
     ("service", "provider"),
-    ("connector", "oauth_app_id"),
+    ("connector", APP),
     ("returnUrl", "redirect_url"),
     ("subject", "properties"),
 ];
 
+/// The engine's name of a field, in this dialect's words.
+pub fn spelling(field: String) -> String {
+    spelled(field, &SPELLINGS)
+}
+
 /// What a handler failed with, its fields named as this dialect names them.
 pub fn in_their_spelling(error: Error) -> Error {
     respelled(error, |problem| Problem {
-        field: spelled(problem.field, &SPELLINGS),
+        field: spelling(problem.field),
         ..problem
     })
-}
-
-const fn status(error: &Error) -> Status {
-    match error {
-        Error::Unauthenticated => Status::UNAUTHORIZED,
-        Error::Forbidden(_) => Status::FORBIDDEN,
-        Error::NotFound(_) | Error::Gone(_) => Status::NOT_FOUND,
-        Error::Conflict { .. } => Status::CONFLICT,
-        Error::Body(Body::Malformed { .. }) | Error::DestinationRefused => Status::BAD_REQUEST,
-        Error::Body(Body::TooLarge { .. }) => Status::PAYLOAD_TOO_LARGE,
-        Error::Body(Body::MediaType { .. }) => Status::UNSUPPORTED_MEDIA_TYPE,
-        Error::MethodNotAllowed => Status::METHOD_NOT_ALLOWED,
-        Error::Invalid(_)
-        | Error::AuthorizationRequired(_)
-        | Error::InstallationRequired(_)
-        | Error::Unresolvable { .. }
-        | Error::ConnectorFault => Status::UNPROCESSABLE_ENTITY,
-        Error::RateLimited { .. } | Error::Busy { .. } => Status::TOO_MANY_REQUESTS,
-        Error::Provider { timeout: true, .. } => Status::GATEWAY_TIMEOUT,
-        Error::Provider { timeout: false, .. } => Status::BAD_GATEWAY,
-        Error::Unavailable => Status::SERVICE_UNAVAILABLE,
-        Error::Full => Status::INSUFFICIENT_STORAGE,
-        Error::Internal => Status::INTERNAL_SERVER_ERROR,
-    }
 }
 
 #[cfg(test)]

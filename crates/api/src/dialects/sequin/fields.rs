@@ -68,7 +68,7 @@ pub const APPS: &[Field] = &[
     ),
     optional(
         "metadata",
-        Shape::Text(16_384),
+        Shape::Prose(16_384),
         "A JSON object; apps whose metadata contain it.",
     ),
     TRUNCATE,
@@ -107,7 +107,7 @@ pub const CREDENTIALS: &[Field] = &[
     ),
     optional(
         "metadata",
-        Shape::Text(16_384),
+        Shape::Prose(16_384),
         "A JSON object; credentials whose metadata contain it.",
     ),
 ];

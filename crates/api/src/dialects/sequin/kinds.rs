@@ -289,6 +289,13 @@ impl Kind {
                 "must not be empty",
             ));
         }
+        if access.is_none() && sent.contains_key("expires_in") {
+            let of = self.access.unwrap_or("secret");
+            return Err(Error::invalid(
+                "properties.expires_in",
+                format!("is the life of {of}, which is not there"),
+            ));
+        }
         let number = |name: &str| sent.get(name).and_then(Value::as_u64);
         let account = self.account.and_then(|name| match sent.get(name)? {
             Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),

@@ -64,32 +64,21 @@ pub fn no_empty(body: &Fields, names: &[&str]) -> Result<()> {
     }
 }
 
-/// Which apps a list is of.
+/// Which apps or credentials a list is of.
 pub struct Filter {
-    /// What the store can tell.
-    pub rows: ConnectorFilter,
+    service: Option<String>,
     health: Option<String>,
     metadata: Map<String, Value>,
 }
 
-/// The filters of a query.
-pub fn filter(query: &Fields) -> Result<Filter> {
-    let text = |name: &str| query.text(name).filter(|text| !text.is_empty());
-    let metadata = wanted_metadata(query)?;
-    Ok(Filter {
-        rows: ConnectorFilter {
-            services: text("provider").map(str::to_owned).into_iter().collect(),
-            ..ConnectorFilter::default()
-        },
-        health: text("health.status").map(str::to_owned),
-        metadata,
-    })
+/// A parameter that says something.
+pub fn named<'a>(query: &'a Fields, name: &str) -> Option<&'a str> {
+    query.text(name).filter(|text| !text.is_empty())
 }
 
 /// The metadata that rows have to contain.
-pub fn wanted_metadata(query: &Fields) -> Result<Map<String, Value>> {
-    let text = query.text("metadata").filter(|text| !text.is_empty());
-    match text.map(serde_json::from_str) {
+fn wanted_metadata(query: &Fields) -> Result<Map<String, Value>> {
+    match named(query, "metadata").map(serde_json::from_str) {
         None => Ok(Map::new()),
         Some(Ok(Value::Object(metadata))) => Ok(metadata),
         Some(_) => {
@@ -100,11 +89,37 @@ pub fn wanted_metadata(query: &Fields) -> Result<Map<String, Value>> {
 }
 
 impl Filter {
-    /// Whether an app is wanted.
-    pub fn wants(&self, metadata: &Map<String, Value>, status: HealthStatus) -> bool {
+    /// The filters of a query.
+    pub fn of(query: &Fields) -> Result<Self> {
+        let text = |name| named(query, name).map(str::to_owned);
+        Ok(Self {
+            service: text("provider"),
+            health: text("health.status"),
+            metadata: wanted_metadata(query)?,
+        })
+    }
+
+    /// What of it the store can tell of apps.
+    pub fn rows(&self) -> ConnectorFilter {
+        ConnectorFilter {
+            services: self.service.iter().cloned().collect(),
+            ..ConnectorFilter::default()
+        }
+    }
+
+    /// Whether those of this service are wanted.
+    pub fn of_service(&self, service: &str) -> bool {
+        self.service
+            .as_deref()
+            .is_none_or(|wanted| wanted == service)
+    }
+
+    /// Whether one is wanted that has these metadata, if it has any, and does so.
+    pub fn wants(&self, metadata: Option<&Map<String, Value>>, status: HealthStatus) -> bool {
         let status = wire::word(status);
         self.health.as_deref().is_none_or(|wanted| wanted == status)
-            && contains(metadata, &self.metadata)
+            && (self.metadata.is_empty()
+                || metadata.is_some_and(|metadata| contains(metadata, &self.metadata)))
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::error::spelling;
 use super::kinds;
 
 /// What stands for a client secret: ten asterisks (seed 002).
@@ -66,9 +67,12 @@ impl<'a> App<'a> {
 
 impl AppHealth {
     fn of(health: Health) -> Self {
+        let missing = health.missing.into_iter();
+        let missing =
+            missing.map(|problem| format!("{} {}", spelling(problem.field), problem.message));
         Self {
             status: word(health.status),
-            notes: health.notes,
+            notes: missing.chain(health.notes).collect(),
             time: Time(health.at),
         }
     }

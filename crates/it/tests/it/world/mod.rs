@@ -196,6 +196,18 @@ impl World {
         })
     }
 
+    /// An API's answer to `"POST /path"` with a key and a JSON body.
+    pub async fn call(&self, key: &str, route: &str, body: &serde_json::Value) -> browser::Page {
+        let (method, path) = route.split_once(' ').unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {key}"))
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()));
+        browser::send(&self.router(), request.unwrap()).await
+    }
+
     /// The operator, in the declared team.
     pub async fn server(&self) -> Arc<Caller> {
         self.engine.server_caller(Some("team_1")).await.unwrap()

@@ -22,6 +22,10 @@ pub enum Broken {
     AnswerLost = 2,
     /// It is done, and the answer takes [`SLOW`].
     Slow = 3,
+    /// It is done and answered, and the last thing that is: afterwards nothing is read.
+    Last = 4,
+    /// Nothing is read.
+    Deaf = 5,
 }
 
 /// Longer than a lease leaves room for.
@@ -94,6 +98,9 @@ impl<B: Backend> Backend for Watched<B> {
         if broken == Broken::AnswerLost as u8 {
             return Err(StoreError::Unavailable);
         }
+        if broken == Broken::Last as u8 {
+            self.watch.break_writes(Broken::Deaf);
+        }
         if broken == Broken::Slow as u8 {
             self.clock.sleep(SLOW).await;
         }
@@ -102,6 +109,9 @@ impl<B: Backend> Backend for Watched<B> {
 
     async fn read(&self, query: Query) -> Stored<Vec<Row>> {
         let _under_way = self.watch.enter();
+        if self.watch.0.broken.load(Ordering::SeqCst) == Broken::Deaf as u8 {
+            return Err(StoreError::Unavailable);
+        }
         self.inner.read(query).await
     }
 

@@ -146,6 +146,12 @@ fn what_is_wrong_is_named_below_properties() {
             json!({"refresh_token": "r", "hub_id": "7"}),
             "properties.hub_id",
         ),
+        (
+            "airtable_oauth2",
+            "airtable",
+            json!({"refresh_token": "r", "expires_in": 3600}),
+            "properties.expires_in",
+        ),
     ] {
         let kind = of(word, service).ok().unwrap();
         let refused = kind.read(sent.as_object().unwrap().clone()).err();
