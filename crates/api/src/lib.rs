@@ -37,6 +37,10 @@ pub fn all_routes() -> impl Iterator<Item = &'static Route> {
         .chain([
             dialects::vercel::ROUTES,
             dialects::vercel::flows::ROUTES,
+            dialects::vercel::lists::ROUTES,
+            dialects::vercel::changes::ROUTES,
+            dialects::vercel::files::ROUTES,
+            dialects::vercel::support::ROUTES,
             dialects::sequin::ROUTES,
             dialects::cohere::ROUTES,
             dialects::datagrid::PROVIDERS,

@@ -37,6 +37,8 @@ pub enum Purpose {
     Discovery,
     /// A connector's own search endpoint: no redirect, and a time of its own.
     Search,
+    /// An image that a connector is to show: GET, redirects as for metadata.
+    Icon,
 }
 
 impl Purpose {
@@ -44,13 +46,16 @@ impl Purpose {
     pub const fn redirects_max(self) -> usize {
         match self {
             Self::Token | Self::Search => 0,
-            Self::Discovery => 3,
+            Self::Discovery | Self::Icon => 3,
         }
     }
 
     /// Largest body in bytes, counted after decompression.
     pub const fn body_bytes_max(self) -> usize {
-        crate::limits::PROVIDER_BYTES_MAX
+        match self {
+            Self::Icon => crate::limits::ICON_BYTES_MAX,
+            Self::Token | Self::Discovery | Self::Search => crate::limits::PROVIDER_BYTES_MAX,
+        }
     }
 }
 

@@ -311,6 +311,14 @@ fixed! {
     /// Pairs of a team and an endpoint of the Datagrid API whose requests are counted, in memory; those that were
     /// silent for a minute leave first.
     COUNTED_ENDPOINTS_MAX: count = 10_000;
+    /// Links that a list tells along with each connector; part of Vercel's API.
+    INCLUDED_LINKS_MAX: count = 100;
+    /// An image for a connector's pages.
+    ICON_BYTES_MAX: bytes = 5 * MIB;
+    /// Pixels of each side of such an image, at least (reference/vercel-connect §4).
+    ICON_SIDE_MIN: count = 640;
+    /// Pixels of each side of such an image, at most: a browser unpacks it.
+    ICON_SIDE_MAX: count = 4096;
     /// Places that a connector's events go to.
     TRIGGER_DESTINATIONS_MAX: count = 3;
     /// Pairs that the answer to a revocation waits for the provider to end; the sweep ends further ones.

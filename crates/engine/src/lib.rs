@@ -61,8 +61,8 @@ pub use connect::{
     ConsentResult, LinkProof, Linked, LinkedTokens, Pressed, Requested, is_handle,
 };
 pub use connectors::{
-    Capabilities, ConnectorChange, ConnectorView, Health, HealthBasis, HealthStatus, NewConnector,
-    NewLink, OAUTH_CALLBACK_OF_COHERE, asks_at, types,
+    Capabilities, Changed, ConnectorChange, ConnectorView, Consequences, Health, HealthBasis,
+    HealthStatus, NewConnector, NewLink, OAUTH_CALLBACK_OF_COHERE, asks_at, types,
 };
 pub use credentials::{CredentialView, NewCredential, NewTokens};
 pub use gauges::{CacheGauge, Gauges};

@@ -27,6 +27,7 @@ impl Http for Measured {
             Purpose::Token => "token",
             Purpose::Discovery => "discovery",
             Purpose::Search => "search",
+            Purpose::Icon => "icon",
         };
         let destination = self.egress.destination(&request.url);
         // The host alone: a path or a query can hold what nobody else may read.

@@ -1,8 +1,8 @@
-//! Secrets, invitations, MCP servers.
+//! Secrets, invitations, MCP servers, icons.
 
 use async_trait::async_trait;
 use grantry_core::ids::{InviteId, McpServerId, SecretId, TeamId};
-use grantry_core::nouns::{Event, Invite, McpServer, Membership, NamedSecret};
+use grantry_core::nouns::{Event, Icon, Invite, McpServer, Membership, NamedSecret};
 use grantry_core::store::{BelongingStore, ChangeKind, Listed, Page, Stored};
 use grantry_core::{StoreError, Timestamp};
 
@@ -310,5 +310,28 @@ impl<B: Backend> BelongingStore for Db<B> {
             insert(event),
         ];
         self.run(write).await
+    }
+
+    async fn put_icon(&self, icon: &Icon, event: &Event) -> Stored<()> {
+        let mut put = insert(icon).query;
+        put.push(
+            " ON CONFLICT (team, digest) DO UPDATE SET created_at = excluded.created_at",
+            vec![],
+        );
+        self.run(vec![team_exists(&icon.team), put.into(), insert(event)])
+            .await
+    }
+
+    async fn icon(&self, team: &TeamId, digest: &str) -> Stored<Option<Icon>> {
+        let query = select::<Icon>("WHERE team = ?1 AND digest = ?2", params![team, digest]);
+        self.first(query).await
+    }
+
+    async fn has_icon(&self, team: &TeamId, digest: &str) -> Stored<bool> {
+        let query = Query::new(
+            "SELECT 1 FROM icons WHERE team = ?1 AND digest = ?2",
+            params![team, digest],
+        );
+        Ok(!self.backend.read(query).await?.is_empty())
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use grantry_core::ids::{ConnectorId, ProjectId, SecretId, TeamId};
 use grantry_core::nouns::{Connector, Event, FailedExchange, Fault, Link};
 use grantry_core::store::{
-    ChangeKind, ConnectorFilter, ConnectorSort, ConnectorStore, Declared, Ended, Page,
+    ChangeKind, ConnectorFilter, ConnectorSort, ConnectorStore, Declared, Ended, LinkChange, Page,
     RevocationScope, Stored,
 };
 use grantry_core::{StoreError, Timestamp};
@@ -115,14 +115,31 @@ fn project_exists(team: &TeamId, id: &ProjectId) -> Statement {
     )
 }
 
+const PUT_LINK: Upsert<'static> = Upsert {
+    key: "connector, project",
+    kept: &["connector", "project", "team", "created_at"],
+    quiet: &[],
+};
+
+fn link_is_as_read(link: &Link, read: Option<Timestamp>) -> Statement {
+    let moved_on = StoreError::Missing("connector");
+    match read {
+        Some(read) => guard(
+            "SELECT 1 FROM links WHERE connector = ?1 AND project = ?2 AND team = ?3 AND updated_at = ?4",
+            params![&link.connector, &link.project, &link.team, read],
+            moved_on,
+        ),
+        None => Statement::new(
+            "SELECT 1 FROM links WHERE connector = ?1 AND project = ?2",
+            params![&link.connector, &link.project],
+        )
+        .none_or(moved_on),
+    }
+}
+
 /// Makes a link as given; the last statement returns the stored one.
 pub(crate) fn link_write(link: &Link, event: &Event) -> Write {
-    let upsert = Upsert {
-        key: "connector, project",
-        kept: &["connector", "project", "team", "created_at"],
-        quiet: &[],
-    };
-    let mut put = upsert.when(link, "1 = 1").query;
+    let mut put = PUT_LINK.when(link, "1 = 1").query;
     put.push(&format!(" RETURNING {}", Link::COLUMNS.join(", ")), vec![]);
     vec![
         connector_is_live(&link.team, &link.connector),
@@ -157,14 +174,18 @@ impl<B: Backend> ConnectorStore for Db<B> {
         connector: &Connector,
         expected: Timestamp,
         client_changed: bool,
+        links: &[LinkChange],
         event: &Event,
     ) -> Stored<()> {
         let kept: &[&str] = if client_changed { &[] } else { &FAULT };
-        let write = vec![
-            replace(connector, expected, kept),
-            insert(event),
-            change(ChangeKind::Connector, &connector.id),
-        ];
+        let mut write = vec![replace(connector, expected, kept)];
+        for LinkChange { link, read } in links {
+            write.push(link_is_as_read(link, *read));
+            write.push(project_exists(&link.team, &link.project));
+            write.push(PUT_LINK.when(link, "1 = 1"));
+        }
+        write.push(insert(event));
+        write.push(change(ChangeKind::Connector, &connector.id));
         self.run(write).await
     }
 

@@ -29,6 +29,12 @@ const SWEPT: &[&str] = &[
      (SELECT id FROM authorizations WHERE over_at < ?1 ORDER BY over_at LIMIT ?2)",
     "DELETE FROM tombstones WHERE (team, id) IN
      (SELECT team, id FROM tombstones WHERE deleted_at < ?1 ORDER BY deleted_at LIMIT ?2)",
+    // Images that nothing shows. Who uploads one sets it to work within days.
+    "DELETE FROM icons WHERE (team, digest) IN
+     (SELECT team, digest FROM icons WHERE created_at < ?1 AND NOT EXISTS
+      (SELECT 1 FROM connectors WHERE connectors.team = icons.team AND connectors.icon = icons.digest
+       AND connectors.icon IS NOT NULL AND connectors.deleted_at IS NULL)
+      ORDER BY created_at LIMIT ?2)",
 ];
 
 /// An actor is kept as JSON: one with an id is found by how its text begins.

@@ -92,6 +92,7 @@ pub(crate) fn of(
         "secrets",
         "invites",
         "mcp_servers",
+        "icons",
         "tombstones",
     ] {
         let sql = format!("DELETE FROM {table} WHERE team = ?1");

@@ -437,6 +437,20 @@ impl<B: Backend> TenancyStore for Db<B> {
         self.all(query).await
     }
 
+    async fn projects_of(&self, team: &TeamId, ids: &[ProjectId]) -> Stored<Vec<Project>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = select::<Project>("WHERE team = ?1", params![team]);
+        and_in(
+            &mut query,
+            "id",
+            ids.iter().flat_map(|id| params![id]).collect(),
+        );
+        query.push(" ORDER BY id", vec![]);
+        self.all(query).await
+    }
+
     async fn project_by_id(&self, id: &ProjectId) -> Stored<Option<Project>> {
         self.first(select::<Project>("WHERE id = ?1", params![id]))
             .await

@@ -21,6 +21,17 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
         .expect("SHA-256 gives 32 bytes")
 }
 
+/// SHA-1 of `bytes` in lower-case hex: a name that clients give a file. Nothing may rely on it being the only
+/// file of that name.
+pub fn sha1_hex(bytes: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes);
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 /// What a [`Handle`] stands for. Each kind hashes under a label of its own, so the handle of a
 /// state is never the handle of a key with the same text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -42,6 +42,8 @@ pub struct Call {
     pub body: Fields,
     /// The body of a route that takes text.
     pub text: String,
+    /// The body of a route that takes a file.
+    pub bytes: Bytes,
     /// The request's headers.
     pub headers: HeaderMap,
     who: Who,
@@ -143,7 +145,7 @@ impl Call {
             }
             Ok::<_, Error>(bytes)
         };
-        let (mut fields, mut text) = (Fields::default(), String::new());
+        let (mut fields, mut text, mut file) = (Fields::default(), String::new(), Bytes::new());
         match route.takes {
             Takes::Nothing | Takes::Page => {}
             Takes::Json(rows) => {
@@ -163,6 +165,7 @@ impl Call {
                     fields = fields::check(rows, parse(&bytes)?)?;
                 }
             }
+            Takes::Bytes(limit) => file = read(limit(limits)).await?,
             Takes::Text(media_type, limit) => {
                 require_type(&parts.headers, media_type)?;
                 let bytes = read(limit(limits)).await?;
@@ -174,6 +177,7 @@ impl Call {
             query,
             body: fields,
             text,
+            bytes: file,
             headers: parts.headers,
             who,
             path,

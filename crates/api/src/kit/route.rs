@@ -76,6 +76,8 @@ pub enum Takes {
     OptionalJson(&'static [Field]),
     /// Text of this content type, of at most so many bytes, by this setting.
     Text(&'static str, fn(&Limits) -> Bound),
+    /// A file of whatever content type, of at most so many bytes, by this setting.
+    Bytes(fn(&Limits) -> Bound),
     /// Whatever the page's own handler takes.
     Page,
 }

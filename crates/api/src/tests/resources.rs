@@ -94,7 +94,6 @@ async fn a_connector_is_changed_field_by_field_and_its_secret_rotated() {
             "redirect_uri",
         ),
         (json!({"accent_color": "red"}), "accent_color"),
-        (json!({"triggers": false}), "trigger_destinations"),
         (
             json!({"trigger_destinations": [{"project": "prj_x"}]}),
             "trigger_destinations[0]",

@@ -68,7 +68,7 @@ async fn a_connector_is_answered_with_everything_the_page_requires_and_no_secret
         json!({"crossInstallation": false, "supportsRefinement": true, "scopes": ["read", "write"]})
     );
     assert_eq!(made["supportsRevocation"], true);
-    assert_eq!(made["supportsIcon"], false);
+    assert_eq!(made["supportsIcon"], true);
     assert_eq!(made["redirectUri"], "https://connect.example/callback");
     assert_eq!(made["backgroundColor"], "#0a84ff");
     assert!(made.get("triggers").is_none());
@@ -95,9 +95,9 @@ async fn the_sdk_gets_supports_icon_as_text() {
     for (agent, expected) in [
         (
             "speakeasy-sdk/typescript 1.28.35 2.0 1.0 @vercel/sdk",
-            json!("false"),
+            json!("true"),
         ),
-        ("curl/8", json!(false)),
+        ("curl/8", json!(true)),
     ] {
         let mut asked = request(Some("tok_admin"), "GET /v1/connect/connectors/scl_1", None);
         asked
@@ -278,7 +278,7 @@ async fn lists_are_narrowed_by_their_query() {
         "limit=101",
         "limit=x",
         "cursor=!",
-        "sort=name",
+        "sort=size",
         "teamId=team_1&slug=acme",
     ] {
         let list = format!("GET /v2/connect/connectors?{bad}");

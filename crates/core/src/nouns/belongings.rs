@@ -1,4 +1,4 @@
-//! What a team keeps beside its connectors: secrets, invitations, MCP servers.
+//! What a team keeps beside its connectors: secrets, invitations, MCP servers, icons.
 
 use serde_json::{Map, Value};
 
@@ -25,6 +25,21 @@ pub struct NamedSecret {
     pub created_at: Timestamp,
     /// When its name or value was changed last.
     pub updated_at: Timestamp,
+}
+
+/// An image of a team, for its connectors' pages. Whoever knows team and digest may see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Icon {
+    /// SHA-1 of `content`, 40 hex digits in lower case: its name on the wire (reference/vercel-connect §4).
+    pub digest: String,
+    /// Its team.
+    pub team: TeamId,
+    /// `image/png` or `image/jpeg`.
+    pub media_type: String,
+    /// The file.
+    pub content: Vec<u8>,
+    /// When it was uploaded last.
+    pub created_at: Timestamp,
 }
 
 /// An invitation of somebody, known by a mail address, into a team. It is accepted when

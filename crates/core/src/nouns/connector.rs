@@ -91,6 +91,10 @@ pub struct Connector {
     pub kind: ConnectorType,
     /// Catalogue id or host of the third party; never empty.
     pub service: String,
+    /// By which of the service's ways it was made, where one was chosen.
+    pub connection_method: Option<String>,
+    /// For which of the service's parts, where one was chosen.
+    pub target: Option<String>,
     /// The type's configuration without its secrets.
     pub data: Map<String, Value>,
     /// The type's secrets, sealed as one JSON object; `None` when there are none or they were destroyed.

@@ -103,6 +103,8 @@ event_kinds! {
     SigningKeyAdded = "signing_key.added",
     /// A signing key was ended: none of its tokens is believed any more.
     SigningKeyRetired = "signing_key.retired",
+    /// An image was uploaded for connectors.
+    IconPut = "icon.put",
     /// A connector was made.
     ConnectorCreated = "connector.created",
     /// A connector was changed.

@@ -15,7 +15,7 @@ pub mod tenancy;
 
 pub use actor::{Actor, OutsideIdentity};
 pub use authorization::{Authorization, AuthorizationState, Embed, Flow, HeldConsent};
-pub use belongings::{Invite, McpServer, NamedSecret};
+pub use belongings::{Icon, Invite, McpServer, NamedSecret};
 pub use connection::{Attempt, Connection, ConnectionState, Revocation, Sealed, TokenSet};
 pub use connector::{
     Connector, ConnectorType, FailedExchange, Fault, Link, SecretRef, Service, TriggerDestination,

@@ -1,4 +1,4 @@
-//! Secrets, invitations, MCP servers: what a team keeps beside its connectors.
+//! Secrets, invitations, MCP servers, icons: what a team keeps beside its connectors.
 //!
 //! A `put_*` makes the row exist as given, by its id, and keeps who made it and when. It returns
 //! whether anything changed, and writes `event` only then. `Missing("team")`; `Taken("….id")` when
@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::{Page, Stored};
 use crate::Timestamp;
 use crate::ids::{InviteId, McpServerId, SecretId, TeamId};
-use crate::nouns::{Event, Invite, McpServer, Membership, NamedSecret};
+use crate::nouns::{Event, Icon, Invite, McpServer, Membership, NamedSecret};
 
 /// A list of a team's rows by time, the newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,4 +101,11 @@ pub trait BelongingStore: Send + Sync + 'static {
     /// Deletes an MCP server with the secrets that it owns. `Missing("mcp_server")`.
     async fn delete_mcp_server(&self, team: &TeamId, id: &McpServerId, event: &Event)
     -> Stored<()>;
+
+    /// Makes the image exist; of one that does, its time is set anew. `Missing("team")`.
+    async fn put_icon(&self, icon: &Icon, event: &Event) -> Stored<()>;
+    /// One image of a team.
+    async fn icon(&self, team: &TeamId, digest: &str) -> Stored<Option<Icon>>;
+    /// Whether the team has the image.
+    async fn has_icon(&self, team: &TeamId, digest: &str) -> Stored<bool>;
 }

@@ -21,6 +21,15 @@ pub struct Declared {
     pub client: bool,
 }
 
+/// A link that changes together with its connector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkChange {
+    /// As it shall be; `created_at` of an existing one stays.
+    pub link: Link,
+    /// When the one that was read had changed last; none where none was there.
+    pub read: Option<Timestamp>,
+}
+
 /// What a list of connectors is ordered by. Times begin with the latest, names with the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ConnectorSort {
@@ -66,13 +75,15 @@ pub trait ConnectorStore: Send + Sync + 'static {
         event: &Event,
     ) -> Stored<()>;
 
-    /// Replaces the row if it is live and was last changed at `expected`; else `Missing("connector")`. The
-    /// fault stays as it is unless the client is another one (`client_changed`).
+    /// Replaces the row if it is live and was last changed at `expected`, and makes `links` exist; else, or when
+    /// one of these is not as it was read, `Missing("connector")`. The fault stays as it is unless the client is
+    /// another one (`client_changed`). `Missing("project")`.
     async fn update_connector(
         &self,
         connector: &Connector,
         expected: Timestamp,
         client_changed: bool,
+        links: &[LinkChange],
         event: &Event,
     ) -> Stored<()>;
 

@@ -31,7 +31,7 @@ pub use connect::{AuthorizationFilter, ConnectStore};
 pub use connections::{
     ConnectionFilter, ConnectionStatus, ConnectionStore, Ended, Live, RevocationScope, Usage,
 };
-pub use connectors::{ConnectorFilter, ConnectorSort, ConnectorStore, Declared};
+pub use connectors::{ConnectorFilter, ConnectorSort, ConnectorStore, Declared, LinkChange};
 pub use credentials::{CredentialStore, Stays};
 pub use endings::{Ending, EndingStore};
 pub use installations::InstallationStore;

@@ -152,6 +152,8 @@ pub trait TenancyStore: Send + Sync + 'static {
         search: Option<&str>,
         page: &Page,
     ) -> Stored<Vec<Project>>;
+    /// The team's projects of these ids, by id.
+    async fn projects_of(&self, team: &TeamId, ids: &[ProjectId]) -> Stored<Vec<Project>>;
     /// One project by id alone, for workload tokens and project keys, which prove their team themselves.
     async fn project_by_id(&self, id: &ProjectId) -> Stored<Option<Project>>;
     /// Replaces the row. `Missing("project")`, `Taken("project.name")`.

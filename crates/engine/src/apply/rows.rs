@@ -420,6 +420,12 @@ impl Row for ConnectorRow {
         if destinations > 0 && self.triggers_enabled != Some(true) {
             found.push(("trigger_destinations", "needs triggers_enabled = true"));
         }
+        if self.icon.as_deref().is_some_and(crate::connectors::is_url) {
+            found.push((
+                "icon",
+                "must be the SHA-1 of an image that was uploaded: apply fetches none",
+            ));
+        }
         if destinations > grantry_core::limits::TRIGGER_DESTINATIONS_MAX {
             found.push(("trigger_destinations", "must be at most 3"));
         }

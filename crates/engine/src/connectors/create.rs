@@ -6,11 +6,14 @@ use grantry_core::nouns::{
     Connector, ConnectorType, Environment, EventKind, Link, Project, Sealed, SecretRef,
     TriggerDestination,
 };
+use grantry_core::store::LinkChange;
 use grantry_core::{Error, Problem, Result, Secret, StoreError, Timestamp, entropy};
 use serde_json::{Map, Value};
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::destinations::enabled;
+use super::icon::{is_digest, is_url};
 use super::server::secrets_of;
 use super::{ConnectorView, data, links::checked_environments, types};
 use crate::permissions::Act;
@@ -31,6 +34,10 @@ pub struct NewConnector {
     pub name: Option<String>,
     /// Catalogue id or URL; taken from `data` when absent.
     pub service: Option<String>,
+    /// By which of the service's ways ([`Engine::preset`](super::services)).
+    pub connection_method: Option<String>,
+    /// For which of the service's parts.
+    pub target: Option<String>,
     /// The type's data, secrets included: they are sealed and not kept.
     pub data: Map<String, Value>,
     /// Annotations.
@@ -48,7 +55,7 @@ pub struct NewConnector {
     pub redirect_uri: Option<String>,
     /// Where events go.
     pub trigger_destination: Option<TriggerDestination>,
-    /// SHA-1 of an uploaded image.
+    /// SHA-1 of an uploaded image, or a URL to fetch one from.
     pub icon: Option<String>,
     /// `#rrggbb`
     pub background_color: Option<String>,
@@ -98,8 +105,26 @@ impl Engine {
             (Some(link), Some(project)) => vec![self.link_of(&connector, &project, link)?],
             _ => vec![],
         };
+        let goes_to = &connector.trigger_destinations;
+        let mut problems = Vec::new();
+        self.destination_problems(caller, goes_to, "triggerDestination", &mut problems)
+            .await?;
+        if !problems.is_empty() {
+            // There is one, so it has no number.
+            problems
+                .iter_mut()
+                .for_each(|problem| problem.field.truncate("triggerDestination".len()));
+            return Err(Error::Invalid(problems));
+        }
+        for LinkChange { link, .. } in enabled(&connector, goes_to, &links, connector.created_at) {
+            links.retain(|standing| standing.project != link.project);
+            links.push(link);
+        }
         self.check_server(&connector, incomplete).await?;
         self.probe(caller, &connector, &secrets).await?;
+        if let Some(icon) = &new.icon {
+            connector.icon = Some(self.settled_icon(caller, icon).await?);
+        }
         // Before the commit, after which nothing may fail.
         let catalogue = self.catalogue().await?;
         for last in [false, false, true] {
@@ -235,6 +260,8 @@ impl Engine {
             name,
             kind,
             service,
+            connection_method: new.connection_method.clone(),
+            target: new.target.clone(),
             data: checked.public,
             secrets: None,
             client_secret: checked
@@ -371,8 +398,8 @@ pub fn look_problems(
             problems.push(Problem::new(field, message));
         }
     }
-    if icon.is_some_and(|icon| icon.len() != 40 || !icon.bytes().all(|b| b.is_ascii_hexdigit())) {
-        let message = "must be the SHA-1 (40 hex digits) of an uploaded image";
+    if icon.is_some_and(|icon| !is_digest(icon) && !is_url(icon)) {
+        let message = "must be the SHA-1 (40 hex digits) of an uploaded image, or a URL of one";
         problems.push(Problem::new("icon", message));
     }
 }

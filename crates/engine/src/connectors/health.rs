@@ -167,7 +167,7 @@ fn times(count: u32) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use grantry_core::nouns::{Actor, ConnectorType, FailedExchange, Fault};
     use serde_json::Map;
 
@@ -176,7 +176,7 @@ mod tests {
     const MADE: Timestamp = Timestamp(1_000_000);
     const USED: Timestamp = Timestamp(2_000_000);
 
-    fn connector(fault: Option<Fault>) -> Connector {
+    pub(in crate::connectors) fn connector(fault: Option<Fault>) -> Connector {
         Connector {
             id: "scl_1".into(),
             team: "team_1".into(),
@@ -184,6 +184,8 @@ mod tests {
             name: "X".to_owned(),
             kind: ConnectorType::Oauth,
             service: "x".to_owned(),
+            connection_method: None,
+            target: None,
             data: Map::new(),
             secrets: None,
             client_secret: None,

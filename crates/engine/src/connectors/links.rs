@@ -1,5 +1,8 @@
 //! Which projects may use a connector, and in which environments.
 
+use std::collections::HashMap;
+
+use grantry_core::ids::ProjectId;
 use grantry_core::nouns::{Environment, EventKind, Link, Project};
 use grantry_core::store::Page;
 use grantry_core::{Error, Problem, Result};
@@ -115,6 +118,20 @@ impl Engine {
             .await;
         self.forget_connector(id);
         Ok(deleted?)
+    }
+
+    /// The projects of links, by id.
+    pub async fn projects_of_links<'a>(
+        &self,
+        caller: &Caller,
+        links: impl IntoIterator<Item = &'a Link>,
+    ) -> Result<HashMap<ProjectId, Project>> {
+        caller.require(Act::ReadLists)?;
+        let mut ids: Vec<_> = links.into_iter().map(|link| link.project.clone()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let rows = self.ports.store.projects_of(&caller.team, &ids).await?;
+        Ok(rows.into_iter().map(|row| (row.id.clone(), row)).collect())
     }
 
     /// A project of the caller's team, by id or name.

@@ -1,11 +1,14 @@
 //! A team's registered clients.
 
+mod consequences;
 mod create;
 mod data;
+mod destinations;
 mod discovered;
 mod endings;
 mod expiry;
 mod health;
+mod icon;
 mod links;
 mod provenance;
 mod reveal;
@@ -22,13 +25,15 @@ use grantry_core::nouns::{Connector, Environment, EventKind, Link};
 use grantry_core::store::Ending;
 use grantry_core::{Error, Result};
 
+pub use consequences::Consequences;
 pub use create::{Checked, NewConnector, NewLink};
 pub use discovered::Discovered;
 pub use health::{Health, HealthBasis, HealthStatus};
+pub(crate) use icon::is_url;
 pub use links::checked_environments;
 pub use provenance::{servers_of, within};
 pub use server::{OauthClient, app_scopes, asks_at, offline_problems, user_scopes};
-pub use update::{ConnectorChange, OAUTH_CALLBACK_OF_COHERE};
+pub use update::{Changed, ConnectorChange, OAUTH_CALLBACK_OF_COHERE};
 pub use view::{Capabilities, ConnectorView, service_name};
 
 use crate::permissions::Act;

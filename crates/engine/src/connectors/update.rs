@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use grantry_core::ids::TokenSetId;
-use grantry_core::limits::{AWAITED_REVOCATIONS_MAX, TRIGGER_DESTINATIONS_MAX};
-use grantry_core::nouns::{Connector, ConnectorType, Event, EventKind, TriggerDestination};
+use grantry_core::limits::AWAITED_REVOCATIONS_MAX;
+use grantry_core::nouns::{Connector, ConnectorType, Event, EventKind, Link, TriggerDestination};
 use grantry_core::store::RevocationScope;
 use grantry_core::{Error, Problem, Result, StoreError, Timestamp};
 use serde_json::{Map, Value};
 
+use super::consequences::Consequences;
 use super::create::{look_problems, name_complaint, uid_complaint};
 use super::provenance::fills_in;
-use super::{ConnectorView, data, servers_of, types, within};
+use super::{ConnectorView, data, destinations, servers_of, types, within};
 use crate::permissions::Act;
 use crate::tokens::{BATCH, CLAIM};
 use crate::{Caller, Engine};
@@ -49,7 +50,7 @@ pub struct ConnectorChange {
     pub trigger_destinations: Option<Vec<TriggerDestination>>,
     /// One of the redirect URIs of [`Engine::redirect_uris`].
     pub redirect_uri: Option<String>,
-    /// SHA-1 of an uploaded image, or none.
+    /// SHA-1 of an uploaded image, a URL to fetch one from, or none.
     pub icon: Option<Option<String>>,
     /// `#rrggbb`, or none.
     pub background_color: Option<Option<String>>,
@@ -57,26 +58,45 @@ pub struct ConnectorChange {
     pub accent_color: Option<Option<String>>,
 }
 
+/// A connector that was changed.
+pub struct Changed {
+    /// As it is now.
+    pub view: ConnectorView,
+    /// What is left to do.
+    pub consequences: Consequences,
+}
+
 impl Engine {
-    /// Changes a connector. Nothing is stored unless everything is right; a change that makes no
-    /// difference is none. Connections keep their tokens; a connector that asks at another server needs its
-    /// client secret anew, and connections a new consent once their token has ended.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] names every wrong field; [`Error::Conflict`] for a uid in use.
+    /// [`Engine::change_connector`] for who asks for nothing more.
     pub async fn update_connector(
         self: &Arc<Self>,
         caller: &Caller,
         id_or_uid: &str,
         change: ConnectorChange,
     ) -> Result<ConnectorView> {
+        let changed = self.change_connector(caller, id_or_uid, change).await?;
+        Ok(changed.view)
+    }
+
+    /// Changes a connector. Nothing is stored unless everything is right; a change that makes no
+    /// difference is none. Connections keep their tokens; a connector that asks at another server needs its
+    /// client secret anew, and connections a new consent once their token has ended.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names every wrong field; [`Error::Conflict`] for a uid in use.
+    pub async fn change_connector(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id_or_uid: &str,
+        change: ConnectorChange,
+    ) -> Result<Changed> {
         caller.require(Act::ManageConnectors)?;
         let entry = self.live_connector(caller, id_or_uid).await?;
         let id = entry.connector.id.clone();
         // Once it is stored nothing may fail any more.
         let catalogue = self.catalogue().await?;
         let mut tries = 0;
-        let changed = loop {
+        let (old, new, links, fields) = loop {
             tries += 1;
             let stored = self
                 .ports
@@ -96,20 +116,28 @@ impl Engine {
                 done => break done?,
             }
         };
-        Ok(ConnectorView::with(
-            changed,
-            entry.links.clone(),
-            &catalogue,
-        ))
+        let consequences = match fields.is_empty() {
+            true => Consequences::default(),
+            // It is stored: what cannot be found out now is nobody's failure.
+            false => self
+                .consequences(caller, &old, &new, &fields)
+                .await
+                .unwrap_or_default(),
+        };
+        Ok(Changed {
+            view: ConnectorView::with(new, links, &catalogue),
+            consequences,
+        })
     }
 
-    /// [`Error::NotFound`] when the row is not as it was read.
+    /// The connector and its links before and after, and the fields in which it differs. [`Error::NotFound`] when the
+    /// row is not as it was read.
     async fn change(
         self: &Arc<Self>,
         caller: &Caller,
         stored: Connector,
         change: &ConnectorChange,
-    ) -> Result<Connector> {
+    ) -> Result<(Connector, Connector, Vec<Link>, Vec<String>)> {
         let kind = change.kind.unwrap_or(stored.kind);
         let converted = kind != stored.kind;
         // One that was made before all was known may be completed step by step.
@@ -122,6 +150,10 @@ impl Engine {
             .await?;
         let mut connector = stored.clone();
         connector.kind = kind;
+        let icon = match &change.icon {
+            Some(Some(icon)) => Some(Some(self.settled_icon(caller, icon).await?)),
+            unset => unset.clone(),
+        };
         let text = |new: &Option<String>, old: &mut String| {
             if let Some(new) = new {
                 new.trim().clone_into(old);
@@ -138,7 +170,6 @@ impl Engine {
             events,
             trigger_destinations,
             redirect_uri,
-            icon,
             background_color,
             accent_color,
             ..
@@ -152,11 +183,6 @@ impl Engine {
         connector.icon = icon.unwrap_or(connector.icon);
         connector.background_color = background_color.unwrap_or(connector.background_color);
         connector.accent_color = accent_color.unwrap_or(connector.accent_color);
-        if !connector.trigger_destinations.is_empty() && !connector.triggers_enabled {
-            let message = "needs triggers to be enabled";
-            return Err(Error::invalid("triggerDestinations", message));
-        }
-
         let mut changed = differences(&stored, &connector);
         // One of another type has none of its secrets.
         if let Some(patched) = patched.as_ref().filter(|_| !converted) {
@@ -195,8 +221,18 @@ impl Engine {
             }
             connector.secrets = self.seal_secrets(&connector, &secrets).await?;
         }
+        let mut links = self.ports.store.links(&caller.team, &stored.id).await?;
+        // Two changes of one row never carry the same time: it is what tells them apart.
+        let at = self.now().max(Timestamp(stored.updated_at.0 + 1));
+        let newly_linked = match &change.trigger_destinations {
+            Some(wanted) if !converted => destinations::enabled(&connector, wanted, &links, at),
+            _ => Vec::new(),
+        };
+        if !newly_linked.is_empty() {
+            changed.push("links".to_owned());
+        }
         if changed.is_empty() {
-            return Ok(connector);
+            return Ok((stored, connector, links, changed));
         }
         if patched.is_some() {
             self.check_server(&connector, incomplete).await?;
@@ -205,27 +241,44 @@ impl Engine {
             (connector.fault, connector.failed_exchange) = (None, None);
         }
         connector.updated_by = caller.actor.clone();
-        // Two changes of one row never carry the same time: it is what tells them apart.
-        connector.updated_at = self.now().max(Timestamp(stored.updated_at.0 + 1));
+        connector.updated_at = at;
         changed.sort_unstable();
         changed.dedup();
         let event = self
             .draft(EventKind::ConnectorUpdated, caller)
             .connector(&connector.id)
-            .with("changed", changed)
+            .with("changed", changed.clone())
             .done();
         if converted {
             let (engine, caller) = (Arc::clone(self), caller.clone());
-            let work = async move { engine.convert(&caller, &stored, connector, &event).await };
+            let work = async move {
+                let connector = engine.convert(&caller, &stored, connector, &event).await?;
+                Ok((stored, connector, links, changed))
+            };
             return self.uncancellable(work).await;
         }
         let store = &self.ports.store;
         let updated = store
-            .update_connector(&connector, stored.updated_at, patched.is_some(), &event)
+            .update_connector(
+                &connector,
+                stored.updated_at,
+                patched.is_some(),
+                &newly_linked,
+                &event,
+            )
             .await;
         self.forget_connector(&connector.id);
         updated.map_err(|error| changing(error, &connector))?;
-        Ok(connector)
+        for change in newly_linked {
+            let place = links
+                .iter_mut()
+                .find(|link| link.project == change.link.project);
+            match place {
+                Some(link) => link.environments = change.link.environments,
+                None => links.push(change.link),
+            }
+        }
+        Ok((stored, connector, links, changed))
     }
 
     /// Stores a connector that becomes of another type. In the same write ends what it was: the consents that it asked
@@ -373,61 +426,13 @@ impl Engine {
             &mut problems,
         );
         let destinations = change.trigger_destinations.as_deref().unwrap_or_default();
-        self.destination_problems(caller, destinations, &mut problems)
+        self.destination_problems(caller, destinations, "triggerDestinations", &mut problems)
             .await?;
         if problems.is_empty() {
             Ok(patched)
         } else {
             Err(Error::Invalid(problems))
         }
-    }
-
-    async fn destination_problems(
-        &self,
-        caller: &Caller,
-        destinations: &[TriggerDestination],
-        problems: &mut Vec<Problem>,
-    ) -> Result<()> {
-        if destinations.len() > TRIGGER_DESTINATIONS_MAX {
-            let message = format!("must be at most {TRIGGER_DESTINATIONS_MAX}");
-            problems.push(Problem::new("triggerDestinations", message));
-            return Ok(());
-        }
-        for (index, one) in destinations.iter().enumerate() {
-            let mut problem = |message: String| {
-                let field = format!("triggerDestinations[{index}]");
-                problems.push(Problem::new(field, message));
-            };
-            let store = &self.ports.store;
-            let project = store.project(&caller.team, one.project_id.as_str()).await?;
-            match &project {
-                None => problem(format!("{} is not a project of the team", one.project_id)),
-                Some(project) => {
-                    let unknown = one.custom_environment_id.as_ref().filter(|id| {
-                        project
-                            .custom_environments
-                            .iter()
-                            .all(|custom| custom.id != **id)
-                    });
-                    if let Some(id) = unknown {
-                        problem(format!("{id} is not a custom environment of the project"));
-                    }
-                }
-            }
-            if one.branch.is_some() && one.custom_environment_id.is_some() {
-                problem("names a branch or a custom environment, not both".to_owned());
-            }
-            if one
-                .path
-                .as_ref()
-                .is_some_and(|path| !path.starts_with('/') || path.len() > 2048)
-            {
-                problem(
-                    "has a path that does not begin with /, or of more than 2048 bytes".to_owned(),
-                );
-            }
-        }
-        Ok(())
     }
 
     /// The redirect URIs that a connector of the caller's team can have: the server's, and the team's own,
@@ -459,7 +464,7 @@ fn changing(error: StoreError, connector: &Connector) -> Error {
 }
 
 /// The fields in which the two differ, in the native API's spelling.
-fn differences(old: &Connector, new: &Connector) -> Vec<String> {
+pub(super) fn differences(old: &Connector, new: &Connector) -> Vec<String> {
     let fields = [
         ("uid", old.uid != new.uid),
         ("name", old.name != new.name),

@@ -40,6 +40,8 @@ pub struct ConnectorView {
     pub links: Vec<Link>,
     /// How its service is called.
     pub service_name: String,
+    /// Where its service documents its API, and lets people register applications.
+    pub pages: [Option<String>; 2],
     /// What it can do.
     pub capabilities: Capabilities,
     /// Whether secrets are stored.
@@ -56,10 +58,15 @@ impl ConnectorView {
         let row = catalogue.of(&connector);
         let capabilities = capabilities(&connector, row);
         let service_name = service_name(&connector.service, row);
+        let pages = ["docs_url", "app_settings_url"].map(|name| {
+            let url = row.and_then(|row| row.data.get(name)?.as_str());
+            url.map(str::to_owned)
+        });
         Self {
             connector,
             links,
             service_name,
+            pages,
             capabilities,
             has_secrets,
         }

@@ -1,9 +1,11 @@
-//! Secrets, invitations, MCP servers.
+//! Secrets, invitations, MCP servers, icons.
 
 use std::time::Duration;
 
 use grantry_core::StoreError;
-use grantry_core::nouns::{Actor, EventKind, Invite, McpServer, NamedSecret, Role};
+use grantry_core::nouns::{
+    Actor, Connector, EventKind, Icon, Invite, McpServer, NamedSecret, Role,
+};
 use grantry_core::store::Page;
 
 use super::World;
@@ -255,4 +257,59 @@ pub async fn belongings_are_listed_in_pages(world: &World) {
     let servers = store.mcp_servers(ours, &after("mcp")).await.unwrap();
     let ids: Vec<_> = servers.iter().map(|row| row.id.as_str()).collect();
     assert_eq!(ids, ["mcp_1", "mcp_0"]);
+}
+
+pub async fn an_icon_stays_while_a_connector_shows_it(world: &World) {
+    let World { store, ours, .. } = world;
+    let icon = |digest: &str, team| Icon {
+        digest: digest.to_owned(),
+        team,
+        media_type: "image/png".to_owned(),
+        content: vec![0, 255, 7],
+        created_at: NOW,
+    };
+    let event = || world.event(EventKind::IconPut);
+    for (digest, team) in [("aa", ours), ("bb", ours), ("aa", &world.theirs)] {
+        let put = store.put_icon(&icon(digest, team.clone()), &event()).await;
+        assert_eq!(put, Ok(()));
+    }
+    let nowhere = icon("aa", "team_none".into());
+    let put = store.put_icon(&nowhere, &event()).await;
+    assert_eq!(put, Err(StoreError::Missing("team")));
+    assert_eq!(
+        store.icon(ours, "aa").await,
+        Ok(Some(icon("aa", ours.clone())))
+    );
+    assert_eq!(store.icon(ours, "cc").await, Ok(None));
+    assert_eq!(store.has_icon(ours, "bb").await, Ok(true));
+    assert_eq!(store.has_icon(&world.theirs, "bb").await, Ok(false));
+
+    let old = world.connector("scl_1").await;
+    let shows = Connector {
+        icon: Some("aa".to_owned()),
+        updated_at: NOW.after(HOUR),
+        ..old.clone()
+    };
+    let changed = world.event(EventKind::ConnectorUpdated);
+    let updated = store
+        .update_connector(&shows, old.updated_at, false, &[], &changed)
+        .await;
+    assert_eq!(updated, Ok(()));
+    // Uploaded again: young again.
+    let again = Icon {
+        created_at: NOW.after(2 * HOUR),
+        ..icon("bb", ours.clone())
+    };
+    store.put_icon(&again, &event()).await.unwrap();
+    store.sweep(NOW.after(HOUR), 100).await.unwrap();
+    for (digest, team, stays) in [
+        ("aa", ours, true),
+        ("bb", ours, true),
+        ("aa", &world.theirs, false),
+    ] {
+        assert_eq!(store.has_icon(team, digest).await, Ok(stays), "{digest}");
+    }
+    world.delete(&shows, NOW.after(HOUR)).await;
+    store.sweep(NOW.after(3 * HOUR), 100).await.unwrap();
+    assert_eq!(store.has_icon(ours, "aa").await, Ok(false));
 }

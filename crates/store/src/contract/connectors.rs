@@ -2,7 +2,7 @@
 
 use grantry_core::StoreError;
 use grantry_core::nouns::{Actor, AuthorizationState, Connector, Event, EventKind, Link};
-use grantry_core::store::{Declared, Ending};
+use grantry_core::store::{Declared, Ending, LinkChange};
 
 use super::fixtures::{self, HOUR, MINUTE, NOW, fault, link, sealed};
 use super::{World, row};
@@ -101,7 +101,7 @@ pub async fn an_update_needs_the_row_it_was_made_from(world: &World) {
         let event = world.event(EventKind::ConnectorUpdated);
         world
             .store
-            .update_connector(connector, expected, true, &event)
+            .update_connector(connector, expected, true, &[], &event)
             .await
     };
     let of_theirs = Connector {
@@ -127,6 +127,60 @@ pub async fn an_update_needs_the_row_it_was_made_from(world: &World) {
     world.delete(&new, new.updated_at).await;
     assert_eq!(update(&new, new.updated_at).await, MISSING, "it is deleted");
     assert_eq!(world.events_of(EventKind::ConnectorUpdated).await, 1);
+}
+
+pub async fn links_change_with_their_connector_if_they_are_as_read(world: &World) {
+    let old = world.connector("scl_1").await;
+    let made = link(&world.ours, &old.id, &"prj_ours".into());
+    let new = |at| Connector {
+        updated_at: at,
+        ..old.clone()
+    };
+    let update = async |connector: &Connector, expected, link: &Link, read| {
+        let event = world.event(EventKind::ConnectorUpdated);
+        let links = [LinkChange {
+            link: link.clone(),
+            read,
+        }];
+        world
+            .store
+            .update_connector(connector, expected, false, &links, &event)
+            .await
+    };
+    let later = NOW.after(HOUR);
+    let (of_none, first) = (Some(NOW), new(later));
+    assert_eq!(
+        update(&first, old.updated_at, &made, of_none).await,
+        MISSING
+    );
+    let elsewhere = link(&world.ours, &old.id, &"prj_theirs".into());
+    let missing = Err(StoreError::Missing("project"));
+    assert_eq!(
+        update(&first, old.updated_at, &elsewhere, None).await,
+        missing
+    );
+    assert_eq!(stored(world, "scl_1").await.updated_at, old.updated_at);
+    assert_eq!(update(&first, old.updated_at, &made, None).await, Ok(()));
+    let wider = Link {
+        environments: vec!["preview".into(), "production".into()],
+        created_at: later,
+        updated_at: later,
+        ..made.clone()
+    };
+    let second = new(later.after(HOUR));
+    assert_eq!(update(&second, later, &wider, None).await, MISSING);
+    assert_eq!(
+        update(&second, later, &wider, Some(made.updated_at)).await,
+        Ok(())
+    );
+    let kept = Link {
+        created_at: made.created_at,
+        ..wider
+    };
+    assert_eq!(
+        world.store.links(&world.ours, &old.id).await,
+        Ok(vec![kept])
+    );
 }
 
 pub async fn a_declared_connector_is_put_when_it_differs(world: &World) {
@@ -189,7 +243,7 @@ pub async fn a_declared_connector_is_put_when_it_differs(world: &World) {
     let event = world.event(EventKind::ConnectorUpdated);
     let updated = world
         .store
-        .update_connector(&rotated, renamed.updated_at, true, &event);
+        .update_connector(&rotated, renamed.updated_at, true, &[], &event);
     assert_eq!(updated.await, Ok(()));
     let fault = super::fixtures::fault();
     let set = world
@@ -220,7 +274,7 @@ pub async fn a_declared_connector_is_put_when_it_differs(world: &World) {
     };
     let updated = world
         .store
-        .update_connector(&other, kept.updated_at, false, &event);
+        .update_connector(&other, kept.updated_at, false, &[], &event);
     assert_eq!(updated.await, Ok(()));
     assert_eq!(stored(world, "scl_1").await.fault, kept.fault);
 

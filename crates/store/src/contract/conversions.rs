@@ -106,7 +106,7 @@ pub async fn how_a_code_exchange_went_is_kept_beside_the_row(world: &World) {
         let event = world.event(EventKind::ConnectorUpdated);
         let store = &world.store;
         store
-            .update_connector(connector, expected, client_changed, &event)
+            .update_connector(connector, expected, client_changed, &[], &event)
             .await
     };
     let renamed = Connector {

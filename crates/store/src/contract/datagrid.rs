@@ -84,7 +84,7 @@ pub async fn a_client_secret_is_known_by_its_id_while_its_connector_lives(world:
     rotated.updated_at = NOW.after(HOUR);
     let event = world.event(EventKind::ConnectorUpdated);
     let updated = store
-        .update_connector(&rotated, connector.updated_at, true, &event)
+        .update_connector(&rotated, connector.updated_at, true, &[], &event)
         .await;
     assert_eq!(updated, Ok(()));
     assert_eq!(known("sec_scl_1").await, None);

@@ -109,7 +109,7 @@ pub async fn every_write_that_caches_must_hear_of_is_in_the_feed(world: &World) 
         ..made.clone()
     };
     store
-        .update_connector(&changed, made.updated_at, true, &event())
+        .update_connector(&changed, made.updated_at, true, &[], &event())
         .await
         .unwrap();
     assert_eq!(since(world, &mut position).await, connector());

@@ -148,6 +148,8 @@ pub(crate) fn connector(id: &str, team: &TeamId) -> Connector {
         name: format!("{id} Name"),
         kind: ConnectorType::Oauth,
         service: "github.com".to_owned(),
+        connection_method: Some("oauth".to_owned()),
+        target: Some("api".to_owned()),
         data: map(json!({"z": 1, "a": {"clientId": "x"}})),
         secrets: Some(sealed("secrets")),
         client_secret: Some(SecretRef {

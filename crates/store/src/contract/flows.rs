@@ -72,7 +72,7 @@ pub async fn connectors_are_found_before_their_keys_run_out(world: &World) {
     let event = world.event(EventKind::ConnectorUpdated);
     let read = made[1].updated_at;
     store
-        .update_connector(&rotated, read, false, &event)
+        .update_connector(&rotated, read, false, &[], &event)
         .await
         .unwrap();
     assert_eq!(found(None, 10).await, ["scl_c", "scl_b"]);

@@ -38,6 +38,10 @@ pub async fn connectors_are_filtered(world: &World) {
     let gone = create("scl_4", ConnectorType::ApiKey, "slack", "Gone").await;
     world.delete(&gone, NOW).await;
     world.connector_of("scl_theirs", &world.theirs).await;
+    let ids = ["prj_ours", "prj_theirs", "prj_none"].map(Into::into);
+    let ours = store.projects_of(&world.ours, &ids).await;
+    assert_eq!(ours, Ok(vec![project("prj_ours", &world.ours)]));
+    assert_eq!(store.projects_of(&world.ours, &[]).await, Ok(vec![]));
     let linked = link(&world.ours, &"scl_2".into(), &"prj_ours".into());
     store
         .put_link(&linked, &world.event(EventKind::LinkPut))

@@ -303,6 +303,7 @@ macro_rules! contract_tests {
             ]
             belongings: [
                 a_secret_is_put_when_it_differs_and_found_by_id_or_name,
+                an_icon_stays_while_a_connector_shows_it,
                 a_secret_is_changed_as_it_was_read_and_not_brought_back,
                 an_invite_is_put_and_found_by_address,
                 an_mcp_server_is_put_when_it_differs,
@@ -314,6 +315,7 @@ macro_rules! contract_tests {
                 an_id_is_taken_for_ever_and_a_uid_while_it_lives,
                 a_link_needs_a_project_of_the_team,
                 an_update_needs_the_row_it_was_made_from,
+                links_change_with_their_connector_if_they_are_as_read,
                 a_declared_connector_is_put_when_it_differs,
                 a_declared_connector_comes_back_after_its_deletion,
                 an_id_beats_a_uid,

@@ -241,6 +241,12 @@ impl Backend for Postgres {
                 sql: include_str!("../../migrations/postgres/0010_credentials.sql"),
             },
             Migration {
+                version: 11,
+                name: "administration",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0011_administration.sql"),
+            },
+            Migration {
                 version: 14,
                 name: "flows",
                 min_binary: 3,

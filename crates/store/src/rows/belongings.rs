@@ -1,6 +1,6 @@
-//! Secrets, invitations, MCP servers.
+//! Secrets, invitations, MCP servers, icons.
 
-use grantry_core::nouns::{Invite, McpServer, NamedSecret};
+use grantry_core::nouns::{Icon, Invite, McpServer, NamedSecret};
 
 use super::Noun;
 use super::values::{json, params};
@@ -122,6 +122,32 @@ impl Noun for McpServer {
             data: row.json("data")?,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
+        })
+    }
+}
+
+impl Noun for Icon {
+    const TABLE: &'static str = "icons";
+    const COLUMNS: &'static [&'static str] =
+        &["digest", "team", "media_type", "content", "created_at"];
+
+    fn to_row(&self) -> Vec<Value> {
+        params![
+            &self.digest,
+            &self.team,
+            &self.media_type,
+            &self.content[..],
+            self.created_at,
+        ]
+    }
+
+    fn from_row(row: &Row) -> Result<Self, Bad> {
+        Ok(Self {
+            digest: row.get("digest")?,
+            team: row.get("team")?,
+            media_type: row.get("media_type")?,
+            content: row.get("content")?,
+            created_at: row.get("created_at")?,
         })
     }
 }

@@ -165,6 +165,21 @@ impl FromValue for Timestamp {
     }
 }
 
+impl From<&[u8]> for Value {
+    fn from(bytes: &[u8]) -> Self {
+        Self::Bytes(bytes.to_vec())
+    }
+}
+
+impl FromValue for Vec<u8> {
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Bytes(bytes) => Some(bytes.clone()),
+            _ => None,
+        }
+    }
+}
+
 impl From<&Sealed> for Value {
     fn from(sealed: &Sealed) -> Self {
         Self::Bytes(sealed.0.clone())

@@ -205,6 +205,12 @@ impl Backend for Sqlite {
                 sql: include_str!("../../migrations/sqlite/0010_credentials.sql"),
             },
             Migration {
+                version: 11,
+                name: "administration",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0011_administration.sql"),
+            },
+            Migration {
                 version: 14,
                 name: "flows",
                 min_binary: 3,

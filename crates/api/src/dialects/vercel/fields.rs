@@ -2,7 +2,12 @@
 
 use crate::kit::fields::{Field, Shape, optional, required};
 use crate::kit::subject;
-use grantry_core::limits;
+
+pub(super) const ICON: Field = optional(
+    "icon",
+    Shape::Text(2048),
+    "SHA-1 of an uploaded image, or a URL to fetch one from.",
+);
 
 /// A1. `connectionMethod`, `params` and `target` choose among presets, which this server has none of.
 pub const CONNECTOR: &[Field] = &[
@@ -44,12 +49,12 @@ pub const CONNECTOR: &[Field] = &[
         Shape::Object(DESTINATION),
         "Where events go.",
     ),
-    optional("icon", Shape::Text(64), "SHA-1 of an uploaded image."),
+    ICON,
     optional("backgroundColor", Shape::Text(16), "`#rrggbb`"),
     optional("accentColor", Shape::Text(16), "`#rrggbb`"),
 ];
 
-const DESTINATION: &[Field] = &[
+pub(super) const DESTINATION: &[Field] = &[
     optional(
         "projectId",
         Shape::Text(256),
@@ -66,33 +71,6 @@ const DESTINATION: &[Field] = &[
         "A custom environment.",
     ),
     optional("path", Shape::Text(2048), "Path at the project's base URL."),
-];
-
-/// A4 and A5.
-pub const CONNECTORS: &[Field] = &[
-    optional(
-        "limit",
-        Shape::Integer(1, limits::PAGE_ROWS_MAX as i64),
-        "Rows wanted, 20 when absent.",
-    ),
-    optional("cursor", Shape::Text(1024), "Where the page before ended."),
-    optional(
-        "projectId",
-        Shape::Text(256),
-        "Linked to this project, by id or name.",
-    ),
-    optional("search", Shape::Text(256), "Text in name, uid or service."),
-    optional("type", Shape::Text(1024), "Types, separated by commas."),
-    optional(
-        "service",
-        Shape::Text(4096),
-        "Services, separated by commas.",
-    ),
-    optional(
-        "sort",
-        Shape::Word(&["createdAt"]),
-        "Newest first is the one order there is.",
-    ),
 ];
 
 /// B4.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use grantry_core::nouns::{ConnectorType, Environment, Scopes, Subject, TriggerDestination};
-use grantry_core::store::ConnectorFilter;
+use grantry_core::store::{ConnectorFilter, ConnectorSort};
 use grantry_core::{Error, Problem, Result};
-use grantry_engine::{AskConsent, AskToken, NewConnector, NewLink};
+use grantry_engine::{AskConsent, AskToken, ConnectorChange, NewConnector, NewLink};
 
 use crate::kit::fields::{Fields, present};
 use crate::kit::subject;
@@ -42,11 +42,20 @@ pub fn connector(mut body: Fields) -> Result<NewConnector> {
     })
 }
 
-fn destination(mut fields: Fields, project: Option<&str>) -> Result<TriggerDestination> {
+fn destination(fields: Fields, project: Option<&str>) -> Result<TriggerDestination> {
+    destination_at("triggerDestination", fields, project)
+}
+
+/// A place where events go, which its sender calls `at`.
+pub fn destination_at(
+    at: &str,
+    mut fields: Fields,
+    project: Option<&str>,
+) -> Result<TriggerDestination> {
     let own = present(fields.take_text("projectId"));
     let Some(project_id) = own.as_deref().or(project) else {
         let message = "is required where there is no top-level projectId";
-        return Err(Error::invalid("triggerDestination.projectId", message));
+        return Err(Error::invalid(format!("{at}.projectId"), message));
     };
     let destination = TriggerDestination {
         project_id: project_id.into(),
@@ -56,7 +65,7 @@ fn destination(mut fields: Fields, project: Option<&str>) -> Result<TriggerDesti
     };
     if destination.branch.is_some() && destination.custom_environment_id.is_some() {
         let message = "must not be given together with customEnvironmentId";
-        return Err(Error::invalid("triggerDestination.branch", message));
+        return Err(Error::invalid(format!("{at}.branch"), message));
     }
     Ok(destination)
 }
@@ -90,8 +99,28 @@ pub fn filter(query: &Fields) -> Option<ConnectorFilter> {
         kinds,
         services: words("service"),
         search: text("search").map(str::to_owned),
+        sort: match query.text("sort") {
+            Some("name") => ConnectorSort::Name,
+            Some("updatedAt") => ConnectorSort::Updated,
+            _ => ConnectorSort::Created,
+        },
         ..ConnectorFilter::default()
     })
+}
+
+/// A7's and A8's body. An empty text clears what may be empty.
+pub fn change(mut body: Fields) -> ConnectorChange {
+    ConnectorChange {
+        uid: body.take_text("uid"),
+        name: body.take_text("name"),
+        data: body.take_map("data"),
+        triggers_enabled: body.flag("triggers"),
+        events: body.take_texts("events"),
+        icon: body.take_change("icon"),
+        background_color: body.take_change("backgroundColor"),
+        accent_color: body.take_change("accentColor"),
+        ..ConnectorChange::default()
+    }
 }
 
 /// The subject, where one was sent.

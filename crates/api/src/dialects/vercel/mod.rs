@@ -1,10 +1,14 @@
 //! Vercel Connect, at the root (reference/vercel-connect).
 
+pub mod changes;
 pub mod error;
 pub mod fields;
+pub mod files;
 pub mod flows;
+pub mod lists;
 pub mod map;
 pub mod routes;
+pub mod support;
 pub mod wire;
 
 pub use routes::ROUTES;

@@ -3,18 +3,17 @@
 
 use axum::response::Response;
 use grantry_core::nouns::Environment;
-use grantry_core::store::ConnectorFilter;
 use grantry_core::{Error, Result};
+use grantry_engine::Which;
 use grantry_engine::permissions::Act;
-use grantry_engine::{ConnectorView, CursorPage, Which};
 use serde_json::json;
 
 use super::wire::{self, Reader};
 use super::{fields, map};
+use crate::kit::answer;
 use crate::kit::call::{Call, call};
 use crate::kit::fields::present;
 use crate::kit::route::{Access, Method, Route, Takes};
-use crate::kit::{answer, cursor};
 
 const MANAGE: Access = Access::Act(Act::ManageConnectors);
 const LISTS: Access = Access::Act(Act::ReadLists);
@@ -31,26 +30,6 @@ pub const ROUTES: &[Route] = &[
     .about("A1: makes a connector, and links it to a project where one is named.")
     .takes(Takes::Json(fields::CONNECTOR))
     .json::<wire::Connector>(201, "The connector."),
-    Route::new(
-        Method::Get,
-        "/v1/connect/connectors",
-        LISTS,
-        "listClients",
-        |route| call(route, list_v1),
-    )
-    .about("A4: the team's connectors, newest first.")
-    .query(fields::CONNECTORS)
-    .json::<wire::Clients>(200, "One page: clients, cursor."),
-    Route::new(
-        Method::Get,
-        "/v2/connect/connectors",
-        LISTS,
-        "listConnectors",
-        |route| call(route, list_v2),
-    )
-    .about("A5: the team's connectors, newest first.")
-    .query(fields::CONNECTORS)
-    .json::<wire::Connectors>(200, "One page: connectors, pagination."),
     Route::new(
         Method::Get,
         "/v1/connect/connectors/{connector}",
@@ -173,51 +152,6 @@ async fn create(mut call: Call) -> Result<Response> {
     let new = map::connector(std::mem::take(&mut call.body))?;
     let made = call.engine.create_connector(call.caller()?, new).await?;
     answer::created(&wire::Connector::of(&made, Reader::of(&call.headers)))
-}
-
-async fn page_of(call: &Call) -> Result<CursorPage<ConnectorView>> {
-    let page = cursor::page(&call.query)?;
-    let caller = call.caller()?;
-    let project = match call.query.text("projectId") {
-        Some(named) if !named.is_empty() => Some(call.engine.project(caller, named).await?.id),
-        _ => None,
-    };
-    match map::filter(&call.query) {
-        Some(filter) => {
-            let filter = ConnectorFilter { project, ..filter };
-            call.engine.connectors(caller, &filter, &page).await
-        }
-        None => Ok(CursorPage {
-            data: vec![],
-            next: None,
-        }),
-    }
-}
-
-async fn list_v1(call: Call) -> Result<Response> {
-    let (reader, page) = (Reader::of(&call.headers), page_of(&call).await?);
-    answer::ok(&wire::Clients {
-        clients: page
-            .data
-            .iter()
-            .map(|view| wire::Connector::of(view, reader))
-            .collect(),
-        cursor: page.next.as_ref().map(cursor::encode),
-    })
-}
-
-async fn list_v2(call: Call) -> Result<Response> {
-    let (reader, page) = (Reader::of(&call.headers), page_of(&call).await?);
-    answer::ok(&wire::Connectors {
-        connectors: page
-            .data
-            .iter()
-            .map(|view| wire::Connector::of(view, reader))
-            .collect(),
-        pagination: wire::Pagination {
-            next: page.next.as_ref().map(cursor::encode),
-        },
-    })
 }
 
 async fn get(call: Call) -> Result<Response> {

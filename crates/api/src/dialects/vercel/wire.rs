@@ -1,14 +1,19 @@
 //! The dialect's JSON: supersets of what its clients read (reference/vercel-connect §3, §6, §7).
 //! Times are numbers of milliseconds.
 
+mod links;
+
 use axum::http::{HeaderMap, header};
-use grantry_core::nouns::{
-    Actor, AuthorizationState, Link as LinkRow, Project as ProjectRow, TriggerDestination,
-};
+use grantry_core::limits::INCLUDED_LINKS_MAX;
+use grantry_core::nouns::{Actor, AuthorizationState, TriggerDestination};
 use grantry_engine::{ConnectorView, ConsentResult, Requested, Revoked, ServedToken};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+pub use links::{ConnectorConnections, Link, Links, ProjectConnections, Projects, Updated};
+
+use crate::kit::cursor;
 
 /// Whose parser reads the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +46,19 @@ pub struct Connector<'a> {
     display_name: &'a str,
     r#type: &'static str,
     type_name: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    docsite: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    devsite: Option<&'a str>,
     service: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    connection_method: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    target: Option<&'a str>,
     created_at: i64,
     updated_at: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,7 +106,40 @@ pub struct Connector<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false, value_type = Vec<Object>)]
     trigger_destinations: &'a [TriggerDestination],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    includes: Option<Includes<'a>>,
 }
+
+/// What a list was asked to tell along with each connector.
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelIncludes)]
+struct Includes<'a> {
+    projects: IncludedLinks<'a>,
+}
+
+/// A connector's first links.
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelIncludedLinks)]
+#[serde(rename_all = "camelCase")]
+struct IncludedLinks<'a> {
+    items: Vec<Link<'a>>,
+    has_more: bool,
+    /// Where the connector's own list of links goes on.
+    cursor: Option<String>,
+}
+
+/// Types whose providers send events (reference/vercel-connect §5).
+const WITH_EVENTS: &[&str] = &[
+    "discord",
+    "github",
+    "linear",
+    "linq",
+    "microsoft-teams",
+    "photon",
+    "sendblue",
+    "slack",
+];
 
 /// Who made or changed a connector. Clients know these two kinds only; others are left out.
 #[derive(Serialize, ToSchema)]
@@ -152,7 +202,11 @@ impl<'a> Connector<'a> {
             display_name: &row.name,
             r#type: row.kind.as_str(),
             type_name: can.type_name,
+            docsite: view.pages[0].as_deref(),
+            devsite: view.pages[1].as_deref(),
             service: &row.service,
+            connection_method: row.connection_method.as_deref(),
+            target: row.target.as_deref(),
             created_at: row.created_at.as_millis(),
             updated_at: row.updated_at.as_millis(),
             created_by: Principal::of(&row.created_by),
@@ -171,15 +225,34 @@ impl<'a> Connector<'a> {
             user_tokens: tokens("user"),
             supports_installation: can.installation,
             supports_revocation: can.revocation,
-            supports_triggers: false,
-            // Nothing can be uploaded here yet.
+            supports_triggers: WITH_EVENTS.contains(&row.kind.as_str()),
             supports_icon: match reader {
-                Reader::Sdk => Value::from("false"),
-                Reader::Other => Value::from(false),
+                Reader::Sdk => Value::from("true"),
+                Reader::Other => Value::from(true),
             },
             triggers: row.triggers_enabled.then_some(Switch { enabled: true }),
             events: &row.events,
             trigger_destinations: &row.trigger_destinations,
+            includes: None,
+        }
+    }
+
+    /// The connector with its first links, whose projects are among `projects`.
+    pub fn including(self, view: &'a ConnectorView, projects: &'a Projects) -> Self {
+        let shown = view.links.iter().take(INCLUDED_LINKS_MAX);
+        let last = view.links.get(INCLUDED_LINKS_MAX - 1);
+        let more = view.links.len() > INCLUDED_LINKS_MAX;
+        Self {
+            includes: Some(Includes {
+                projects: IncludedLinks {
+                    items: Link::all(shown, projects),
+                    has_more: more,
+                    cursor: last.filter(|_| more).map(|link| {
+                        cursor::encode(&(link.project.to_string(), link.connector.to_string()))
+                    }),
+                },
+            }),
+            ..self
         }
     }
 }
@@ -227,52 +300,6 @@ pub struct Connectors<'a> {
 pub struct Pagination {
     /// Where the next page starts.
     pub next: Option<String>,
-}
-
-/// A link, in the words of the CLI and of the SDK at once.
-#[derive(Serialize, ToSchema)]
-#[schema(as = VercelLink)]
-#[serde(rename_all = "camelCase")]
-pub struct Link<'a> {
-    client_id: &'a str,
-    connector_id: &'a str,
-    project_id: &'a str,
-    environments: Vec<&'a str>,
-    enabled_environments: Vec<&'a str>,
-    project: Project<'a>,
-    created_at: i64,
-    updated_at: i64,
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = VercelProject)]
-#[serde(rename_all = "camelCase")]
-struct Project<'a> {
-    id: &'a str,
-    name: &'a str,
-    #[schema(value_type = Vec<Object>)]
-    custom_environments: &'a [grantry_core::nouns::CustomEnvironment],
-}
-
-impl<'a> Link<'a> {
-    /// The link of `project`.
-    pub fn of(link: &'a LinkRow, project: &'a ProjectRow) -> Self {
-        let environments: Vec<&str> = link.environments.iter().map(|one| one.as_str()).collect();
-        Self {
-            client_id: link.connector.as_str(),
-            connector_id: link.connector.as_str(),
-            project_id: link.project.as_str(),
-            enabled_environments: environments.clone(),
-            environments,
-            project: Project {
-                id: project.id.as_str(),
-                name: &project.name,
-                custom_environments: &project.custom_environments,
-            },
-            created_at: link.created_at.as_millis(),
-            updated_at: link.updated_at.as_millis(),
-        }
-    }
 }
 
 /// D1's answer.

@@ -40,6 +40,8 @@ const IN_PATH: &[(&str, &str)] = &[
     ("secret", "Secret id or name."),
     ("server", "MCP server id."),
     ("service", "Service id."),
+    ("digest", "SHA-1 of the image, 40 hex digits."),
+    ("owner", "Id of the team that uploaded it."),
     ("start", "What a link flow's start URL ends with."),
     ("team", "Team id or slug."),
     ("user", "User id or mail address."),
@@ -156,6 +158,14 @@ pub fn body(route: &Route) -> Option<RequestBody> {
         Takes::Nothing | Takes::Page => None,
         Takes::Json(rows) | Takes::SomeJson(rows) => Some(json(rows, Required::True)),
         Takes::OptionalJson(rows) => Some(json(rows, Required::False)),
+        Takes::Bytes(_) => {
+            let file = ObjectBuilder::new()
+                .schema_type(Type::String)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
+            let body = RequestBodyBuilder::new()
+                .content("application/octet-stream", content(file.build().into()));
+            Some(body.required(Some(Required::True)).build())
+        }
         Takes::Text(media_type, _) => {
             let text = ObjectBuilder::new().schema_type(Type::String).build();
             let body = RequestBodyBuilder::new().content(media_type, content(text.into()));

@@ -224,6 +224,7 @@ async fn runners_that_start_together_all_end_with_one_schema() {
 /// Unique indexes that no `INSERT` can run into, because it names them in `ON CONFLICT`, or because
 /// nothing but the store itself makes up their values.
 const NEVER_MET: &[&str] = &[
+    "icons.team, icons.digest",
     "accounts.id",
     "data_keys.team",
     "events.chain_pos",

@@ -1,0 +1,146 @@
+// npm vercel, the CLI, unmodified, with --api.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { Grantry } from './lib/grantry.mjs';
+import { png, sha1 } from './lib/image.mjs';
+import { VercelCli } from './lib/vercel-cli.mjs';
+import { KEYS, PROJECT, TEAM, world } from './lib/world.mjs';
+
+const projects = [{ id: 'prj_2', team: TEAM, name: 'api', custom_environments: [{ id: 'env_qa', slug: 'qa' }] }];
+const project = { id: PROJECT, team: TEAM, name: 'web' };
+const CRM = {
+  clientId: 'cid',
+  serverConfig: { authorization_endpoint: 'https://crm.example.com/a', token_endpoint: 'https://crm.example.com/t' },
+  userAuthorization: { enabled: true },
+};
+
+let server, cli;
+before(async () => {
+  server = await Grantry.start(world({ projects }));
+  cli = as(KEYS.admin);
+});
+after(() => server?.stop());
+
+const as = (token, scope = TEAM) => new VercelCli({ url: server.url, token, scope, project });
+const seen = async (connector) =>
+  (await server.call('GET', `/v1/connect/connectors/${encodeURIComponent(connector)}`, { key: KEYS.admin })).body;
+const create = (name, type, data, ...more) =>
+  cli.json('create', 'crm.example.com', '--name', name, '--connector-type', type, '--data', JSON.stringify(data), ...more);
+
+describe('create --data', () => {
+  it('makes an api-key connector, linked to the folder’s project', async () => {
+    const made = await create('acme', 'api-key', { values: [{ value: 'k-1' }] });
+    assert.match(made.id, /^scl_/);
+    const row = await seen(made.id);
+    assert.deepEqual([row.name, row.type, row.service], ['acme', 'api-key', 'crm.example.com']);
+    const { body } = await server.call('GET', `/v1/connect/connectors/${made.id}/projects`, { key: KEYS.admin });
+    assert.deepEqual(body.projects.map(({ projectId }) => projectId), [PROJECT]);
+  });
+
+  it('makes an oauth connector with looks, triggers and a destination', async () => {
+    const icon = path.join(cli.folder, 'icon.png');
+    writeFileSync(icon, png(640, 640));
+    const made = await create('looks', 'oauth', CRM, '--icon', icon, '--background-color', '#000000', '--accent-color', '#ffffff',
+      '--triggers', '--trigger-event', 'push', '--trigger-project', 'api', '--trigger-environment', 'qa', '--trigger-path', '/hook');
+    const row = await seen(made.id);
+    assert.deepEqual([row.icon, row.backgroundColor, row.accentColor], [sha1(png(640, 640)), '#000000', '#ffffff']);
+    assert.deepEqual([row.triggers, row.events], [{ enabled: true }, ['push']]);
+    assert.deepEqual(row.triggerDestinations, [{ projectId: 'prj_2', customEnvironmentId: 'env_qa', path: '/hook' }]);
+  });
+
+  it('says what is wrong', async () => {
+    const { code, err } = await cli.run('create', 'crm.example.com', '--name', 'bad', '--connector-type', 'oauth', '--data', '{"clientSecret":"s"}');
+    assert.notEqual(code, 0);
+    assert.match(err, /data\.clientId/);
+  });
+});
+
+describe('a connector from its making to its end', () => {
+  let id;
+  before(async () => ({ id } = await create('life', 'api-key', { values: [{ value: 'k-life' }] }, '--format=json')));
+
+  it('is listed, of a project and of the team', async () => {
+    const all = await cli.json('list', '--all-projects');
+    const row = all.connectors.find((one) => one.id === id);
+    assert.equal(row.uid, 'crm.example.com/life');
+    assert.deepEqual(row.includes?.projects?.items?.map(({ project }) => project.name) ?? row.projects?.map(({ name }) => name), ['web']);
+    const own = await cli.json('list');
+    assert.ok(own.connectors.some((one) => one.id === id));
+    const found = await cli.json('list', '--all-projects', '--search', 'nowhere');
+    assert.deepEqual(found.connectors, []);
+    const first = await cli.json('list', '--all-projects', '--limit', '1');
+    assert.equal(first.connectors.length, 1);
+  });
+
+  it('is attached elsewhere, and detached', async () => {
+    await cli.json('attach', id, '--project', 'api', '-e', 'production', '-e', 'qa', '--yes');
+    const link = async () => server.call('GET', `/v1/connect/connectors/${id}/projects/api`, { key: KEYS.admin });
+    assert.deepEqual((await link()).body.environments.toSorted(), ['env_qa', 'production']);
+    await cli.json('detach', id, '--project', 'api', '--yes');
+    assert.equal((await link()).status, 404);
+    const again = await cli.json('detach', id, '--project', 'api', '--yes');
+    assert.equal(again.unchanged, true);
+  });
+
+  it('gives out its token', async () => {
+    assert.equal((await cli.json('token', id, '--subject', 'app')).token, 'k-life');
+    const { code, out } = await cli.run('token', 'crm.example.com/life', '--subject', 'app');
+    assert.deepEqual([code, out.trim()], [0, 'k-life']);
+  });
+
+  it('is given other looks', async () => {
+    const icon = path.join(cli.folder, 'other.png');
+    writeFileSync(icon, png(700, 700));
+    const updated = await cli.json('update', id, '--icon', icon, '--accent-color', '#0a84ff');
+    assert.equal(updated.id, id);
+    const row = await seen(id);
+    assert.deepEqual([row.icon, row.accentColor], [sha1(png(700, 700)), '#0a84ff']);
+  });
+
+  it('opens somewhere', async () => {
+    const { url } = await cli.json('open', id);
+    assert.ok(url.endsWith(`/acme/~/connect/${id}`), url);
+  });
+
+  it('loses its tokens', async () => {
+    const counts = await cli.json('revoke-tokens', id, '--all-tokens', '--yes');
+    for (const count of ['tokensFound', 'deleted', 'providerRevoked', 'providerSkipped', 'providerFailed'])
+      assert.equal(typeof counts[count], 'number', JSON.stringify(counts));
+  });
+
+  it('is removed, once nothing is attached or that is said to be fine', async () => {
+    const kept = await cli.run('remove', id, '--yes', '--format=json');
+    assert.notEqual(kept.code, 0);
+    assert.match(kept.err, /1 .*project/);
+    const removed = await cli.json('remove', id, '--disconnect-all', '--yes');
+    assert.equal(removed.removed, true);
+    assert.equal((await seen(id)).error.code, 'gone');
+  });
+});
+
+describe('who asks', () => {
+  it('names the team by slug or id', async () => {
+    for (const scope of ['acme', TEAM]) {
+      const { connectors } = await as(KEYS.admin, scope).json('list', '--all-projects');
+      assert.ok(connectors.length > 0);
+    }
+  });
+
+  it('is a member, who may read and not make', async () => {
+    const member = as(KEYS.member);
+    assert.ok((await member.json('list', '--all-projects')).connectors.length > 0);
+    const { code, err } = await member.run('create', 'crm.example.com', '--name', 'no', '--connector-type', 'api-key', '--data', '{"values":[{"value":"k"}]}');
+    assert.notEqual(code, 0);
+    assert.match(err, /role|permission|allowed/i);
+  });
+
+  it('is nobody, or a stranger to the team', async () => {
+    for (const token of ['tok_nobody', KEYS.stranger]) {
+      const { code, out } = await as(token).run('list', '--all-projects', '--format=json');
+      assert.notEqual(code, 0, out);
+      assert.doesNotMatch(out, /scl_/);
+    }
+  });
+});
