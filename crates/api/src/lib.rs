@@ -3,6 +3,7 @@
 //! A dialect only translates; the engine decides. Every endpoint is a row of the route table
 //! ([`kit::route`]), from which the router, the OpenAPI document and the refusal test are made.
 
+mod clients;
 pub mod dialects;
 pub mod kit;
 pub mod native;
@@ -46,6 +47,7 @@ pub fn all_routes() -> impl Iterator<Item = &'static Route> {
             dialects::datagrid::PROVIDERS,
             dialects::datagrid::CONNECTIONS,
             dialects::datagrid::ORGANIZATION,
+            clients::ROUTES,
             pages::ROUTES,
         ])
         .flatten()

@@ -340,6 +340,10 @@ fixed! {
     RETRY_AFTER_MAX: time = HOUR;
     /// Life of a client assertion. GitHub would take ten minutes, others five.
     ASSERTION_TIME_MAX: time = secs(300);
+    /// How far apart a connector registers itself anew, at first; each time doubles it (requirement 26).
+    REGISTRATIONS_APART_TIME: time = HOUR;
+    /// The most that this grows to.
+    REGISTRATIONS_APART_TIME_MAX: time = secs(7 * 24 * 3600);
     /// Characters of a provider's error text that are kept or shown.
     STRANGERS_TEXT_CHARS_MAX: count = 200;
     /// A registered client id. Some servers put a signed document into it.

@@ -1,11 +1,17 @@
-//! The authorization request (RFC 6749 §4.1.1, RFC 7636, RFC 8707, RFC 9396, OpenID Connect Core §3.1.2.1).
+//! The authorization request, in the browser or pushed (RFC 6749 §4.1.1, RFC 9126, RFC 7636, RFC 8707, RFC 9396, OpenID Connect Core §3.1.2.1).
 
+use grantry_core::http::{Failure, Request, Response};
+use grantry_core::limits;
 use serde_json::Value;
 use url::Url;
 
 use crate::{
+    client::{AuthMethod, Client},
+    json,
     pkce::CHALLENGE_METHOD,
     server::{Endpoint, Misconfigured, Server},
+    text::{Redaction, code, is_vschar},
+    token::post,
 };
 
 /// One authorization request. Empty texts and lists are not sent.
@@ -53,6 +59,63 @@ const RESERVED: &[&str] = &[
     "state",
 ];
 
+/// Why a request was not taken that was pushed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PushError {
+    /// No usable answer; the request may be taken another time, or by the browser.
+    #[error("the server did not answer")]
+    Unavailable,
+    /// The server refuses the client itself.
+    #[error("the server refuses the client: {0}")]
+    Client(String),
+    /// The server, or our policy, says no.
+    #[error("the server refuses the authorization request: {code}: {detail}")]
+    Refused {
+        /// `[a-z0-9_.-]{1,64}`
+        code: String,
+        /// Tamed text of the server.
+        detail: String,
+    },
+}
+
+/// Reads what came of [`Authorize::push`]: the `request_uri` (RFC 9126 §2.2).
+pub fn pushed(
+    result: Result<Response, Failure>,
+    redaction: &Redaction,
+) -> Result<String, PushError> {
+    let response = match result {
+        Ok(response) => response,
+        Err(failure @ Failure::Refused) => {
+            return Err(PushError::Refused {
+                code: "destination_refused".to_owned(),
+                detail: failure.to_string(),
+            });
+        }
+        Err(Failure::NotSent | Failure::Unknown(_)) => return Err(PushError::Unavailable),
+    };
+    let members = json::object(&response.body);
+    let text = |name: &str| members.as_ref()?.get(name)?.as_str();
+    match response.status {
+        200..=299 => text("request_uri")
+            .filter(|uri| is_vschar(uri, limits::CLIENT_ID_BYTES_MAX))
+            .map(str::to_owned)
+            .ok_or(PushError::Unavailable),
+        408 | 425 | 429 | 500.. => Err(PushError::Unavailable),
+        status => {
+            let said = text("error").and_then(|error| code(&redaction.scrub(error)));
+            let said = said.unwrap_or_else(|| "http_error".to_owned());
+            if matches!(said.as_str(), "invalid_client" | "unauthorized_client") {
+                return Err(PushError::Client(said));
+            }
+            let detail = redaction.scrub(text("error_description").unwrap_or_default());
+            Err(PushError::Refused {
+                code: said,
+                detail: format!("HTTP {status} {detail}"),
+            })
+        }
+    }
+}
+
 /// True for a parameter that extra parameters may not name. Refuse it where an admin types it.
 pub fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)
@@ -90,6 +153,43 @@ impl Authorize<'_> {
         Ok(url)
     }
 
+    /// The same request, pushed to the server by ourselves (RFC 9126 §2.1); its answer is read by [`pushed`].
+    pub fn push(&self, server: &Server, client: &Client) -> Result<Request, Misconfigured> {
+        let own = self.parameters();
+        let free = |name: &str| !is_reserved(name) && !own.iter().any(|(n, _)| *n == name);
+        let extra = self.extra.iter().filter(|(name, _)| free(name));
+        let all = extra.map(|(name, value)| (name.as_str(), value.as_str()));
+        // Where the authentication puts it into the body, it is there already.
+        let in_header = matches!(client.auth, AuthMethod::Basic | AuthMethod::BasicRaw);
+        let own = own
+            .iter()
+            .filter(|(name, _)| in_header || *name != "client_id");
+        let all = all.chain(own.map(|(name, value)| (*name, value.as_str())));
+        post(
+            server,
+            Endpoint::PushedAuthorization,
+            client,
+            all.collect(),
+            false,
+        )
+    }
+
+    /// Where the user goes with a request that was pushed (RFC 9126 §4).
+    pub fn pushed_url(&self, server: &Server, request_uri: &str) -> Result<Url, Misconfigured> {
+        let mut url = server.url(Endpoint::Authorization)?;
+        let own: Vec<_> = url
+            .query_pairs()
+            .into_owned()
+            .filter(|(name, _)| !is_reserved(name))
+            .collect();
+        url.query_pairs_mut()
+            .clear()
+            .extend_pairs(own)
+            .append_pair("client_id", self.client_id)
+            .append_pair("request_uri", request_uri);
+        Ok(url)
+    }
+
     fn parameters(&self) -> Vec<(&'static str, String)> {
         let scope = self
             .scope
@@ -121,12 +221,90 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::tests::answer;
 
     fn server(endpoint: &str) -> Server {
         Server {
             authorization_endpoint: Some(endpoint.into()),
             ..Server::default()
         }
+    }
+
+    #[test]
+    fn a_pushed_request_says_the_same_and_only_its_handle_goes_through_the_browser() {
+        let server = Server {
+            pushed_authorization_request_endpoint: Some("https://as.example/par".into()),
+            ..server("https://as.example/authorize?tenant=1&state=evil")
+        };
+        let extra = [
+            ("access_type".to_owned(), "offline".to_owned()),
+            ("state".to_owned(), "evil".to_owned()),
+        ];
+        let request = Authorize {
+            extra: &extra,
+            ..minimal()
+        };
+        let client = |auth| Client {
+            id: "cid".to_owned(),
+            secret: Some(grantry_core::Secret::new("s")),
+            auth,
+        };
+        let basic = request.push(&server, &client(AuthMethod::Basic)).unwrap();
+        assert_eq!(basic.url.as_str(), "https://as.example/par");
+        let body = String::from_utf8(basic.body.to_vec()).unwrap();
+        assert!(body.contains("access_type=offline"), "{body}");
+        assert!(
+            body.contains("code_challenge=ch&code_challenge_method=S256"),
+            "{body}"
+        );
+        assert!(
+            body.contains("state=st") && !body.contains("evil"),
+            "{body}"
+        );
+        assert_eq!(body.matches("client_id=cid").count(), 1, "{body}");
+        let public = request.push(&server, &client(AuthMethod::None)).unwrap();
+        let body = String::from_utf8(public.body.to_vec()).unwrap();
+        assert_eq!(body.matches("client_id=cid").count(), 1, "{body}");
+        let url = request.pushed_url(&server, "urn:x:1").unwrap();
+        assert_eq!(
+            url.as_str(),
+            "https://as.example/authorize?tenant=1&client_id=cid&request_uri=urn%3Ax%3A1"
+        );
+    }
+
+    #[test]
+    fn every_answer_to_a_pushed_request_has_a_meaning() {
+        let read = |status, body: serde_json::Value| {
+            pushed(
+                Ok(answer(status, "application/json", body.to_string())),
+                &Redaction::new(&[]),
+            )
+        };
+        let good = read(201, json!({"request_uri": "urn:x:1", "expires_in": 60}));
+        assert_eq!(good, Ok("urn:x:1".to_owned()));
+        for (status, body) in [
+            (201, json!({})),
+            (201, json!({"request_uri": "a\nb"})),
+            (503, json!({})),
+            (429, json!({"error": "slow_down"})),
+        ] {
+            assert_eq!(read(status, body), Err(PushError::Unavailable), "{status}");
+        }
+        let client = read(401, json!({"error": "invalid_client"}));
+        assert_eq!(client, Err(PushError::Client("invalid_client".to_owned())));
+        let refused = read(
+            400,
+            json!({"error": "invalid_scope", "error_description": "no"}),
+        );
+        assert_eq!(
+            refused,
+            Err(PushError::Refused {
+                code: "invalid_scope".to_owned(),
+                detail: "HTTP 400 no".to_owned()
+            })
+        );
+        let silent = pushed(Err(Failure::NotSent), &Redaction::new(&[]));
+        assert_eq!(silent, Err(PushError::Unavailable));
     }
 
     fn minimal() -> Authorize<'static> {

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     json,
+    resource::ResourceError,
     server::{Endpoint, Server, web_url},
     token::media_type,
 };
@@ -55,12 +56,26 @@ pub enum DiscoveryError {
     /// The OAuth and the OpenID document name different token endpoints.
     #[error("the OAuth and OpenID metadata disagree about token_endpoint")]
     Disagreement,
+    /// The URL is a protected resource, and its metadata cannot be believed.
+    #[error("the URL is a protected resource: {0}")]
+    Resource(ResourceError),
     /// The server failed, was busy, or did not answer. Later it may work.
     #[error("the server did not answer")]
     Unavailable,
     /// The destination is not allowed.
     #[error("the destination is not allowed")]
     Refused,
+}
+
+impl From<ResourceError> for DiscoveryError {
+    fn from(error: ResourceError) -> Self {
+        match error {
+            ResourceError::Refused => Self::Refused,
+            ResourceError::Unavailable => Self::Unavailable,
+            ResourceError::NotFound => Self::NotFound,
+            ResourceError::Mismatch | ResourceError::NoServer => Self::Resource(error),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,6 +106,15 @@ pub struct Discovery {
 impl Discovery {
     /// Begins at `base`, an issuer or the URL of an API. It is taken as written: a trailing slash makes another issuer.
     pub fn start(base: &str) -> Step {
+        Self::at(base, true)
+    }
+
+    /// Begins at an issuer that somebody wrote down (RFC 9728 §2): nothing else is asked.
+    pub fn of_issuer(issuer: &str) -> Step {
+        Self::at(issuer, false)
+    }
+
+    fn at(base: &str, may_be_an_api: bool) -> Step {
         let Some(url) =
             web_url(base).filter(|url| url.query().is_none() && url.fragment().is_none())
         else {
@@ -98,6 +122,7 @@ impl Discovery {
         };
         let origin = url.origin().ascii_serialization();
         let fallback = match url.path() {
+            _ if !may_be_an_api => VecDeque::new(),
             "/" => VecDeque::new(),
             // Nobody wrote this issuer down, and both of its spellings have the same well-known URL (RFC 8414 §3.1).
             _ => candidates(&url, "", &[&origin, &format!("{origin}/")]),

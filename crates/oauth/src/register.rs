@@ -1,4 +1,4 @@
-//! Dynamic client registration (RFC 7591) and the document of a client known by its URL (client id metadata documents).
+//! Dynamic client registration (RFC 7591), its management (RFC 7592) and the document of a client known by its URL (client id metadata documents).
 
 use std::time::Duration;
 
@@ -77,7 +77,54 @@ pub enum RegistrationError {
     Invalid(&'static str),
 }
 
+impl Management {
+    /// Ends the registration (RFC 7592 §2.3).
+    pub fn delete(&self) -> Request {
+        self.request(Method::Delete, Vec::new())
+    }
+
+    /// Whether an answer to [`Management::delete`] settles it; what did not answer may be asked again. A server that
+    /// does not offer this, or knows neither client nor token, has nothing to end.
+    pub fn is_settled(result: &Result<Response, Failure>) -> bool {
+        match result {
+            Ok(response) => !matches!(response.status, 408 | 425 | 429 | 500..),
+            Err(Failure::Refused) => true,
+            Err(Failure::NotSent | Failure::Unknown(_)) => false,
+        }
+    }
+
+    fn request(&self, method: Method, body: Vec<u8>) -> Request {
+        let plain = |text: &str| Zeroizing::new(text.to_owned());
+        let bearer = format!("Bearer {}", self.token.expose());
+        let mut headers = vec![
+            ("accept", plain("application/json")),
+            ("authorization", Zeroizing::new(bearer)),
+        ];
+        if !body.is_empty() {
+            headers.push(("content-type", plain("application/json")));
+        }
+        Request {
+            method,
+            url: self.url.clone(),
+            headers,
+            body: Zeroizing::new(body),
+            purpose: Purpose::Token,
+        }
+    }
+}
+
 impl Registration<'_> {
+    /// Makes the registration of `client` what this says (RFC 7592 §2.2). The answer is read by [`Self::parse`].
+    pub fn update(&self, client: &Client, management: &Management) -> Request {
+        let mut metadata = self.metadata();
+        metadata.insert("client_id".to_owned(), client.id.as_str().into());
+        if let Some(secret) = &client.secret {
+            metadata.insert("client_secret".to_owned(), secret.expose().into());
+        }
+        let body = Value::Object(metadata).to_string().into_bytes();
+        management.request(Method::Put, body)
+    }
+
     /// Client metadata (RFC 7591 §2).
     fn metadata(&self) -> Map<String, Value> {
         let mut metadata = Map::new();
@@ -292,6 +339,50 @@ mod tests {
             body[name] = value.clone();
         }
         parse(Ok(answer(201, "application/json", body.to_string())))
+    }
+
+    #[test]
+    fn a_registration_is_managed_with_its_own_token() {
+        let uris = redirect_uris();
+        let management = Management {
+            url: Url::parse("https://as.example/register/c1").unwrap(),
+            token: Secret::new("rat"),
+        };
+        let client = Client {
+            id: "c1".to_owned(),
+            secret: Some(Secret::new("s1")),
+            auth: AuthMethod::Basic,
+        };
+        let update = registration(&uris).update(&client, &management);
+        assert_eq!(update.method, Method::Put);
+        let body: Value = serde_json::from_slice(&update.body).unwrap();
+        assert_eq!(
+            (&body["client_id"], &body["client_secret"]),
+            (&json!("c1"), &json!("s1"))
+        );
+        assert_eq!(body["redirect_uris"], json!(uris));
+        let delete = management.delete();
+        assert_eq!(delete.method, Method::Delete);
+        assert!(delete.body.is_empty());
+        for request in [&update, &delete] {
+            assert_eq!(request.url.as_str(), "https://as.example/register/c1");
+            let bearer = request
+                .headers
+                .iter()
+                .find(|(name, _)| *name == "authorization");
+            assert_eq!(bearer.map(|(_, value)| value.as_str()), Some("Bearer rat"));
+        }
+        for (result, settled) in [
+            (Ok(answer(204, "", "")), true),
+            (Ok(answer(401, "", "")), true),
+            (Ok(answer(405, "", "")), true),
+            (Ok(answer(503, "", "")), false),
+            (Ok(answer(429, "", "")), false),
+            (Err(Failure::NotSent), false),
+            (Err(Failure::Refused), true),
+        ] {
+            assert_eq!(Management::is_settled(&result), settled);
+        }
     }
 
     #[test]

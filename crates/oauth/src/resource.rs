@@ -1,6 +1,6 @@
 //! Protected resource metadata: from the URL of an API to its authorization servers (RFC 9728).
 
-use grantry_core::http::{Failure, Method, Purpose, Request, Response};
+use grantry_core::http::{Failure, Method, Purpose, Request, Response, Silence};
 use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
@@ -43,38 +43,79 @@ pub enum ResourceError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     url: Url,
-    resource: String,
+    /// The resource that was asked about, as it was written, and the spellings that mean the same.
+    resources: Vec<String>,
 }
 
 /// The places to ask for `resource`, in order: where its own challenge points, then the well-known URL with its path, then
 /// that of its origin. Empty when `resource` is not an absolute http(s) URL without user name.
 ///
 /// `challenge` is the `WWW-Authenticate` of a 401 from the resource, if there was one.
+///
+/// Metadata that stands for a whole origin speaks for the origin or for the resource that was asked about, as both are
+/// in use; an origin is the same with and without its slash. Nothing else is normalised.
 pub fn places(resource: &str, challenge: Option<&str>) -> Vec<Place> {
     let Some(url) = web_url(resource) else {
         return Vec::new();
     };
-    let well_known = |path: &str, resource: &str| {
+    let origin = url.origin().ascii_serialization();
+    let whole = [origin.clone(), format!("{origin}/")];
+    let is_whole = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let mut exact = vec![resource.to_owned()];
+    if is_whole {
+        exact.extend(whole.iter().filter(|one| *one != resource).cloned());
+    }
+    let either: Vec<String> = match is_whole {
+        true => exact.clone(),
+        false => exact.iter().chain(&whole).cloned().collect(),
+    };
+    let well_known = |path: &str, resources: &[String]| {
         let mut url = url.clone();
         url.set_path(&format!("/.well-known/oauth-protected-resource{path}"));
         url.set_fragment(None);
         Place {
             url,
-            resource: resource.to_owned(),
+            resources: resources.to_vec(),
         }
     };
     let mut places = Vec::new();
     places.extend(challenge.and_then(metadata_url).map(|url| Place {
         url,
-        resource: resource.to_owned(),
+        resources: either.clone(),
     }));
-    places.push(well_known(url.path().trim_end_matches('/'), resource));
+    places.push(well_known(url.path().trim_end_matches('/'), &exact));
     if url.path() != "/" {
-        let mut origin = well_known("", &url.origin().ascii_serialization());
+        let mut origin = well_known("", &either);
         origin.url.set_query(None);
         places.push(origin);
     }
     places
+}
+
+/// A request without credentials, to which a protected resource answers with its challenge (RFC 9728 §5.1). `None`
+/// when `resource` is not an absolute http(s) URL without user name.
+pub fn challenge_request(resource: &str) -> Option<Request> {
+    let mut url = web_url(resource)?;
+    url.set_fragment(None);
+    Some(get(url))
+}
+
+/// The challenge in the answer to [`challenge_request`], if there is one.
+pub fn challenge_of(response: &Response) -> Option<&str> {
+    let challenged = response.status == 401;
+    challenged
+        .then(|| response.header("www-authenticate"))
+        .flatten()
+}
+
+fn get(url: Url) -> Request {
+    Request {
+        method: Method::Get,
+        url,
+        headers: vec![("accept", Zeroizing::new("application/json".to_owned()))],
+        body: Zeroizing::default(),
+        purpose: Purpose::Discovery,
+    }
 }
 
 /// The `resource_metadata` parameter of a challenge (RFC 9728 §5.1).
@@ -90,13 +131,7 @@ fn metadata_url(challenge: &str) -> Option<Url> {
 impl Place {
     /// The request to send.
     pub fn request(&self) -> Request {
-        Request {
-            method: Method::Get,
-            url: self.url.clone(),
-            headers: vec![("accept", Zeroizing::new("application/json".to_owned()))],
-            body: Zeroizing::default(),
-            purpose: Purpose::Discovery,
-        }
+        get(self.url.clone())
     }
 
     /// Reads what came of it. After [`ResourceError::NotFound`] the next place may know more; every other error is final.
@@ -107,6 +142,9 @@ impl Place {
         let response = match result {
             Ok(response) => response,
             Err(Failure::Refused) => return Err(ResourceError::Refused),
+            Err(Failure::Unknown(Silence::BadBody | Silence::Redirect)) => {
+                return Err(ResourceError::NotFound);
+            }
             Err(Failure::NotSent | Failure::Unknown(_)) => return Err(ResourceError::Unavailable),
         };
         match response.status {
@@ -115,7 +153,10 @@ impl Place {
             _ => return Err(ResourceError::NotFound),
         }
         let document = json::object(&response.body).ok_or(ResourceError::NotFound)?;
-        if document.get("resource").and_then(|value| value.as_str()) != Some(&self.resource) {
+        // Servers that answer everything with some document say nothing of a resource.
+        let named = document.get("resource").ok_or(ResourceError::NotFound)?;
+        let ours = |named: &str| self.resources.iter().any(|one| one == named);
+        if !named.as_str().is_some_and(ours) {
             return Err(ResourceError::Mismatch);
         }
         let found: ProtectedResource =
@@ -186,6 +227,44 @@ mod tests {
                 "{other}"
             );
         }
+    }
+
+    #[test]
+    fn an_origin_has_two_spellings_and_its_metadata_may_speak_for_what_is_on_it() {
+        let parse = |asked: &str, place: usize, named: &str| {
+            let document =
+                json!({"resource": named, "authorization_servers": ["https://as.example"]});
+            let response = answer(200, "application/json", document.to_string());
+            places(asked, None)[place].parse(Ok(response)).is_ok()
+        };
+        let (bare, slash) = ("https://mcp.example", "https://mcp.example/");
+        for (asked, place, named, believed) in [
+            (bare, 0, bare, true),
+            (bare, 0, slash, true),
+            (slash, 0, bare, true),
+            (bare, 0, "https://mcp.example/a", false),
+            (bare, 0, "https://MCP.example", false),
+            (RESOURCE, 1, bare, true),
+            (RESOURCE, 1, slash, true),
+            (RESOURCE, 1, RESOURCE, true),
+            (RESOURCE, 1, "https://mcp.example/a", false),
+        ] {
+            assert_eq!(parse(asked, place, named), believed, "{asked} {named}");
+        }
+    }
+
+    #[test]
+    fn only_a_401_has_a_challenge() {
+        let mut response = answer(401, "application/json", "{}");
+        response
+            .headers
+            .push(("www-authenticate".to_owned(), "Bearer".to_owned()));
+        assert_eq!(challenge_of(&response), Some("Bearer"));
+        response.status = 403;
+        assert_eq!(challenge_of(&response), None);
+        let request = challenge_request("https://mcp.example/mcp#x").unwrap();
+        assert_eq!(request.url.as_str(), "https://mcp.example/mcp");
+        assert!(challenge_request("https://u@mcp.example/").is_none());
     }
 
     #[test]

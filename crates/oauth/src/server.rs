@@ -35,6 +35,12 @@ pub struct Server {
     /// Keys that sign ID tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
+    /// RFC 9126.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pushed_authorization_request_endpoint: Option<String>,
+    /// The server takes no authorization request that was not pushed (RFC 9126 §5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_pushed_authorization_requests: Option<bool>,
     /// The server promises an `iss` in every authorization response (RFC 9207).
     #[serde(
         rename = "authorization_response_iss_parameter_supported",
@@ -73,6 +79,8 @@ pub enum Endpoint {
     Introspection,
     /// `jwks_uri`
     Jwks,
+    /// `pushed_authorization_request_endpoint`
+    PushedAuthorization,
     /// `registration_endpoint`
     Registration,
     /// `revocation_endpoint`
@@ -85,10 +93,11 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Authorization,
         Self::Introspection,
         Self::Jwks,
+        Self::PushedAuthorization,
         Self::Registration,
         Self::Revocation,
         Self::Token,
@@ -101,6 +110,7 @@ impl Endpoint {
             Self::Authorization => "authorization_endpoint",
             Self::Introspection => "introspection_endpoint",
             Self::Jwks => "jwks_uri",
+            Self::PushedAuthorization => "pushed_authorization_request_endpoint",
             Self::Registration => "registration_endpoint",
             Self::Revocation => "revocation_endpoint",
             Self::Token => "token_endpoint",
@@ -133,6 +143,7 @@ impl Server {
             Endpoint::Authorization => &self.authorization_endpoint,
             Endpoint::Introspection => &self.introspection_endpoint,
             Endpoint::Jwks => &self.jwks_uri,
+            Endpoint::PushedAuthorization => &self.pushed_authorization_request_endpoint,
             Endpoint::Registration => &self.registration_endpoint,
             Endpoint::Revocation => &self.revocation_endpoint,
             Endpoint::Token => &self.token_endpoint,

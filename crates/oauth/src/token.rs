@@ -36,6 +36,8 @@ pub struct Exchange<'a> {
     pub quirks: &'a Quirks,
     /// Resource indicators (RFC 8707), the same in every request of a grant (requirement 24).
     pub resources: &'a [String],
+    /// Rich authorization details, the same in every request of a grant (RFC 9396 §6).
+    pub details: &'a [Value],
 }
 
 /// What an authorization code is redeemed with.
@@ -116,6 +118,10 @@ impl Exchange<'_> {
         let set = grant.iter().filter(|(_, value)| !value.is_empty());
         let mut parameters: Vec<(&str, &str)> = set.copied().collect();
         parameters.extend(self.resources.iter().map(|r| ("resource", r.as_str())));
+        let details = serde_json::to_string(self.details).unwrap_or_default();
+        if !self.details.is_empty() {
+            parameters.push(("authorization_details", &details));
+        }
         parameters.extend(self.quirks.request_extra);
         post(
             self.server,

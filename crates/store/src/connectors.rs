@@ -33,6 +33,9 @@ const FAULT: [&str; 6] = [
     "exchange_at",
 ];
 
+/// How its client is known to the authorization server: written when the client changes, or by itself.
+const REGISTRATION: [&str; 2] = ["registration", "registration_secrets"];
+
 /// The statement that makes a declared connector. It does not say who changed it when, what the provider
 /// thinks of it, and how its secrets are sealed: a difference in these alone is none. Of a row that is
 /// there, secrets and fault stay unless they are others: they may have changed since it was read.
@@ -43,6 +46,7 @@ fn declared_connector(connector: &Connector, declared: Declared) -> Statement {
     }
     if !declared.client {
         kept.extend(FAULT);
+        kept.extend(REGISTRATION);
     }
     let mut quiet = vec![
         "secrets",
@@ -52,6 +56,7 @@ fn declared_connector(connector: &Connector, declared: Declared) -> Statement {
         "updated_at",
     ];
     quiet.extend(FAULT);
+    quiet.extend(REGISTRATION);
     let upsert = Upsert {
         key: "id",
         kept: &kept,
@@ -177,8 +182,12 @@ impl<B: Backend> ConnectorStore for Db<B> {
         links: &[LinkChange],
         event: &Event,
     ) -> Stored<()> {
-        let kept: &[&str] = if client_changed { &[] } else { &FAULT };
-        let mut write = vec![replace(connector, expected, kept)];
+        let mut kept: Vec<&str> = Vec::new();
+        if !client_changed {
+            kept.extend(FAULT);
+            kept.extend(REGISTRATION);
+        }
+        let mut write = vec![replace(connector, expected, &kept)];
         for LinkChange { link, read } in links {
             write.push(link_is_as_read(link, *read));
             write.push(project_exists(&link.team, &link.project));
@@ -265,6 +274,14 @@ impl<B: Backend> ConnectorStore for Db<B> {
         self.first(select::<Connector>(
             "WHERE team = ?1 AND client_secret_id = ?2 AND deleted_at IS NULL",
             params![team, id],
+        ))
+        .await
+    }
+
+    async fn public_client(&self, id: &ConnectorId) -> Stored<Option<Connector>> {
+        self.first(select::<Connector>(
+            "WHERE id = ?1 AND deleted_at IS NULL",
+            params![id],
         ))
         .await
     }
@@ -399,6 +416,32 @@ impl<B: Backend> ConnectorStore for Db<B> {
             change(ChangeKind::Connector, id),
         ])
         .await
+    }
+
+    async fn set_registration(
+        &self,
+        connector: &Connector,
+        expected: Timestamp,
+        event: Option<&Event>,
+    ) -> Stored<()> {
+        let mut write = vec![
+            Statement::new(
+                "UPDATE connectors SET registration = ?4, registration_secrets = ?5, updated_at = ?6
+                 WHERE id = ?1 AND team = ?2 AND updated_at = ?3 AND deleted_at IS NULL",
+                params![
+                    &connector.id,
+                    &connector.team,
+                    expected,
+                    connector.registration.as_ref().map(json),
+                    connector.registration_secrets.as_ref(),
+                    connector.updated_at,
+                ],
+            )
+            .one_or(StoreError::Missing("connector")),
+            change(ChangeKind::Connector, &connector.id),
+        ];
+        write.extend(event.map(insert));
+        self.run(write).await
     }
 
     async fn put_link(&self, link: &Link, event: &Event) -> Stored<Link> {

@@ -149,7 +149,7 @@ impl<B: Backend> EndingStore for Db<B> {
             )
             .one_or(GONE),
             Statement::new(
-                "UPDATE connectors SET secrets = NULL
+                "UPDATE connectors SET secrets = NULL, registration = NULL, registration_secrets = NULL
                  WHERE id = ?1 AND team = ?2 AND deleted_at IS NOT NULL",
                 params![connector, team],
             ),

@@ -82,9 +82,15 @@ pub const ROUTES: &[Route] = &[
 ];
 
 pub(super) fn ask(body: &mut Fields) -> Result<AskToken> {
-    let subject = body.take_object("subject");
+    let named = body
+        .take_object("subject")
+        .map(|fields| subject::named(fields, &[], "additional_claims"))
+        .transpose()?;
+    let (subject, subject_token) =
+        named.map_or((None, None), |named| (Some(named.subject), named.token));
     Ok(AskToken {
-        subject: subject.map(|fields| subject::of(fields, &[])).transpose()?,
+        subject,
+        subject_token,
         environment: body.text("environment").map(Into::into),
         installation: present(body.take_text("installation")),
         scopes: Scopes::from_list(body.take_texts("scopes").unwrap_or_default()),

@@ -76,6 +76,19 @@ pub const ROUTES: &[Route] = &[
     .takes(Takes::OptionalJson(fields::REVOKE))
     .json::<wire::EndedSome>(200, "What became of them."),
     Route::new(
+        Method::Post,
+        "/api/v1/connectors/{connector}/rotate_key",
+        MANAGE,
+        "rotate_connector_key",
+        |route| call(route, rotate_key),
+    )
+    .about(
+        "Makes the next key of a connector that signs (`private_key_jwt`, `jwtBearer`): it is published at once at the \
+         connector's `/oauth/clients/{id}/jwks`, signs from a day later, and a day after that the one before is gone.",
+    )
+    .json::<wire::Connector>(200, "The connector.")
+    .refuses(&[409, 422]),
+    Route::new(
         Method::Delete,
         "/api/v1/connectors/{connector}",
         MANAGE,
@@ -220,6 +233,15 @@ async fn revoke(mut call: Call) -> Result<Response> {
         )
         .await?;
     answer::ok(&wire::EndedSome::of(revoked, remaining))
+}
+
+async fn rotate_key(call: Call) -> Result<Response> {
+    let connector = call.path("connector");
+    let rotated = call
+        .engine
+        .rotate_client_key(call.caller()?, connector)
+        .await?;
+    answer::ok(&wire::Connector::from(&rotated))
 }
 
 async fn delete(call: Call) -> Result<Response> {

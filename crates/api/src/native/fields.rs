@@ -337,7 +337,20 @@ pub const LINK: &[Field] = &[required(
     "All of the link's environments, at least one.",
 )];
 
-const SUBJECT: &[Field] = &[subject::TYPE, subject::ID, subject::ISSUER];
+const SUBJECT: &[Field] = &[
+    subject::TYPE,
+    subject::ID,
+    subject::ISSUER,
+    subject::SUB,
+    subject::ISS,
+    subject::AUD,
+    optional(
+        "additional_claims",
+        Shape::Free,
+        "With type `jwt-bearer`: further claims.",
+    ),
+    subject::TOKEN,
+];
 
 const FOR: Field = required("connector", Shape::Text(256), "Connector id or uid.");
 const WHOSE: Field = optional(

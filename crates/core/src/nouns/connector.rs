@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Actor, Environment, Sealed};
+use super::{Actor, Environment, Registration, Sealed};
 use crate::Timestamp;
 use crate::ids::{ConnectorId, ProjectId, SecretId, TeamId};
 
@@ -101,6 +101,10 @@ pub struct Connector {
     pub secrets: Option<Sealed>,
     /// What its client secret is known by, where it has one: every new secret is another one.
     pub client_secret: Option<SecretRef>,
+    /// How its client is known to the authorization server, where Grantry saw to that.
+    pub registration: Option<Registration>,
+    /// The secrets of that, sealed as one JSON object.
+    pub registration_secrets: Option<Sealed>,
     /// The caller's own annotations, kept to the byte.
     pub metadata: Map<String, Value>,
     /// The exact redirect URI registered with the provider (design §7).

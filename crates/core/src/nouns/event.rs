@@ -111,6 +111,8 @@ event_kinds! {
     ConnectorUpdated = "connector.updated",
     /// An admin was shown a connector's client secret.
     ConnectorRevealed = "connector.revealed",
+    /// A connector's client was registered at its authorization server, without anybody typing an id.
+    ConnectorRegistered = "connector.registered",
     /// A connector was deleted.
     ConnectorDeleted = "connector.deleted",
     /// The provider refuses a connector's client.

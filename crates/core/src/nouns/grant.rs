@@ -61,6 +61,25 @@ pub enum Subject {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         issuer: Option<String>,
     },
+    /// Somebody whom the connector speaks for, in an assertion that it signs (RFC 7523 §2.1). What is absent is the
+    /// connector's to say.
+    JwtBearer {
+        /// `sub`
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sub: Option<String>,
+        /// `iss`
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        iss: Option<String>,
+        /// `aud`
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        aud: Option<String>,
+        /// Further claims: a JSON object as text, its members sorted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        claims: Option<String>,
+    },
+    /// Whoever a token names that the caller brings along (RFC 8693). The token is no part of what is stored, and what
+    /// it is exchanged for is not stored either.
+    Token,
     /// One of many connections of a connector, named by its own id (Datagrid connections, Sequin credentials).
     Connection {
         /// Connection id.
@@ -69,13 +88,20 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// `app`, `user` or `connection`.
+    /// The word on the wire.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::App => "app",
             Self::User { .. } => "user",
+            Self::JwtBearer { .. } => "jwt-bearer",
+            Self::Token => "token",
             Self::Connection { .. } => "connection",
         }
+    }
+
+    /// Whether its tokens are asked for with what the connector itself has, whenever they are needed.
+    pub const fn is_minted(&self) -> bool {
+        matches!(self, Self::App | Self::JwtBearer { .. })
     }
 }
 
@@ -194,7 +220,7 @@ fn as_set(list: &[String]) -> Cow<'_, [String]> {
 }
 
 /// The same JSON value with object keys sorted at every depth.
-fn canonical(value: &Value) -> Value {
+pub fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();

@@ -10,6 +10,7 @@ pub mod credential;
 pub mod event;
 pub mod grant;
 pub mod installation;
+pub mod registration;
 pub mod repeat;
 pub mod tenancy;
 
@@ -22,8 +23,9 @@ pub use connector::{
 };
 pub use credential::{Annotation, CodeSwap, Credential, LinkFlow};
 pub use event::{Event, EventKind};
-pub use grant::{Environment, Grant, Scopes, Subject};
+pub use grant::{Environment, Grant, Scopes, Subject, canonical};
 pub use installation::{Installation, InstallationStatus};
+pub use registration::{BoundResource, ClientKey, Means, RegisteredClient, Registration};
 pub use repeat::KeyedRequest;
 pub use tenancy::{
     Account, CustomEnvironment, Key, KeyLevel, Membership, Project, Role, Team, User, Words,

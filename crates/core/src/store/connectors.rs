@@ -121,6 +121,9 @@ pub trait ConnectorStore: Send + Sync + 'static {
         id: &SecretId,
     ) -> Stored<Option<Connector>>;
 
+    /// A live connector of any team by its id: what strangers may read of its client is public.
+    async fn public_client(&self, id: &ConnectorId) -> Stored<Option<Connector>>;
+
     /// A team's live connectors, in the filter's order.
     async fn connectors(
         &self,
@@ -170,6 +173,15 @@ pub trait ConnectorStore: Send + Sync + 'static {
         team: &TeamId,
         id: &ConnectorId,
         failed: Option<&FailedExchange>,
+    ) -> Stored<()>;
+
+    /// Stores `registration`, its secrets and `updated_at` of a live connector that was last changed at `expected`,
+    /// and nothing else of it. `Missing("connector")`.
+    async fn set_registration(
+        &self,
+        connector: &Connector,
+        expected: Timestamp,
+        event: Option<&Event>,
     ) -> Stored<()>;
 
     /// Makes the link exist as given (created or its environments replaced), keeping `created_at` of an

@@ -23,7 +23,7 @@ use crate::{Caller, Engine};
 pub(super) const VERIFIER_CHARS: usize = 43;
 
 /// What consent is asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct AskConsent {
     /// The token that shall be available afterwards.
     pub token: AskToken,

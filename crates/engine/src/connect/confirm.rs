@@ -13,6 +13,8 @@ use grantry_core::nouns::{
 use grantry_core::{Error, Result, Secret, StoreError, entropy};
 use grantry_vault::hash::{constant_time_eq, sha256};
 
+use serde_json::Map;
+
 use super::identity::Account;
 use super::page::{ConsentResult, expired};
 use crate::permissions::Act;
@@ -149,6 +151,7 @@ impl Engine {
         let account = Account {
             name: held.name.clone(),
             subject: held.external_subject.clone(),
+            claims: Map::new(),
         };
         let new = held.set.connection.clone();
         let connection = self.consented(&authorization, standing, account, new);

@@ -18,7 +18,7 @@ use super::page::consent_scopes;
 use super::press::{flow_row, nonce_of, verifier_place};
 use crate::Engine;
 use crate::connectors::OauthClient;
-use crate::tokens::{Arrived, NewPair, PAUSE, TRIES};
+use crate::tokens::{Arrived, CLAIMS, NewPair, PAUSE, TRIES, forwarded_claims, forwards_claims};
 
 /// What a link flow that may go well the next time is told to have ended with (RFC 6749 §4.1.2.1).
 const LATER: &str = "temporarily_unavailable";
@@ -45,11 +45,14 @@ impl Engine {
         // What has to be known is read before the code is spent.
         let expects_nonce = self.asks_openid(&authorization, &connector).await?;
         self.keys.ready(&authorization.team).await?;
+        let client = oauth.presented(self.entropy(), self.now())?;
+        let resources = oauth.resources(&authorization.grant.resources);
         let exchange = Exchange {
             server: &oauth.server,
-            client: &oauth.client,
+            client: &client,
             quirks: &oauth.quirks,
-            resources: &authorization.grant.resources,
+            resources: &resources,
+            details: &authorization.grant.details,
         };
         let grant = AuthorizationCode {
             code: &code,
@@ -96,7 +99,16 @@ impl Engine {
             }
         };
         self.note_exchange(&connector, None).await;
-        let mut pair = Arrived(tokens).pair(&connector, &oauth.quirks, None);
+        let mut pair = Arrived(tokens).pair(&connector, &oauth, None);
+        if forwards_claims(&connector) {
+            // Whatever the provider put beside the tokens under this name is none of them.
+            pair.metadata.remove(CLAIMS);
+            let claims = account.as_ref().map(|account| &account.claims);
+            let claims = claims.map(|claims| forwarded_claims(&connector, claims));
+            if let Some(claims) = claims.filter(|claims| !claims.is_empty()) {
+                pair.metadata.insert(CLAIMS.to_owned(), claims.into());
+            }
+        }
         // The connector may ask elsewhere by now: what came from the frozen server is not for the new one.
         let token_endpoint = |oauth: &OauthClient| oauth.server.url(Endpoint::Token).ok();
         if let Ok(now) = self.oauth_client(&connector).await
@@ -122,6 +134,7 @@ impl Engine {
             (Some(known), Some(account)) if account.subject.is_none() => Account {
                 subject: known.external_subject.clone(),
                 name: known.name.clone(),
+                ..account
             },
             (Some(known), Some(account)) if account.subject != known.external_subject => {
                 self.drop_pair(&authorization, &known.id, pair).await?;

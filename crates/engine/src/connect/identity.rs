@@ -19,6 +19,8 @@ pub struct Account {
     pub subject: Option<String>,
     /// E-mail address or name, for people.
     pub name: Option<String>,
+    /// All that a verified ID token says; none of it is kept but what the connector forwards.
+    pub claims: Map<String, Value>,
 }
 
 impl Engine {
@@ -54,6 +56,7 @@ impl Engine {
         Ok(Some(Account {
             subject: text(&claims, "sub"),
             name,
+            claims,
         }))
     }
 

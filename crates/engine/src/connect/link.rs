@@ -188,7 +188,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Gone`] for one that is used or late.
-    pub async fn open_link(&self, token: &Secret, cookie: Option<Secret>) -> Result<Pressed> {
+    pub async fn open_link(
+        self: &Arc<Self>,
+        token: &Secret,
+        cookie: Option<Secret>,
+    ) -> Result<Pressed> {
         let store = &self.ports.store;
         let found = store.authorization_by_verifier(&of_start(token)).await?;
         let authorization = found.ok_or(Error::NotFound("link"))?;
@@ -374,6 +378,7 @@ impl Engine {
         let account = Account {
             name: name.or(held.name.clone()),
             subject: account,
+            claims: Map::new(),
         };
         let connection = self.consented(&authorization, standing, account, id.clone());
         let set = TokenSet {

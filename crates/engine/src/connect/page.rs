@@ -311,6 +311,8 @@ fn subject_label(subject: &Subject) -> String {
         Subject::User { id, .. } => id.clone(),
         // Its id says nothing to a person.
         Subject::Connection { .. } => String::new(),
+        Subject::JwtBearer { sub, .. } => sub.clone().unwrap_or_default(),
+        Subject::Token => String::new(),
         Subject::App => "the application".to_owned(),
     }
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use grantry_core::ids::{AuthorizationId, ConnectionId};
 use grantry_core::limits::TOKEN_BYTES_MAX;
 use grantry_core::nouns::{
-    Actor, Authorization, AuthorizationState, Connection, ConnectionState, Event, EventKind, Flow,
-    Sealed, Subject, TokenSet,
+    Actor, Authorization, AuthorizationState, Connection, ConnectionState, Connector, Event,
+    EventKind, Flow, Sealed, Subject, TokenSet,
 };
 use grantry_core::{Entropy, Error, Result, Secret, StoreError, entropy};
-use grantry_oauth::authorize::Authorize;
+use grantry_oauth::authorize::{self, Authorize, PushError};
 use grantry_oauth::pkce;
+use grantry_oauth::text::Redaction;
 use grantry_vault::envelope::Place;
 use grantry_vault::hash::{Handle, HandleKind, s256};
 use serde_json::{Map, Value};
@@ -20,6 +21,7 @@ use super::identity::Account;
 use super::page::{ConsentResult, consent_scopes, is_open};
 use crate::Engine;
 use crate::catalogue::authorize_params;
+use crate::connectors::OauthClient;
 use crate::connectors::types::{self, UserTokens};
 use crate::events::Draft;
 use crate::tokens::{NewPair, PAUSE, TRIES};
@@ -41,7 +43,7 @@ impl Engine {
     /// `replaces`: the user has seen that another account is connected and wants this one instead.
     #[tracing::instrument(target = "grantry_spans", name = "press", skip_all)]
     pub async fn press(
-        &self,
+        self: &Arc<Self>,
         id: &AuthorizationId,
         cookie: Option<Secret>,
         replaces: bool,
@@ -61,7 +63,7 @@ impl Engine {
 
     /// A flow that is not stored yet, and where it leads.
     pub(super) async fn flow_of(
-        &self,
+        self: &Arc<Self>,
         authorization: &Authorization,
         cookie: Option<Secret>,
         replaces: bool,
@@ -76,6 +78,7 @@ impl Engine {
                 "is required: this connector takes a pasted key",
             ));
         }
+        let connector = self.enrolled(&connector).await?;
         let oauth = self.oauth_client(&connector).await?;
         self.keys.ready(&authorization.team).await?;
 
@@ -127,7 +130,7 @@ impl Engine {
             nonce: &nonce,
             scope: &scope,
             scope_separator: oauth.quirks.scope_separator,
-            resources: &authorization.grant.resources,
+            resources: &oauth.resources(&authorization.grant.resources),
             audience: authorization
                 .grant
                 .audience
@@ -137,12 +140,58 @@ impl Engine {
             prompt: prompt_of(authorization.prompt.as_deref(), &scope),
             extra: &extra,
         };
-        let url = request
-            .url(&oauth.server)
-            .map_err(|error| Error::Unresolvable {
-                reason: error.to_string(),
-            })?;
+        let pushed = self.pushed(&connector, &oauth, &request).await?;
+        let url = match pushed {
+            Some(request_uri) => request.pushed_url(&oauth.server, &request_uri),
+            None => request.url(&oauth.server),
+        };
+        let url = url.map_err(|error| Error::Unresolvable {
+            reason: error.to_string(),
+        })?;
         Ok((flow, Pressed { url, cookie }))
+    }
+
+    /// Pushes the request to a server that takes that (RFC 9126): nobody can change it in the browser. Where it is not
+    /// demanded, a server that does not answer there is asked by the browser.
+    async fn pushed(
+        &self,
+        connector: &Connector,
+        oauth: &OauthClient,
+        request: &Authorize<'_>,
+    ) -> Result<Option<String>> {
+        let demanded = oauth.server.require_pushed_authorization_requests == Some(true);
+        if oauth.server.pushed_authorization_request_endpoint.is_none() {
+            let reason =
+                "the authorization server demands pushed requests and has no endpoint for them";
+            return match demanded {
+                true => Err(Error::Unresolvable {
+                    reason: reason.to_owned(),
+                }),
+                false => Ok(None),
+            };
+        }
+        let client = oauth.presented(self.entropy(), self.now())?;
+        let push = request.push(&oauth.server, &client);
+        let push = push.map_err(|error| Error::Unresolvable {
+            reason: error.to_string(),
+        })?;
+        let redaction = Redaction::of(&push);
+        match authorize::pushed(self.ports.http.send(push).await, &redaction) {
+            Ok(request_uri) => Ok(Some(request_uri)),
+            Err(PushError::Unavailable) if !demanded => Ok(None),
+            Err(PushError::Unavailable) => Err(Error::Provider {
+                code: "unreachable",
+                timeout: false,
+                retry_after: None,
+            }),
+            Err(PushError::Client(code)) => {
+                self.fault(connector, &code).await?;
+                Err(Error::ConnectorFault)
+            }
+            Err(refused @ PushError::Refused { .. }) => Err(Error::Unresolvable {
+                reason: refused.to_string(),
+            }),
+        }
     }
 
     /// The user says no on our own page.

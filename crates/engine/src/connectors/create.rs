@@ -1,19 +1,23 @@
 //! Making connectors (reference/vercel-connect A1).
 
+use std::sync::Arc;
+
 use grantry_core::ids::{ConnectorId, SecretId, TokenSetId};
-use grantry_core::limits::{NAME_BYTES_MAX, UID_BYTES_MAX};
 use grantry_core::nouns::{
     Connector, ConnectorType, Environment, EventKind, Link, Project, Sealed, SecretRef,
     TriggerDestination,
 };
 use grantry_core::store::LinkChange;
 use grantry_core::{Error, Problem, Result, Secret, StoreError, Timestamp, entropy};
+use grantry_vault::envelope::Place;
 use serde_json::{Map, Value};
-use url::Url;
 use zeroize::Zeroizing;
 
 use super::destinations::enabled;
-use super::icon::{is_digest, is_url};
+use super::enrol::{Enrolment, Unenrolled};
+use super::names::{
+    generated_uid, look_problems, name_of, server_of_service, service_of, slug, uid_complaint,
+};
 use super::server::secrets_of;
 use super::{ConnectorView, data, links::checked_environments, types};
 use crate::permissions::Act;
@@ -73,6 +77,14 @@ pub struct Checked {
     pub generated_uid: bool,
 }
 
+/// What goes into a new row beside the connector itself.
+struct Parts<'a> {
+    secrets: Vec<(String, Secret)>,
+    enrolment: Option<&'a Enrolment>,
+    generated_uid: bool,
+    named_id: bool,
+}
+
 /// A link to be made with a connector.
 pub struct NewLink {
     /// Project id or name.
@@ -86,11 +98,18 @@ impl Engine {
     /// nothing is stored; [`Error::Conflict`] for a uid in use.
     #[tracing::instrument(target = "grantry_spans", name = "create_connector", skip_all)]
     pub async fn create_connector(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         new: NewConnector,
     ) -> Result<ConnectorView> {
         caller.require(Act::ManageConnectors)?;
+        // A client that was registered for it must be stored, or ended again, whatever becomes of the caller.
+        let (engine, caller) = (Arc::clone(self), caller.clone());
+        self.uncancellable(async move { engine.create(&caller, new).await })
+            .await
+    }
+
+    async fn create(&self, caller: &Caller, new: NewConnector) -> Result<ConnectorView> {
         let project = match &new.link {
             Some(link) => Some(self.project(caller, &link.project).await?),
             None => None,
@@ -127,8 +146,59 @@ impl Engine {
         }
         // Before the commit, after which nothing may fail.
         let catalogue = self.catalogue().await?;
+        if !generated_uid {
+            self.require_free_uid(&connector).await?;
+        }
+        let enrolment = match incomplete {
+            true => None,
+            false => self.enrolment_of(&connector).await?,
+        };
+        let parts = Parts {
+            secrets,
+            enrolment: enrolment.as_ref(),
+            generated_uid,
+            named_id,
+        };
+        let made = self.insert_connector(caller, &mut connector, &mut links, &parts);
+        match (made.await, enrolment) {
+            (Ok(()), _) => Ok(ConnectorView::with(connector, links, &catalogue)),
+            // Nobody will ever use the client. After an outage the row may be there, and with it the client.
+            (Err(error), Some(enrolment)) if !matches!(error, Error::Unavailable) => {
+                self.withdraw(&enrolment).await;
+                Err(error)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Refuses a uid in use before anything is made elsewhere for the connector.
+    async fn require_free_uid(&self, connector: &Connector) -> Result<()> {
+        let store = &self.ports.store;
+        let found = store.connector(&connector.team, &connector.uid).await?;
+        match found.filter(|found| found.uid == connector.uid && found.deleted_at.is_none()) {
+            Some(_) => Err(uid_taken(connector)),
+            None => Ok(()),
+        }
+    }
+
+    async fn insert_connector(
+        &self,
+        caller: &Caller,
+        connector: &mut Connector,
+        links: &mut [Link],
+        parts: &Parts<'_>,
+    ) -> Result<()> {
+        let Parts {
+            generated_uid,
+            named_id,
+            ..
+        } = *parts;
         for last in [false, false, true] {
-            connector.secrets = self.seal_secrets(&connector, &secrets).await?;
+            // Sealed into the row of this id.
+            connector.secrets = self.seal_secrets(connector, &parts.secrets).await?;
+            if let Some(enrolment) = parts.enrolment {
+                self.enrolled_with(connector, enrolment).await?;
+            }
             let event = self
                 .draft(EventKind::ConnectorCreated, caller)
                 .connector(&connector.id)
@@ -136,8 +206,8 @@ impl Engine {
                 .with("uid", connector.uid.as_str())
                 .done();
             let store = &self.ports.store;
-            match store.create_connector(&connector, &links, &event).await {
-                Ok(()) => return Ok(ConnectorView::with(connector, links, &catalogue)),
+            match store.create_connector(connector, links, &event).await {
+                Ok(()) => return Ok(()),
                 // The caller did not choose these, so their being taken is not the caller's business.
                 Err(StoreError::Taken("connector.uid")) if generated_uid && !last => {
                     let more = entropy::alphanumeric(self.entropy(), 8).to_lowercase();
@@ -145,20 +215,24 @@ impl Engine {
                 }
                 Err(StoreError::Taken("connector.id")) if named_id && !last => {
                     connector.id = self.named_id(&connector.name);
-                    for link in &mut links {
+                    for link in &mut *links {
                         link.connector = connector.id.clone();
                     }
                 }
-                Err(StoreError::Taken("connector.uid")) => {
-                    return Err(Error::conflict(format!(
-                        "uid: {} is already used by another connector",
-                        connector.uid
-                    )));
-                }
+                Err(StoreError::Taken("connector.uid")) => return Err(uid_taken(connector)),
                 Err(error) => return Err(error.into()),
             }
         }
         Err(Error::Internal)
+    }
+
+    /// What a connector that is not stored yet is enrolled as, where it needs that.
+    pub(super) async fn enrolment_of(&self, connector: &Connector) -> Result<Option<Enrolment>> {
+        if !self.lacks_enrolment(connector).await? {
+            return Ok(None);
+        }
+        let enrolment = self.enrol(connector, false).await;
+        enrolment.map(Some).map_err(Unenrolled::of_caller)
     }
 
     /// An id that says what it is of: at most 48 characters of the name's, and six at random.
@@ -181,7 +255,20 @@ impl Engine {
         project: Option<&Project>,
     ) -> Result<Checked> {
         let mut problems = Vec::new();
-        let kind = ConnectorType::from_word(&new.kind);
+        let url = new.service.as_deref().and_then(server_of_service);
+        let kind = match new.kind.as_str() {
+            // A URL alone is an OAuth client's to be (reference/vercel-connect §9).
+            "" => url.map(|_| ConnectorType::Oauth),
+            word => ConnectorType::from_word(word),
+        };
+        let mut data = new.data.clone();
+        if let (Some(url), Some(ConnectorType::Oauth)) = (url, kind)
+            && !["clientId", "serverUrl", "serverConfig"]
+                .iter()
+                .any(|name| data.contains_key(*name))
+        {
+            data.insert("serverUrl".to_owned(), url.into());
+        }
         if kind.is_none() {
             let known = ConnectorType::WORDS.join(", ");
             let message = match new.kind.as_str() {
@@ -194,7 +281,7 @@ impl Engine {
         }
         let checked = kind.and_then(|kind| {
             let mint = || TokenSetId::mint(self.now(), self.entropy()).to_string();
-            data::check(kind, &new.data, new.incomplete, &mint)
+            data::check(kind, &data, new.incomplete, &mint)
                 .map_err(|found| problems.extend(found))
                 .ok()
         });
@@ -269,6 +356,8 @@ impl Engine {
                 .iter()
                 .any(|(name, _)| Some(name.as_str()) == client_secret)
                 .then(|| self.secret_ref(now)),
+            registration: None,
+            registration_secrets: None,
             metadata: new.metadata.clone(),
             redirect_uri: new
                 .redirect_uri
@@ -327,6 +416,16 @@ impl Engine {
         connector: &Connector,
         secrets: &[(String, Secret)],
     ) -> Result<Option<Sealed>> {
+        self.seal_into(secrets_of, connector, secrets).await
+    }
+
+    /// Secrets by name as one sealed JSON object; `None` when there are none.
+    pub(super) async fn seal_into(
+        &self,
+        place: fn(&Connector) -> Place<'_>,
+        connector: &Connector,
+        secrets: &[(String, Secret)],
+    ) -> Result<Option<Sealed>> {
         if secrets.is_empty() {
             return Ok(None);
         }
@@ -342,232 +441,12 @@ impl Engine {
         }
         json.push('}');
         self.keys.ready(&connector.team).await?;
-        let sealed = self.keys.seal(secrets_of(connector), json.as_bytes())?;
+        let sealed = self.keys.seal(place(connector), json.as_bytes())?;
         Ok(Some(sealed))
     }
 }
 
-fn name_of(
-    new: &NewConnector,
-    project: Option<&Project>,
-    kind: Option<ConnectorType>,
-    problems: &mut Vec<Problem>,
-) -> String {
-    let given = new
-        .name
-        .as_deref()
-        .map(str::trim)
-        .filter(|name| !name.is_empty());
-    let name = match (given, project) {
-        (Some(name), _) => name,
-        (None, Some(project)) if kind != Some(ConnectorType::ApiKey) => &project.name,
-        (None, _) => {
-            let message = match kind {
-                None | Some(ConnectorType::ApiKey) => "is required",
-                Some(_) => "is required, or projectId to take the project's name",
-            };
-            problems.push(Problem::new("name", message));
-            return String::new();
-        }
-    };
-    let complaint = name_complaint(name);
-    problems.extend(complaint.map(|message| Problem::new("name", message)));
-    name.to_owned()
-}
-
-/// What is wrong with a name.
-pub fn name_complaint(name: &str) -> Option<String> {
-    let good =
-        !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(char::is_control);
-    (!good).then(|| format!("must be 1 to {NAME_BYTES_MAX} bytes without control characters"))
-}
-
-/// What is wrong with a connector's branding.
-pub fn look_problems(
-    icon: Option<&str>,
-    background_color: Option<&str>,
-    accent_color: Option<&str>,
-    problems: &mut Vec<Problem>,
-) {
-    for (field, colour) in [
-        ("backgroundColor", background_color),
-        ("accentColor", accent_color),
-    ] {
-        if colour.is_some_and(|colour| !is_colour(colour)) {
-            let message = "must be a six-digit hex colour such as #0a84ff";
-            problems.push(Problem::new(field, message));
-        }
-    }
-    if icon.is_some_and(|icon| !is_digest(icon) && !is_url(icon)) {
-        let message = "must be the SHA-1 (40 hex digits) of an uploaded image, or a URL of one";
-        problems.push(Problem::new("icon", message));
-    }
-}
-
-/// What is wrong with a uid (reference/vercel-connect §1).
-pub fn uid_complaint(uid: &str) -> Option<String> {
-    const RESERVED_STARTS: [&str; 4] = ["scl_", "sca_", "store_", "ir_"];
-    let lower = uid.to_lowercase();
-    let host = lower.split_once('/').map(|(host, _)| host);
-    if uid.len() > UID_BYTES_MAX {
-        Some(format!("is longer than {UID_BYTES_MAX} bytes"))
-    } else if uid
-        .chars()
-        .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '%' | '#'))
-    {
-        Some("must not contain white space, control characters, % or #".to_owned())
-    } else if RESERVED_STARTS.iter().any(|start| lower.starts_with(start)) {
-        Some(format!(
-            "must not start with {}",
-            RESERVED_STARTS.join(", ")
-        ))
-    } else if host.is_some_and(|host| {
-        host == "vc" || (host.ends_with(".vercel.com") && host != "mcp.vercel.com")
-    }) {
-        Some("starts with a reserved name".to_owned())
-    } else {
-        None
-    }
-}
-
-fn is_colour(text: &str) -> bool {
-    text.strip_prefix('#')
-        .is_some_and(|hex| hex.len() == 6 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-/// The given service, else the type's, else the host of the server in `data`, else of its search, else the type's
-/// word: never empty.
-fn service_of(given: Option<&str>, data: &Map<String, Value>, kind: ConnectorType) -> String {
-    let host = |value: Option<&Value>| {
-        let url = Url::parse(value?.as_str()?).ok()?;
-        url.host_str().map(str::to_owned)
-    };
-    let given = given
-        .map(str::trim)
-        .filter(|service| !service.is_empty())
-        .map(|service| host(Some(&Value::from(service))).unwrap_or_else(|| service.to_owned()));
-    let config = data.get("serverConfig");
-    let search = data.get("search");
-    let known = || types::of(kind).service.map(str::to_owned);
-    given
-        .or_else(known)
-        .or_else(|| host(data.get("serverUrl")))
-        .or_else(|| host(config.and_then(|config| config.get("issuer"))))
-        .or_else(|| host(config.and_then(|config| config.get("token_endpoint"))))
-        .or_else(|| host(search.and_then(|search| search.get("url"))))
-        .unwrap_or_else(|| kind.as_str().to_owned())
-}
-
-/// `text` in lower case with everything but ASCII letters and digits as single hyphens.
-fn slug(text: &str) -> String {
-    let lower = text.to_lowercase();
-    let words = lower.split(|c: char| !c.is_ascii_alphanumeric());
-    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    words.join("-")
-}
-
-/// Characters of a name that go into a generated uid.
-const SLUG_CHARS: usize = 100;
-
-/// `<service>/<name>`, with what a uid may not contain left out.
-fn generated_uid(service: &str, name: &str) -> String {
-    let slug: String = name
-        .to_lowercase()
-        .chars()
-        .take(SLUG_CHARS)
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
-                c
-            } else {
-                '-'
-            }
-        })
-        .collect();
-    let service: String = service
-        .chars()
-        .filter(|c| !c.is_whitespace() && !matches!(c, '%' | '#'))
-        .collect();
-    let slug = slug.trim_matches('-');
-    format!(
-        "{service}/{}",
-        if slug.is_empty() { "connector" } else { slug }
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn uids_that_would_be_ambiguous_are_refused() {
-        for good in [
-            "oauth/acme",
-            "slack/my-bot",
-            "mcp.vercel.com/x",
-            "sclx",
-            "büro",
-        ] {
-            assert_eq!(uid_complaint(good), None, "{good}");
-        }
-        for bad in [
-            "scl_1",
-            "SCL_1",
-            "sca_x",
-            "store_1",
-            "ir_1",
-            "a b",
-            "a%2Fb",
-            "a#b",
-            "a\u{7}",
-            "vc/x",
-            "api.vercel.com/x",
-        ] {
-            assert!(uid_complaint(bad).is_some(), "{bad}");
-        }
-        assert!(uid_complaint(&"x".repeat(257)).is_some());
-    }
-
-    #[test]
-    fn a_missing_name_is_told_with_the_way_out_that_there_is() {
-        let oauth = "is required, or projectId to take the project's name";
-        for (kind, message) in [
-            (Some(ConnectorType::Oauth), oauth),
-            (Some(ConnectorType::ApiKey), "is required"),
-            (None, "is required"),
-        ] {
-            let mut problems = Vec::new();
-            name_of(&NewConnector::default(), None, kind, &mut problems);
-            assert_eq!(problems, [Problem::new("name", message)], "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn the_service_is_never_empty_and_a_generated_uid_is_a_legal_one() {
-        let data = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap();
-        let cases = [
-            (Some("slack"), "{}", "slack"),
-            (Some("https://mcp.linear.app/mcp"), "{}", "mcp.linear.app"),
-            (
-                None,
-                r#"{"serverUrl":"https://as.example/x"}"#,
-                "as.example",
-            ),
-            (
-                None,
-                r#"{"serverConfig":{"token_endpoint":"http://127.0.0.1:9/t"}}"#,
-                "127.0.0.1",
-            ),
-            (Some(" "), "{}", "oauth"),
-        ];
-        for (given, text, expected) in cases {
-            let service = service_of(given, &data(text), ConnectorType::Oauth);
-            assert_eq!(service, expected);
-            assert_eq!(
-                uid_complaint(&generated_uid(&service, "My Connector! 1")),
-                None
-            );
-        }
-        assert_eq!(generated_uid("oauth", "Acme Inc"), "oauth/acme-inc");
-        assert_eq!(generated_uid("oauth", "日本"), "oauth/connector");
-    }
+fn uid_taken(connector: &Connector) -> Error {
+    let uid = &connector.uid;
+    Error::conflict(format!("uid: {uid} is already used by another connector"))
 }

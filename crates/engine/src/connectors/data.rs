@@ -71,8 +71,6 @@ enum Shape {
     Free,
     /// The values of an `api-key` connector.
     Values,
-    /// Nothing: the field is the dialect's, and taking it in without acting on it would be a lie.
-    NotOffered,
 }
 
 const fn field(name: &'static str, shape: Shape) -> Field {
@@ -190,8 +188,23 @@ impl Check<'_> {
         self.problems.push(Problem::new(path, message));
     }
 
-    /// What is of an OAuth client has a client id beside it.
+    /// What is of an OAuth client has a client id beside it, unless a server is named that may give it one.
     fn require_client(&mut self, kind: ConnectorType, public: &Map<String, Value>) {
+        let told = |problem: &Problem| {
+            ["data.clientId", "data.serverUrl"].contains(&problem.field.as_str())
+        };
+        if kind == ConnectorType::Oauth
+            && self.may_lack.is_none()
+            && !["clientId", "serverUrl"]
+                .iter()
+                .any(|name| public.contains_key(*name))
+            && !self.problems.iter().any(told)
+        {
+            self.problem(
+                "data.clientId",
+                "is required, unless serverUrl names a server that registers clients by itself",
+            );
+        }
         let client = public.keys().find(|name| oauth::is_of_a_client(name));
         if let (ConnectorType::Custom, Some(field), false) =
             (kind, client, public.contains_key("clientId"))
@@ -224,10 +237,7 @@ impl Check<'_> {
     ) -> Map<String, Value> {
         for name in object.keys() {
             if !rows.iter().any(|row| row.name == name) {
-                let offered = rows
-                    .iter()
-                    .filter(|row| !matches!(row.shape, Shape::NotOffered));
-                let known: Vec<&str> = offered.map(|row| row.name).collect();
+                let known: Vec<&str> = rows.iter().map(|row| row.name).collect();
                 self.problem(
                     &format!("{path}.{name}"),
                     format!("is not a known field; known are {}", known.join(", ")),
@@ -350,7 +360,6 @@ impl Check<'_> {
             (Shape::Values, Value::Array(items)) if items.len() <= CONNECTOR_VALUES_MAX => {
                 return Some(self.values(path, items));
             }
-            (Shape::NotOffered, _) => "is not offered by this version".to_owned(),
             (Shape::Values, _) => {
                 format!("must be a list of at most {CONNECTOR_VALUES_MAX} objects with a value")
             }

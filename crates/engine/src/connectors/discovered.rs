@@ -1,4 +1,5 @@
-//! Authorization servers' metadata, fetched once for all connectors that name the same `serverUrl`.
+//! Authorization servers' metadata, fetched once for all connectors that name the same `serverUrl` or are bound to the
+//! same issuer. A URL can be an authorization server's, or that of a resource whose own metadata names one (RFC 9728).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use grantry_core::http::Http;
 use grantry_core::limits;
 use grantry_core::{Clock, Timestamp};
 use grantry_oauth::discovery::{Discovery, DiscoveryError, Step};
+use grantry_oauth::resource::{self, ProtectedResource, ResourceError};
 use grantry_oauth::server::Server;
 use quick_cache::sync::Cache;
 
@@ -16,7 +18,34 @@ const TTL: Duration = Duration::from_secs(3600);
 /// How long a server that failed is not asked again.
 const FAILED_TTL: Duration = Duration::from_secs(5);
 
-/// What is known of servers, by `serverUrl`.
+/// Where to begin.
+#[derive(Clone, Copy, Debug)]
+pub enum At<'a> {
+    /// A URL that somebody typed: a resource, an issuer, or an API on an issuer's origin.
+    Url(&'a str),
+    /// An issuer, exactly.
+    Issuer(&'a str),
+}
+
+impl At<'_> {
+    fn key(self) -> String {
+        match self {
+            Self::Url(url) => url.to_owned(),
+            Self::Issuer(issuer) => format!("issuer {issuer}"),
+        }
+    }
+}
+
+/// What is behind a URL.
+#[derive(Default)]
+pub struct Located {
+    /// The authorization server.
+    pub server: Server,
+    /// The resource that the URL turned out to be.
+    pub resource: Option<ProtectedResource>,
+}
+
+/// What is known of servers, by where asking began.
 pub struct Discovered(Cache<String, Arc<Known>>);
 
 #[derive(Default)]
@@ -29,7 +58,7 @@ struct Known {
 /// How asking ended, each with when.
 #[derive(Clone, Default)]
 struct Last {
-    answer: Option<(Timestamp, Arc<Server>)>,
+    answer: Option<(Timestamp, Arc<Located>)>,
     failure: Option<(Timestamp, DiscoveryError)>,
 }
 
@@ -40,16 +69,16 @@ impl Default for Discovered {
 }
 
 impl Discovered {
-    /// The document of the server at `url`. While the server does not answer, an old one will do:
+    /// What is behind `at`. While the server does not answer, an old one will do:
     /// metadata that is down must not stop refreshes that worked an hour ago.
     pub async fn get(
         &self,
         http: &dyn Http,
         clock: &dyn Clock,
-        url: &str,
-    ) -> Result<Arc<Server>, DiscoveryError> {
+        at: At<'_>,
+    ) -> Result<Arc<Located>, DiscoveryError> {
         let fresh = || Ok::<_, DiscoveryError>(Arc::default());
-        let known: Arc<Known> = self.0.get_or_insert_with(url, fresh)?;
+        let known: Arc<Known> = self.0.get_or_insert_with(&at.key(), fresh)?;
         let last = known.last();
         if let Some(settled) = last.settled(clock.now()) {
             return settled;
@@ -63,7 +92,7 @@ impl Discovered {
         if let Some(settled) = known.last().settled(clock.now()) {
             return settled;
         }
-        let asked = ask(http, url).await;
+        let asked = locate(http, at).await;
         known.keep(clock.now(), asked)
     }
 }
@@ -77,17 +106,17 @@ impl Known {
     fn keep(
         &self,
         now: Timestamp,
-        asked: Result<Server, DiscoveryError>,
-    ) -> Result<Arc<Server>, DiscoveryError> {
+        asked: Result<Located, DiscoveryError>,
+    ) -> Result<Arc<Located>, DiscoveryError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match asked {
-            Ok(server) => {
-                let server = Arc::new(server);
+            Ok(located) => {
+                let located = Arc::new(located);
                 *last = Last {
-                    answer: Some((now, Arc::clone(&server))),
+                    answer: Some((now, Arc::clone(&located))),
                     failure: None,
                 };
-                Ok(server)
+                Ok(located)
             }
             Err(error) => {
                 last.failure = Some((now, error.clone()));
@@ -99,7 +128,7 @@ impl Known {
 
 impl Last {
     /// What need not be asked for.
-    fn settled(&self, now: Timestamp) -> Option<Result<Arc<Server>, DiscoveryError>> {
+    fn settled(&self, now: Timestamp) -> Option<Result<Arc<Located>, DiscoveryError>> {
         match (&self.answer, &self.failure) {
             (Some((at, server)), _) if now.since(*at) < TTL => Some(Ok(Arc::clone(server))),
             (_, Some((at, error))) if now.since(*at) < FAILED_TTL => {
@@ -110,7 +139,7 @@ impl Last {
     }
 
     /// The old document, if it may stand in for one that `error` kept away.
-    fn despite(&self, error: DiscoveryError) -> Result<Arc<Server>, DiscoveryError> {
+    fn despite(&self, error: DiscoveryError) -> Result<Arc<Located>, DiscoveryError> {
         match (&self.answer, error) {
             (Some((_, old)), DiscoveryError::Unavailable) => Ok(Arc::clone(old)),
             (_, error) => Err(error),
@@ -118,16 +147,89 @@ impl Last {
     }
 }
 
-async fn ask(http: &dyn Http, url: &str) -> Result<Server, DiscoveryError> {
-    let mut step = Discovery::start(url);
+async fn locate(http: &dyn Http, at: At<'_>) -> Result<Located, DiscoveryError> {
+    let located = match at {
+        At::Issuer(issuer) => discover(http, Discovery::of_issuer(issuer))
+            .await
+            .map(|server| Located {
+                server,
+                resource: None,
+            }),
+        At::Url(url) => behind(http, url).await,
+    };
+    if let Err(error) = &located {
+        tracing::info!(?at, %error, "discovery failed");
+    }
+    located
+}
+
+/// What a URL that somebody typed leads to. Its own metadata as a resource comes first: whoever publishes that says
+/// which server to ask and wants to be named to it. A challenge is only asked for where nothing is published.
+async fn behind(http: &dyn Http, url: &str) -> Result<Located, DiscoveryError> {
+    let unanswered = match described(http, url, None).await {
+        Ok(Some(resource)) => return of_resource(http, resource).await,
+        Ok(None) => false,
+        Err(ResourceError::Unavailable) => true,
+        Err(error) => return Err(error.into()),
+    };
+    match discover(http, Discovery::start(url)).await {
+        Ok(server) => Ok(Located {
+            server,
+            resource: None,
+        }),
+        Err(DiscoveryError::NotFound) if unanswered => Err(DiscoveryError::Unavailable),
+        Err(DiscoveryError::NotFound) => {
+            let Some(request) = resource::challenge_request(url) else {
+                return Err(DiscoveryError::NotFound);
+            };
+            let answer = http.send(request).await;
+            let challenge = answer.as_ref().ok().and_then(resource::challenge_of);
+            let Some(challenge) = challenge else {
+                return Err(DiscoveryError::NotFound);
+            };
+            match described(http, url, Some(challenge)).await {
+                Ok(Some(resource)) => of_resource(http, resource).await,
+                Ok(None) => Err(DiscoveryError::NotFound),
+                Err(error) => Err(error.into()),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The metadata of the resource at `url`, if it publishes any.
+async fn described(
+    http: &dyn Http,
+    url: &str,
+    challenge: Option<&str>,
+) -> Result<Option<ProtectedResource>, ResourceError> {
+    for place in resource::places(url, challenge) {
+        match place.parse(http.send(place.request()).await) {
+            Err(ResourceError::NotFound) => {}
+            found => return found.map(Some),
+        }
+    }
+    Ok(None)
+}
+
+async fn of_resource(
+    http: &dyn Http,
+    resource: ProtectedResource,
+) -> Result<Located, DiscoveryError> {
+    let issuer = resource.authorization_servers.first();
+    let issuer = issuer.ok_or(DiscoveryError::Resource(ResourceError::NoServer))?;
+    Ok(Located {
+        server: discover(http, Discovery::of_issuer(issuer)).await?,
+        resource: Some(resource),
+    })
+}
+
+async fn discover(http: &dyn Http, mut step: Step) -> Result<Server, DiscoveryError> {
     loop {
         step = match step {
             Step::Fetch(discovery, request) => discovery.next(http.send(request).await),
             Step::Done(server) => return Ok(*server),
-            Step::Failed(error) => {
-                tracing::info!(url, %error, "discovery failed");
-                return Err(error);
-            }
+            Step::Failed(error) => return Err(error),
         };
     }
 }
@@ -186,7 +288,9 @@ mod tests {
 
     impl World {
         async fn get(&self) -> Result<(), DiscoveryError> {
-            let got = self.discovered.get(&self.provider, &self.clock, URL);
+            let got = self
+                .discovered
+                .get(&self.provider, &self.clock, At::Url(URL));
             got.await.map(drop)
         }
 

@@ -11,7 +11,7 @@ use grantry_core::{Result, StoreError};
 
 use crate::Engine;
 use crate::events::Draft;
-use crate::tokens::{AT_ONCE, CLAIM};
+use crate::tokens::{AT_ONCE, CLAIM, GIVE_UP_AFTER};
 
 /// Connections ended in one transaction.
 const BATCH: u32 = 500;
@@ -81,6 +81,27 @@ impl Engine {
         }
     }
 
+    /// Ends the client that was registered for the connector. A server that does not answer is asked again by the
+    /// background, for as long as it would be asked to revoke tokens.
+    async fn client_is_ended(&self, ending: &Ending) -> Result<bool> {
+        let Ending {
+            connector, team, ..
+        } = ending;
+        let store = &self.ports.store;
+        let Some(row) = store.connector(team, connector.as_str()).await? else {
+            return Ok(true);
+        };
+        let given_up = row
+            .deleted_at
+            .is_some_and(|at| self.now().since(at) >= GIVE_UP_AFTER);
+        if given_up || self.end_client_of(&row).await? {
+            return Ok(true);
+        }
+        let again = self.now().after(CLAIM);
+        store.delay_ending(team, connector, again).await?;
+        Ok(false)
+    }
+
     /// Brings a connector's end as far as it gets now.
     pub(crate) async fn end(self: &Arc<Self>, ending: &Ending) -> Result<()> {
         let Ending {
@@ -105,6 +126,9 @@ impl Engine {
             store
                 .delay_ending(team, connector, self.now().after(CLAIM))
                 .await?;
+        }
+        if !self.client_is_ended(ending).await? {
+            return Ok(());
         }
         match store.finish_ending(team, connector).await {
             // One that came meanwhile, or tokens without an answer: it is due again when the claim is over.

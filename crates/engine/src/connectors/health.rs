@@ -189,6 +189,8 @@ pub(super) mod tests {
             data: Map::new(),
             secrets: None,
             client_secret: None,
+            registration: None,
+            registration_secrets: None,
             metadata: Map::new(),
             redirect_uri: String::new(),
             default_installation: None,

@@ -6,10 +6,12 @@ mod data;
 mod destinations;
 mod discovered;
 mod endings;
+mod enrol;
 mod expiry;
 mod health;
 mod icon;
 mod links;
+mod names;
 mod provenance;
 mod reveal;
 mod server;
@@ -28,11 +30,14 @@ use grantry_core::{Error, Result};
 pub use consequences::Consequences;
 pub use create::{Checked, NewConnector, NewLink};
 pub use discovered::Discovered;
+pub use enrol::{
+    Enrolling, Said, jwt_bearer_enabled, keeps_refresh_tokens, resource_problem, user_scopes,
+};
 pub use health::{Health, HealthBasis, HealthStatus};
 pub(crate) use icon::is_url;
 pub use links::checked_environments;
 pub use provenance::{servers_of, within};
-pub use server::{OauthClient, app_scopes, asks_at, offline_problems, user_scopes};
+pub use server::{OauthClient, app_scopes, asks_at, bearer_scopes, offline_problems};
 pub use update::{Changed, ConnectorChange, OAUTH_CALLBACK_OF_COHERE};
 pub use view::{Capabilities, ConnectorView, service_name};
 

@@ -11,12 +11,17 @@ use url::Url;
 use super::types;
 
 /// Endpoints that receive tokens or the client's secret.
-const RECEIVING: [Endpoint; 4] = [
+const RECEIVING: [Endpoint; 5] = [
     Endpoint::Introspection,
+    Endpoint::PushedAuthorization,
     Endpoint::Revocation,
     Endpoint::Token,
     Endpoint::Userinfo,
 ];
+
+/// What begins the lines of a connector that was enrolled: which issuer it is bound to, and which client it has there.
+const ISSUER: &str = "issuer ";
+const CLIENT: &str = "client ";
 
 /// Where the connector presents secrets, as far as its own row decides that, one word a line: its service,
 /// the origins that it names, and the variables that are parts of hosts. What a server's metadata or the
@@ -45,8 +50,16 @@ pub fn servers_of(connector: &Connector) -> String {
     let fields = types::of(connector.kind).variables.iter();
     let fields = fields.filter_map(|(field, _)| Some(format!("{field}={}", data.get(*field)?)));
     let service = [format!("service {}", connector.service)];
+    let bound = connector.registration.as_ref();
+    let issuer = bound.and_then(|registration| registration.issuer.as_ref());
+    let client = super::enrol::registered(connector);
+    let bonds = [
+        issuer.map(|issuer| format!("{ISSUER}{issuer}")),
+        client.map(|client| format!("{CLIENT}{}", client.id)),
+    ];
     let all: BTreeSet<String> = service
         .into_iter()
+        .chain(bonds.into_iter().flatten())
         .chain(origins)
         .chain(variables)
         .chain(fields)
@@ -78,8 +91,17 @@ pub fn fills_in(connector: &Connector, stored: &Connector, known: bool) -> bool 
     )
 }
 
-/// Whether a connector that asks at `servers` asks nowhere else than one that asked at `before`.
+/// Whether a connector that asks at `servers` asks nowhere else than one that asked at `before`. Which issuer and
+/// client it had counts where it was noted: a connector that was not bound may be bound since.
 pub fn within(servers: &str, before: &str) -> bool {
     let before: BTreeSet<&str> = before.lines().collect();
-    servers.lines().all(|server| before.contains(server))
+    let unknown = |server: &str| {
+        let mut bonds = [ISSUER, CLIENT]
+            .into_iter()
+            .filter(|bond| server.starts_with(bond));
+        bonds.any(|bond| !before.iter().any(|line| line.starts_with(bond)))
+    };
+    servers
+        .lines()
+        .all(|server| before.contains(server) || unknown(server))
 }

@@ -1,9 +1,10 @@
 //! From a connector to the authorization server and client it stands for.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use grantry_core::nouns::{Connector, Service};
-use grantry_core::{Error, Problem, Result, Secret};
+use grantry_core::nouns::{Connector, Sealed, Service};
+use grantry_core::{Entropy, Error, Problem, Result, Secret, Timestamp};
 use grantry_oauth::authorize::is_reserved;
 use grantry_oauth::client::{AuthMethod, Client};
 use grantry_oauth::discovery::DiscoveryError;
@@ -13,6 +14,8 @@ use grantry_vault::envelope::Place;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::discovered::At;
+use super::enrol::{Said, Signer, client_id, may_be_registered};
 use super::types::{self, UserTokens};
 use super::{data, servers_of, within};
 use crate::{Engine, catalogue};
@@ -25,11 +28,76 @@ pub struct OauthClient {
     pub client: Client,
     /// How the service departs from the RFCs.
     pub quirks: Quirks,
+    /// What the client signs with, where it needs to.
+    signer: Option<Signer>,
+    /// `clientAssertion` of the connector.
+    said: Map<String, Value>,
+    /// The resource that the connector is bound to.
+    resource: Option<String>,
     /// Where the connector asks now.
     servers: String,
 }
 
 impl OauthClient {
+    /// The resource indicators of a request for `asked` (RFC 8707).
+    pub(crate) fn resources(&self, asked: &[String]) -> Vec<String> {
+        match (&self.resource, asked) {
+            (Some(bound), []) => vec![bound.clone()],
+            _ => asked.to_vec(),
+        }
+    }
+
+    /// The client as one request presents it: what it signs is used once (requirement 28).
+    pub(crate) fn presented(
+        &self,
+        entropy: &dyn Entropy,
+        now: Timestamp,
+    ) -> Result<Cow<'_, Client>> {
+        if self.client.auth != AuthMethod::PrivateKeyJwt {
+            return Ok(Cow::Borrowed(&self.client));
+        }
+        let claims = self.said.get("claims").and_then(Value::as_object);
+        let aud = claims.and_then(|claims| claims.get("aud")?.as_str());
+        let assertion = self.signed(
+            &Said {
+                issuer: &self.client.id,
+                subject: &self.client.id,
+                audience: aud.unwrap_or(self.audience()),
+                ttl: self.said.get("ttl"),
+                claims,
+            },
+            entropy,
+            now,
+        )?;
+        Ok(Cow::Owned(Client {
+            secret: Some(assertion),
+            ..self.client.clone()
+        }))
+    }
+
+    /// An assertion under the connector's key.
+    pub(crate) fn signed(
+        &self,
+        said: &Said<'_>,
+        entropy: &dyn Entropy,
+        now: Timestamp,
+    ) -> Result<Secret> {
+        let signer = self.signer.as_ref().ok_or(Error::Unresolvable {
+            reason: "the connector has no key to sign with".to_owned(),
+        })?;
+        signer.sign(said, entropy, now)
+    }
+
+    /// What the server calls itself in assertions, unless somebody says otherwise.
+    pub(crate) fn audience(&self) -> &str {
+        self.server.token_endpoint.as_deref().unwrap_or_default()
+    }
+
+    /// Where the connector asks now, for what comes from there.
+    pub(crate) fn servers(&self) -> &str {
+        &self.servers
+    }
+
     /// Whether tokens that came while the connector asked at `servers` may be presented where it asks now.
     pub(crate) fn is_for(&self, servers: Option<&str>) -> bool {
         servers.is_none_or(|servers| within(&self.servers, servers))
@@ -48,7 +116,7 @@ enum ServerSource {
 }
 
 /// Why a connector's server is not known.
-enum Unresolved {
+pub(super) enum Unresolved {
     Discovery(DiscoveryError),
     Other(Error),
 }
@@ -62,6 +130,18 @@ impl From<DiscoveryError> for Unresolved {
 impl From<Error> for Unresolved {
     fn from(error: Error) -> Self {
         Self::Other(error)
+    }
+}
+
+impl Unresolved {
+    /// For who makes or changes the connector.
+    pub(super) fn of_caller(self) -> Error {
+        match self {
+            Self::Discovery(error) => {
+                Error::invalid("data.serverUrl", format!("discovery failed: {error}"))
+            }
+            Self::Other(error) => error,
+        }
     }
 }
 
@@ -130,15 +210,8 @@ impl Engine {
         if !types::speaks_oauth(connector) {
             return Ok(());
         }
-        let resolved =
-            self.resolve_server(connector)
-                .await
-                .map_err(|unresolved| match unresolved {
-                    Unresolved::Discovery(error) => {
-                        Error::invalid("data.serverUrl", format!("discovery failed: {error}"))
-                    }
-                    Unresolved::Other(error) => error,
-                });
+        let resolved = self.resolve_server(connector).await;
+        let resolved = resolved.map_err(Unresolved::of_caller);
         let Flaws {
             wrong: mut problems,
             missing,
@@ -183,17 +256,37 @@ impl Engine {
         server: Server,
     ) -> Result<OauthClient> {
         let text = |name: &str| connector.data.get(name).and_then(Value::as_str);
-        let secret = types::client_secret(connector).unwrap_or_default();
-        let secret = self.connector_secret(connector, secret).await?;
         let quirks = self.quirks_of(connector).await?;
-        let auth = match text("tokenEndpointAuthMethod").and_then(AuthMethod::parse) {
-            Some(method) => method,
-            None => AuthMethod::pick(&server, secret.is_some()),
+        let client = match self.registered_client(connector).await? {
+            Some(client) => client,
+            None => {
+                let secret = types::client_secret(connector).unwrap_or_default();
+                let secret = self.connector_secret(connector, secret).await?;
+                let auth = match text("tokenEndpointAuthMethod").and_then(AuthMethod::parse) {
+                    Some(method) => method,
+                    None => AuthMethod::pick(&server, secret.is_some()),
+                };
+                let id = types::client_id(connector).unwrap_or_default().to_owned();
+                Client { id, secret, auth }
+            }
         };
-        let id = types::client_id(connector).unwrap_or_default().to_owned();
+        let bound = connector.registration.as_ref();
+        let resource = bound.and_then(|registration| registration.resource.as_ref());
+        if resource.is_some() {
+            server
+                .check_pkce(true)
+                .map_err(|error| Error::Unresolvable {
+                    reason: error.to_string(),
+                })?;
+        }
+        let said = connector.data.get("clientAssertion");
+        let said = said.and_then(Value::as_object).cloned();
         Ok(OauthClient {
+            signer: self.signer(connector).await?,
+            said: said.unwrap_or_default(),
+            resource: resource.map(|resource| resource.id.clone()),
             server,
-            client: Client { id, secret, auth },
+            client,
             quirks,
             servers: servers_of(connector),
         })
@@ -224,24 +317,42 @@ impl Engine {
         &self,
         connector: &Connector,
     ) -> Result<HashMap<String, Secret>> {
-        let Some(sealed) = &connector.secrets else {
+        self.open_from(secrets_of(connector), connector.secrets.as_ref())
+            .await
+    }
+
+    /// Secrets by name, as they were sealed into `place`.
+    pub(super) async fn open_from(
+        &self,
+        place: Place<'_>,
+        sealed: Option<&Sealed>,
+    ) -> Result<HashMap<String, Secret>> {
+        let Some(sealed) = sealed else {
             return Ok(HashMap::new());
         };
-        let json = self.keys.open_text(secrets_of(connector), sealed).await?;
+        let json = self.keys.open_text(place, sealed).await?;
         serde_json::from_str(json.expose()).map_err(|_| Error::Internal)
     }
 
-    async fn resolve_server(&self, connector: &Connector) -> Result<Layered, Unresolved> {
+    pub(super) async fn resolve_server(
+        &self,
+        connector: &Connector,
+    ) -> Result<Layered, Unresolved> {
         let catalogue = self.catalogue().await?;
         let row = catalogue.of(connector);
-        let discovered = match connector.data.get("serverUrl").and_then(Value::as_str) {
-            Some(url) => {
+        let bound = connector.registration.as_ref();
+        let issuer = bound.and_then(|registration| registration.issuer.as_deref());
+        let url = connector.data.get("serverUrl").and_then(Value::as_str);
+        let located = match (issuer, url) {
+            (_, None) => None,
+            (issuer, Some(url)) => {
                 let (http, clock) = (&*self.ports.http, &*self.ports.clock);
-                Some(self.discovered.get(http, clock, url).await?)
+                let at = issuer.map_or(At::Url(url), At::Issuer);
+                Some(self.discovered.get(http, clock, at).await?)
             }
-            None => None,
         };
-        layered(connector, row, discovered.as_deref()).map_err(Unresolved::Other)
+        let discovered = located.as_ref().map(|located| &located.server);
+        layered(connector, row, discovered).map_err(Unresolved::Other)
     }
 }
 
@@ -270,8 +381,8 @@ pub fn known_server(connector: &Connector, row: Option<&Service>) -> Option<Serv
 }
 
 /// What is known of a connector's server.
-struct Layered {
-    server: Server,
+pub(super) struct Layered {
+    pub(super) server: Server,
     source: ServerSource,
     /// What is wrong with `data.variables`.
     problems: Vec<Problem>,
@@ -279,7 +390,7 @@ struct Layered {
 
 /// The server as the catalogue's row, discovery and the connector's own `serverConfig` describe it,
 /// each over the one before.
-fn layered(
+pub(super) fn layered(
     connector: &Connector,
     row: Option<&Service>,
     discovered: Option<&Server>,
@@ -388,7 +499,8 @@ fn flaws(connector: &Connector, layered: Layered) -> Flaws {
             )
         }));
     }
-    if types::client_id(connector).is_none() {
+    // Behind a URL there may be a server that registers clients.
+    if client_id(connector).is_none() && !may_be_registered(connector) {
         let field = types::of(connector.kind)
             .client
             .map_or("clientId", |client| client.id);
@@ -454,6 +566,11 @@ pub fn app_scopes(connector: &Connector) -> Vec<String> {
 }
 
 /// The list in `field`, else that of a grant.
+/// The scopes that `*` means for whom the connector speaks (`jwtBearer`).
+pub fn bearer_scopes(connector: &Connector) -> Vec<String> {
+    default_scopes(&connector.data, None, "jwtBearer")
+}
+
 fn default_scopes(data: &Map<String, Value>, field: Option<&str>, grant: &str) -> Vec<String> {
     let of_grant = || data.get(grant).and_then(|grant| grant.get("scopes"));
     let scopes = field.and_then(|field| data.get(field)).or_else(of_grant);

@@ -11,9 +11,10 @@ use grantry_core::{Error, Problem, Result, StoreError, Timestamp};
 use serde_json::{Map, Value};
 
 use super::consequences::Consequences;
-use super::create::{look_problems, name_complaint, uid_complaint};
+use super::enrol::Enrolment;
+use super::names::{look_problems, name_complaint, uid_complaint};
 use super::provenance::fills_in;
-use super::{ConnectorView, data, destinations, servers_of, types, within};
+use super::{ConnectorView, data, destinations, enrol, servers_of, types, within};
 use crate::permissions::Act;
 use crate::tokens::{BATCH, CLAIM};
 use crate::{Caller, Engine};
@@ -138,6 +139,7 @@ impl Engine {
         stored: Connector,
         change: &ConnectorChange,
     ) -> Result<(Connector, Connector, Vec<Link>, Vec<String>)> {
+        let change = &without_registered(change, &stored);
         let kind = change.kind.unwrap_or(stored.kind);
         let converted = kind != stored.kind;
         // One that was made before all was known may be completed step by step.
@@ -240,6 +242,9 @@ impl Engine {
             // Whether the provider takes the client as it is now will be seen.
             (connector.fault, connector.failed_exchange) = (None, None);
         }
+        let enrolment = self
+            .changed_enrolment(&stored, &mut connector, incomplete)
+            .await?;
         connector.updated_by = caller.actor.clone();
         connector.updated_at = at;
         changed.sort_unstable();
@@ -262,12 +267,17 @@ impl Engine {
             .update_connector(
                 &connector,
                 stored.updated_at,
-                patched.is_some(),
+                patched.is_some() || enrolment.is_some(),
                 &newly_linked,
                 &event,
             )
             .await;
         self.forget_connector(&connector.id);
+        match (&updated, &enrolment) {
+            (Ok(()), _) => self.end_replaced(&stored, &connector).await,
+            (Err(StoreError::Unavailable), _) | (_, None) => {}
+            (Err(_), Some(enrolment)) => self.withdraw(enrolment).await,
+        }
         updated.map_err(|error| changing(error, &connector))?;
         for change in newly_linked {
             let place = links
@@ -332,6 +342,49 @@ impl Engine {
         }
         outcome.map_err(|error| changing(error, &connector))?;
         Ok(connector)
+    }
+
+    /// Enrols the connector as it is to be, where that makes another client of it, and tells its server of what the
+    /// registration says otherwise (RFC 7592 §2.2).
+    async fn changed_enrolment(
+        &self,
+        stored: &Connector,
+        connector: &mut Connector,
+        incomplete: bool,
+    ) -> Result<Option<Enrolment>> {
+        let moved = enrol::moved(stored, connector);
+        if moved {
+            (connector.registration, connector.registration_secrets) = (None, None);
+        }
+        if incomplete {
+            return Ok(None);
+        }
+        let enrolment = match enrol::registered(connector) {
+            Some(client) if enrol::tells_otherwise(client, stored, connector) => {
+                let enrolment = self.enrol(connector, true).await;
+                Some(enrolment.map_err(enrol::Unenrolled::of_caller)?)
+            }
+            Some(_) => None,
+            None => self.enrolment_of(connector).await?,
+        };
+        if let Some(enrolment) = &enrolment {
+            self.enrolled_with(connector, enrolment).await?;
+        }
+        Ok(enrolment)
+    }
+
+    /// Ends the registered client that `stored` had and `connector` has no more.
+    async fn end_replaced(&self, stored: &Connector, connector: &Connector) {
+        let id = |row: &Connector| {
+            let registration = row.registration.as_ref();
+            let client = registration.and_then(|registration| registration.client.as_ref());
+            client.map(|client| client.id.clone())
+        };
+        if id(stored) != id(connector)
+            && let Err(error) = self.end_client_of(stored).await
+        {
+            tracing::warn!(connector = %connector.id, %error, "a replaced client could not be ended at its server");
+        }
     }
 
     /// Refuses to take stored secrets along to another server: whoever may change the connector must not read
@@ -450,6 +503,17 @@ impl Engine {
             self.settings.url(OAUTH_CALLBACK_OF_COHERE),
         ]
     }
+}
+
+/// `change` without the id of the client that Grantry registered: who gives back what was shown says nothing new.
+fn without_registered(change: &ConnectorChange, stored: &Connector) -> ConnectorChange {
+    let mut change = change.clone();
+    if let (Some(data), Some(client)) = (&mut change.data, enrol::registered(stored))
+        && data.get("clientId").is_some_and(|id| *id == client.id)
+    {
+        data.remove("clientId");
+    }
+    change
 }
 
 /// What a changed row was not stored for.

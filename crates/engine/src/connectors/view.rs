@@ -5,9 +5,9 @@ use grantry_oauth::providers::{Revocation, github};
 use grantry_oauth::server::Endpoint;
 use serde_json::Value;
 
-use super::Entry;
 use super::server::{known_server, quirks};
 use super::types::{self, AppTokens, UserTokens};
+use super::{Entry, enrol};
 use crate::catalogue::Catalogue;
 
 /// What a connector can do; read from its configuration, never probed.
@@ -55,6 +55,12 @@ impl ConnectorView {
 
     pub(crate) fn with(mut connector: Connector, links: Vec<Link>, catalogue: &Catalogue) -> Self {
         let has_secrets = connector.secrets.take().is_some();
+        connector.registration_secrets = None;
+        // Callers see the client that there is, however it came about.
+        if let Some(client) = enrol::registered(&connector) {
+            let id = client.id.clone();
+            connector.data.insert("clientId".to_owned(), id.into());
+        }
         let row = catalogue.of(&connector);
         let capabilities = capabilities(&connector, row);
         let service_name = service_name(&connector.service, row);
@@ -85,7 +91,11 @@ pub fn service_name(id: &str, row: Option<&Service>) -> String {
 pub fn capabilities(connector: &Connector, service: Option<&Service>) -> Capabilities {
     let row = types::of(connector.kind);
     let (user, app) = (types::user_tokens(connector), types::app_tokens(connector));
-    let subjects = [("user", user.is_some()), ("app", app.is_some())];
+    let subjects = [
+        ("user", user.is_some()),
+        ("app", app.is_some()),
+        ("jwt-bearer", enrol::jwt_bearer_enabled(&connector.data)),
+    ];
     let kept = matches!(app, Some(AppTokens::Stored | AppTokens::Kept { .. }));
     Capabilities {
         subjects: subjects

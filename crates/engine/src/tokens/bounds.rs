@@ -71,9 +71,6 @@ pub fn check_mintable(grant: &Grant, connector: &Connector) -> Result<()> {
     }
     let mut problems = Vec::new();
     let message = "cannot be asked for with the app's own credentials";
-    if !grant.details.is_empty() {
-        problems.push(Problem::new("authorizationDetails", message));
-    }
     if grant.installation.is_some() && grant.installation != connector.default_installation {
         problems.push(Problem::new("installationId", message));
     }
@@ -122,6 +119,16 @@ fn subject_bytes(grant: &Grant) -> usize {
     match &grant.subject {
         Subject::App => 0,
         Subject::User { id, issuer } => id.len() + issuer.as_ref().map_or(0, String::len),
+        Subject::Token => 0,
+        Subject::JwtBearer {
+            sub,
+            iss,
+            aud,
+            claims,
+        } => {
+            let parts = [sub, iss, aud, claims].into_iter().flatten();
+            parts.map(String::len).sum()
+        }
         Subject::Connection { id } => id.len(),
     }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use grantry_core::ids::TokenSetId;
-use grantry_core::nouns::Grant;
-use grantry_core::{Error, Result};
+use grantry_core::nouns::{Grant, Scopes};
+use grantry_core::{Error, Result, Timestamp};
+use serde_json::{Map, Value};
 
-use super::ServedToken;
 use super::bounds::check_plain;
+use super::{ServedToken, value_for};
 use crate::connectors::Entry;
 use crate::events::Read;
 use crate::{Caller, Engine};
@@ -48,6 +49,55 @@ impl Engine {
             expires_at: None,
             scope: None,
             metadata: beside.collect(),
+            claims: Map::new(),
+            connection: None,
+            connector: entry,
+        })
+    }
+
+    /// A value of an `api-key` connector: the first that has not expired and carries the one scope asked for.
+    pub(super) async fn stored_value(
+        &self,
+        caller: &Caller,
+        entry: Arc<Entry>,
+        grant: &Grant,
+    ) -> Result<ServedToken> {
+        let now = self.now();
+        let wanted = match &grant.scopes {
+            Scopes::Default => None,
+            Scopes::Exactly(scopes) => Some(scopes.join(" ")),
+        };
+        let value = value_for(&entry.connector, wanted.as_deref(), now);
+        let value = value.ok_or_else(|| Error::Unresolvable {
+            reason: "no stored key of this connector has the scope asked for and has not expired"
+                .to_owned(),
+        })?;
+        let id = value.get("id").and_then(Value::as_str).unwrap_or_default();
+        let token = self
+            .connector_secret(&entry.connector, id)
+            .await?
+            .ok_or(Error::Internal)?;
+        let token_set = TokenSetId::from(id);
+        self.log_read(&Read {
+            caller,
+            connector: &entry.connector.id,
+            connection: None,
+            set: &token_set,
+        })
+        .await?;
+        Ok(ServedToken {
+            token,
+            token_set,
+            expires_at: value
+                .get("expiresAt")
+                .and_then(Value::as_i64)
+                .map(Timestamp::from_millis),
+            scope: value
+                .get("scope")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+            metadata: Map::new(),
+            claims: Map::new(),
             connection: None,
             connector: entry,
         })

@@ -11,7 +11,7 @@ use grantry_core::store::{Completion, Live, Spooled};
 use grantry_core::{Result, StoreError};
 
 use super::flights::Landed;
-use super::pair::NewPair;
+use super::pair::{CLAIMS, NewPair, forwards_claims};
 use super::read::reconnect;
 use crate::Engine;
 
@@ -58,6 +58,12 @@ impl Engine {
             .await?;
         // What the answer did not repeat still holds (RFC 6749 §6).
         next.scope = next.scope.or_else(|| presented.scope.clone());
+        // Nor does a refresh repeat whose account it is.
+        if let Some(claims) = presented.metadata.get(CLAIMS)
+            && forwards_claims(connector)
+        {
+            next.metadata.insert(CLAIMS.to_owned(), claims.clone());
+        }
         let spooled = Spooled {
             presented: presented.id.clone(),
             next,
@@ -203,7 +209,7 @@ impl Engine {
         self.ports.store.queue_revocation(&revocation).await
     }
 
-    async fn recovered(&self, connector: &Connector) {
+    pub(crate) async fn recovered(&self, connector: &Connector) {
         let event = self
             .system_draft(EventKind::ConnectorRecovered, &connector.team)
             .connector(&connector.id)

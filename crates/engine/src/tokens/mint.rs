@@ -1,28 +1,34 @@
-//! Tokens of the application itself, by client credentials (RFC 6749 §4.4) or however its type gets them.
+//! Tokens that are asked for with what the connector itself has: its client credentials (RFC 6749 §4.4), an assertion
+//! that it signs (RFC 7523 §2.1), a token that the caller brings along (RFC 8693), or however its type gets them.
 //!
 //! Nothing single-use is presented, so a lost answer costs nothing: the same is asked again, after the
 //! pause that the provider asked for or that grows with each failure.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_core::error::ReconnectReason;
-use grantry_core::ids::ConnectionId;
-use grantry_core::nouns::{Connection, ConnectionState, Connector, EventKind, Grant, Scopes};
+use grantry_core::ids::{ConnectionId, TokenSetId};
+use grantry_core::nouns::{
+    Connection, ConnectionState, Connector, EventKind, Grant, Scopes, Subject,
+};
 use grantry_core::store::{Live, Retry};
-use grantry_core::{Error, Result, Timestamp};
+use grantry_core::{Error, Result, Secret, Timestamp};
+use grantry_oauth::client::{AuthMethod, Client};
 use grantry_oauth::text::Redaction;
-use grantry_oauth::token::{self, Exchange, Outcome};
-use serde_json::Value;
+use grantry_oauth::token::{self, Exchange, Outcome, TokenError};
+use serde_json::{Map, Value};
 
 use super::decide::lives;
 use super::flights::{Flight, Landed, Rest};
 use super::pair::{Arrived, NewPair};
-use super::read::{main_set, reconnect};
+use super::read::{ServedToken, main_set, reconnect};
 use super::refresh::unanswered;
-use crate::Engine;
 use crate::connectors::types::{self, AppTokens};
-use crate::connectors::{Entry, app_scopes};
+use crate::connectors::{Entry, OauthClient, Said, app_scopes, bearer_scopes, user_scopes};
+use crate::events::Read;
+use crate::{Caller, Engine};
 
 /// First pause after a request that brought no token.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -177,70 +183,199 @@ impl Engine {
         grant: &Grant,
     ) -> Result<NewPair> {
         match types::app_tokens(connector) {
-            Some(AppTokens::Installation) => {
+            Some(AppTokens::Installation) if grant.subject == Subject::App => {
                 self.ask_for_installation_token(connector, grant).await
             }
-            _ => self.ask_with_client_credentials(connector, grant).await,
+            _ => self.ask_token_endpoint(connector, grant).await,
         }
     }
 
-    async fn ask_with_client_credentials(
-        &self,
+    async fn ask_token_endpoint(
+        self: &Arc<Self>,
         connector: &Connector,
         grant: &Grant,
     ) -> Result<NewPair> {
-        let oauth = self.oauth_client(connector).await?;
-        let scopes = match &grant.scopes {
-            Scopes::Default => app_scopes(connector),
-            Scopes::Exactly(scopes) => scopes.clone(),
+        let connector = self.enrolled(connector).await?;
+        let oauth = self.oauth_client(&connector).await?;
+        let resources = oauth.resources(&grant.resources);
+        let bearer = connector.data.get("jwtBearer").and_then(Value::as_object);
+        let by_assertion = matches!(grant.subject, Subject::JwtBearer { .. });
+        let scopes = match (&grant.scopes, by_assertion) {
+            (Scopes::Exactly(scopes), _) => scopes.clone(),
+            (Scopes::Default, false) => app_scopes(&connector),
+            (Scopes::Default, true) => bearer_scopes(&connector),
         };
-        let default_audience = connector
-            .data
-            .get("defaultAudience")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let audience = grant
-            .audience
-            .first()
-            .map_or(default_audience, String::as_str);
+        let scopes = scopes.join(&oauth.quirks.scope_separator.to_string());
+        // An assertion speaks for itself: the client proves itself beside it where the connector says so.
+        let proves = bearer.and_then(|bearer| bearer.get("useClientCredentials"))
+            == Some(&Value::Bool(true));
+        let client = match by_assertion && !proves {
+            true => Cow::Owned(Client {
+                secret: None,
+                auth: AuthMethod::None,
+                ..oauth.client.clone()
+            }),
+            false => oauth.presented(self.entropy(), self.now())?,
+        };
         let exchange = Exchange {
             server: &oauth.server,
-            client: &oauth.client,
+            client: &client,
             quirks: &oauth.quirks,
-            resources: &grant.resources,
+            resources: &resources,
+            details: &grant.details,
         };
-        let separator = oauth.quirks.scope_separator.to_string();
-        let request = exchange
-            .client_credentials(&scopes.join(&separator), audience)
-            .map_err(|error| Error::Unresolvable {
-                reason: format!("no token can be asked for: {error}"),
-            })?;
+        let request = match &grant.subject {
+            Subject::JwtBearer { .. } => {
+                let assertion = self.assertion_about(&oauth, &grant.subject, bearer)?;
+                exchange.jwt_bearer(&assertion, &scopes)
+            }
+            _ => exchange.client_credentials(&scopes, audience_of(&connector, grant)),
+        };
+        let request = request.map_err(|error| Error::Unresolvable {
+            reason: format!("no token can be asked for: {error}"),
+        })?;
         let redaction = Redaction::of(&request);
         let result = self.ports.http.send(request).await;
         match token::parse(result, &oauth.quirks, &redaction, self.now()) {
-            Ok(tokens) => Ok(Arrived(tokens).pair(connector, &oauth.quirks, None)),
-            Err(error) => {
-                tracing::info!(connector = %connector.id, outcome = ?error.outcome, code = error.code(), detail = %error.detail, "no app token");
-                match error.outcome {
-                    Outcome::ClientFault => {
-                        self.fault(connector, error.code()).await?;
-                        Err(Error::ConnectorFault)
-                    }
-                    Outcome::NotProcessed {
-                        retry_after: Some(wait),
-                    } => Err(unanswered(error.fixed_code(), error.timeout, wait)),
-                    _ if error.fixed_code() == "destination_refused" => {
-                        Err(Error::DestinationRefused)
-                    }
-                    _ => Err(Error::Provider {
-                        code: error.fixed_code(),
-                        timeout: error.timeout,
-                        retry_after: None,
-                    }),
-                }
-            }
+            Ok(tokens) => Ok(Arrived(tokens).pair(&connector, &oauth, None)),
+            Err(error) => Err(self.unminted(&connector, &error).await?),
         }
     }
+
+    /// What the caller is told of a request that brought no token.
+    async fn unminted(&self, connector: &Connector, error: &TokenError) -> Result<Error> {
+        tracing::info!(connector = %connector.id, outcome = ?error.outcome, code = error.code(), detail = %error.detail, "no token was minted");
+        Ok(match error.outcome {
+            Outcome::ClientFault => {
+                self.fault(connector, error.code()).await?;
+                Error::ConnectorFault
+            }
+            Outcome::NotProcessed {
+                retry_after: Some(wait),
+            } => unanswered(error.fixed_code(), error.timeout, wait),
+            _ if error.fixed_code() == "destination_refused" => Error::DestinationRefused,
+            _ => Error::Provider {
+                code: error.fixed_code(),
+                timeout: error.timeout,
+                retry_after: None,
+            },
+        })
+    }
+
+    /// The assertion about `subject`, as far as it says so; the rest is the connector's `jwtBearer` (RFC 7523 §3).
+    fn assertion_about(
+        &self,
+        oauth: &OauthClient,
+        subject: &Subject,
+        bearer: Option<&Map<String, Value>>,
+    ) -> Result<Secret> {
+        let Subject::JwtBearer {
+            sub,
+            iss,
+            aud,
+            claims,
+        } = subject
+        else {
+            return Err(Error::Internal);
+        };
+        let own = |name: &str| bearer.and_then(|bearer| bearer.get(name)?.as_str());
+        let mut all =
+            bearer.and_then(|bearer| bearer.get("additionalClaims")?.as_object().cloned());
+        if let Some(claims) = claims {
+            let claims: Map<String, Value> =
+                serde_json::from_str(claims).map_err(|_| Error::Internal)?;
+            all.get_or_insert_default().extend(claims);
+        }
+        let said = Said {
+            issuer: iss.as_deref().or(own("iss")).unwrap_or(&oauth.client.id),
+            subject: sub.as_deref().or(own("sub")).unwrap_or_default(),
+            audience: aud.as_deref().or(own("aud")).unwrap_or(oauth.audience()),
+            ttl: bearer.and_then(|bearer| bearer.get("ttl")),
+            claims: all.as_ref(),
+        };
+        oauth.signed(&said, self.entropy(), self.now())
+    }
+
+    /// Exchanges a token that the caller brings for one of the provider (RFC 8693). Neither is kept.
+    pub(super) async fn exchanged(
+        self: &Arc<Self>,
+        caller: &Caller,
+        entry: Arc<Entry>,
+        grant: &Grant,
+        subject_token: &Secret,
+    ) -> Result<ServedToken> {
+        let connector = &entry.connector;
+        if self.breaker_is_open(connector) {
+            return Err(Error::ConnectorFault);
+        }
+        let connector = self.enrolled(connector).await?;
+        let oauth = self.oauth_client(&connector).await?;
+        let resources = oauth.resources(&grant.resources);
+        let client = oauth.presented(self.entropy(), self.now())?;
+        let exchange = Exchange {
+            server: &oauth.server,
+            client: &client,
+            quirks: &oauth.quirks,
+            resources: &resources,
+            details: &grant.details,
+        };
+        let scopes = match &grant.scopes {
+            Scopes::Exactly(scopes) => scopes.clone(),
+            Scopes::Default => user_scopes(&connector),
+        };
+        let scopes = scopes.join(&oauth.quirks.scope_separator.to_string());
+        let audience = audience_of(&connector, grant);
+        let request = exchange
+            .token_exchange(subject_token, JWT_TYPE, &scopes, audience)
+            .map_err(|error| Error::Unresolvable {
+                reason: format!("no token can be exchanged: {error}"),
+            })?;
+        let redaction = Redaction::of(&request);
+        let result = self.ports.http.send(request).await;
+        let tokens = match token::parse(result, &oauth.quirks, &redaction, self.now()) {
+            Ok(tokens) => tokens,
+            // The caller's token, not a connection of ours, is what the provider does not take.
+            Err(error) if error.outcome == Outcome::Rejected => {
+                return Err(Error::invalid(
+                    "subject.token",
+                    format!("is not taken by the provider: {}", error.fixed_code()),
+                ));
+            }
+            Err(error) => return Err(self.unminted(&connector, &error).await?),
+        };
+        let pair = Arrived(tokens).pair(&connector, &oauth, None);
+        let now = self.now();
+        let token_set = TokenSetId::mint(now, self.entropy());
+        self.log_read(&Read {
+            caller,
+            connector: &connector.id,
+            connection: None,
+            set: &token_set,
+        })
+        .await?;
+        Ok(ServedToken {
+            token: pair.access,
+            token_set,
+            expires_at: pair.expires_in.map(|life| now.after(life)),
+            scope: pair.scope,
+            metadata: pair.metadata,
+            claims: Map::new(),
+            connection: None,
+            connector: Arc::clone(&entry),
+        })
+    }
+}
+
+/// The type of the tokens that callers bring along (RFC 8693 §3).
+const JWT_TYPE: &str = "urn:ietf:params:oauth:token-type:jwt";
+
+fn audience_of<'a>(connector: &'a Connector, grant: &'a Grant) -> &'a str {
+    let default = connector
+        .data
+        .get("defaultAudience")
+        .and_then(Value::as_str);
+    let asked = grant.audience.first().map(String::as_str);
+    asked.or(default).unwrap_or_default()
 }
 
 fn flight_name(grant: &Grant) -> String {

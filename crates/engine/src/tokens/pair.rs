@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use grantry_core::ids::{ConnectionId, TeamId, TokenSetId};
+use grantry_core::limits::TOKEN_EXTRA_BYTES_MAX;
 use grantry_core::nouns::{Connector, TokenSet};
 use grantry_core::{Result, Secret, Timestamp};
-use grantry_oauth::providers::Quirks;
 use grantry_vault::envelope::Place;
 use serde_json::{Map, Value};
 
 use crate::Engine;
-use crate::connectors::servers_of;
+use crate::connectors::{OauthClient, keeps_refresh_tokens};
 
 /// The one kind of token set that every connection but Slack's has.
 pub const MAIN: &str = "main";
@@ -52,14 +52,41 @@ pub struct NewPair {
     pub servers: Option<String>,
 }
 
+/// The member of a set's metadata under which the claims lie that its connector forwards.
+pub const CLAIMS: &str = "claims";
+
+/// The names of the ID token's claims that the connector forwards (`forwardedClaims.idToken`).
+fn forwarded(connector: &Connector) -> impl Iterator<Item = &str> {
+    let forwarded = connector.data.get("forwardedClaims");
+    let names = forwarded.and_then(|forwarded| forwarded.get("idToken")?.as_array());
+    names.into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// Whether the connector forwards claims of the ID token.
+pub fn forwards_claims(connector: &Connector) -> bool {
+    forwarded(connector).next().is_some()
+}
+
+/// Of verified `claims` those that the connector forwards, and no more than are worth keeping.
+pub fn forwarded_claims(connector: &Connector, claims: &Map<String, Value>) -> Map<String, Value> {
+    let named =
+        forwarded(connector).filter_map(|name| Some((name.to_owned(), claims.get(name)?.clone())));
+    let kept: Map<String, Value> = named.collect();
+    let size = serde_json::to_vec(&kept).map_or(usize::MAX, |text| text.len());
+    match size > TOKEN_EXTRA_BYTES_MAX {
+        true => Map::new(),
+        false => kept,
+    }
+}
+
 /// A token response as the parser read it, with the lifetime that applies where it names none.
 pub struct Arrived(pub grantry_oauth::token::TokenSet);
 
 impl Arrived {
     /// The pair to store; `kept` is the refresh token that stays when the answer brought none
     /// (requirement 36). A connector whose `refreshTokens.enabled` is false keeps none.
-    pub fn pair(self, connector: &Connector, quirks: &Quirks, kept: Option<Secret>) -> NewPair {
-        let tokens = self.0;
+    pub fn pair(self, connector: &Connector, oauth: &OauthClient, kept: Option<Secret>) -> NewPair {
+        let (tokens, quirks) = (self.0, &oauth.quirks);
         let configured = connector
             .data
             .get("defaultTokenExpiresIn")
@@ -74,10 +101,10 @@ impl Arrived {
             refresh: tokens
                 .refresh_token
                 .or(kept)
-                .filter(|_| keeps_refresh_tokens(connector)),
+                .filter(|_| keeps_refresh_tokens(&connector.data)),
             scope: tokens.scope.map(|scopes| scopes.join(" ")),
             metadata: tokens.extra,
-            servers: Some(servers_of(connector)),
+            servers: Some(oauth.servers().to_owned()),
         }
     }
 }
@@ -133,12 +160,6 @@ impl Engine {
     ) -> Result<Secret> {
         self.keys.open_text(place(team, set, half), sealed).await
     }
-}
-
-fn keeps_refresh_tokens(connector: &Connector) -> bool {
-    let wanted = connector.data.get("refreshTokens");
-    let wanted = wanted.and_then(|wanted| wanted.get("enabled"));
-    wanted != Some(&Value::Bool(false))
 }
 
 fn place<'a>(team: &'a TeamId, set: &'a TokenSetId, half: Half) -> Place<'a> {

@@ -19,9 +19,9 @@ use super::bounds::{check, check_mintable};
 use super::decide::{Decision, Facts, decide, lives};
 use super::flights::Flight;
 use super::installed::{AHEAD, narrowed};
-use super::pair::{Half, MAIN};
-use crate::connectors::Entry;
+use super::pair::{CLAIMS, Half, MAIN, forwards_claims};
 use crate::connectors::types::{self, AppTokens};
+use crate::connectors::{Entry, jwt_bearer_enabled, resource_problem};
 use crate::events::Read;
 use crate::permissions::Act;
 use crate::{Caller, Engine};
@@ -33,10 +33,12 @@ const TRUST: Duration = Duration::from_secs(2);
 const PROJECTS_AT_ONCE: u32 = 1000;
 
 /// What token is asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct AskToken {
     /// Whose; the connector's natural subject when absent.
     pub subject: Option<Subject>,
+    /// With [`Subject::Token`]: the token that names whose.
+    pub subject_token: Option<Secret>,
     /// The caller's own environment when absent; a workload cannot choose another.
     pub environment: Option<Environment>,
     /// Provider tenant. It partitions a subject's connections and is not sent to the provider: a user
@@ -70,6 +72,8 @@ pub struct ServedToken {
     pub scope: Option<String>,
     /// Public facts of the token response.
     pub metadata: Map<String, Value>,
+    /// What the connector forwards of the ID token (`forwardedClaims`).
+    pub claims: Map<String, Value>,
 }
 
 impl Engine {
@@ -105,8 +109,15 @@ impl Engine {
         caller.require(Act::ReadToken)?;
         let entry = self.usable_connector(caller, connector).await?;
         let buffer = ask.validity_buffer;
+        let subject_token = ask.subject_token.clone();
         let grant = self.grant_of(caller, &entry, ask)?;
         self.require_environment(caller, &grant.environment).await?;
+        if grant.subject == Subject::Token {
+            let token =
+                subject_token.ok_or_else(|| Error::invalid("subject.token", "is required"))?;
+            *renewed = true;
+            return self.exchanged(caller, entry, &grant, &token).await;
+        }
         let read = self.read_grant(caller, &entry, &grant, buffer, renewed);
         match read.await {
             Err(Error::AuthorizationRequired(why)) => {
@@ -143,7 +154,7 @@ impl Engine {
                 entry.require_active(live.connection.grant.installation.as_deref())?;
                 live
             }
-            None if grant.subject == Subject::App => {
+            None if grant.subject.is_minted() => {
                 check_mintable(grant, &entry.connector)?;
                 *renewed = true;
                 let flight = self.mint(entry, grant, None);
@@ -190,6 +201,18 @@ impl Engine {
             }
             Subject::User { .. } => user,
             Subject::App => app,
+            Subject::JwtBearer { sub, .. } => {
+                let default = connector
+                    .data
+                    .get("jwtBearer")
+                    .and_then(|own| own.get("sub"));
+                if jwt_bearer_enabled(&connector.data) && sub.is_none() && default.is_none() {
+                    let message = "is required: the connector's jwtBearer names none";
+                    return Err(Error::invalid("subject.sub", message));
+                }
+                types::speaks_oauth(connector) && jwt_bearer_enabled(&connector.data)
+            }
+            Subject::Token => types::speaks_oauth(connector),
             Subject::Connection { .. } => true,
         };
         if !served {
@@ -225,6 +248,9 @@ impl Engine {
             Some(AppTokens::Installation) if grant.subject == Subject::App => narrowed(grant)?,
             _ => grant,
         };
+        if let Some(problem) = resource_problem(connector, &grant.resources) {
+            return Err(Error::Invalid(vec![problem]));
+        }
         // A connection's own installation counts, which is not known yet, and not the connector's default.
         if !matches!(grant.subject, Subject::Connection { .. }) {
             entry.require_active(grant.installation.as_deref())?;
@@ -278,12 +304,16 @@ impl Engine {
         let set = main_set(&live)?;
         // Not the one that was asked for: that may only name the connection.
         let grant = &live.connection.grant;
-        let mints = grant.subject == Subject::App
-            && set.refresh.is_none()
-            && types::app_tokens(&entry.connector).is_some();
+        let may_mint = match grant.subject {
+            Subject::App => types::app_tokens(&entry.connector).is_some(),
+            Subject::JwtBearer { .. } => jwt_bearer_enabled(&entry.connector.data),
+            _ => false,
+        };
+        let mints = may_mint && set.refresh.is_none();
         // What costs nothing but a request is renewed in time.
-        let installed =
-            mints && types::app_tokens(&entry.connector) == Some(AppTokens::Installation);
+        let installed = mints
+            && grant.subject == Subject::App
+            && types::app_tokens(&entry.connector) == Some(AppTokens::Installation);
         let decision = decide(&Facts {
             now: self.now(),
             buffer: if installed { buffer.max(AHEAD) } else { buffer },
@@ -357,7 +387,19 @@ impl Engine {
             token_set: set.id.clone(),
             expires_at: set.access_expires_at,
             scope: set.scope.clone(),
-            metadata: set.metadata.clone(),
+            claims: match set.metadata.get(CLAIMS) {
+                Some(Value::Object(claims)) if forwards_claims(&connector.connector) => {
+                    claims.clone()
+                }
+                _ => Map::new(),
+            },
+            metadata: {
+                let mut metadata = set.metadata.clone();
+                if forwards_claims(&connector.connector) {
+                    metadata.remove(CLAIMS);
+                }
+                metadata
+            },
             connector,
             connection: Some(live),
         })
@@ -385,53 +427,6 @@ impl Engine {
             tracing::warn!(%error, "earlier reads could not be logged; they will be");
         }
         Ok(())
-    }
-
-    /// A value of an `api-key` connector: the first that has not expired and carries the one scope asked for.
-    async fn stored_value(
-        &self,
-        caller: &Caller,
-        entry: Arc<Entry>,
-        grant: &Grant,
-    ) -> Result<ServedToken> {
-        let now = self.now();
-        let wanted = match &grant.scopes {
-            Scopes::Default => None,
-            Scopes::Exactly(scopes) => Some(scopes.join(" ")),
-        };
-        let value = value_for(&entry.connector, wanted.as_deref(), now);
-        let value = value.ok_or_else(|| Error::Unresolvable {
-            reason: "no stored key of this connector has the scope asked for and has not expired"
-                .to_owned(),
-        })?;
-        let id = value.get("id").and_then(Value::as_str).unwrap_or_default();
-        let token = self
-            .connector_secret(&entry.connector, id)
-            .await?
-            .ok_or(Error::Internal)?;
-        let token_set = TokenSetId::from(id);
-        self.log_read(&Read {
-            caller,
-            connector: &entry.connector.id,
-            connection: None,
-            set: &token_set,
-        })
-        .await?;
-        Ok(ServedToken {
-            token,
-            token_set,
-            expires_at: value
-                .get("expiresAt")
-                .and_then(Value::as_i64)
-                .map(Timestamp::from_millis),
-            scope: value
-                .get("scope")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
-            metadata: Map::new(),
-            connection: None,
-            connector: entry,
-        })
     }
 
     /// The live connection of a grant, from memory where that can be trusted. Absence is not remembered.

@@ -24,6 +24,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// Presentations of one token in its first seconds, the first one included (design §6d).
 const PRESENTATIONS_AT_ONCE: u32 = 3;
 
+/// How often in a row a server refuses a client that it registered before that is taken for lost.
+const REFUSALS_OF_A_LOST_CLIENT: u32 = 3;
+
 /// What one presentation needs, opened once per flight.
 struct Cargo {
     connector: Connector,
@@ -184,6 +187,7 @@ impl Engine {
         let refresh_token = self
             .open_token(&set.team, &set.id, Half::Refresh, sealed)
             .await?;
+        let connector = self.enrolled(&connector).await?.into_owned();
         let oauth = self.oauth_client(&connector).await?;
         if !oauth.is_for(set.servers.as_deref()) {
             return match self.rejected(live, set, 0, "server_changed").await? {
@@ -213,13 +217,23 @@ impl Engine {
             oauth,
             refresh_token,
         } = cargo;
-        let exchange = Exchange {
-            server: &oauth.server,
-            client: &oauth.client,
-            quirks: &oauth.quirks,
-            resources: &live.connection.grant.resources,
+        let resources = oauth.resources(&live.connection.grant.resources);
+        let request = match oauth.presented(self.entropy(), self.now()) {
+            Ok(client) => {
+                let exchange = Exchange {
+                    server: &oauth.server,
+                    client: &client,
+                    quirks: &oauth.quirks,
+                    resources: &resources,
+                    details: &live.connection.grant.details,
+                };
+                exchange
+                    .refresh(refresh_token)
+                    .map_err(|why| why.to_string())
+            }
+            Err(error) => Err(error.to_string()),
         };
-        let request = match exchange.refresh(refresh_token) {
+        let request = match request {
             Ok(request) => request,
             Err(misconfigured) => {
                 let retry = Retry {
@@ -239,8 +253,7 @@ impl Engine {
         let result = self.ports.http.send(request).await;
         let error = match token::parse(result, &oauth.quirks, &redaction, self.now()) {
             Ok(tokens) => {
-                let pair =
-                    Arrived(tokens).pair(connector, &oauth.quirks, Some(refresh_token.clone()));
+                let pair = Arrived(tokens).pair(connector, oauth, Some(refresh_token.clone()));
                 let landed = self
                     .land(
                         connector,
@@ -450,6 +463,10 @@ impl Engine {
             .set_fault(&connector.team, &connector.id, Some(fault), Some(&event))
             .await?;
         self.caches.connectors.invalidate(&connector.id);
+        // One refusal may be a mistake; what a server refuses again and again it has forgotten (requirement 26).
+        if code == "invalid_client" && *count >= REFUSALS_OF_A_LOST_CLIENT {
+            self.lose_client(connector).await?;
+        }
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use super::revoke::{AT_ONCE, AtProvider, CLAIM};
 use crate::Engine;
 
 /// After this long a revocation that never got an answer is given up, with an event.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
+pub const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Revocations claimed at once.
 const BATCH: u32 = 100;

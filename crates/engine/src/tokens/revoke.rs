@@ -324,7 +324,10 @@ impl Engine {
                 Err(_) => return AtProvider::Failed,
             };
             let way = client.quirks.revocation;
-            let request = revoke::request(&client.server, &client.client, way, &token, kind);
+            let Ok(presented) = client.presented(self.entropy(), self.now()) else {
+                return AtProvider::Failed;
+            };
+            let request = revoke::request(&client.server, &presented, way, &token, kind);
             let request = match request {
                 Ok(Some(request)) => request,
                 Ok(None) => continue,

@@ -302,11 +302,11 @@ const fn place(kid: &str) -> Place<'_> {
     }
 }
 
-fn base64_encode(bytes: &[u8]) -> String {
+pub(crate) fn base64_encode(bytes: &[u8]) -> String {
     base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes)
 }
 
-fn base64_decode(text: &str) -> Result<zeroize::Zeroizing<Vec<u8>>> {
+pub(crate) fn base64_decode(text: &str) -> Result<zeroize::Zeroizing<Vec<u8>>> {
     let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text);
     bytes
         .map(zeroize::Zeroizing::new)

@@ -21,6 +21,7 @@ use crate::principal::Principal;
 use crate::{Caller, Engine};
 
 pub use keys::{PublishedKey, SigningKeyState};
+pub(crate) use keys::{base64_decode, base64_encode};
 pub use outside::Outside;
 pub use trust::{Condition, KeySource, Rule, Template, TrustedIssuer};
 

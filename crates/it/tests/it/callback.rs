@@ -16,9 +16,9 @@ use crate::world::browser::{Browser, Page, standing};
 use crate::world::{CALLBACK, PUBLIC, World, token_of};
 
 /// A connector whose server is discovered, so that everything its metadata promises is known.
-const DISCOVERED: &str = "scl_discovered";
+pub const DISCOVERED: &str = "scl_discovered";
 
-async fn world() -> World {
+pub async fn world() -> World {
     let world = World::new().await;
     let caller = world.server().await;
     let created = world.engine.create_connector(&caller, discovered()).await;
@@ -26,7 +26,7 @@ async fn world() -> World {
     world
 }
 
-fn discovered() -> NewConnector {
+pub fn discovered() -> NewConnector {
     let data = json!({
         "serverUrl": "http://sandbox.test", "clientId": "demo", "clientSecret": "demo-secret",
         "userAuthorization": {"enabled": true, "scopes": ["profile"]},
@@ -40,7 +40,7 @@ fn discovered() -> NewConnector {
     }
 }
 
-async fn link(world: &World, user: &str) -> Requested {
+pub async fn link(world: &World, user: &str) -> Requested {
     let ask = AskConsent {
         token: token_of(user),
         ..AskConsent::default()
@@ -53,7 +53,7 @@ async fn link(world: &World, user: &str) -> Requested {
         .unwrap()
 }
 
-fn play(world: &World, fault: &str, value: Option<&str>) {
+pub fn play(world: &World, fault: &str, value: Option<&str>) {
     let order = Order {
         fault: fault.to_owned(),
         endpoint: Some(Endpoint::Authorize),
@@ -65,7 +65,7 @@ fn play(world: &World, fault: &str, value: Option<&str>) {
 }
 
 /// Code exchanges that the provider saw.
-fn exchanges(world: &World) -> usize {
+pub fn exchanges(world: &World) -> usize {
     let log = world.sandbox.log();
     let exchange = Some("authorization_code");
     log.iter()
@@ -74,7 +74,7 @@ fn exchanges(world: &World) -> usize {
 }
 
 /// Where a browser ends up that signs in while the provider plays `fault`.
-async fn attacked(world: &World, fault: &str, value: Option<&str>) -> (Requested, String) {
+pub async fn attacked(world: &World, fault: &str, value: Option<&str>) -> (Requested, String) {
     let requested = link(world, "u1").await;
     let mut browser = Browser::at(world.router());
     play(world, fault, value);
@@ -86,7 +86,7 @@ async fn attacked(world: &World, fault: &str, value: Option<&str>) -> (Requested
 
 /// Nothing of the provider's answer stays in the address bar, the history or a `Referer`
 /// (requirements 18 and 19).
-fn clean(page: &Page) {
+pub fn clean(page: &Page) {
     let location = page.location();
     for leak in ["code=", "state=", "iss=", "<", "%3C", "Set-Cookie"] {
         assert!(!location.contains(leak), "{location}");
@@ -96,7 +96,7 @@ fn clean(page: &Page) {
     assert_eq!(page.headers["cache-control"], "no-store");
 }
 
-fn problem(word: &str) -> String {
+pub fn problem(word: &str) -> String {
     format!("{PUBLIC}/problem/{word}")
 }
 

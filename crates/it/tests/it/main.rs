@@ -12,12 +12,14 @@
 mod answers;
 mod app_tokens;
 mod apply;
+mod attacks;
 mod callback;
 mod canary;
 mod catalogue;
 mod chaos;
 mod confirm;
 mod cut;
+mod enrol;
 mod faults;
 mod laws;
 mod links;

@@ -5,7 +5,6 @@ use grantry_core::error::{Forbidden, ReconnectReason};
 use grantry_core::nouns::{Connection, Scopes, Subject};
 use grantry_core::store::{ConnectionFilter, Page};
 use grantry_engine::{AskConsent, AskToken, Which};
-use serde_json::json;
 
 use crate::world::{CONNECTOR, World, token_of};
 
@@ -165,13 +164,6 @@ async fn an_app_token_is_refused_what_its_request_cannot_say() {
         ..AskToken::default()
     };
     for (ask, field) in [
-        (
-            AskToken {
-                details: vec![json!({"type": "payment"})],
-                ..app()
-            },
-            "authorizationDetails",
-        ),
         (
             AskToken {
                 installation: Some("T1".to_owned()),

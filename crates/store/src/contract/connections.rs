@@ -25,6 +25,18 @@ pub async fn a_connection_is_found_by_grant_and_by_id(world: &World) {
     let connector = world.connector("scl_1").await;
     let subjects = [
         Subject::App,
+        Subject::JwtBearer {
+            sub: None,
+            iss: None,
+            aud: None,
+            claims: None,
+        },
+        Subject::JwtBearer {
+            sub: Some(String::new()),
+            iss: Some("i".to_owned()),
+            aud: Some("a".to_owned()),
+            claims: Some(r#"{"b":1}"#.to_owned()),
+        },
         Subject::Connection {
             id: "conn_1".to_owned(),
         },

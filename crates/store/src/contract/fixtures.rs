@@ -5,11 +5,11 @@ use std::time::Duration;
 use grantry_core::Timestamp;
 use grantry_core::ids::{ConnectionId, ConnectorId, ProjectId, TeamId};
 use grantry_core::nouns::{
-    Account, Actor, Authorization, AuthorizationState, Connection, ConnectionState, Connector,
-    ConnectorType, CustomEnvironment, Digest, Embed, Environment, Event, EventKind, Fault, Flow,
-    Grant, HeldConsent, Installation, InstallationStatus, Invite, Key, KeyLevel, Link, McpServer,
-    NamedSecret, Project, Revocation, Role, Scopes, Sealed, SecretRef, Subject, Team, TokenSet,
-    TriggerDestination, User,
+    Account, Actor, Authorization, AuthorizationState, BoundResource, ClientKey, Connection,
+    ConnectionState, Connector, ConnectorType, CustomEnvironment, Digest, Embed, Environment,
+    Event, EventKind, Fault, Flow, Grant, HeldConsent, Installation, InstallationStatus, Invite,
+    Key, KeyLevel, Link, McpServer, Means, NamedSecret, Project, RegisteredClient, Registration,
+    Revocation, Role, Scopes, Sealed, SecretRef, Subject, Team, TokenSet, TriggerDestination, User,
 };
 use serde_json::{Map, Value, json};
 
@@ -156,6 +156,8 @@ pub(crate) fn connector(id: &str, team: &TeamId) -> Connector {
             id: format!("sec_{id}").into(),
             at: NOW,
         }),
+        registration: Some(registration()),
+        registration_secrets: Some(sealed("registration")),
         metadata: map(json!({"b": null, "a": "é"})),
         redirect_uri: "https://g.example/callback".to_owned(),
         default_installation: Some("T1".to_owned()),
@@ -179,6 +181,32 @@ pub(crate) fn connector(id: &str, team: &TeamId) -> Connector {
         created_at: NOW,
         updated_at: NOW.after(MINUTE),
         deleted_at: None,
+    }
+}
+
+pub(crate) fn registration() -> Registration {
+    Registration {
+        issuer: Some("https://as.example".to_owned()),
+        resource: Some(BoundResource {
+            id: "https://mcp.example/mcp".to_owned(),
+            scopes: vec!["tools".to_owned()],
+        }),
+        client: Some(RegisteredClient {
+            id: "registered".to_owned(),
+            means: Means::Dynamic,
+            auth: "client_secret_basic".to_owned(),
+            management: Some("https://as.example/register/1".to_owned()),
+            secret_expires_at: Some(NOW.after(HOUR)),
+            registered_at: NOW,
+            lost: true,
+        }),
+        keys: vec![ClientKey {
+            kid: "k1".to_owned(),
+            jwk: json!({"kty": "RSA", "kid": "k1"}),
+            signs_from: NOW,
+        }],
+        asked: 1,
+        not_before: NOW.after(HOUR),
     }
 }
 

@@ -322,6 +322,8 @@ macro_rules! contract_tests {
                 a_deletion_ends_at_once_what_is_little_and_notes_the_rest,
                 a_deleted_connector_keeps_its_secrets_until_its_last_token_is_revoked,
                 a_fault_is_set_and_cleared,
+                a_public_client_is_found_by_id_until_it_is_deleted,
+                a_registration_is_set_on_the_row_that_was_read,
                 a_link_is_put_and_removed,
             ]
             conversions: [

@@ -247,6 +247,12 @@ impl Backend for Postgres {
                 sql: include_str!("../../migrations/postgres/0011_administration.sql"),
             },
             Migration {
+                version: 13,
+                name: "registrations",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0013_registrations.sql"),
+            },
+            Migration {
                 version: 14,
                 name: "flows",
                 min_binary: 3,

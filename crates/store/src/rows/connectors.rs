@@ -1,6 +1,8 @@
 //! Connectors and links.
 
-use grantry_core::nouns::{Connector, ConnectorType, FailedExchange, Fault, Link, SecretRef};
+use grantry_core::nouns::{
+    Connector, ConnectorType, FailedExchange, Fault, Link, Registration, SecretRef,
+};
 
 use super::Noun;
 use super::values::{json, params};
@@ -71,6 +73,13 @@ fn client_secret(row: &Row) -> Result<Option<SecretRef>, Bad> {
     }))
 }
 
+fn registration(row: &Row) -> Result<Option<Registration>, Bad> {
+    match row.get::<Option<String>>("registration")? {
+        Some(_) => row.json("registration").map(Some),
+        None => Ok(None),
+    }
+}
+
 impl Noun for Connector {
     const TABLE: &'static str = "connectors";
     const COLUMNS: &'static [&'static str] = &[
@@ -86,6 +95,8 @@ impl Noun for Connector {
         "secrets",
         "client_secret_id",
         "client_secret_at",
+        "registration",
+        "registration_secrets",
         "metadata",
         "redirect_uri",
         "default_installation",
@@ -125,6 +136,8 @@ impl Noun for Connector {
             self.secrets.as_ref(),
             self.client_secret.as_ref().map(|secret| &secret.id),
             self.client_secret.as_ref().map(|secret| secret.at),
+            self.registration.as_ref().map(json),
+            self.registration_secrets.as_ref(),
             json(&self.metadata),
             &self.redirect_uri,
             self.default_installation.as_ref(),
@@ -160,6 +173,8 @@ impl Noun for Connector {
             data: row.json("data")?,
             secrets: row.get("secrets")?,
             client_secret: client_secret(row)?,
+            registration: registration(row)?,
+            registration_secrets: row.get("registration_secrets")?,
             metadata: row.json("metadata")?,
             redirect_uri: row.get("redirect_uri")?,
             default_installation: row.get("default_installation")?,

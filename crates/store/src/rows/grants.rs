@@ -8,8 +8,18 @@ use crate::backend::{Bad, Row, Value};
 /// The values of `subject_type`, `subject_id` (empty for the app itself) and `subject_issuer`.
 pub(crate) fn subject_columns(subject: &Subject) -> Vec<Value> {
     let (id, issuer) = match subject {
-        Subject::App => ("", None),
-        Subject::User { id, issuer } => (id.as_str(), issuer.as_ref()),
+        Subject::App | Subject::Token => ("", None),
+        Subject::User { id, issuer } => (id.as_str(), issuer.clone()),
+        // Which of its claims are said by whom is told apart by the JSON.
+        Subject::JwtBearer {
+            sub,
+            iss,
+            aud,
+            claims,
+        } => {
+            let rest = serde_json::json!([iss, aud, claims, sub.is_some()]);
+            (sub.as_deref().unwrap_or_default(), Some(rest.to_string()))
+        }
         Subject::Connection { id } => (id.as_str(), None),
     };
     params![subject.kind(), id, issuer]
@@ -32,10 +42,22 @@ pub(super) fn grant_columns(grant: &Grant) -> Vec<Value> {
 
 fn subject(row: &Row) -> Result<Subject, Bad> {
     let kind: String = row.get("subject_type")?;
-    let id = row.get("subject_id")?;
-    let issuer = row.get("subject_issuer")?;
+    let id: String = row.get("subject_id")?;
+    let issuer: Option<String> = row.get("subject_issuer")?;
     match kind.as_str() {
         "app" => Ok(Subject::App),
+        "token" => Ok(Subject::Token),
+        "jwt-bearer" => {
+            type Rest = (Option<String>, Option<String>, Option<String>, bool);
+            let rest = serde_json::from_str::<Rest>(issuer.as_deref().unwrap_or_default());
+            let (iss, aud, claims, named) = rest.map_err(|_| Bad("subject_issuer"))?;
+            Ok(Subject::JwtBearer {
+                sub: named.then_some(id),
+                iss,
+                aud,
+                claims,
+            })
+        }
         "user" => Ok(Subject::User { id, issuer }),
         "connection" => Ok(Subject::Connection { id }),
         _ => Err(Bad("subject_type")),

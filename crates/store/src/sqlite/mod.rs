@@ -211,6 +211,12 @@ impl Backend for Sqlite {
                 sql: include_str!("../../migrations/sqlite/0011_administration.sql"),
             },
             Migration {
+                version: 13,
+                name: "registrations",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0013_registrations.sql"),
+            },
+            Migration {
                 version: 14,
                 name: "flows",
                 min_binary: 3,

@@ -84,12 +84,11 @@ const SUBJECT: &[Field] = &[
     subject::TYPE,
     subject::ID,
     subject::ISSUER,
-    // Of the types `jwt-bearer` and `token`, which clients may name.
-    optional("sub", Shape::Text(2048), "With type `jwt-bearer`."),
-    optional("iss", Shape::Text(2048), "With type `jwt-bearer`."),
-    optional("aud", Shape::Text(2048), "With type `jwt-bearer`."),
+    subject::SUB,
+    subject::ISS,
+    subject::AUD,
     optional("additionalClaims", Shape::Free, "With type `jwt-bearer`."),
-    optional("token", Shape::Text(65_536), "With type `token`."),
+    subject::TOKEN,
 ];
 
 const WHOSE: Field = optional("subject", Shape::Object(SUBJECT), "Whose token.");

@@ -133,8 +133,15 @@ pub fn subject(body: &mut Fields) -> Result<Option<Subject>> {
 
 /// D1's body.
 pub fn token(body: &mut Fields) -> Result<AskToken> {
+    let named = body
+        .take_object("subject")
+        .map(|fields| subject::named(fields, &["connection"], "additionalClaims"))
+        .transpose()?;
+    let (subject, subject_token) =
+        named.map_or((None, None), |named| (Some(named.subject), named.token));
     Ok(AskToken {
-        subject: subject(body)?,
+        subject,
+        subject_token,
         environment: None,
         installation: present(body.take_text("installationId")),
         scopes: Scopes::from_list(body.take_texts("scopes").unwrap_or_default()),

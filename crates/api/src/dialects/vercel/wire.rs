@@ -326,6 +326,9 @@ pub struct Token<'a> {
     #[serde(skip_serializing_if = "Map::is_empty")]
     #[schema(required = false)]
     metadata: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    #[schema(required = false)]
+    claims: &'a Map<String, Value>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -356,6 +359,7 @@ impl<'a> Token<'a> {
             external_subject: connection
                 .and_then(|connection| connection.external_subject.as_deref()),
             metadata: &served.metadata,
+            claims: &served.claims,
         }
     }
 }

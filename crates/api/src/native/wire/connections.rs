@@ -24,6 +24,8 @@ pub struct Token<'a> {
     name: Option<&'a str>,
     external_subject: Option<&'a str>,
     metadata: &'a Map<String, Value>,
+    /// What the connector forwards of the ID token.
+    claims: &'a Map<String, Value>,
 }
 
 impl<'a> From<&'a ServedToken> for Token<'a> {
@@ -41,6 +43,7 @@ impl<'a> From<&'a ServedToken> for Token<'a> {
             external_subject: connection
                 .and_then(|connection| connection.external_subject.as_deref()),
             metadata: &served.metadata,
+            claims: &served.claims,
         }
     }
 }

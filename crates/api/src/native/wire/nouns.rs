@@ -92,6 +92,18 @@ pub enum Subject<'a> {
         #[schema(nullable = false)]
         issuer: Option<&'a str>,
     },
+    /// Whom the connector speaks for, in an assertion that it signs.
+    #[serde(rename = "jwt-bearer")]
+    JwtBearer {
+        /// `null` where the connector says whom.
+        sub: Option<&'a str>,
+        /// `null` where the connector says it.
+        iss: Option<&'a str>,
+        /// `null` where the connector says it.
+        aud: Option<&'a str>,
+    },
+    /// Whom a token named that was exchanged.
+    Token,
     /// One of many connections of a connector.
     Connection {
         /// Connection id.
@@ -107,6 +119,12 @@ impl<'a> From<&'a nouns::Subject> for Subject<'a> {
                 id,
                 issuer: issuer.as_deref(),
             },
+            nouns::Subject::JwtBearer { sub, iss, aud, .. } => Self::JwtBearer {
+                sub: sub.as_deref(),
+                iss: iss.as_deref(),
+                aud: aud.as_deref(),
+            },
+            nouns::Subject::Token => Self::Token,
             nouns::Subject::Connection { id } => Self::Connection { id },
         }
     }

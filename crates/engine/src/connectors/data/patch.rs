@@ -39,6 +39,23 @@ pub struct Manner {
     pub nested: bool,
 }
 
+/// What the overrides of a server become: each one is laid over for itself, and an empty one takes a stored one away
+/// (reference/vercel-connect §5).
+fn overrides(stored: Option<&Value>, value: &Value) -> Value {
+    let (Some(Value::Object(stored)), Value::Object(value)) = (stored, value) else {
+        return value.clone();
+    };
+    let mut merged = stored.clone();
+    for (name, value) in value {
+        if value.is_null() || *value == "" {
+            merged.remove(name);
+        } else {
+            merged.insert(name.clone(), value.clone());
+        }
+    }
+    Value::Object(merged)
+}
+
 /// What `value` becomes in the place of `stored`.
 fn laid_over(stored: Option<&Value>, value: &Value, manner: Manner) -> Value {
     match (stored, value) {
@@ -96,7 +113,10 @@ pub fn patch(
         if kind == ConnectorType::ApiKey && EDITS.iter().any(|row| row.name == name) {
             edits.insert(name.clone(), value.clone());
         } else {
-            let value = laid_over(stored.get(name), value, manner);
+            let value = match name.as_str() {
+                "serverConfig" => overrides(stored.get(name), value),
+                _ => laid_over(stored.get(name), value, manner),
+            };
             merged.insert(name.clone(), value);
         }
     }
@@ -137,13 +157,12 @@ pub fn patch(
     }
     check.require_client(kind, &public);
     check.require_values(kind, &public);
-    let taken = |row: &&Field| {
-        row.required && stored.contains_key(row.name) && !public.contains_key(row.name)
-    };
+    let taken = |name: &str| stored.contains_key(name) && !public.contains_key(name);
+    let needs_client = kind == ConnectorType::Oauth && !public.contains_key("serverUrl");
     for row in rows(kind)
         .iter()
-        .filter(taken)
-        .filter(|_| manner.incomplete)
+        .filter(|row| row.required || (row.name == "clientId" && needs_client))
+        .filter(|row| manner.incomplete && taken(row.name))
     {
         check.problem(&format!("data.{}", row.name), "is required");
     }

@@ -57,8 +57,12 @@ fn each_wrong_field_is_named() {
         ),
         (
             ConnectorType::Oauth,
-            json!({"clientId": "c", "jwtBearer": {"enabled": true}, "forwardedClaims": {}}),
-            vec!["data.jwtBearer", "data.forwardedClaims"],
+            json!({"clientId": "c", "jwtBearer": {"enabled": "yes", "alg": "none"}, "forwardedClaims": {"idToken": "email"}}),
+            vec![
+                "data.jwtBearer.alg",
+                "data.jwtBearer.enabled",
+                "data.forwardedClaims.idToken",
+            ],
         ),
         (
             ConnectorType::Oauth,
@@ -283,7 +287,6 @@ fn wrong(shape: &Shape) -> Vec<Value> {
         ],
         Shape::TextMap(max) => vec![json!({"a": 1}), json!({"a": long(max)}), json!([])],
         Shape::Values => vec![json!("k"), json!([{"value": 7}])],
-        Shape::NotOffered => vec![json!({})],
     }
 }
 

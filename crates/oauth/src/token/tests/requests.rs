@@ -12,6 +12,7 @@ struct Fixture {
     client: Client,
     quirks: Quirks,
     resources: Vec<String>,
+    details: Vec<Value>,
 }
 
 impl Fixture {
@@ -28,6 +29,7 @@ impl Fixture {
             },
             quirks: Quirks::of(service),
             resources: vec![],
+            details: vec![],
         }
     }
 
@@ -37,6 +39,7 @@ impl Fixture {
             client: &self.client,
             quirks: &self.quirks,
             resources: &self.resources,
+            details: &self.details,
         }
     }
 }
@@ -116,6 +119,7 @@ fn each_grant_sends_its_parameters_and_no_others() {
 fn requirement_24_every_request_of_a_grant_names_its_resources() {
     let mut fixture = Fixture::new(AuthMethod::None, "");
     fixture.resources = vec!["https://r.example/1".into(), "https://r.example/2".into()];
+    fixture.details = vec![json!({"type": "t"})];
     let secret = Secret::new("x");
     let code = AuthorizationCode {
         code: &secret,
@@ -131,6 +135,11 @@ fn requirement_24_every_request_of_a_grant_names_its_resources() {
         let sent = sent(request);
         let resources: Vec<_> = sent.iter().filter(|(name, _)| name == "resource").collect();
         assert_eq!(resources.len(), 2);
+        let details = (
+            "authorization_details".to_owned(),
+            r#"[{"type":"t"}]"#.to_owned(),
+        );
+        assert!(sent.contains(&details));
         assert!(!sent.iter().any(|(name, _)| name == "client_secret"));
     }
 }

@@ -243,6 +243,7 @@ fn grant(mut token: Fields, now: Timestamp) -> Result<NewGrant> {
     let texts = |token: &mut Fields, name: &str| token.take_texts(name).unwrap_or_default();
     Ok(NewGrant {
         token: AskToken {
+            subject_token: None,
             subject,
             environment: token.text("environment").map(Environment::from),
             installation: external.or_else(|| {

@@ -1,0 +1,224 @@
+//! What a server is told of a client, and what follows from a registration for its connector. Nothing is asked here.
+
+use grantry_core::Problem;
+use grantry_core::nouns::{BoundResource, Connector, ConnectorType, RegisteredClient};
+use grantry_oauth::client::AuthMethod;
+use grantry_oauth::register::Registration as Metadata;
+use grantry_oauth::resource::ProtectedResource;
+use grantry_oauth::server::Server;
+use serde_json::{Map, Value};
+
+use crate::connectors::server::{self, app_enabled, app_scopes, user_enabled};
+use crate::connectors::types;
+
+/// What we are called at servers where nobody chose a name. The document of a client is public, so nothing of a team
+/// is in it.
+const NAME: &str = "Grantry";
+
+/// The scope for which servers give refresh tokens (OpenID Connect Core §11).
+const OFFLINE: &str = "offline_access";
+
+/// RFC 7523 §2.1.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+/// What decides which client a connector has at which server.
+pub fn moved(old: &Connector, new: &Connector) -> bool {
+    let decides = |row: &Connector| {
+        [
+            "serverUrl",
+            "clientId",
+            "tokenEndpointAuthMethod",
+            "clientRegistration",
+        ]
+        .map(|name| row.data.get(name).cloned())
+    };
+    old.kind != new.kind || decides(old) != decides(new)
+}
+
+/// Whether the server has to hear that `client` is described otherwise now. Where its registration cannot be managed
+/// that takes another client, and so new consents: only the redirect URI is worth them.
+pub fn tells_otherwise(client: &RegisteredClient, old: &Connector, new: &Connector) -> bool {
+    let describes = |row: &Connector| {
+        [
+            "clientName",
+            "userAuthorization",
+            "clientCredentials",
+            "refreshTokens",
+            "jwtBearer",
+        ]
+        .map(|name| row.data.get(name).cloned())
+    };
+    let manageable = client.management.is_some();
+    old.redirect_uri != new.redirect_uri || (manageable && describes(old) != describes(new))
+}
+
+/// Whether a client can be registered for the connector: it names a server that may do so.
+pub fn may_be_registered(connector: &Connector) -> bool {
+    connector.kind == ConnectorType::Oauth && connector.data.contains_key("serverUrl")
+}
+
+/// The client id of a connector, given or registered.
+pub fn client_id(connector: &Connector) -> Option<&str> {
+    let given = types::client_id(connector);
+    given.or_else(|| Some(registered(connector)?.id.as_str()))
+}
+
+/// The client that came about by itself. One whose id is typed has none.
+pub fn registered(connector: &Connector) -> Option<&RegisteredClient> {
+    let registration = connector.registration.as_ref()?;
+    let typed = connector.data.contains_key("clientId");
+    registration.client.as_ref().filter(|_| !typed)
+}
+
+/// What a registration request, or the document of a client, says (RFC 7591 §2).
+pub struct Description {
+    name: String,
+    redirect_uris: Vec<String>,
+    grant_types: Vec<&'static str>,
+    scope: String,
+    /// How the client authenticates.
+    pub auth: AuthMethod,
+    /// Where its keys are, for those that need any.
+    pub jwks_uri: String,
+}
+
+impl Description {
+    /// Of a client that `connector` shall have at `server`; `jwks_uri` is where its keys will be.
+    pub fn of(connector: &Connector, server: &Server, jwks_uri: &str) -> Self {
+        let configured = connector.data.get("tokenEndpointAuthMethod");
+        let configured = configured
+            .and_then(Value::as_str)
+            .and_then(AuthMethod::parse);
+        let needs_secret = app_enabled(&connector.data);
+        let auth = configured.unwrap_or_else(|| auth_method(server, needs_secret));
+        let grants = server.grant_types_supported.as_ref();
+        let offered =
+            |grant: &str| grants.is_none_or(|grants| grants.iter().any(|one| one == grant));
+        Self::with(connector, auth, jwks_uri, &offered)
+    }
+
+    /// Of a client whose method is settled.
+    pub fn with(
+        connector: &Connector,
+        auth: AuthMethod,
+        jwks_uri: &str,
+        offered: &dyn Fn(&str) -> bool,
+    ) -> Self {
+        let data = &connector.data;
+        let text = |name: &str| data.get(name).and_then(Value::as_str);
+        let users = user_enabled(data);
+        let grant_types = [
+            ("authorization_code", users),
+            (
+                "refresh_token",
+                users && keeps_refresh_tokens(data) && offered("refresh_token"),
+            ),
+            ("client_credentials", app_enabled(data)),
+            (JWT_BEARER, jwt_bearer_enabled(data)),
+        ];
+        let mut scopes = match users {
+            true => user_scopes(connector),
+            false => vec![],
+        };
+        if app_enabled(data) {
+            scopes.extend(app_scopes(connector));
+        }
+        scopes.sort_unstable();
+        scopes.dedup();
+        let signs = auth == AuthMethod::PrivateKeyJwt || jwt_bearer_enabled(data);
+        Self {
+            name: text("clientName").unwrap_or(NAME).to_owned(),
+            redirect_uris: vec![connector.redirect_uri.clone()],
+            grant_types: grant_types
+                .into_iter()
+                .filter_map(|(grant, wanted)| wanted.then_some(grant))
+                .collect(),
+            scope: scopes.join(" "),
+            auth,
+            jwks_uri: if signs { jwks_uri } else { "" }.to_owned(),
+        }
+    }
+
+    /// The same as the protocol has it.
+    pub fn metadata(&self) -> Metadata<'_> {
+        Metadata {
+            client_name: &self.name,
+            redirect_uris: &self.redirect_uris,
+            grant_types: &self.grant_types,
+            auth: self.auth,
+            scope: &self.scope,
+            jwks_uri: &self.jwks_uri,
+            logo_uri: "",
+        }
+    }
+}
+
+/// The method to register with: the first of the server's that has a secret, else a key, else none. A server that lists nothing
+/// takes Basic (RFC 8414 §2).
+fn auth_method(server: &Server, needs_secret: bool) -> AuthMethod {
+    let Some(offered) = &server.token_endpoint_auth_methods_supported else {
+        return AuthMethod::Basic;
+    };
+    let mut known = offered.iter().filter_map(|name| AuthMethod::parse(name));
+    let secret = known.find(|method| matches!(method, AuthMethod::Basic | AuthMethod::Post));
+    let keyed = offered.iter().any(|name| name == "private_key_jwt");
+    secret.unwrap_or(match (needs_secret, keyed) {
+        (_, true) => AuthMethod::PrivateKeyJwt,
+        (true, false) => AuthMethod::Basic,
+        (false, false) => AuthMethod::None,
+    })
+}
+
+/// The scopes that `*` means for a user: the connector's own, else those of the resource that it is bound to.
+pub fn user_scopes(connector: &Connector) -> Vec<String> {
+    let configured = server::user_scopes(connector);
+    let bound = connector.registration.as_ref();
+    match bound.and_then(|registration| registration.resource.as_ref()) {
+        Some(resource) if configured.is_empty() => {
+            let mut scopes = resource.scopes.clone();
+            scopes.retain(|scope| scope != OFFLINE || keeps_refresh_tokens(&connector.data));
+            scopes
+        }
+        _ => configured,
+    }
+}
+
+/// What a user is asked for at a resource: all that it publishes, and `offline_access` where the server knows that, for
+/// without it there may be no refresh token.
+pub fn bound_to(resource: &ProtectedResource, server: &Server) -> BoundResource {
+    let mut scopes = resource.scopes_supported.clone();
+    let mut known = server.scopes_supported.iter().flatten();
+    if known.any(|scope| scope == OFFLINE) && !scopes.iter().any(|scope| scope == OFFLINE) {
+        scopes.push(OFFLINE.to_owned());
+    }
+    BoundResource {
+        id: resource.resource.clone(),
+        scopes,
+    }
+}
+
+/// Whether the connector presents assertions about others (RFC 7523 §2.1).
+pub fn jwt_bearer_enabled(data: &Map<String, Value>) -> bool {
+    let grant = data.get("jwtBearer");
+    grant.is_some_and(|grant| grant.get("enabled") != Some(&Value::Bool(false)))
+}
+
+/// Whether the connector keeps refresh tokens: unless switched off.
+pub fn keeps_refresh_tokens(data: &Map<String, Value>) -> bool {
+    let wanted = data.get("refreshTokens");
+    let wanted = wanted.and_then(|wanted| wanted.get("enabled"));
+    wanted != Some(&Value::Bool(false))
+}
+
+/// What is wrong with the resources that a token is asked for: a connector of a resource has tokens for no other.
+pub fn resource_problem(connector: &Connector, asked: &[String]) -> Option<Problem> {
+    let bound = connector.registration.as_ref()?.resource.as_ref()?;
+    let other = asked.iter().any(|one| *one != bound.id);
+    other.then(|| {
+        let message = format!(
+            "must be absent or {}: the connector is bound to it",
+            bound.id
+        );
+        Problem::new("resources", message)
+    })
+}
