@@ -28,6 +28,7 @@ pub mod installations;
 pub mod keys;
 pub mod lists;
 pub mod refresh;
+pub mod registrations;
 pub mod rejections;
 pub mod repeats;
 pub mod revocations;
@@ -322,8 +323,6 @@ macro_rules! contract_tests {
                 a_deletion_ends_at_once_what_is_little_and_notes_the_rest,
                 a_deleted_connector_keeps_its_secrets_until_its_last_token_is_revoked,
                 a_fault_is_set_and_cleared,
-                a_public_client_is_found_by_id_until_it_is_deleted,
-                a_registration_is_set_on_the_row_that_was_read,
                 a_link_is_put_and_removed,
             ]
             conversions: [
@@ -403,6 +402,10 @@ macro_rules! contract_tests {
                 a_pair_for_a_revoked_connection_is_dead,
                 a_pair_and_a_revocation_never_both_win,
                 idle_sets_are_those_that_can_be_refreshed_now,
+            ]
+            registrations: [
+                a_public_client_is_found_by_id_until_it_is_deleted,
+                a_registration_is_set_on_the_row_that_was_read,
             ]
             repeats: [
                 one_of_many_reserves_a_request,
