@@ -39,13 +39,15 @@ pub enum Purpose {
     Search,
     /// An image that a connector is to show: GET, redirects as for metadata.
     Icon,
+    /// Whoever asked for a consent, told how it ended: no redirect.
+    Webhook,
 }
 
 impl Purpose {
     /// Redirects that may be followed. Each hop is checked like the first.
     pub const fn redirects_max(self) -> usize {
         match self {
-            Self::Token | Self::Search => 0,
+            Self::Token | Self::Search | Self::Webhook => 0,
             Self::Discovery | Self::Icon => 3,
         }
     }

@@ -235,7 +235,7 @@ impl Http for Egress {
     async fn send(&self, request: Request) -> Result<Response, Failure> {
         let deadline = match request.purpose {
             Purpose::Search => self.search_deadline,
-            Purpose::Token | Purpose::Discovery | Purpose::Icon => self.deadline,
+            Purpose::Token | Purpose::Discovery | Purpose::Icon | Purpose::Webhook => self.deadline,
         };
         let departure = Departure::of(&request.body);
         let exchange = self.follow(request, deadline / WAIT_PART, &departure);

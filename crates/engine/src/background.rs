@@ -25,6 +25,8 @@ const FLUSH: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(5);
 /// How often idle connections are looked for.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// How often news for requesters are looked for.
+const WEBHOOKS: Duration = Duration::from_secs(1);
 /// How often stored keys that run out soon are looked for.
 const EXPIRIES: Duration = Duration::from_secs(600);
 /// How often signing keys that have become old or useless are looked for.
@@ -99,6 +101,9 @@ impl Engine {
         });
         self.spawn_loop("unconfirmed consents", RETRY, |engine| async move {
             engine.drop_expired_consents().await
+        });
+        self.spawn_loop("webhooks", WEBHOOKS, |engine| async move {
+            engine.deliver_webhooks().await
         });
         self.spawn_loop("expiring keys", EXPIRIES, |engine| async move {
             engine.warn_of_expiries().await

@@ -53,6 +53,8 @@ pub(crate) struct Grant {
     pub resources: Vec<String>,
     /// For the ID token.
     pub nonce: Option<String>,
+    /// The tenant that the client is installed in, for `workspace` in the authorization request.
+    pub workspace: Option<String>,
 }
 
 /// A code waiting to be redeemed.

@@ -28,6 +28,7 @@ impl Http for Measured {
             Purpose::Discovery => "discovery",
             Purpose::Search => "search",
             Purpose::Icon => "icon",
+            Purpose::Webhook => "webhook",
         };
         let destination = self.egress.destination(&request.url);
         // The host alone: a path or a query can hold what nobody else may read.

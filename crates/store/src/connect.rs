@@ -3,18 +3,21 @@
 use async_trait::async_trait;
 use grantry_core::ids::{AuthorizationId, ConnectorId, TeamId};
 use grantry_core::nouns::{
-    Authorization, AuthorizationState, Connection, Digest, Event, Flow, HeldConsent, Revocation,
-    TokenSet,
+    Authorization, AuthorizationState, Connection, Digest, DueWebhook, Event, Flow, HeldConsent,
+    Installation, Revocation, TokenSet, WebhookSecret,
 };
 use grantry_core::store::{AuthorizationFilter, ChangeKind, ConnectStore, Page, Stored};
 use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
-use crate::backend::{Backend, Query, Statement, Value, Write};
+use crate::backend::{Backend, Bad, Query, Row, Statement, Value, Write};
 use crate::connections::and_subject;
 use crate::connectors::connector_is_live;
 use crate::db::{by_time, guard};
-use crate::rows::{Noun, Upsert, authorization_state, change, insert, params, select};
+use crate::rows::{
+    Noun, Upsert, authorization_state, change, decode, insert, insert_if, json, params, select,
+    update,
+};
 
 /// Stores a flow of an authorization that is pending and in time.
 pub(crate) fn start(flow: &Flow) -> [Statement; 2] {
@@ -39,7 +42,8 @@ pub(crate) fn advance(
     let mut values = params![id, over_at, from];
     values.extend(authorization_state(to));
     Statement::new(
-        "UPDATE authorizations SET state = ?4, state_detail = ?5, over_at = ?2
+        "UPDATE authorizations SET state = ?4, state_detail = ?5, over_at = ?2,
+         webhook_due = CASE WHEN webhook IS NULL THEN NULL ELSE CAST(?2 AS BIGINT) END
          WHERE id = ?1 AND state = ?3",
         values,
     )
@@ -300,5 +304,119 @@ impl<B: Backend> ConnectStore for Db<B> {
     ) -> Stored<()> {
         self.run(complete(id, PENDING, connection, sets, event))
             .await
+    }
+
+    async fn complete_installation(
+        &self,
+        id: &AuthorizationId,
+        installation: &Installation,
+        connection: &Connection,
+        sets: &[TokenSet],
+        event: &Event,
+    ) -> Stored<()> {
+        let renewed = Upsert {
+            key: "id",
+            kept: &["created_by", "created_at"],
+            quiet: &[],
+        };
+        let Installation {
+            team,
+            connector,
+            external_id,
+            ..
+        } = installation;
+        let mut write = complete(id, PENDING, connection, sets, event);
+        write.extend([
+            renewed
+                .when(
+                    installation,
+                    "installations.team = excluded.team AND installations.connector = excluded.connector
+                     AND installations.external_id = excluded.external_id",
+                )
+                .one_or(StoreError::Taken("installation.id")),
+            Statement::new(
+                "UPDATE connectors SET default_installation = ?3, updated_at = ?4, updated_by = ?5
+                 WHERE id = ?1 AND team = ?2 AND default_installation IS NULL",
+                params![connector, team, external_id, event.at, json(&event.actor)],
+            ),
+            change(ChangeKind::Connector, connector),
+        ]);
+        self.run(write).await
+    }
+
+    async fn due_webhooks(&self, now: Timestamp, limit: u32) -> Stored<Vec<DueWebhook>> {
+        let query = select::<Authorization>(
+            "WHERE webhook_due <= ?1 ORDER BY webhook_due LIMIT ?2",
+            params![now, limit],
+        );
+        let rows = self.backend.read(query).await?;
+        let bad = |Bad(column)| StoreError::Inconsistent {
+            table: "authorizations",
+            column,
+            row: String::new(),
+        };
+        let due = |row: &Row| {
+            Ok(DueWebhook {
+                authorization: decode(row)?,
+                ended_at: row.get("over_at").map_err(bad)?,
+                tries: row.get("webhook_tries").map_err(bad)?,
+                due: row.get("webhook_due").map_err(bad)?,
+            })
+        };
+        rows.iter().map(due).collect()
+    }
+
+    async fn move_webhook(
+        &self,
+        id: &AuthorizationId,
+        from: Timestamp,
+        to: Option<Timestamp>,
+        tries: u32,
+    ) -> Stored<bool> {
+        let moved = Statement::new(
+            "UPDATE authorizations SET webhook_due = ?3, webhook_tries = ?4
+             WHERE id = ?1 AND webhook_due = ?2",
+            params![id, from, to, tries],
+        );
+        let elsewhere = StoreError::Missing("webhook");
+        self.run_unless(elsewhere.clone(), vec![moved.one_or(elsewhere)])
+            .await
+    }
+
+    async fn webhook_secret(&self, team: &TeamId) -> Stored<Option<WebhookSecret>> {
+        self.first(select::<WebhookSecret>("WHERE team = ?1", params![team]))
+            .await
+    }
+
+    async fn put_webhook_secret(
+        &self,
+        secret: &WebhookSecret,
+        expected: Option<Timestamp>,
+        event: &Event,
+    ) -> Stored<bool> {
+        let put = match expected {
+            None => insert_if(
+                secret,
+                "NOT EXISTS (SELECT 1 FROM webhook_secrets WHERE team = {})",
+                params![&secret.team],
+            ),
+            Some(made_at) => update(
+                secret,
+                &["team"],
+                "WHERE team = {} AND made_at = {}",
+                params![&secret.team, made_at],
+            ),
+        };
+        let moved = StoreError::Missing("webhook_secret");
+        let write = vec![
+            guard(
+                "SELECT 1 FROM teams WHERE id = ?1",
+                params![&secret.team],
+                StoreError::Missing("team"),
+            ),
+            put.one_or(moved.clone()),
+            insert(event),
+        ];
+        self.run_unless(moved, write).await
     }
 }

@@ -86,12 +86,14 @@ fn end_consents(team: &TeamId, id: &ConnectorId, at: Timestamp) -> [Statement; 4
     let held = "connector = {} AND team = {}";
     [
         Statement::new(
-            "UPDATE authorizations SET state = 'canceled', over_at = ?3
+            "UPDATE authorizations SET state = 'canceled', over_at = ?3,
+             webhook_due = CASE WHEN webhook IS NULL THEN NULL ELSE CAST(?3 AS BIGINT) END
              WHERE connector = ?1 AND team = ?2 AND state = 'pending'",
             params![id, team, at],
         ),
         Statement::new(
-            "UPDATE authorizations SET state = 'canceled', over_at = ?3 WHERE id IN
+            "UPDATE authorizations SET state = 'canceled', over_at = ?3,
+             webhook_due = CASE WHEN webhook IS NULL THEN NULL ELSE CAST(?3 AS BIGINT) END WHERE id IN
              (SELECT authorization_id FROM held_consents WHERE connector = ?1 AND team = ?2)",
             params![id, team, at],
         ),

@@ -72,6 +72,19 @@ impl<B: Backend> InstallationStore for Db<B> {
         .await
     }
 
+    async fn installation_by_external_id(
+        &self,
+        team: &TeamId,
+        connector: &ConnectorId,
+        external_id: &str,
+    ) -> Stored<Option<Installation>> {
+        self.first(select::<Installation>(
+            "WHERE connector = ?1 AND external_id = ?2 AND team = ?3",
+            params![connector, external_id, team],
+        ))
+        .await
+    }
+
     async fn installations(
         &self,
         team: &TeamId,

@@ -42,7 +42,8 @@ pub(crate) fn of(
     write.extend([
         Statement::new(
             format!(
-                "UPDATE authorizations SET state = 'canceled', over_at = ?2 WHERE id IN
+                "UPDATE authorizations SET state = 'canceled', over_at = ?2,
+                 webhook_due = CASE WHEN webhook IS NULL THEN NULL ELSE CAST(?2 AS BIGINT) END WHERE id IN
                  (SELECT authorization_id FROM held_consents WHERE {of_connectors})"
             ),
             params![team, at],
@@ -53,7 +54,8 @@ pub(crate) fn of(
         ),
         Statement::new(
             format!(
-                "UPDATE authorizations SET state = 'canceled', over_at = ?2
+                "UPDATE authorizations SET state = 'canceled', over_at = ?2,
+                 webhook_due = CASE WHEN webhook IS NULL THEN NULL ELSE CAST(?2 AS BIGINT) END
                  WHERE {of_connectors} AND state = 'pending'"
             ),
             params![team, at],
@@ -94,6 +96,7 @@ pub(crate) fn of(
         "mcp_servers",
         "icons",
         "tombstones",
+        "webhook_secrets",
     ] {
         let sql = format!("DELETE FROM {table} WHERE team = ?1");
         write.push(Statement::new(sql, params![team]));

@@ -11,6 +11,7 @@ use grantry_engine::permissions::Act;
 use super::connections::ask;
 use super::{fields, wire};
 use crate::kit::call::{Call, call};
+use crate::kit::fields::present;
 use crate::kit::route::{Access, Method, Route, Takes};
 use crate::kit::{answer, cursor};
 
@@ -131,6 +132,8 @@ async fn authorize(mut call: Call) -> Result<Response> {
         expires_in: body.count("expires_in_ms").map(Duration::from_millis),
         additional_params: body.take_map("additional_params").unwrap_or_default(),
         confirm: body.flag("confirm").unwrap_or_default(),
+        webhook: present(body.take_text("webhook")),
+        ..AskConsent::default()
     };
     let connector = body.take_text("connector").unwrap_or_default();
     let requested = call

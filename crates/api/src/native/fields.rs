@@ -445,6 +445,11 @@ pub const AUTHORIZATION: &[Field] = &[
         "For the provider's authorization endpoint.",
     ),
     optional(
+        "webhook",
+        Shape::Text(2048),
+        "Where to tell that it ended, signed with the team's webhook secret: https.",
+    ),
+    optional(
         "confirm",
         Shape::Bool,
         "Connect nothing before the code that `return_url` receives was posted to `…/confirm`: the only full \

@@ -16,6 +16,7 @@ mod server;
 mod signing_keys;
 mod team;
 mod tenancy;
+mod webhook_secret;
 mod wire;
 
 use grantry_core::ids::ConnectorId;
@@ -38,6 +39,7 @@ pub fn tables() -> impl Iterator<Item = &'static [Route]> {
         events::ROUTES,
         team::ROUTES,
         signing_keys::ROUTES,
+        webhook_secret::ROUTES,
         server::ROUTES,
     ])
 }

@@ -179,6 +179,11 @@ pub(super) fn ended(result: &ConsentResult) -> Message<'_> {
     } = result;
     let good = matches!(result.state, AuthorizationState::Success { .. });
     let (title, what, next) = match &result.state {
+        AuthorizationState::Success { .. } if result.installation.is_some() => (
+            format!("Installed in {service}").into(),
+            format!("{requester} can now work in your organization's {service}.").into(),
+            "You can close this window.",
+        ),
         AuthorizationState::Success { .. } => (
             format!("{service} is connected").into(),
             format!("{requester} can now use your {service} account.").into(),
@@ -235,6 +240,14 @@ fn explain(code: &str) -> (&'static str, &'static str) {
         | "unsupported_response_type" => (
             "The provider does not accept how this connection is set up.",
             "Tell whoever runs the application, then ask for a new link.",
+        ),
+        "no_installation" => (
+            "The provider did not say where the application was installed.",
+            "Tell whoever runs the application, then ask for a new link.",
+        ),
+        "other_installation" | "other_tenant" => (
+            "You chose another organization than the one that was asked for.",
+            "Ask for a new link in the application, and choose the right one.",
         ),
         "expired" => (
             "Nobody decided in time.",

@@ -85,6 +85,25 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Whether the consent is over, for the page that waits for it.")
     .gives(200, "Yes or no, as JSON."),
+    Route::new(
+        Method::Get,
+        "/install/{request}",
+        BY_LINK,
+        "showInstall",
+        |_| get(consent::show),
+    )
+    .about("The page that asks before an application is installed. Looking changes nothing.")
+    .gives(200, "A page."),
+    Route::new(
+        Method::Post,
+        "/install/{request}",
+        BY_LINK,
+        "decideInstall",
+        |_| post(consent::decide),
+    )
+    .about("Its button.")
+    .takes(Takes::Page)
+    .gives(303, "To the provider, or to where the user came from."),
     Route::new(Method::Get, "/callback", BY_STATE, "callback", |_| {
         get(callback::arrive)
     })

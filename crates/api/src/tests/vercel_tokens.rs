@@ -202,7 +202,7 @@ async fn a_wrong_consent_names_its_field() {
         ("returnUrl", json!("javascript:alert(1)")),
         ("returnUrl", json!("//evil.example")),
         ("webhook", json!("http://example.com/")),
-        ("webhook", json!("https://example.com/")),
+        ("webhook", json!("https://user@example.com/")),
         ("expiresInMs", json!(0)),
         ("expiresInMs", json!(86_400_001)),
         ("additionalParams", json!({"state": "x"})),

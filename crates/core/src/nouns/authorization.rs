@@ -35,12 +35,55 @@ pub struct Authorization {
     pub confirm: bool,
     /// Its page may stand in an app's window, and tells that window how it ended.
     pub embed: Option<Embed>,
+    /// Where its requester is told that it ended.
+    pub webhook: Option<String>,
+    /// It installs the connector's application in a tenant, in place of connecting a person.
+    pub install: Option<Install>,
     /// How far it has come.
     pub state: AuthorizationState,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// From when on it cannot be completed.
     pub expires_at: Timestamp,
+}
+
+/// What of an installation its requester named before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Install {
+    /// The provider's id of the installation: a standing one that is to be renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// The provider's id of the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
+/// An authorization whose requester has yet to be told how it ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DueWebhook {
+    /// What it asked for.
+    pub authorization: Authorization,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Tries so far.
+    pub tries: u32,
+    /// When it was due: who moves that on has the next try.
+    pub due: Timestamp,
+}
+
+/// What a team's webhooks are signed with (Standard Webhooks).
+#[derive(Clone, Debug, PartialEq)]
+pub struct WebhookSecret {
+    /// The team.
+    pub team: TeamId,
+    /// The secret.
+    pub secret: Sealed,
+    /// The one before, which signs along until `previous_until`.
+    pub previous: Option<Sealed>,
+    /// See there.
+    pub previous_until: Option<Timestamp>,
+    /// When it was made.
+    pub made_at: Timestamp,
 }
 
 /// For whom a consent page speaks.

@@ -151,6 +151,14 @@ event_kinds! {
     AuthorizationHeld = "authorization.held",
     /// A consent failed or was refused.
     AuthorizationFailed = "authorization.failed",
+    /// A webhook's receiver took the news that a consent ended.
+    WebhookDelivered = "webhook.delivered",
+    /// A webhook's receiver never took the news.
+    WebhookFailed = "webhook.failed",
+    /// A team's webhooks are signed with a new secret.
+    WebhookSecretRotated = "webhook_secret.rotated",
+    /// An admin was shown what a team's webhooks are signed with.
+    WebhookSecretRead = "webhook_secret.read",
     /// A grant that existed already was taken in.
     ConnectionImported = "connection.imported",
     /// A connection got another name.

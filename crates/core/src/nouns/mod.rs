@@ -15,7 +15,9 @@ pub mod repeat;
 pub mod tenancy;
 
 pub use actor::{Actor, OutsideIdentity};
-pub use authorization::{Authorization, AuthorizationState, Embed, Flow, HeldConsent};
+pub use authorization::{
+    Authorization, AuthorizationState, DueWebhook, Embed, Flow, HeldConsent, Install, WebhookSecret,
+};
 pub use belongings::{Icon, Invite, McpServer, NamedSecret};
 pub use connection::{Attempt, Connection, ConnectionState, Revocation, Sealed, TokenSet};
 pub use connector::{

@@ -6,8 +6,8 @@ use super::{Page, Stored};
 use crate::Timestamp;
 use crate::ids::{AuthorizationId, ConnectorId, TeamId};
 use crate::nouns::{
-    Authorization, AuthorizationState, Connection, Digest, Event, Flow, HeldConsent, Subject,
-    TokenSet,
+    Authorization, AuthorizationState, Connection, Digest, DueWebhook, Event, Flow, HeldConsent,
+    Installation, Subject, TokenSet, WebhookSecret,
 };
 
 /// Which authorizations to list. Absent parts match all.
@@ -110,4 +110,41 @@ pub trait ConnectStore: Send + Sync + 'static {
         sets: &[TokenSet],
         event: &Event,
     ) -> Stored<()>;
+
+    /// The same for an installation (`authorization.install`), which is made, or brought up to date under its id, and
+    /// becomes its connector's default where there is none. `Taken("installation.external_id")` when another row
+    /// stands for it.
+    async fn complete_installation(
+        &self,
+        id: &AuthorizationId,
+        installation: &Installation,
+        connection: &Connection,
+        sets: &[TokenSet],
+        event: &Event,
+    ) -> Stored<()>;
+
+    /// Authorizations of all teams whose requesters are to be told by now how they ended, those that have waited the
+    /// longest first.
+    async fn due_webhooks(&self, now: Timestamp, limit: u32) -> Stored<Vec<DueWebhook>>;
+
+    /// Moves a webhook that was due at `from` to another time, or to none; `tries` is how many it has had then.
+    /// Exactly one caller gets `true`.
+    async fn move_webhook(
+        &self,
+        id: &AuthorizationId,
+        from: Timestamp,
+        to: Option<Timestamp>,
+        tries: u32,
+    ) -> Stored<bool>;
+
+    /// What the team's webhooks are signed with.
+    async fn webhook_secret(&self, team: &TeamId) -> Stored<Option<WebhookSecret>>;
+
+    /// Puts a secret in the place of the one that was made at `expected`, or of none. Whether it was still so.
+    async fn put_webhook_secret(
+        &self,
+        secret: &WebhookSecret,
+        expected: Option<Timestamp>,
+        event: &Event,
+    ) -> Stored<bool>;
 }

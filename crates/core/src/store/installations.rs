@@ -30,6 +30,14 @@ pub trait InstallationStore: Send + Sync + 'static {
         id: &InstallationId,
     ) -> Stored<Option<Installation>>;
 
+    /// A connector's installation by the provider's id of it.
+    async fn installation_by_external_id(
+        &self,
+        team: &TeamId,
+        connector: &ConnectorId,
+        external_id: &str,
+    ) -> Stored<Option<Installation>>;
+
     /// A connector's installations by time; the page's sort value is `created_at` in microseconds.
     async fn installations(
         &self,

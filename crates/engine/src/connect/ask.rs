@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_core::ids::{AuthorizationId, ConnectionId};
+use grantry_core::ids::{self, AuthorizationId, ConnectionId};
 use grantry_core::nouns::{
-    Actor, Authorization, AuthorizationState, ConnectionState, Embed, EventKind, Grant, Subject,
+    Actor, Authorization, AuthorizationState, ConnectionState, Digest, Embed, EventKind, Grant,
+    Install, Subject,
 };
 use grantry_core::store::{ConnectorFilter, Page};
-use grantry_core::{Error, Problem, Result, Secret, Timestamp, entropy};
+use grantry_core::{Error, Problem, Result, Secret, StoreError, Timestamp, entropy};
 use grantry_oauth::authorize::is_reserved;
 use grantry_vault::hash::sha256;
 use serde_json::{Map, Value};
 
 use crate::connectors::types::{self, UserTokens};
-use crate::connectors::{ConnectorView, Entry};
+use crate::connectors::{ConnectorView, Entry, installing};
 use crate::permissions::Act;
 use crate::tokens::AskToken;
 use crate::{Caller, Engine};
@@ -39,6 +40,12 @@ pub struct AskConsent {
     pub additional_params: Map<String, Value>,
     /// Serve nothing before the code that the return URL receives was posted back (design §7).
     pub confirm: bool,
+    /// Where to tell that it ended: https, or http on loopback while this server is there too.
+    pub webhook: Option<String>,
+    /// Install the application in a tenant, in place of connecting a person.
+    pub install: Option<Install>,
+    /// Hash of the handle for the result, where the requester chose that (reference/vercel-connect E3).
+    pub request_code: Option<Digest>,
 }
 
 /// What a connection of the team's own is asked for.
@@ -168,6 +175,11 @@ impl Engine {
                 format!("must be 1 to {}", limits.authorization_time_max.as_millis()),
             ));
         }
+        if let Some(url) = &ask.webhook
+            && let Some(message) = self.webhook_complaint(url)
+        {
+            problems.push(Problem::new("webhook", message));
+        }
         if ask.confirm && ask.return_url.is_none() {
             let message = "is required with confirm: it is where the code goes";
             problems.push(Problem::new("returnUrl", message));
@@ -179,10 +191,22 @@ impl Engine {
         let token = std::mem::take(&mut ask.token);
         let grant = self.grant_of(caller, &entry, token)?;
         self.require_environment(caller, &grant.environment).await?;
-        if !matches!(grant.subject, Subject::User { .. }) {
-            let reason = "this subject needs no consent: ask for its token".to_owned();
+        let reason = match (&ask.install, &grant.subject) {
+            (None, Subject::User { .. }) => None,
+            (Some(_), Subject::App) if installing(&entry.connector).is_some() => None,
+            (Some(_), _) => Some("this connector's application is not installed in tenants"),
+            (None, _) => Some("this subject needs no consent: ask for its token"),
+        };
+        if let Some(reason) = reason {
+            let reason = reason.to_owned();
             return Err(Error::Unresolvable { reason });
         }
+        // Which one is known at the end.
+        let installation = grant.installation.filter(|_| ask.install.is_none());
+        let grant = Grant {
+            installation,
+            ..grant
+        };
         self.request(caller, &entry, grant, ask, None).await
     }
 
@@ -242,7 +266,7 @@ impl Engine {
         let (authorization, verifier) =
             self.store_request(caller, entry, grant, ask, embed).await?;
         Ok(Requested {
-            url: self.consent_url(&authorization.id),
+            url: self.consent_url(&authorization),
             id: authorization.id,
             verifier,
             device_code: authorization.device_code,
@@ -252,8 +276,12 @@ impl Engine {
     }
 
     /// The link of a request.
-    pub(crate) fn consent_url(&self, id: &AuthorizationId) -> String {
-        self.settings.url(&format!("/authorize/{id}"))
+    pub(crate) fn consent_url(&self, authorization: &Authorization) -> String {
+        let verb = match authorization.install {
+            Some(_) => "install",
+            None => "authorize",
+        };
+        self.settings.url(&format!("/{verb}/{}", authorization.id))
     }
 
     /// The row of such a request, and the handle of its result.
@@ -270,20 +298,27 @@ impl Engine {
             .expires_in
             .unwrap_or(self.settings.limits.authorization_time);
         let verifier = Secret::new(entropy::alphanumeric(self.entropy(), VERIFIER_CHARS));
+        let minted = || sha256(&[verifier.expose().as_bytes()]);
+        let id = match &ask.install {
+            Some(_) => format!("sci_{}", ids::unique(now, self.entropy())).into(),
+            None => AuthorizationId::mint(now, self.entropy()),
+        };
         let device_code = ask.device_code.then(|| device_code(self.entropy()));
         let authorization = Authorization {
-            id: AuthorizationId::mint(now, self.entropy()),
+            id,
             team: caller.team.clone(),
             grant,
             requested_by: caller.actor.clone(),
             requester: self.requester(caller).await?,
-            verifier: sha256(&[verifier.expose().as_bytes()]),
+            verifier: ask.request_code.unwrap_or_else(minted),
             device_code,
             return_url: ask.return_url,
             prompt: ask.prompt.filter(|prompt| !prompt.is_empty()),
             additional_params: ask.additional_params,
             confirm: ask.confirm,
             embed,
+            webhook: ask.webhook,
+            install: ask.install,
             state: AuthorizationState::Pending,
             created_at: now,
             expires_at: now.after(ttl),
@@ -293,11 +328,20 @@ impl Engine {
             .connector(&entry.connector.id)
             .with("authorization", authorization.id.as_str())
             .done();
-        self.ports
+        let created = self
+            .ports
             .store
-            .create_authorization(&authorization, &event)
-            .await?;
-        Ok((authorization, verifier))
+            .create_authorization(&authorization, &event);
+        match created.await {
+            Err(StoreError::Taken("authorization.verifier")) => {
+                let message = "request_code: a request was made with it before";
+                Err(Error::conflict(message))
+            }
+            created => {
+                created?;
+                Ok((authorization, verifier))
+            }
+        }
     }
 
     /// How the requester is called on the page.

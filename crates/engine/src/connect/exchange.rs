@@ -14,7 +14,7 @@ use grantry_oauth::token::{self, AuthorizationCode, Exchange, Outcome};
 
 use super::callback::CallbackEnd;
 use super::identity::Account;
-use super::page::consent_scopes;
+use super::page::asked_scopes;
 use super::press::{flow_row, nonce_of, verifier_place};
 use crate::Engine;
 use crate::connectors::OauthClient;
@@ -117,6 +117,9 @@ impl Engine {
         {
             pair.servers = token_endpoint(&oauth).map(|url| url.origin().ascii_serialization());
         }
+        if authorization.install.is_some() {
+            return self.installed(authorization, &connector, pair).await;
+        }
         let standing = match self.connected(&authorization).await {
             Ok(standing) => standing,
             Err(error) => {
@@ -196,7 +199,7 @@ impl Engine {
     }
 
     /// Has a pair revoked that is not stored.
-    async fn drop_pair(
+    pub(super) async fn drop_pair(
         &self,
         authorization: &Authorization,
         connection: &ConnectionId,
@@ -217,14 +220,14 @@ impl Engine {
     ) -> Result<bool> {
         let catalogue = self.catalogue().await?;
         let row = catalogue.of(connector);
-        Ok(consent_scopes(connector, row, &authorization.grant.scopes)
+        Ok(asked_scopes(connector, row, authorization)
             .iter()
             .any(|scope| scope == "openid"))
     }
 
     /// Definite refusals end the authorization, so that its requester hears of them; anything else
     /// leaves the link open for another try. A link flow is tried once: its redirect URL hears of either.
-    async fn exchange_failed(
+    pub(super) async fn exchange_failed(
         &self,
         authorization: Authorization,
         outcome: Outcome,

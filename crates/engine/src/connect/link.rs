@@ -147,6 +147,8 @@ impl Engine {
             additional_params: Map::new(),
             confirm: true,
             embed: None,
+            webhook: None,
+            install: None,
             state: AuthorizationState::Pending,
             created_at: now,
             expires_at: now.after(self.settings.limits.authorization_time),

@@ -5,8 +5,10 @@
 //! - `press`: the button: state, PKCE and binding cookie are made, the browser goes to the provider.
 //! - `callback`: the browser comes back; the attacks of requirements 1–19 end here.
 //! - `exchange`: the code becomes a connection.
+//! - `installed`: or an installation and the app's tokens there.
 //! - `link`: the same as Sequin's dialect has it: a start URL, a code, a handle.
 //! - `return_url`: where a browser may be sent at the end.
+//! - `webhook`: telling the requester that it ended.
 //! - `identity`: whose account it is, where the provider says so.
 
 mod ask;
@@ -14,11 +16,13 @@ mod callback;
 mod confirm;
 mod exchange;
 mod identity;
+mod installed;
 mod link;
 mod page;
 mod press;
 mod requests;
 mod return_url;
+mod webhook;
 
 pub use ask::{AskConnection, AskConsent, Requested};
 pub use callback::{CallbackEnd, CallbackRefusal};

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::Engine;
 use crate::connectors::types::{self, UserTokens};
-use crate::connectors::{service_name, user_scopes};
+use crate::connectors::{installing, service_name, user_scopes};
 
 /// State of a consent link.
 pub enum Consent {
@@ -40,6 +40,8 @@ pub struct ConsentPage {
     pub environment: String,
     /// What it may do; empty when the provider decides.
     pub scopes: Vec<String>,
+    /// The application is to be installed in a tenant, in place of connecting a person.
+    pub install: bool,
     /// To compare with what the requester shows.
     pub device_code: Option<String>,
     /// Origin of the provider's page, for the content security policy.
@@ -77,6 +79,8 @@ pub struct ConsentResult {
     pub embedded_in: Option<Vec<String>>,
     /// When it was asked for.
     pub asked_at: Timestamp,
+    /// The provider's id of what was installed.
+    pub installation: Option<String>,
 }
 
 impl Engine {
@@ -112,7 +116,11 @@ impl Engine {
         let row = catalogue.of(&connector);
         let provider_origin = if types::speaks_oauth(&connector) {
             let client = self.oauth_client(&connector).await?;
-            let url = client.server.url(Endpoint::Authorization).ok();
+            let way_in = installing(&connector).filter(|_| authorization.install.is_some());
+            let url = match way_in.and_then(|way_in| way_in.page) {
+                Some(page) => Url::parse(page).ok(),
+                None => client.server.url(Endpoint::Authorization).ok(),
+            };
             url.map(|url| url.origin().ascii_serialization())
         } else {
             None
@@ -130,7 +138,8 @@ impl Engine {
             service: service_name(&connector.service, row),
             subject: subject_label(&authorization.grant.subject),
             environment: authorization.grant.environment.to_string(),
-            scopes: consent_scopes(&connector, row, &authorization.grant.scopes),
+            scopes: asked_scopes(&connector, row, &authorization),
+            install: authorization.install.is_some(),
             device_code: authorization.device_code.clone(),
             provider_origin,
             paste,
@@ -194,7 +203,15 @@ impl Engine {
         let catalogue = self.catalogue().await?;
         let known = catalogue.service(&service);
         let embedded_in = self.embedded_in(&authorization).await?;
+        let installation = match (&authorization.install, &authorization.state) {
+            (Some(_), AuthorizationState::Success { connection }) => {
+                let made = store.connection(&authorization.team, connection).await?;
+                made.and_then(|live| live.connection.grant.installation)
+            }
+            _ => None,
+        };
         Ok(ConsentResult {
+            installation,
             embedded_in,
             asked_at: authorization.created_at,
             state: authorization.state,
@@ -282,6 +299,20 @@ pub fn is_open(authorization: &Authorization, now: Timestamp) -> bool {
     authorization.state == AuthorizationState::Pending && now < authorization.expires_at
 }
 
+/// The scopes that a request asks for: for an installation, those that it has of its own.
+pub fn asked_scopes(
+    connector: &Connector,
+    service: Option<&Service>,
+    authorization: &Authorization,
+) -> Vec<String> {
+    let asked = &authorization.grant.scopes;
+    let way_in = installing(connector).filter(|_| authorization.install.is_some());
+    match way_in {
+        Some(way_in) if *asked == Scopes::Default && !way_in.scopes.is_empty() => way_in.scopes,
+        _ => consent_scopes(connector, service, asked),
+    }
+}
+
 /// The scopes that are asked for: the caller's, else the connector's, else the catalogue's usual ones.
 pub fn consent_scopes(
     connector: &Connector,
@@ -312,7 +343,6 @@ fn subject_label(subject: &Subject) -> String {
         // Its id says nothing to a person.
         Subject::Connection { .. } => String::new(),
         Subject::JwtBearer { sub, .. } => sub.clone().unwrap_or_default(),
-        Subject::Token => String::new(),
-        Subject::App => "the application".to_owned(),
+        Subject::Token | Subject::App => String::new(),
     }
 }

@@ -7,7 +7,7 @@ use grantry_core::ids::{AuthorizationId, ConnectionId};
 use grantry_core::limits::TOKEN_BYTES_MAX;
 use grantry_core::nouns::{
     Actor, Authorization, AuthorizationState, Connection, ConnectionState, Connector, Event,
-    EventKind, Flow, Sealed, Subject, TokenSet,
+    EventKind, Flow, Installation, Sealed, Subject, TokenSet,
 };
 use grantry_core::{Entropy, Error, Result, Secret, StoreError, entropy};
 use grantry_oauth::authorize::{self, Authorize, PushError};
@@ -18,10 +18,10 @@ use grantry_vault::hash::{Handle, HandleKind, s256};
 use serde_json::{Map, Value};
 
 use super::identity::Account;
-use super::page::{ConsentResult, consent_scopes, is_open};
+use super::page::{ConsentResult, asked_scopes, is_open};
 use crate::Engine;
 use crate::catalogue::authorize_params;
-use crate::connectors::OauthClient;
+use crate::connectors::{OauthClient, installing};
 use crate::connectors::types::{self, UserTokens};
 use crate::events::Draft;
 use crate::tokens::{NewPair, PAUSE, TRIES};
@@ -104,7 +104,8 @@ impl Engine {
 
         let catalogue = self.catalogue().await?;
         let row = catalogue.of(&connector);
-        let scope = consent_scopes(&connector, row, &authorization.grant.scopes);
+        let scope = asked_scopes(&connector, row, authorization);
+        let way_in = installing(&connector).filter(|_| authorization.install.is_some());
         let details = &authorization.grant.details;
         let details = (!details.is_empty()).then(|| Value::Array(details.clone()));
         // The service's own first; what stands later takes the place of what has the same name.
@@ -112,6 +113,7 @@ impl Engine {
         let extra = [
             authorize_params(row),
             configured.and_then(Value::as_object),
+            way_in.as_ref().and_then(|way_in| way_in.params),
             Some(&authorization.additional_params),
         ];
         let extra: BTreeMap<String, String> = extra.into_iter().flat_map(strings).collect();
@@ -140,10 +142,19 @@ impl Engine {
             prompt: prompt_of(authorization.prompt.as_deref(), &scope),
             extra: &extra,
         };
-        let pushed = self.pushed(&connector, &oauth, &request).await?;
-        let url = match pushed {
-            Some(request_uri) => request.pushed_url(&oauth.server, &request_uri),
-            None => request.url(&oauth.server),
+        let page = way_in.and_then(|way_in| way_in.page);
+        let pushed = match page {
+            Some(_) => None,
+            None => self.pushed(&connector, &oauth, &request).await?,
+        };
+        let url = match (pushed, page) {
+            (Some(request_uri), _) => request.pushed_url(&oauth.server, &request_uri),
+            (None, None) => request.url(&oauth.server),
+            (None, Some(page)) => {
+                let mut asked = oauth.server.clone();
+                asked.authorization_endpoint = Some(page.to_owned());
+                request.url(&asked)
+            }
         };
         let url = url.map_err(|error| Error::Unresolvable {
             reason: error.to_string(),
@@ -286,7 +297,7 @@ impl Engine {
             .connection(&connection.id)
             .done();
         let completed = self
-            .commit_consent(authorization, &connection, &set, &event)
+            .commit_consent(authorization, None, &connection, &set, &event)
             .await;
         self.caches.lives.invalidate(&connection.id);
         match completed {
@@ -350,9 +361,10 @@ impl Engine {
 
     /// Stores a consent, as often as the store fails to say whether it did. A commit that seemed to
     /// fail is known by its set's id (design §6e).
-    async fn commit_consent(
+    pub(super) async fn commit_consent(
         &self,
         authorization: &Authorization,
+        installation: Option<&Installation>,
         connection: &Connection,
         set: &TokenSet,
         event: &Event,
@@ -362,9 +374,19 @@ impl Engine {
         loop {
             tries += 1;
             let sets = std::slice::from_ref(set);
-            let completed = store
-                .complete_authorization(&authorization.id, connection, sets, event)
-                .await;
+            let id = &authorization.id;
+            let completed = match installation {
+                None => {
+                    store
+                        .complete_authorization(id, connection, sets, event)
+                        .await
+                }
+                Some(installation) => {
+                    store
+                        .complete_installation(id, installation, connection, sets, event)
+                        .await
+                }
+            };
             let Err(error) = completed else {
                 return Ok(());
             };

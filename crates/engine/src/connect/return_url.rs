@@ -61,7 +61,7 @@ pub(super) fn well_formed_origin(text: &str) -> Result<(), String> {
 }
 
 /// An absolute https URL, or http on loopback, that cannot be read in two ways.
-fn well_formed(text: &str) -> Result<Url, String> {
+pub(super) fn well_formed(text: &str) -> Result<Url, String> {
     let odd = |c: char| c.is_control() || c.is_whitespace() || c == '\\';
     if text.len() > RETURN_URL_BYTES_MAX {
         return Err(format!("is longer than {RETURN_URL_BYTES_MAX} bytes"));

@@ -10,6 +10,7 @@ mod enrol;
 mod expiry;
 mod health;
 mod icon;
+mod install;
 mod links;
 mod names;
 mod provenance;
@@ -35,6 +36,7 @@ pub use enrol::{
 };
 pub use health::{Health, HealthBasis, HealthStatus};
 pub(crate) use icon::is_url;
+pub(crate) use install::{Installed, installing};
 pub use links::checked_environments;
 pub use provenance::{servers_of, within};
 pub use server::{OauthClient, app_scopes, asks_at, bearer_scopes, offline_problems};

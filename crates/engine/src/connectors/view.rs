@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::server::{known_server, quirks};
 use super::types::{self, AppTokens, UserTokens};
-use super::{Entry, enrol};
+use super::{Entry, enrol, installing};
 use crate::catalogue::Catalogue;
 
 /// What a connector can do; read from its configuration, never probed.
@@ -91,9 +91,10 @@ pub fn service_name(id: &str, row: Option<&Service>) -> String {
 pub fn capabilities(connector: &Connector, service: Option<&Service>) -> Capabilities {
     let row = types::of(connector.kind);
     let (user, app) = (types::user_tokens(connector), types::app_tokens(connector));
+    let installs = installing(connector).is_some();
     let subjects = [
         ("user", user.is_some()),
-        ("app", app.is_some()),
+        ("app", app.is_some() || installs),
         ("jwt-bearer", enrol::jwt_bearer_enabled(&connector.data)),
     ];
     let kept = matches!(app, Some(AppTokens::Stored | AppTokens::Kept { .. }));
@@ -106,7 +107,7 @@ pub fn capabilities(connector: &Connector, service: Option<&Service>) -> Capabil
         revocation: types::speaks_oauth(connector) && revokes(connector, service),
         manual_input: user == Some(UserTokens::Pasted),
         type_name: row.name,
-        installation: row.installs,
+        installation: row.installs || installs,
         refinement: !kept && user != Some(UserTokens::Pasted),
         details: row.details,
         client_url: client_url(connector, service),

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use grantry_core::error::Reconnect;
 use grantry_core::ids::AuthorizationId;
-use grantry_core::nouns::{Authorization, Grant, Subject};
+use grantry_core::nouns::{Authorization, Grant, Install, Subject};
 use grantry_core::{Error, Result};
 use quick_cache::sync::Cache;
 
 use crate::connect::is_open;
-use crate::connectors::Entry;
+use crate::connectors::{Entry, installing};
 use crate::permissions::Act;
 use crate::{AskConsent, Caller, Engine};
 
@@ -28,8 +28,8 @@ impl Offers {
 }
 
 impl Engine {
-    /// `why` there is no token of `grant`, with a link where the caller may have one: for a person, and by who may ask
-    /// for a consent. That no link could be made changes nothing about the refusal.
+    /// `why` there is no token of `grant`, with a link where the caller may have one: for a person, or for the installation
+    /// of an application, and by who may ask for it. That no link could be made changes nothing about the refusal.
     pub(super) async fn offered(
         &self,
         caller: &Caller,
@@ -37,25 +37,39 @@ impl Engine {
         grant: Grant,
         why: Box<Reconnect>,
     ) -> Error {
-        let may = caller.standing.may(Act::Authorize);
-        if !may || why.url.is_some() || !matches!(grant.subject, Subject::User { .. }) {
-            return Error::AuthorizationRequired(why);
-        }
-        match self.offer(caller, entry, grant).await {
-            Ok(request) => Error::AuthorizationRequired(Box::new(Reconnect {
-                url: Some(self.consent_url(&request.id)),
+        let installs = grant.subject == Subject::App && installing(&entry.connector).is_some();
+        let may = caller.standing.may(Act::Authorize) && why.url.is_none();
+        let person = matches!(grant.subject, Subject::User { .. });
+        let offer = match may && (person || installs) {
+            true => self.offer(caller, entry, grant, installs).await.map(Some),
+            false => Ok(None),
+        };
+        let why = match offer {
+            Ok(Some(request)) => Box::new(Reconnect {
+                url: Some(self.consent_url(&request)),
                 expires_at: Some(request.expires_at),
                 ..*why
-            })),
+            }),
+            Ok(None) => why,
             Err(error) => {
                 tracing::debug!(connector = %entry.connector.id, %error, "no link could be offered");
-                Error::AuthorizationRequired(why)
+                why
             }
+        };
+        match installs {
+            true => Error::InstallationRequired(why),
+            false => Error::AuthorizationRequired(why),
         }
     }
 
     /// An open request for `grant` that this caller was offered before, or a new one.
-    async fn offer(&self, caller: &Caller, entry: &Entry, grant: Grant) -> Result<Authorization> {
+    async fn offer(
+        &self,
+        caller: &Caller,
+        entry: &Entry,
+        grant: Grant,
+        installs: bool,
+    ) -> Result<Authorization> {
         let actor = serde_json::to_string(&caller.actor).map_err(|_| Error::Internal)?;
         let name = format!(
             "{}\0{actor}\0{}\0{}",
@@ -71,9 +85,19 @@ impl Engine {
             return Ok(request);
         }
         self.require_complete(&entry.connector).await?;
-        let (request, _) = self
-            .store_request(caller, entry, grant, AskConsent::default(), None)
-            .await?;
+        let ask = AskConsent {
+            // A named installation is the one that is to come of it.
+            install: installs.then(|| Install {
+                external_id: grant.installation.clone(),
+                tenant: None,
+            }),
+            ..AskConsent::default()
+        };
+        let grant = Grant {
+            installation: grant.installation.filter(|_| !installs),
+            ..grant
+        };
+        let (request, _) = self.store_request(caller, entry, grant, ask, None).await?;
         self.offers.0.insert(name, request.id.clone());
         Ok(request)
     }

@@ -21,7 +21,7 @@ use super::flights::Flight;
 use super::installed::{AHEAD, narrowed};
 use super::pair::{CLAIMS, Half, MAIN, forwards_claims};
 use crate::connectors::types::{self, AppTokens};
-use crate::connectors::{Entry, jwt_bearer_enabled, resource_problem};
+use crate::connectors::{Entry, installing, jwt_bearer_enabled, resource_problem};
 use crate::events::Read;
 use crate::permissions::Act;
 use crate::{Caller, Engine};
@@ -154,6 +154,14 @@ impl Engine {
                 entry.require_active(live.connection.grant.installation.as_deref())?;
                 live
             }
+            // An application that is installed has a token of each installation, and no other.
+            None if grant.subject == Subject::App
+                && installing(&entry.connector).is_some()
+                && (grant.installation.is_some()
+                    || types::app_tokens(&entry.connector).is_none()) =>
+            {
+                return Err(reconnect(ReconnectReason::NeverConnected));
+            }
             None if grant.subject.is_minted() => {
                 check_mintable(grant, &entry.connector)?;
                 *renewed = true;
@@ -170,6 +178,7 @@ impl Engine {
     /// The grant that `ask` names; refuses subjects that this connector or this caller cannot have.
     pub(crate) fn grant_of(&self, caller: &Caller, entry: &Entry, ask: AskToken) -> Result<Grant> {
         let connector = &entry.connector;
+        let installs = installing(connector).is_some();
         if types::has_no_tokens(connector) && !types::speaks_oauth(connector) {
             let reason = "this connector has no tokens: it is registered without credentials";
             return Err(Error::Unresolvable {
@@ -177,7 +186,7 @@ impl Engine {
             });
         }
         let user = types::user_tokens(connector).is_some();
-        let app = types::app_tokens(connector).is_some();
+        let app = types::app_tokens(connector).is_some() || installs;
         let subject = match ask.subject {
             Some(subject) => subject,
             None => match (&caller.actor, user, app) {
@@ -305,7 +314,10 @@ impl Engine {
         // Not the one that was asked for: that may only name the connection.
         let grant = &live.connection.grant;
         let may_mint = match grant.subject {
-            Subject::App => types::app_tokens(&entry.connector).is_some(),
+            Subject::App => {
+                types::app_tokens(&entry.connector).is_some()
+                    && (grant.installation.is_none() || installing(&entry.connector).is_none())
+            }
             Subject::JwtBearer { .. } => jwt_bearer_enabled(&entry.connector.data),
             _ => false,
         };

@@ -21,6 +21,7 @@ mod confirm;
 mod cut;
 mod enrol;
 mod faults;
+mod installs;
 mod laws;
 mod links;
 mod meanwhile;

@@ -154,6 +154,7 @@ impl Request {
                     scope: self.scope().to_owned(),
                     resources: self.query.all("resource"),
                     nonce: self.query.get("nonce").map(str::to_owned),
+                    workspace: self.query.get("workspace").map(str::to_owned),
                 },
                 redirect_uri: self.redirect_uri.clone(),
                 challenge: self

@@ -98,6 +98,7 @@ fn grant(
                 scope: form.get("scope").unwrap_or_default().to_owned(),
                 resources: form.all("resource"),
                 nonce: None,
+                workspace: None,
             };
             Ok(model.client_credentials(mint, grant))
         }
@@ -117,6 +118,10 @@ fn success(sandbox: &Sandbox, mint: &Mint<'_>, issued: &Issued) -> Answer {
     }
     if !grant.scope.is_empty() {
         body["scope"] = grant.scope.clone().into();
+    }
+    // As Slack answers who installed an app.
+    if let Some(id) = &grant.workspace {
+        body["team"] = json!({"id": id, "name": format!("Workspace {id}")});
     }
     if let Some(user) = &grant.user
         && grant

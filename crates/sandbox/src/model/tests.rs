@@ -24,6 +24,7 @@ fn with_code(name: &str) -> Model {
         scope: "read write".into(),
         resources: vec![],
         nonce: None,
+        workspace: None,
     };
     let code = Code {
         grant,
@@ -167,6 +168,7 @@ fn expired_tokens_do_not_pile_up() {
         scope: String::new(),
         resources: vec![],
         nonce: None,
+        workspace: None,
     };
     for secs in 0..10_000 {
         model.client_credentials(&at(secs), grant.clone());

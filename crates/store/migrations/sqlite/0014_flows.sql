@@ -9,3 +9,24 @@ UPDATE connectors SET first_expiry = (
 
 CREATE INDEX connectors_first_expiry ON connectors (first_expiry, id)
     WHERE first_expiry IS NOT NULL AND deleted_at IS NULL;
+
+-- Where the requester is told that it ended, and when the next try is due: `expires_at` while it is open.
+ALTER TABLE authorizations ADD COLUMN webhook TEXT;
+
+ALTER TABLE authorizations ADD COLUMN webhook_due INTEGER;
+
+ALTER TABLE authorizations ADD COLUMN webhook_tries INTEGER NOT NULL DEFAULT 0;
+
+-- What was named of an installation; null for a person's consent.
+ALTER TABLE authorizations ADD COLUMN install TEXT;
+
+CREATE INDEX authorizations_webhook_due ON authorizations (webhook_due) WHERE webhook_due IS NOT NULL;
+
+CREATE TABLE webhook_secrets (
+    team           TEXT PRIMARY KEY,
+    secret         BLOB NOT NULL,
+    -- Signs along until then.
+    previous       BLOB,
+    previous_until INTEGER,
+    made_at        INTEGER NOT NULL
+) STRICT;

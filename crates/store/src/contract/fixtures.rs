@@ -7,7 +7,7 @@ use grantry_core::ids::{ConnectionId, ConnectorId, ProjectId, TeamId};
 use grantry_core::nouns::{
     Account, Actor, Authorization, AuthorizationState, BoundResource, ClientKey, Connection,
     ConnectionState, Connector, ConnectorType, CustomEnvironment, Digest, Embed, Environment,
-    Event, EventKind, Fault, Flow, Grant, HeldConsent, Installation, InstallationStatus, Invite,
+    Event, EventKind, Fault, Flow, Grant, HeldConsent, Install, Installation, InstallationStatus, Invite,
     Key, KeyLevel, Link, McpServer, Means, NamedSecret, Project, RegisteredClient, Registration,
     Revocation, Role, Scopes, Sealed, SecretRef, Subject, Team, TokenSet, TriggerDestination, User,
 };
@@ -266,6 +266,11 @@ pub(crate) fn authorization(id: &str, team: &TeamId, connector: &ConnectorId) ->
         confirm: true,
         embed: Some(Embed {
             origin: Some("https://app.example".to_owned()),
+        }),
+        webhook: Some("https://app.example/hook".to_owned()),
+        install: Some(Install {
+            external_id: None,
+            tenant: Some("E1".to_owned()),
         }),
         state: AuthorizationState::Pending,
         created_at: NOW,

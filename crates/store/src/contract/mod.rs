@@ -290,6 +290,9 @@ macro_rules! contract_tests {
             ]
             flows: [
                 connectors_are_found_before_their_keys_run_out,
+                a_webhook_is_due_when_its_request_ends_and_is_taken_once,
+                a_webhook_secret_takes_the_place_of_the_one_that_was_read,
+                an_installation_comes_with_its_tokens_and_is_the_first_default,
             ]
             keys: [
                 a_key_is_known_by_its_hash,

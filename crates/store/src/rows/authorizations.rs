@@ -2,7 +2,9 @@
 
 use grantry_core::Timestamp;
 use grantry_core::ids::TeamId;
-use grantry_core::nouns::{Authorization, AuthorizationState, Flow, HeldConsent, TokenSet};
+use grantry_core::nouns::{
+    Authorization, AuthorizationState, Flow, HeldConsent, TokenSet, WebhookSecret,
+};
 
 use super::Noun;
 use super::grants::{grant, grant_columns};
@@ -60,6 +62,10 @@ impl Noun for Authorization {
         "additional_params",
         "confirm",
         "embed",
+        "webhook",
+        "webhook_due",
+        "webhook_tries",
+        "install",
         "state",
         "state_detail",
         "created_at",
@@ -80,6 +86,11 @@ impl Noun for Authorization {
             json(&self.additional_params),
             self.confirm,
             self.embed.as_ref().map_or(Value::Null, json),
+            self.webhook.as_ref(),
+            // At the latest it ends by running out.
+            self.webhook.as_ref().map(|_| self.expires_at),
+            0_u32,
+            self.install.as_ref().map_or(Value::Null, json),
         ]);
         row.extend(state_columns(&self.state));
         row.extend(params![self.created_at, self.expires_at, self.expires_at]);
@@ -103,9 +114,40 @@ impl Noun for Authorization {
                 Some(Value::Null) => None,
                 _ => Some(row.json("embed")?),
             },
+            webhook: row.get("webhook")?,
+            install: match row.value("install") {
+                Some(Value::Null) => None,
+                _ => Some(row.json("install")?),
+            },
             state: state(row)?,
             created_at: row.get("created_at")?,
             expires_at: row.get("expires_at")?,
+        })
+    }
+}
+
+impl Noun for WebhookSecret {
+    const TABLE: &'static str = "webhook_secrets";
+    const COLUMNS: &'static [&'static str] =
+        &["team", "secret", "previous", "previous_until", "made_at"];
+
+    fn to_row(&self) -> Vec<Value> {
+        params![
+            &self.team,
+            &self.secret,
+            self.previous.as_ref(),
+            self.previous_until,
+            self.made_at,
+        ]
+    }
+
+    fn from_row(row: &Row) -> Result<Self, Bad> {
+        Ok(Self {
+            team: row.get("team")?,
+            secret: row.get("secret")?,
+            previous: row.get("previous")?,
+            previous_until: row.get("previous_until")?,
+            made_at: row.get("made_at")?,
         })
     }
 }

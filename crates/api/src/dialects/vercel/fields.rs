@@ -93,19 +93,20 @@ const SUBJECT: &[Field] = &[
 
 const WHOSE: Field = optional("subject", Shape::Object(SUBJECT), "Whose token.");
 const INSTALLATION: Field = optional("installationId", Shape::Text(512), "Provider tenant.");
-const AUDIENCE: Field = optional("audience", Shape::Texts(2048), "`audience` parameters.");
-const SCOPES: Field = optional(
+pub(super) const AUDIENCE: Field =
+    optional("audience", Shape::Texts(2048), "`audience` parameters.");
+pub(super) const SCOPES: Field = optional(
     "scopes",
     Shape::Texts(1024),
     "`[\"*\"]`: the connector's own.",
 );
-const RESOURCES: Field = optional(
+pub(super) const RESOURCES: Field = optional(
     "resources",
     Shape::Texts(2048),
     "RFC 8707 resource indicators.",
 );
-const DETAILS: Field = optional("authorizationDetails", Shape::FreeList, "RFC 9396.");
-const BUFFER: Field = optional(
+pub(super) const DETAILS: Field = optional("authorizationDetails", Shape::FreeList, "RFC 9396.");
+pub(super) const BUFFER: Field = optional(
     "validityBufferMs",
     Shape::Integer(0, 31_536_000_000),
     "The token shall live at least this long; cut to half its lifetime.",
@@ -122,6 +123,27 @@ pub const TOKEN: &[Field] = &[
     BUFFER,
 ];
 
+pub(super) const RETURN_URL: Field = optional(
+    "returnUrl",
+    Shape::Text(2048),
+    "Where the browser goes at the end.",
+);
+pub(super) const WEBHOOK: Field = optional(
+    "webhook",
+    Shape::Text(2048),
+    "Where to tell that it ended, signed as Standard Webhooks says: https.",
+);
+pub(super) const DEVICE_CODE: Field = optional(
+    "deviceCode",
+    Shape::Bool,
+    "Show a code here and on the page.",
+);
+pub(super) const EXPIRES_IN: Field = optional(
+    "expiresInMs",
+    Shape::Integer(1, 86_400_000),
+    "Life of the link, 1 h when absent.",
+);
+
 /// E1.
 pub const AUTHORIZATION: &[Field] = &[
     WHOSE,
@@ -131,27 +153,11 @@ pub const AUTHORIZATION: &[Field] = &[
     RESOURCES,
     DETAILS,
     BUFFER,
-    optional(
-        "returnUrl",
-        Shape::Text(2048),
-        "Where the browser goes at the end.",
-    ),
-    optional(
-        "webhook",
-        Shape::Text(2048),
-        "Not offered; poll the result instead.",
-    ),
+    RETURN_URL,
+    WEBHOOK,
     optional("prompt", Shape::Text(256), "For the provider."),
-    optional(
-        "deviceCode",
-        Shape::Bool,
-        "Show a code here and on the page.",
-    ),
-    optional(
-        "expiresInMs",
-        Shape::Integer(1, 86_400_000),
-        "Life of the link, 1 h when absent.",
-    ),
+    DEVICE_CODE,
+    EXPIRES_IN,
     optional(
         "additionalParams",
         Shape::Free,

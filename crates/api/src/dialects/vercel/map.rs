@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use grantry_core::nouns::{ConnectorType, Environment, Scopes, Subject, TriggerDestination};
 use grantry_core::store::{ConnectorFilter, ConnectorSort};
-use grantry_core::{Error, Problem, Result};
+use grantry_core::{Error, Result};
 use grantry_engine::{AskConsent, AskToken, ConnectorChange, NewConnector, NewLink};
 
 use crate::kit::fields::{Fields, present};
@@ -152,12 +152,8 @@ pub fn token(body: &mut Fields) -> Result<AskToken> {
     })
 }
 
-/// E1's body. A `webhook` is refused rather than never called: who waits for one would wait for ever.
+/// E1's body.
 pub fn consent(mut body: Fields) -> Result<AskConsent> {
-    if present(body.take_text("webhook")).is_some() {
-        let message = "is not offered by this server: poll /v1/connect/result/{verifier} instead";
-        return Err(Error::Invalid(vec![Problem::new("webhook", message)]));
-    }
     Ok(AskConsent {
         token: token(&mut body)?,
         return_url: present(body.take_text("returnUrl")),
@@ -165,6 +161,7 @@ pub fn consent(mut body: Fields) -> Result<AskConsent> {
         device_code: body.flag("deviceCode").unwrap_or_default(),
         expires_in: body.count("expiresInMs").map(Duration::from_millis),
         additional_params: body.take_map("additionalParams").unwrap_or_default(),
-        confirm: false,
+        webhook: present(body.take_text("webhook")),
+        ..AskConsent::default()
     })
 }

@@ -455,6 +455,9 @@ pub struct Outcome<'a> {
 #[serde(rename_all = "camelCase")]
 struct OutcomeData<'a> {
     client_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    installation_id: Option<&'a str>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -479,6 +482,7 @@ impl<'a> Outcome<'a> {
             status,
             data: done.then_some(OutcomeData {
                 client_id: &result.connector,
+                installation_id: result.installation.as_deref(),
             }),
             error: error.map(|code| OutcomeError {
                 code,

@@ -18,7 +18,7 @@ pub use applied::{Applied, AppliedInLines, AppliedRow};
 pub use belongings::{Installation, Secret};
 pub use connections::{Authorization, Connection, Ended, EndedSome, Outcome, Request, Token};
 pub use connectors::{Connector, Link};
-pub use nouns::{Actor, KeyLevel, Progress, Role, Subject};
+pub use nouns::{Actor, KeyLevel, Progress, Role, Subject, WebhookSecret};
 pub use search::Searched;
 pub use team::{Event, Minted, SigningKey};
 

@@ -212,3 +212,27 @@ impl From<nouns::KeyLevel> for KeyLevel {
         }
     }
 }
+
+/// What a team's webhooks are signed with.
+#[derive(Serialize, ToSchema)]
+pub struct WebhookSecret<'a> {
+    /// `whsec_…`, as the libraries of Standard Webhooks take it.
+    secret: &'a str,
+    /// When it was made.
+    created_at: String,
+    /// Until when the one before signs along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    previous_until: Option<String>,
+}
+
+impl<'a> WebhookSecret<'a> {
+    /// The one place where it is exposed.
+    pub fn of(row: &nouns::WebhookSecret, secret: &'a grantry_core::Secret) -> Self {
+        Self {
+            secret: secret.expose(),
+            created_at: row.made_at.to_string(),
+            previous_until: row.previous_until.map(|until| until.to_string()),
+        }
+    }
+}

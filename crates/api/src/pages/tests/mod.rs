@@ -32,6 +32,7 @@ fn page() -> ConsentPage {
         subject: "dana@acme.example".to_owned(),
         environment: "production".to_owned(),
         scopes: vec!["repo".to_owned(), "read:user".to_owned()],
+        install: false,
         device_code: None,
         provider_origin: Some("https://github.com".to_owned()),
         paste: None,
@@ -55,6 +56,7 @@ pub(super) fn result() -> ConsentResult {
         link: false,
         embedded_in: None,
         asked_at: grantry_core::Timestamp(0),
+        installation: None,
     }
 }
 

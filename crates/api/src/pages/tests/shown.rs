@@ -100,6 +100,7 @@ async fn requirement_14_hostile_values_stay_text_in_every_field() {
         subject: hostile(),
         environment: hostile(),
         scopes: vec![hostile()],
+        install: false,
         device_code: Some(hostile()),
         provider_origin: None,
         paste: None,

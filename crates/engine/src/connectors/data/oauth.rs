@@ -44,6 +44,8 @@ pub(super) const OAUTH: &[Field] = &[
     field("defaultAudience", Shape::Text(2048)),
     field("defaultTokenExpiresIn", Shape::Integer(60)),
     field("authorizationUrlParams", Shape::TextMap(2048)),
+    // How the application is installed in a tenant: `connectors/install` says what each is for.
+    field("installation", Shape::Object(INSTALLATION)),
     SEARCHED,
 ];
 
@@ -83,4 +85,14 @@ pub(super) fn is_of_a_client(name: &str) -> bool {
 pub(super) const GRANT: &[Field] = &[
     required("enabled", Shape::Bool),
     field("scopes", Shape::Texts(256)),
+];
+
+const INSTALLATION: &[Field] = &[
+    required("enabled", Shape::Bool),
+    field("url", Shape::Url),
+    field("scopes", Shape::Texts(256)),
+    field("params", Shape::TextMap(2048)),
+    required("id", Shape::Text(256)),
+    field("tenant", Shape::Text(256)),
+    field("name", Shape::Text(256)),
 ];

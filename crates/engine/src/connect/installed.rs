@@ -1,0 +1,147 @@
+//! The code becomes an installation, and the app's tokens there.
+
+use std::sync::Arc;
+
+use grantry_core::ids::{ConnectionId, InstallationId};
+use grantry_core::nouns::{
+    Authorization, AuthorizationState, Connector, EventKind, Grant, Installation,
+    InstallationStatus,
+};
+use grantry_core::{Error, Result, StoreError};
+use grantry_oauth::token::Outcome;
+
+use super::callback::CallbackEnd;
+use super::identity::Account;
+use crate::Engine;
+use crate::connectors::{Installed, installing};
+use crate::tokens::NewPair;
+
+impl Engine {
+    /// Stores what came of an installation: its row, its tokens, and the default where the connector has none.
+    pub(super) async fn installed(
+        self: &Arc<Self>,
+        authorization: Authorization,
+        connector: &Connector,
+        pair: NewPair,
+    ) -> Result<CallbackEnd> {
+        let new = ConnectionId::mint(self.now(), self.entropy());
+        let told = installing(connector).and_then(|way_in| way_in.read(&pair.metadata));
+        let wanted = authorization.install.clone().unwrap_or_default();
+        let refused = match &told {
+            None => Some("no_installation"),
+            Some(told)
+                if wanted
+                    .external_id
+                    .as_ref()
+                    .is_some_and(|id| *id != told.external_id) =>
+            {
+                Some("other_installation")
+            }
+            Some(told) => {
+                let tenant = told.tenant.as_ref().unwrap_or(&told.external_id);
+                let other = wanted
+                    .tenant
+                    .as_ref()
+                    .is_some_and(|wanted| wanted != tenant);
+                other.then_some("other_tenant")
+            }
+        };
+        let Some(told) = told.filter(|_| refused.is_none()) else {
+            self.drop_pair(&authorization, &new, pair).await?;
+            let code = refused.unwrap_or("no_installation");
+            return self
+                .exchange_failed(authorization, Outcome::Config, code)
+                .await;
+        };
+        let authorization = Authorization {
+            grant: Grant {
+                installation: Some(told.external_id.clone()),
+                ..authorization.grant
+            },
+            ..authorization
+        };
+        let installation = self.installation_of(&authorization, told).await?;
+        let account = Account {
+            name: installation.name.clone(),
+            subject: None,
+        };
+        let standing = self.connected(&authorization).await?;
+        let connection = self.consented(&authorization, standing, account, new);
+        let set = self
+            .token_set(&authorization.team, &connection.id, pair)
+            .await?;
+        let event = self
+            .end_user_draft(EventKind::AuthorizationCompleted, &authorization)
+            .connection(&connection.id)
+            .with("installation", installation.id.as_str())
+            .done();
+        let completed = self
+            .commit_consent(
+                &authorization,
+                Some(&installation),
+                &connection,
+                &set,
+                &event,
+            )
+            .await;
+        self.caches.lives.invalidate(&connection.id);
+        self.forget_connector(&connector.id);
+        match completed {
+            Ok(()) => {}
+            Err(outage) if outage.is_outage() => return Err(outage.into()),
+            Err(refused) => {
+                self.revoke_orphan(&authorization, &connection.id, set)
+                    .await;
+                return Err(match refused {
+                    StoreError::Missing(_) => Error::Gone("authorization"),
+                    StoreError::Taken(_) => Error::conflict(
+                        "the same was installed at the same time: open the link again",
+                    ),
+                    other => other.into(),
+                });
+            }
+        }
+        let state = AuthorizationState::Success {
+            connection: connection.id,
+        };
+        let ended = Authorization {
+            state,
+            ..authorization
+        };
+        Ok(CallbackEnd::Ended(self.result(ended).await?))
+    }
+
+    /// The row of an installation: the one that stands for it, brought up to date, or a new one.
+    async fn installation_of(
+        &self,
+        authorization: &Authorization,
+        told: Installed,
+    ) -> Result<Installation> {
+        let Authorization { team, grant, .. } = authorization;
+        let store = &self.ports.store;
+        let found = store
+            .installation_by_external_id(team, &grant.connector, &told.external_id)
+            .await?;
+        let now = self.now();
+        Ok(match found {
+            Some(found) => Installation {
+                tenant: told.tenant.or(found.tenant),
+                name: told.name.or(found.name),
+                updated_at: now.max(grantry_core::Timestamp(found.updated_at.0 + 1)),
+                ..found
+            },
+            None => Installation {
+                id: InstallationId::mint(now, self.entropy()),
+                team: team.clone(),
+                connector: grant.connector.clone(),
+                external_id: told.external_id,
+                tenant: told.tenant,
+                name: told.name,
+                status: InstallationStatus::Active,
+                created_by: authorization.requested_by.clone(),
+                created_at: now,
+                updated_at: now,
+            },
+        })
+    }
+}

@@ -1,0 +1,142 @@
+//! How a connector's application is installed in a tenant of its provider: what its type's data say (reference/
+//! vercel-connect E2). An installation is an app-level grant, so what comes of it are the app's tokens there.
+
+use grantry_core::limits::EXTERNAL_ID_BYTES_MAX;
+use grantry_core::nouns::{Connector, ConnectorType};
+use serde_json::{Map, Value};
+
+/// The way in, and where the provider's answer tells what was installed.
+pub struct Installing<'a> {
+    /// The provider's page, where that is not its authorization endpoint.
+    pub page: Option<&'a str>,
+    /// What the application asks for; the connector's usual scopes when empty.
+    pub scopes: Vec<String>,
+    /// Parameters of the request, beside the usual ones.
+    pub params: Option<&'a Map<String, Value>>,
+    id: &'a str,
+    tenant: Option<&'a str>,
+    name: Option<&'a str>,
+}
+
+/// What was installed where.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// The provider's id of the installation.
+    pub external_id: String,
+    /// The provider's id of the tenant, where that is another one.
+    pub tenant: Option<String>,
+    /// For people.
+    pub name: Option<String>,
+}
+
+/// The way in, for a connector that has installations.
+pub fn installing(connector: &Connector) -> Option<Installing<'_>> {
+    match connector.kind {
+        // One installation per workspace (oauth.v2.access).
+        ConnectorType::Slack => Some(Installing {
+            page: None,
+            scopes: texts(connector.data.get("botScopes")),
+            params: None,
+            id: "/team/id",
+            tenant: Some("/enterprise/id"),
+            name: Some("/team/name"),
+        }),
+        ConnectorType::Oauth | ConnectorType::Custom => {
+            let data = connector.data.get("installation")?.as_object()?;
+            let text = |name: &str| data.get(name).and_then(Value::as_str);
+            (data.get("enabled") == Some(&Value::Bool(true))).then_some(())?;
+            Some(Installing {
+                page: text("url"),
+                scopes: texts(data.get("scopes")),
+                params: data.get("params").and_then(Value::as_object),
+                id: text("id")?,
+                tenant: text("tenant"),
+                name: text("name"),
+            })
+        }
+        _ => None,
+    }
+}
+
+fn texts(list: Option<&Value>) -> Vec<String> {
+    let items = list.and_then(Value::as_array).into_iter().flatten();
+    items.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+impl Installing<'_> {
+    /// What the token answer tells; `None` where it does not tell which installation it is.
+    pub fn read(&self, answer: &Map<String, Value>) -> Option<Installed> {
+        let found = |place: &str| found(answer, place);
+        let external_id = found(self.id)?;
+        // `*` stands for all of them in a token request.
+        (external_id != "*").then_some(())?;
+        Some(Installed {
+            tenant: self
+                .tenant
+                .and_then(found)
+                .filter(|tenant| *tenant != external_id),
+            name: self.name.and_then(found),
+            external_id,
+        })
+    }
+}
+
+/// The text or number at `place`: a member's name, or a JSON pointer (RFC 6901).
+fn found(answer: &Map<String, Value>, place: &str) -> Option<String> {
+    let value = match place.strip_prefix('/') {
+        None => answer.get(place)?,
+        Some(path) => {
+            let mut parts = path
+                .split('/')
+                .map(|part| part.replace("~1", "/").replace("~0", "~"));
+            let first = answer.get(&parts.next()?)?;
+            parts.try_fold(first, |value, part| value.get(&part))?
+        }
+    };
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let fits = !text.is_empty()
+        && text.len() <= EXTERNAL_ID_BYTES_MAX
+        && !text.chars().any(char::is_control);
+    fits.then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(place: &str, answer: &Value) -> Option<String> {
+        found(answer.as_object().unwrap(), place)
+    }
+
+    #[test]
+    fn an_installation_is_found_by_name_or_pointer_and_only_as_a_plain_text() {
+        let answer = json!({
+            "workspace_id": "w", "team": {"id": "T1", "a/b": "slash"}, "number": 42, "flag": true,
+            "empty": "", "line": "a\nb", "long": "x".repeat(600), "list": [{"id": "L"}],
+        });
+        for (place, expected) in [
+            ("workspace_id", Some("w")),
+            ("/team/id", Some("T1")),
+            ("/team/a~1b", Some("slash")),
+            ("/number", Some("42")),
+            ("team", None),
+            ("flag", None),
+            ("empty", None),
+            ("line", None),
+            ("long", None),
+            ("/team/nothing", None),
+            ("/team/id/deeper", None),
+            ("/list/id", None),
+            ("/", None),
+            ("nothing", None),
+        ] {
+            assert_eq!(read(place, &answer).as_deref(), expected, "{place}");
+        }
+    }
+}

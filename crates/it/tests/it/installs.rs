@@ -1,0 +1,284 @@
+//! Installations: the app's tokens in a tenant, from the refusal that tells where to install it to a fresh token. And
+//! the news of how a request ended.
+
+use std::time::Duration;
+
+use grantry_core::nouns::{AuthorizationState, EventKind, Install, Subject};
+use grantry_core::store::{EventFilter, Page};
+use grantry_core::{Error, Result};
+use grantry_engine::{AskConsent, AskToken, CallbackEnd, ConsentResult, ServedToken};
+use serde_json::json;
+
+use crate::world::{CALLBACK, World};
+
+const DECLARED: &str = r#"
+    [[connectors]]
+    id = "scl_bot"
+    team = "team_1"
+    name = "Bot"
+    type = "oauth"
+    service = "sandbox"
+    data = { clientId = "demo", clientSecret = "demo-secret", installation = { enabled = true, id = "/team/id", name = "/team/name", scopes = ["email"], params = { workspace = "T1" } } }
+    links = [{ project = "prj_1" }]
+"#;
+
+fn app(installation: Option<&str>) -> AskToken {
+    AskToken {
+        subject: Some(Subject::App),
+        installation: installation.map(str::to_owned),
+        ..AskToken::default()
+    }
+}
+
+async fn token(world: &World, installation: Option<&str>) -> Result<ServedToken> {
+    let caller = world.caller("tok_web").await;
+    world
+        .run(world.engine.token(&caller, "scl_bot", app(installation)))
+        .await
+}
+
+/// Installs in `workspace`, and how that ended.
+async fn install(world: &World, workspace: &str, wanted: Install) -> ConsentResult {
+    let ask = AskConsent {
+        token: app(None),
+        install: Some(wanted),
+        additional_params: json!({ "workspace": workspace })
+            .as_object()
+            .unwrap()
+            .clone(),
+        ..AskConsent::default()
+    };
+    let caller = world.caller("tok_web").await;
+    let requested = world
+        .engine
+        .authorize(&caller, "scl_bot", ask)
+        .await
+        .unwrap();
+    assert!(requested.url.contains("/install/sci_"), "{}", requested.url);
+    match world.consent(&requested).await {
+        CallbackEnd::Ended(result) => result,
+        _ => panic!("not ended"),
+    }
+}
+
+#[tokio::test]
+async fn who_asks_before_it_is_installed_is_told_where_and_then_gets_fresh_tokens_of_each_tenant() {
+    let world = World::new().await;
+    world.apply(DECLARED).await;
+    for installation in [None, Some("T1")] {
+        match token(&world, installation).await {
+            Err(Error::InstallationRequired(why)) => {
+                assert!(why.url.unwrap().contains("/install/sci_"));
+            }
+            other => panic!("{:?}", other.err()),
+        }
+    }
+    let ended = install(&world, "T1", Install::default()).await;
+    assert!(matches!(ended.state, AuthorizationState::Success { .. }));
+    assert_eq!(ended.installation.as_deref(), Some("T1"));
+    install(&world, "T2", Install::default()).await;
+
+    let first = token(&world, None).await.unwrap();
+    let second = token(&world, Some("T2")).await.unwrap();
+    let of = |served: &ServedToken| {
+        let live = served.connection.as_ref().unwrap();
+        (
+            live.connection.grant.installation.clone().unwrap(),
+            served.scope.clone(),
+        )
+    };
+    assert_eq!(of(&first), ("T1".to_owned(), Some("email".to_owned())));
+    assert_eq!(of(&second).0, "T2");
+    assert_ne!(first.token.expose(), second.token.expose());
+    assert!(matches!(
+        token(&world, Some("T3")).await,
+        Err(Error::InstallationRequired(_))
+    ));
+
+    world.expire().await;
+    let fresh = token(&world, None).await.unwrap();
+    assert_ne!(fresh.token.expose(), first.token.expose());
+
+    let caller = world.server().await;
+    let page = Page::first(10);
+    let rows = world
+        .engine
+        .installations(&caller, "scl_bot", &page)
+        .await
+        .unwrap();
+    let mut rows: Vec<_> = rows
+        .data
+        .into_iter()
+        .map(|view| {
+            (
+                view.installation.external_id,
+                view.installation.name,
+                view.default,
+            )
+        })
+        .collect();
+    rows.sort();
+    let name = |id: &str| Some(format!("Workspace {id}"));
+    let expected =
+        [("T1", true), ("T2", false)].map(|(id, default)| (id.to_owned(), name(id), default));
+    assert_eq!(rows, expected);
+
+    // Once more is the same installation with other tokens.
+    install(&world, "T1", Install::default()).await;
+    let rows = world
+        .engine
+        .installations(&caller, "scl_bot", &page)
+        .await
+        .unwrap();
+    assert_eq!(rows.data.len(), 2);
+    assert_ne!(
+        token(&world, None).await.unwrap().token_set,
+        fresh.token_set
+    );
+}
+
+#[tokio::test]
+async fn what_was_installed_elsewhere_than_asked_is_not_kept() {
+    let world = World::new().await;
+    world.apply(DECLARED).await;
+    let named = |external_id: Option<&str>, tenant: Option<&str>| Install {
+        external_id: external_id.map(str::to_owned),
+        tenant: tenant.map(str::to_owned),
+    };
+    for (wanted, code) in [
+        (named(Some("T2"), None), "other_installation"),
+        (named(None, Some("T2")), "other_tenant"),
+    ] {
+        let ended = install(&world, "T1", wanted).await;
+        let error = AuthorizationState::Error {
+            code: code.to_owned(),
+        };
+        assert_eq!(ended.state, error);
+    }
+    assert!(matches!(
+        token(&world, None).await,
+        Err(Error::InstallationRequired(_))
+    ));
+    let ended = install(&world, "T1", named(Some("T1"), Some("T1"))).await;
+    assert!(matches!(ended.state, AuthorizationState::Success { .. }));
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_say_what_was_installed_installs_nothing() {
+    let world = World::new().await;
+    world
+        .apply(&DECLARED.replace("/team/id", "workspace"))
+        .await;
+    let ended = install(&world, "T1", Install::default()).await;
+    let error = AuthorizationState::Error {
+        code: "no_installation".to_owned(),
+    };
+    assert_eq!(ended.state, error);
+}
+
+#[tokio::test]
+async fn a_connector_without_installations_refuses_to_be_installed() {
+    let world = World::new().await;
+    let ask = AskConsent {
+        token: app(None),
+        install: Some(Install::default()),
+        ..AskConsent::default()
+    };
+    let caller = world.server().await;
+    let refused = world.engine.authorize(&caller, "scl_1", ask).await;
+    assert!(matches!(refused, Err(Error::Unresolvable { .. })));
+}
+
+#[tokio::test]
+async fn news_that_nobody_takes_are_given_up_after_a_day_and_said_to_be() {
+    let world = World::new().await;
+    world.engine.start().await.unwrap();
+    let caller = world.server().await;
+    let ask = AskConsent {
+        token: crate::world::token_of("u1"),
+        // The sandbox has no such page.
+        webhook: Some("http://127.0.0.1:9/no-such-page".to_owned()),
+        ..AskConsent::default()
+    };
+    let requested = world.engine.authorize(&caller, "scl_1", ask).await.unwrap();
+    let pressed = world
+        .engine
+        .press(&requested.id, None, false)
+        .await
+        .unwrap();
+    let query = world.provider_answers(&pressed.url).await;
+    let work = world
+        .engine
+        .callback(&query, Some(&pressed.cookie), CALLBACK);
+    world.run(work).await.unwrap();
+    let failed = async || {
+        let filter = EventFilter {
+            kinds: vec![EventKind::WebhookFailed, EventKind::WebhookDelivered],
+            ..EventFilter::default()
+        };
+        let found = world
+            .store
+            .events(&"team_1".into(), &filter, &Page::first(9))
+            .await;
+        let told = found.unwrap().into_iter();
+        told.map(|event| (event.kind, event.data["tries"].clone()))
+            .collect::<Vec<_>>()
+    };
+    for _ in 0..12 {
+        world.pass(Duration::from_secs(7)).await;
+        world.clock.advance(Duration::from_secs(5 * 3600));
+    }
+    world.pass(Duration::from_secs(7)).await;
+    assert_eq!(failed().await, [(EventKind::WebhookFailed, json!(8))]);
+    world.run(world.engine.drain()).await;
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_not_https_is_refused() {
+    let world = World::new().await;
+    let caller = world.server().await;
+    for bad in [
+        "",
+        "hooks.example",
+        "http://hooks.example/x",
+        "ftp://hooks.example/x",
+        "javascript:alert(1)",
+        "https://user:pw@hooks.example/x",
+        "//hooks.example",
+    ] {
+        let ask = AskConsent {
+            token: crate::world::token_of("u1"),
+            webhook: Some(bad.to_owned()),
+            ..AskConsent::default()
+        };
+        match world.engine.authorize(&caller, "scl_1", ask).await {
+            Err(Error::Invalid(problems)) => assert_eq!(problems[0].field, "webhook", "{bad}"),
+            other => panic!("{bad}: {}", other.is_ok()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slack_app_is_installed_in_each_workspace_with_the_scopes_of_its_bot() {
+    let world = World::new().await;
+    let slack = r#"
+        [[connectors]]
+        id = "scl_bot"
+        team = "team_1"
+        name = "Bot"
+        type = "slack"
+        service = "sandbox"
+        data = { appId = "A1", appName = "Bot", clientId = "demo", clientSecret = "demo-secret", botScopes = ["profile"] }
+        links = [{ project = "prj_1" }]
+    "#;
+    world.apply(slack).await;
+    assert!(matches!(
+        token(&world, None).await,
+        Err(Error::InstallationRequired(_))
+    ));
+    let ended = install(&world, "T9", Install::default()).await;
+    assert_eq!(ended.installation.as_deref(), Some("T9"));
+    let served = token(&world, Some("T9")).await.unwrap();
+    assert_eq!(served.scope.as_deref(), Some("profile"));
+    assert_eq!(served.metadata["team"]["name"], "Workspace T9");
+}
