@@ -94,7 +94,7 @@ fn kinds() -> Vec<(&'static str, Value, &'static [&'static str], &'static str)> 
         (
             "slack",
             json!({"appId": "A1", "appName": "n", "clientId": "1.2", "clientSecret": "never-shown"}),
-            &["user"],
+            &["user", "app"],
             "clientSecret",
         ),
         (
