@@ -56,7 +56,9 @@ impl Purpose {
     pub const fn body_bytes_max(self) -> usize {
         match self {
             Self::Icon => crate::limits::ICON_BYTES_MAX,
-            Self::Token | Self::Discovery | Self::Search => crate::limits::PROVIDER_BYTES_MAX,
+            Self::Token | Self::Webhook | Self::Discovery | Self::Search => {
+                crate::limits::PROVIDER_BYTES_MAX
+            }
         }
     }
 }

@@ -63,7 +63,7 @@ impl Engine {
         let installation = self.installation_of(&authorization, told).await?;
         let account = Account {
             name: installation.name.clone(),
-            subject: None,
+            ..Account::default()
         };
         let standing = self.connected(&authorization).await?;
         let connection = self.consented(&authorization, standing, account, new);
