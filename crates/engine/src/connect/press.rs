@@ -21,8 +21,8 @@ use super::identity::Account;
 use super::page::{ConsentResult, asked_scopes, is_open};
 use crate::Engine;
 use crate::catalogue::authorize_params;
-use crate::connectors::{OauthClient, installing};
 use crate::connectors::types::{self, UserTokens};
+use crate::connectors::{OauthClient, installing};
 use crate::events::Draft;
 use crate::tokens::{NewPair, PAUSE, TRIES};
 

@@ -7,9 +7,10 @@ use grantry_core::ids::{ConnectionId, ConnectorId, ProjectId, TeamId};
 use grantry_core::nouns::{
     Account, Actor, Authorization, AuthorizationState, BoundResource, ClientKey, Connection,
     ConnectionState, Connector, ConnectorType, CustomEnvironment, Digest, Embed, Environment,
-    Event, EventKind, Fault, Flow, Grant, HeldConsent, Install, Installation, InstallationStatus, Invite,
-    Key, KeyLevel, Link, McpServer, Means, NamedSecret, Project, RegisteredClient, Registration,
-    Revocation, Role, Scopes, Sealed, SecretRef, Subject, Team, TokenSet, TriggerDestination, User,
+    Event, EventKind, Fault, Flow, Grant, HeldConsent, Install, Installation, InstallationStatus,
+    Invite, Key, KeyLevel, Link, McpServer, Means, NamedSecret, Project, RegisteredClient,
+    Registration, Revocation, Role, Scopes, Sealed, SecretRef, Subject, Team, TokenSet,
+    TriggerDestination, User,
 };
 use serde_json::{Map, Value, json};
 
