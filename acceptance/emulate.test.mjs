@@ -168,3 +168,149 @@ describe('github', () => {
     assert.ok((await (await api('/user', served.token)).json()).login);
   });
 });
+
+describe('slack', () => {
+  let slack, id;
+  before(async () => {
+    slack = await Emulator.start('slack', server.callback);
+    id = await made('slack', {
+      appId: 'A000000001',
+      appName: 'SlackApp',
+      clientId: '12345.67890',
+      clientSecret: 'slack-secret',
+      signingSecret: 'slack-signing',
+      botScopes: ['chat:write', 'channels:read'],
+      userScopes: ['users:read'],
+      serverConfig: {
+        authorization_endpoint: `${slack.url}/oauth/v2/authorize`,
+        token_endpoint: `${slack.url}/api/oauth.v2.access`,
+        api_base_url: `${slack.url}/api`,
+      },
+    });
+  });
+  after(() => slack?.stop());
+
+  it('gives a user the token that is theirs, and never the bot’s', async () => {
+    const subject = user('ann');
+    await consent(id, { subject });
+    const served = ok(await token(id, { subject }));
+    const test = await fetch(`${slack.url}/api/auth.test`, { method: 'POST', headers: { authorization: `Bearer ${served.token}` } });
+    const who = await test.json();
+    assert.equal(who.ok, true);
+    assert.match(served.token, /^xoxp-/);
+    assert.equal(served.metadata.team.id, who.team_id);
+  });
+});
+
+describe('linear', () => {
+  let linear;
+  const data = (client, secret, more) => ({
+    clientId: client,
+    clientSecret: secret,
+    serverConfig: {
+      authorization_endpoint: `${linear.url}/oauth/authorize`,
+      token_endpoint: `${linear.url}/oauth/token`,
+      revocation_endpoint: `${linear.url}/oauth/revoke`,
+    },
+    ...more,
+  });
+  before(async () => (linear = await Emulator.start('linear', server.callback)));
+  after(() => linear?.stop());
+
+  it('gives tokens of users, which end at Linear when they are revoked', async () => {
+    const id = await made('linear', data('lin-client', 'lin-secret', { userScopes: ['read', 'write'] }));
+    const subject = user('ann');
+    await consent(id, { subject });
+    const served = ok(await token(id, { subject }));
+    const asks = (bearer) =>
+      fetch(`${linear.url}/graphql`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ query: '{ viewer { id } }' }),
+      }).then((answer) => answer.json());
+    assert.ok((await asks(served.token)).data?.viewer?.id);
+    const revoked = ok(await server.revoke(id, { key: KEYS.admin, subject }));
+    assert.deepEqual([revoked.deleted, revoked.providerRevoked], [1, 1]);
+  });
+
+  it('gives tokens of the app itself', async () => {
+    const id = await made('linear', data('lin-app', 'lin-secret2', { appScopes: ['read'] }));
+    const served = ok(await token(id, { subject: app }));
+    assert.equal(ok(await token(id, { subject: app })).token, served.token);
+  });
+});
+
+describe('microsoft-entra', () => {
+  let microsoft, id;
+  before(async () => {
+    microsoft = await Emulator.start('microsoft', server.callback);
+    id = await made('microsoft-entra', {
+      clientId: 'ms-client',
+      clientSecret: 'ms-secret',
+      tenantId: 'contoso.onmicrosoft.com',
+      serverConfig: {
+        authorization_endpoint: `${microsoft.url}/oauth2/v2.0/authorize`,
+        token_endpoint: `${microsoft.url}/oauth2/v2.0/token`,
+      },
+    });
+  });
+  after(() => microsoft?.stop());
+
+  it('gives tokens of users, and asks for no more than who they are unless told', async () => {
+    const subject = user('ann');
+    await consent(id, { subject });
+    const served = ok(await token(id, { subject }));
+    const me = await fetch(`${microsoft.url}/oidc/userinfo`, { headers: { authorization: `Bearer ${served.token}` } });
+    assert.equal((await me.json()).email, 'm@example.com');
+  });
+
+  it('gives tokens of the app for all of its permissions at one resource, and for nothing else', async () => {
+    ok(await token(id, { subject: app }));
+    ok(await token(id, { subject: app, scopes: ['https://api.botframework.com/.default'] }));
+    const refused = await token(id, { subject: app, scopes: ['User.Read'] });
+    assert.equal(refused.status, 400, refused.text);
+    assert.match(refused.body.error.message, /scopes.*\.default/);
+  });
+});
+
+for (const [service, { authorization, token: at, revocation, client, scopes, params }] of Object.entries({
+  google: {
+    authorization: '/o/oauth2/v2/auth',
+    token: '/oauth2/token',
+    revocation: '/oauth2/revoke',
+    client: ['g-client', 'g-secret'],
+    scopes: ['openid', 'email'],
+    params: { access_type: 'offline' },
+  },
+  okta: {
+    authorization: '/oauth2/default/v1/authorize',
+    token: '/oauth2/default/v1/token',
+    revocation: '/oauth2/default/v1/revoke',
+    client: ['okta-client', 'okta-secret'],
+    scopes: ['openid', 'offline_access'],
+  },
+}))
+  describe(`${service}, as a client of its own`, () => {
+    let peer;
+    before(async () => (peer = await Emulator.start(service, server.callback)));
+    after(() => peer?.stop());
+
+    it('connects a user and ends what they granted', async () => {
+      const id = await made('oauth', {
+        clientId: client[0],
+        clientSecret: client[1],
+        serverConfig: {
+          authorization_endpoint: peer.url + authorization,
+          token_endpoint: peer.url + at,
+          revocation_endpoint: peer.url + revocation,
+        },
+        userAuthorization: { enabled: true, scopes },
+        ...(params && { authorizationUrlParams: params }),
+      });
+      const subject = user('ann');
+      await consent(id, { subject });
+      assert.ok(ok(await token(id, { subject })).token);
+      assert.equal(ok(await server.revoke(id, { key: KEYS.admin, subject })).providerRevoked, 1);
+      assert.equal((await token(id, { subject })).status, 422);
+    });
+  });

@@ -37,6 +37,7 @@ impl Engine {
             .await?
             .ok_or(Error::Gone("connector"))?;
         let oauth = self.oauth_client_of(&connector, server).await?;
+        let oauth = oauth.for_subject(&connector, &authorization.grant.subject);
         let row = flow_row(&flow.state);
         let verifier = self
             .keys

@@ -117,7 +117,17 @@ impl Engine {
             Some(&authorization.additional_params),
         ];
         let extra: BTreeMap<String, String> = extra.into_iter().flat_map(strings).collect();
-        let extra: Vec<(String, String)> = extra.into_iter().collect();
+        let mut extra: Vec<(String, String)> = extra.into_iter().collect();
+        let apart = types::of(connector.kind).user_scope_param;
+        let mut scope = scope;
+        if let Some(param) = apart.filter(|_| authorization.grant.subject != Subject::App) {
+            let separator = oauth.quirks.scope_separator.to_string();
+            extra.retain(|(name, _)| name != param);
+            extra.push((
+                param.to_owned(),
+                std::mem::take(&mut scope).join(&separator),
+            ));
+        }
         let default_audience = connector
             .data
             .get("defaultAudience")

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use grantry_core::nouns::{Connector, Sealed, Service};
+use grantry_core::nouns::{Connector, ConnectorType, Sealed, Service, Subject};
 use grantry_core::{Entropy, Error, Problem, Result, Secret, Timestamp};
 use grantry_oauth::authorize::is_reserved;
 use grantry_oauth::client::{AuthMethod, Client};
 use grantry_oauth::discovery::DiscoveryError;
-use grantry_oauth::providers::Quirks;
+use grantry_oauth::providers::{Quirks, snowflake};
 use grantry_oauth::server::{API_BASE_URL, Endpoint, Server};
 use grantry_vault::envelope::Place;
 use serde_json::{Map, Value};
@@ -39,6 +39,18 @@ pub struct OauthClient {
 }
 
 impl OauthClient {
+    /// The same for tokens of `subject`: users' may depart from the RFCs in their own way.
+    pub(crate) fn for_subject(self, connector: &Connector, subject: &Subject) -> Self {
+        let own = types::of(connector.kind).user_quirks;
+        match own.filter(|_| *subject != Subject::App) {
+            Some(row) => Self {
+                quirks: Quirks::of(row),
+                ..self
+            },
+            None => self,
+        }
+    }
+
     /// The resource indicators of a request for `asked` (RFC 8707).
     pub(crate) fn resources(&self, asked: &[String]) -> Vec<String> {
         match (&self.resource, asked) {
@@ -437,7 +449,13 @@ fn variables(connector: &Connector) -> Option<Map<String, Value>> {
     }
     let given = fields.iter().filter_map(|(field, variable)| {
         let value = connector.data.get(*field)?;
-        Some(((*variable).to_owned(), value.clone()))
+        let value = match (connector.kind, value.as_str()) {
+            (ConnectorType::Snowflake | ConnectorType::SnowflakeWif, Some(account)) => {
+                snowflake::host_label(account).into()
+            }
+            _ => value.clone(),
+        };
+        Some(((*variable).to_owned(), value))
     });
     Some(given.collect())
 }
@@ -555,14 +573,41 @@ fn enabled(data: &Map<String, Value>, grant: &str) -> Option<bool> {
 
 /// The scopes that `*` means for users.
 pub fn user_scopes(connector: &Connector) -> Vec<String> {
-    let field = types::of(connector.kind).user_scopes;
-    default_scopes(&connector.data, field, "userAuthorization")
+    let row = types::of(connector.kind);
+    let mut scopes = default_scopes(&connector.data, row.user_scopes, "userAuthorization");
+    if scopes.is_empty() {
+        scopes = row
+            .usual_user_scopes
+            .iter()
+            .copied()
+            .map(str::to_owned)
+            .collect();
+    }
+    // A session begins in this role unless the user's scopes name one (docs.snowflake.com, custom OAuth clients).
+    let role = connector
+        .data
+        .get("defaultSessionRole")
+        .and_then(Value::as_str);
+    let named = scopes.iter().any(|scope| scope.starts_with("session:role"));
+    if let (ConnectorType::Snowflake, Some(role), false) = (connector.kind, role, named) {
+        scopes.push(format!("session:role:{role}"));
+    }
+    scopes
 }
 
 /// The scopes that `*` means for the application itself.
 pub fn app_scopes(connector: &Connector) -> Vec<String> {
-    let field = types::of(connector.kind).app_scopes;
-    default_scopes(&connector.data, field, "clientCredentials")
+    let row = types::of(connector.kind);
+    let scopes = default_scopes(&connector.data, row.app_scopes, "clientCredentials");
+    if scopes.is_empty() {
+        return row
+            .usual_app_scopes
+            .iter()
+            .copied()
+            .map(str::to_owned)
+            .collect();
+    }
+    scopes
 }
 
 /// The list in `field`, else that of a grant.

@@ -32,6 +32,18 @@ pub struct Type {
     pub installs: bool,
     /// What `authorizationDetails` can narrow an app token by.
     pub details: &'static [&'static str],
+    /// The scopes that `*` means for the application where its data names none.
+    pub usual_app_scopes: &'static [&'static str],
+    /// The same for users.
+    pub usual_user_scopes: &'static [&'static str],
+    /// What every scope of an app token ends with, where there is a rule.
+    pub app_scope_end: &'static str,
+    /// The parameter that users' scopes go into, where it is not `scope`: that asks for the app's.
+    pub user_scope_param: Option<&'static str>,
+    /// The row of quirks of users' tokens, where it is one of their own.
+    pub user_quirks: Option<&'static str>,
+    /// Members of a token answer that have another name in a token's metadata.
+    pub renamed: &'static [(&'static str, &'static str)],
 }
 
 /// Where an OAuth client lies in `data` and among the secrets.
@@ -50,6 +62,8 @@ pub enum AppTokens {
     ClientCredentials,
     /// Its own signature buys a token of one installation (GitHub Apps).
     Installation,
+    /// A JWT that its own private key signs is the token (Snowflake).
+    KeyPair,
     /// One of the keys in `data.values`.
     Stored,
     /// The secret of this name, with these fields beside it in the token's metadata.
@@ -92,6 +106,9 @@ const STANDARD_CLIENT: Option<ClientFields> = Some(ClientFields {
     secret: "clientSecret",
 });
 
+/// Microsoft refuses a request without scopes; these tell who it is, and renew it.
+const MICROSOFT_USER_SCOPES: &[&str] = &["openid", "profile", "offline_access"];
+
 /// None: what a row does not say.
 const PLAIN: Type = Type {
     kind: Custom,
@@ -105,6 +122,12 @@ const PLAIN: Type = Type {
     user: None,
     installs: false,
     details: &[],
+    usual_app_scopes: &[],
+    usual_user_scopes: &[],
+    app_scope_end: "",
+    user_scope_param: None,
+    user_quirks: None,
+    renamed: &[],
 };
 
 /// In the order of [`ConnectorType::ALL`].
@@ -167,6 +190,7 @@ const TYPES: &[Type] = &[
         client: STANDARD_CLIENT,
         user_scopes: Some("userScopes"),
         app_scopes: Some("appScopes"),
+        app: &[(Given::Field("appScopes"), AppTokens::ClientCredentials)],
         user: Some((Given::Always, UserTokens::Consent)),
         installs: true,
         ..PLAIN
@@ -193,6 +217,9 @@ const TYPES: &[Type] = &[
         app_scopes: Some("appScopes"),
         app: &[(Given::Field("tenantId"), AppTokens::ClientCredentials)],
         user: Some((Given::Always, UserTokens::Consent)),
+        usual_app_scopes: &["https://graph.microsoft.com/.default"],
+        usual_user_scopes: MICROSOFT_USER_SCOPES,
+        app_scope_end: "/.default",
         ..PLAIN
     },
     Type {
@@ -208,6 +235,9 @@ const TYPES: &[Type] = &[
         app_scopes: Some("appScopes"),
         app: &[(Given::Field("tenantId"), AppTokens::ClientCredentials)],
         user: Some((Given::Always, UserTokens::Consent)),
+        usual_app_scopes: &["https://api.botframework.com/.default"],
+        usual_user_scopes: MICROSOFT_USER_SCOPES,
+        app_scope_end: "/.default",
         ..PLAIN
     },
     Type {
@@ -265,6 +295,9 @@ const TYPES: &[Type] = &[
         app_scopes: Some("botScopes"),
         user: Some((Given::Always, UserTokens::Consent)),
         installs: true,
+        user_scope_param: Some("user_scope"),
+        user_quirks: Some("slack-user"),
+        renamed: &[("bot_user_id", "botUserId")],
         ..PLAIN
     },
     Type {
@@ -274,6 +307,8 @@ const TYPES: &[Type] = &[
         client: STANDARD_CLIENT,
         variables: &[("accountIdentifier", "account")],
         user_scopes: Some("userScopes"),
+        usual_user_scopes: &["refresh_token"],
+        app: &[(Given::Field("user"), AppTokens::KeyPair)],
         user: Some((Given::Field("clientId"), UserTokens::Consent)),
         ..PLAIN
     },

@@ -70,6 +70,14 @@ pub fn check_mintable(grant: &Grant, connector: &Connector) -> Result<()> {
         return Ok(());
     }
     let mut problems = Vec::new();
+    let end = types::of(connector.kind).app_scope_end;
+    if let Scopes::Exactly(scopes) = &grant.scopes
+        && let Some(wrong) = scopes.iter().find(|scope| !scope.ends_with(end))
+    {
+        let message =
+            format!("{wrong:?} must end with {end}: the app has its permissions as a whole");
+        problems.push(Problem::new("scopes", message));
+    }
     let message = "cannot be asked for with the app's own credentials";
     if grant.installation.is_some() && grant.installation != connector.default_installation {
         problems.push(Problem::new("installationId", message));

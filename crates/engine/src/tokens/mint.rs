@@ -186,6 +186,7 @@ impl Engine {
             Some(AppTokens::Installation) if grant.subject == Subject::App => {
                 self.ask_for_installation_token(connector, grant).await
             }
+            Some(AppTokens::KeyPair) => self.sign_token(connector, grant).await,
             _ => self.ask_token_endpoint(connector, grant).await,
         }
     }

@@ -17,6 +17,7 @@ mod decide;
 mod flights;
 mod installed;
 mod kept;
+mod key_pair;
 mod landing;
 mod mint;
 mod offer;

@@ -10,7 +10,7 @@ use grantry_vault::envelope::Place;
 use serde_json::{Map, Value};
 
 use crate::Engine;
-use crate::connectors::{OauthClient, keeps_refresh_tokens};
+use crate::connectors::{OauthClient, keeps_refresh_tokens, types};
 
 /// The one kind of token set that every connection but Slack's has.
 pub const MAIN: &str = "main";
@@ -103,7 +103,7 @@ impl Arrived {
                 .or(kept)
                 .filter(|_| keeps_refresh_tokens(&connector.data)),
             scope: tokens.scope.map(|scopes| scopes.join(" ")),
-            metadata: tokens.extra,
+            metadata: renamed(connector, tokens.extra),
             servers: Some(oauth.servers().to_owned()),
         }
     }
@@ -160,6 +160,16 @@ impl Engine {
     ) -> Result<Secret> {
         self.keys.open_text(place(team, set, half), sealed).await
     }
+}
+
+/// What of an answer goes into a token's metadata, under the names that it has there.
+fn renamed(connector: &Connector, mut answer: Map<String, Value>) -> Map<String, Value> {
+    for (theirs, ours) in types::of(connector.kind).renamed {
+        if let Some(value) = answer.remove(*theirs) {
+            answer.insert((*ours).to_owned(), value);
+        }
+    }
+    answer
 }
 
 fn place<'a>(team: &'a TeamId, set: &'a TokenSetId, half: Half) -> Place<'a> {

@@ -146,7 +146,7 @@ impl Engine {
                     .handed_out(caller, entry, grant, secret, metadata)
                     .await;
             }
-            Some(AppTokens::ClientCredentials | AppTokens::Installation) | None => {}
+            _ => {}
         }
         let live = match self.live(caller, grant).await? {
             // Of a connection that is named by its id, nothing said before whose installation it is of.

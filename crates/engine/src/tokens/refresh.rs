@@ -189,6 +189,7 @@ impl Engine {
             .await?;
         let connector = self.enrolled(&connector).await?.into_owned();
         let oauth = self.oauth_client(&connector).await?;
+        let oauth = oauth.for_subject(&connector, &live.connection.grant.subject);
         if !oauth.is_for(set.servers.as_deref()) {
             return match self.rejected(live, set, 0, "server_changed").await? {
                 Next::Land(Err(error)) => Err(error),

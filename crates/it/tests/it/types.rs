@@ -282,3 +282,36 @@ async fn a_change_keeps_the_secrets_that_it_does_not_name_and_a_needed_one_canno
         "t"
     );
 }
+
+fn app() -> AskToken {
+    AskToken {
+        subject: Some(Subject::App),
+        ..AskToken::default()
+    }
+}
+
+#[tokio::test]
+async fn a_snowflake_user_is_signed_for_with_its_own_key_until_just_before_the_end() {
+    let world = World::new().await;
+    let caller = world.server().await;
+    let data = json!({
+        "accountIdentifier": "acme-prod", "user": "svc", "privateKeyPem": PEM, "defaultSessionRole": "ANALYST",
+    });
+    let made = world.engine.create_connector(&caller, new("snowflake", &data)).await.unwrap();
+    assert_eq!(made.capabilities.subjects, ["app"]);
+    let id = made.connector.id.as_str();
+    let first = world.engine.token(&caller, id, app()).await.unwrap();
+    assert_eq!(first.token.expose().split('.').count(), 3);
+    assert_eq!(first.metadata["tokenType"], "KEYPAIR_JWT");
+    assert_eq!(first.metadata["defaultSessionRole"], "ANALYST");
+    let again = world.engine.token(&caller, id, app()).await.unwrap();
+    assert_eq!(again.token.expose(), first.token.expose());
+    world.pass(std::time::Duration::from_secs(60 * 60)).await;
+    let later = world.engine.token(&caller, id, app()).await.unwrap();
+    assert_ne!(later.token.expose(), first.token.expose());
+    let narrow = AskToken {
+        resources: vec!["x".to_owned()],
+        ..app()
+    };
+    assert!(matches!(world.engine.token(&caller, id, narrow).await, Err(Error::Invalid(_))));
+}

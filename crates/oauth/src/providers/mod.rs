@@ -7,6 +7,7 @@ mod codes;
 pub mod github;
 mod rows;
 pub mod slack;
+pub mod snowflake;
 
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ pub struct Quirks {
     pub form_response: bool,
     /// JSON pointer to the object that holds the tokens.
     pub token_at: &'static str,
+    /// What stands at [`Quirks::token_at`] is one user's part of a whole that has facts of its own, and may be
+    /// missing: then the token is the whole's.
+    pub token_of_user: bool,
     /// JSON pointers to the error code, tried in order.
     pub error_at: &'static [&'static str],
     /// JSON pointers to the error text, tried in order.
@@ -67,6 +71,7 @@ impl Quirks {
         request_extra: &[],
         form_response: false,
         token_at: "",
+        token_of_user: false,
         error_at: &["/error"],
         error_text_at: &["/error_description"],
         token_types: &[],

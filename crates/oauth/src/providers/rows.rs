@@ -131,7 +131,9 @@ pub(super) const ROWS: &[Quirks] = &[
         revocation: Revocation::Slack,
         codes: "slack",
         token_at: "/authed_user",
-        token_types: &["bot", "user"],
+        token_of_user: true,
+        // A refresh answers at the root; a bot's token there is not the user's.
+        token_types: &["user"],
         scope_separator: ',',
         granted_scope_separator: ',',
         ..Quirks::STANDARD

@@ -133,8 +133,20 @@ fn granted(
         .ok_or_else(|| TokenError::invalid("the answer is not one JSON object"))?;
     let denied = is_text(members.get("error")) || members.get("ok") == Some(&Value::Bool(false));
     let error = said(&members, quirks);
-    let tokens = members.pointer(quirks.token_at).unwrap_or(&Value::Null);
-    match (TokenSet::read(tokens, quirks), error) {
+    let at = members.pointer(quirks.token_at);
+    let tokens = match at.filter(|part| !quirks.token_of_user || part.get("access_token").is_some())
+    {
+        Some(part) => part,
+        None if quirks.token_of_user => &members,
+        None => &Value::Null,
+    };
+    let read = TokenSet::read(tokens, quirks).map(|mut set| {
+        if quirks.token_of_user {
+            set.keep_beside(&members);
+        }
+        set
+    });
+    match (read, error) {
         (Ok(_), _) if denied => Err(TokenError::invalid("both a token and an error")),
         (Ok(tokens), _) => Ok(tokens),
         // A code that nobody knows, under a status that says success: it may mean anything.

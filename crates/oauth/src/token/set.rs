@@ -85,6 +85,18 @@ impl TokenSet {
     }
 }
 
+impl TokenSet {
+    /// Keeps the facts of the whole that the token was a part of, beside its own.
+    pub(super) fn keep_beside(&mut self, whole: &Value) {
+        let Some(whole) = whole.as_object() else {
+            return;
+        };
+        let mut all = extra(whole);
+        all.extend(std::mem::take(&mut self.extra));
+        self.extra = within_size(all);
+    }
+}
+
 fn token(value: &Value) -> Option<Secret> {
     let text = value.as_str()?;
     is_vschar(text, TOKEN_BYTES_MAX).then(|| Secret::new(text))
@@ -142,9 +154,13 @@ fn extra(members: &Map<String, Value>) -> Map<String, Value> {
     let mut extra = members.clone();
     extra.retain(|name, _| !READ.contains(&name.as_str()));
     forget_secrets(&mut extra);
+    within_size(extra)
+}
+
+fn within_size(extra: Map<String, Value>) -> Map<String, Value> {
     let size = serde_json::to_vec(&extra).map_or(usize::MAX, |text| text.len());
     if size > limits::TOKEN_EXTRA_BYTES_MAX {
-        extra.clear();
+        return Map::new();
     }
     extra
 }

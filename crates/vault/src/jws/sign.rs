@@ -1,6 +1,7 @@
 //! Private keys and signing.
 
-use aws_lc_rs::encoding::AsDer as _;
+use crate::hash::sha256;
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
@@ -133,6 +134,19 @@ impl SigningKey {
     /// The public key as a member of a JWK set (RFC 7517), with `kid`, `alg` and `use`.
     pub const fn jwk(&self) -> &Value {
         &self.jwk
+    }
+
+    /// SHA-256 of the public key as an X.509 `SubjectPublicKeyInfo`: how Snowflake names a key.
+    ///
+    /// # Errors
+    /// [`SigningError`].
+    pub fn public_fingerprint(&self) -> Result<[u8; 32], SigningError> {
+        let der: PublicKeyX509Der<'_> = match &self.pair {
+            Pair::Rs256(pair) => pair.public_key().as_der(),
+            Pair::Es256(pair) => pair.public_key().as_der(),
+        }
+        .map_err(|_| SigningError)?;
+        Ok(sha256(&[der.as_ref()]))
     }
 
     /// What this key signs with.

@@ -188,3 +188,25 @@ fn extra_members_are_bounded() {
     let set = tokens("", JSON, with(json!({"a": "x".repeat(20_000)})));
     assert!(set.extra.is_empty());
 }
+
+#[test]
+fn requirement_53_a_users_token_is_theirs_wherever_slack_puts_it_and_never_the_bots() {
+    let both = json!({
+        "ok": true, "access_token": "xoxb-1", "token_type": "bot", "bot_user_id": "U0", "team": {"id": "T1"},
+        "authed_user": {"id": "U1", "access_token": "xoxp-1", "token_type": "user", "scope": "search:read"},
+    });
+    let set = tokens("slack-user", JSON, both.to_string());
+    assert_eq!(set.access_token.expose(), "xoxp-1");
+    let kept = (&set.extra["team"]["id"], &set.extra["bot_user_id"]);
+    assert_eq!(kept, (&json!("T1"), &json!("U0")));
+    assert!(!Value::Object(set.extra).to_string().contains("xox"));
+    let refreshed = json!({
+        "ok": true, "access_token": "xoxe.xoxp-2", "token_type": "user", "refresh_token": "xoxe-2",
+        "expires_in": 43200, "team": {"id": "T1"},
+    });
+    let set = tokens("slack-user", JSON, refreshed.to_string());
+    assert_eq!(set.access_token.expose(), "xoxe.xoxp-2");
+    let bots = json!({"ok": true, "access_token": "xoxb-1", "token_type": "bot", "authed_user": {"id": "U1"}});
+    let refused = failure("slack-user", Ok(answer(200, JSON, bots.to_string())));
+    assert_eq!(refused.outcome, Outcome::Unknown);
+}
