@@ -297,7 +297,11 @@ async fn a_snowflake_user_is_signed_for_with_its_own_key_until_just_before_the_e
     let data = json!({
         "accountIdentifier": "acme-prod", "user": "svc", "privateKeyPem": PEM, "defaultSessionRole": "ANALYST",
     });
-    let made = world.engine.create_connector(&caller, new("snowflake", &data)).await.unwrap();
+    let made = world
+        .engine
+        .create_connector(&caller, new("snowflake", &data))
+        .await
+        .unwrap();
     assert_eq!(made.capabilities.subjects, ["app"]);
     let id = made.connector.id.as_str();
     let first = world.engine.token(&caller, id, app()).await.unwrap();
@@ -313,5 +317,8 @@ async fn a_snowflake_user_is_signed_for_with_its_own_key_until_just_before_the_e
         resources: vec!["x".to_owned()],
         ..app()
     };
-    assert!(matches!(world.engine.token(&caller, id, narrow).await, Err(Error::Invalid(_))));
+    assert!(matches!(
+        world.engine.token(&caller, id, narrow).await,
+        Err(Error::Invalid(_))
+    ));
 }
