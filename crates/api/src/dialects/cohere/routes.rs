@@ -28,7 +28,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("The team's connectors, newest first.")
     .query(fields::PAGE)
-    .gives(200, "One page, and how many there are."),
+    .json::<wire::List>(200, "One page, and how many there are."),
     Route::new(
         Method::Post,
         "/cohere/v1/connectors",
@@ -38,7 +38,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Makes a connector, once its URL answers.")
     .takes(Takes::SomeJson(fields::CONNECTOR))
-    .gives(200, "The connector."),
+    .json::<wire::One>(200, "The connector."),
     Route::new(
         Method::Get,
         "/cohere/v1/connectors/{connector}",
@@ -47,7 +47,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, get),
     )
     .about("One connector.")
-    .gives(200, "The connector."),
+    .json::<wire::One>(200, "The connector."),
     Route::new(
         Method::Patch,
         "/cohere/v1/connectors/{connector}",
@@ -57,7 +57,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Changes a connector; what is not named stays.")
     .takes(Takes::SomeJson(fields::CHANGE))
-    .gives(200, "The connector."),
+    .json::<wire::One>(200, "The connector."),
     Route::new(
         Method::Delete,
         "/cohere/v1/connectors/{connector}",
@@ -66,7 +66,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, delete),
     )
     .about("Deletes a connector: its secrets are destroyed and its connections ended.")
-    .gives(200, "An empty object."),
+    .json::<wire::Done>(200, "An empty object."),
     Route::new(
         Method::Post,
         "/cohere/v1/connectors/{connector}/oauth/authorize",
@@ -76,7 +76,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Makes the link that the key's own user opens to connect.")
     .query(fields::AUTHORIZE)
-    .gives(200, "The link."),
+    .json::<wire::Authorize>(200, "The link."),
     Route::new(
         Method::Get,
         "/cohere/v1/connectors/{connector}/oauth/authorize",
@@ -86,7 +86,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("The same, as 4.x clients ask for it.")
     .query(fields::AUTHORIZE)
-    .gives(200, "The link."),
+    .json::<wire::Authorize>(200, "The link."),
     Route::new(
         Method::Post,
         "/cohere/v1/connectors/{connector}/search",
@@ -96,7 +96,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Ours: asks a connector as a chat would, and answers with a chat's search fields.")
     .takes(Takes::SomeJson(fields::SEARCH))
-    .gives(200, "What it found."),
+    .json::<wire::Searched>(200, "What it found."),
     Route::new(
         Method::Get,
         OAUTH_CALLBACK_OF_COHERE,
@@ -117,7 +117,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, check_key),
     )
     .about("Whose a key is.")
-    .gives(200, "Its team and its owner."),
+    .json::<wire::KeyCheck>(200, "Its team and its owner."),
 ];
 
 /// Rows of a page whose size nobody named.

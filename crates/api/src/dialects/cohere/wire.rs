@@ -8,16 +8,19 @@ use grantry_engine::{
 };
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 /// One connector.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CohereOne)]
 pub struct One<'a> {
     /// It.
     pub connector: Connector<'a>,
 }
 
 /// A page.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CohereConnectors)]
 pub struct List<'a> {
     /// Its rows.
     pub connectors: Vec<Connector<'a>>,
@@ -26,7 +29,8 @@ pub struct List<'a> {
 }
 
 /// Where to send the user.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CohereAuthorize)]
 pub struct Authorize {
     /// The link.
     pub redirect_url: String,
@@ -34,30 +38,37 @@ pub struct Authorize {
 
 /// What a search brought: the fields of a chat's answer that tell of its connectors, and what of the documents
 /// would go to the model.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CohereSearched)]
 pub struct Searched<'a> {
     search_results: [SearchResult<'a>; 1],
+    #[schema(value_type = Vec<Object>)]
     documents: Vec<Map<String, Value>>,
+    #[schema(value_type = Vec<Object>)]
     prompt_documents: Vec<Map<String, Value>>,
 }
 
 /// One connector's part.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CohereSearchResult)]
 struct SearchResult<'a> {
     search_query: SearchQuery<'a>,
     connector: Id<'a>,
     document_ids: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     error_message: Option<&'a str>,
     continue_on_failure: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CohereSearchQuery)]
 struct SearchQuery<'a> {
     text: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CohereConnectorId)]
 struct Id<'a> {
     id: &'a str,
 }
@@ -91,11 +102,13 @@ impl<'a> Searched<'a> {
 }
 
 /// What has nothing to show: `{}`, as no client reads an empty body.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CohereDone)]
 pub struct Done {}
 
 /// Whose a key is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CohereKeyCheck)]
 pub struct KeyCheck {
     valid: bool,
     organization_id: String,
@@ -103,39 +116,51 @@ pub struct KeyCheck {
 }
 
 /// A connector, whatever dialect it was made in.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CohereConnector)]
 pub struct Connector<'a> {
     id: &'a str,
     organization_id: &'a str,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     description: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     url: Option<&'a str>,
     created_at: Time,
     updated_at: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Vec<String>)]
     excludes: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     auth_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     oauth: Option<Oauth<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     auth_status: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     active: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     continue_on_failure: Option<bool>,
 }
 
 /// An OAuth client without its secret. The 4.x clients need both URLs.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CohereOauth)]
 struct Oauth<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     client_id: Option<&'a str>,
     authorize_url: &'a str,
     token_url: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     scope: Option<String>,
 }
 
@@ -227,6 +252,8 @@ impl KeyCheck {
 }
 
 /// RFC 3339 with `Z` and at most six digits of a second's fraction.
+#[derive(ToSchema)]
+#[schema(as = CohereTime, value_type = String, format = DateTime)]
 struct Time(Timestamp);
 
 impl Serialize for Time {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::credentials::app_named;
 use super::kinds::{self, Kind};
+use super::wire;
 use crate::App;
 use crate::kit::answer;
 use crate::kit::call::Call;
@@ -37,7 +38,9 @@ pub(super) async fn start_auth(mut call: Call) -> Result<Response> {
     };
     let token = call.engine.start_link(call.caller()?, ask).await?;
     let path = format!("/sequin/link/oauth2/start/{}", token.expose());
-    answer::ok(&json!({ "start_url": call.engine.settings().url(&path) }))
+    answer::ok(&wire::Start {
+        start_url: call.engine.settings().url(&path),
+    })
 }
 
 /// `GET /sequin/link/oauth2/start/{start}`: to the provider, once.

@@ -71,7 +71,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("The team's credentials, newest first, all of them; a member's own for a member.")
     .query(fields::CREDENTIALS)
-    .gives(200, "The credentials, their secrets masked."),
+    .json::<wire::Credentials>(200, "The credentials, their secrets masked."),
     Route::new(
         Method::Post,
         "/sequin/v1/credentials",
@@ -81,7 +81,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Takes a credential in: new, or once more for the same account at the provider.")
     .takes(Takes::Json(fields::CREDENTIAL))
-    .gives(200, "The credential, its secrets masked."),
+    .json::<wire::Credential>(200, "The credential, its secrets masked."),
     Route::new(
         Method::Post,
         "/sequin/v1/credentials/start-auth",
@@ -91,7 +91,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Makes a URL that sends a user to the provider, once, within five minutes.")
     .takes(Takes::Json(fields::START))
-    .gives(200, "The URL."),
+    .json::<wire::Start>(200, "The URL."),
     Route::new(
         Method::Get,
         "/sequin/v1/credentials/{connection}",
@@ -100,7 +100,7 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, credentials::get),
     )
     .about("One credential.")
-    .gives(200, "The credential, its secrets masked."),
+    .json::<wire::Credential>(200, "The credential, its secrets masked."),
     Route::new(
         Method::Patch,
         "/sequin/v1/credentials/{connection}",
@@ -110,7 +110,7 @@ pub const ROUTES: &[Route] = &[
     )
     .about("Changes a credential's name and metadata; what is not sent stays.")
     .takes(Takes::Json(fields::CREDENTIAL_CHANGE))
-    .gives(200, "The credential, its secrets masked."),
+    .json::<wire::Credential>(200, "The credential, its secrets masked."),
     Route::new(
         Method::Get,
         "/sequin/link/oauth2/start/{start}",

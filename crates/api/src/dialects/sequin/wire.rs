@@ -79,10 +79,12 @@ impl AppHealth {
 }
 
 /// A credential.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SequinCredential)]
 pub struct Credential<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     name: Option<&'a str>,
     provider: &'a str,
     oauth_app_id: &'a str,
@@ -95,7 +97,8 @@ pub struct Credential<'a> {
 }
 
 /// The app of a credential.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SequinCredentialApp)]
 struct OfApp<'a> {
     id: &'a str,
     name: &'a str,
@@ -108,7 +111,8 @@ struct OfApp<'a> {
 }
 
 /// All credentials.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SequinCredentials)]
 pub struct Credentials<'a> {
     /// All of them.
     pub data: Vec<Credential<'a>>,
@@ -143,6 +147,14 @@ impl<'a> Credential<'a> {
             updated_at: Time(noted),
         }
     }
+}
+
+/// Where a link flow starts.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SequinStart)]
+pub struct Start {
+    /// The link for the user's browser.
+    pub start_url: String,
 }
 
 static NONE: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
