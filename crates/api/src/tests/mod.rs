@@ -4,6 +4,7 @@ mod bodies;
 mod cohere;
 mod datagrid;
 mod datagrid_limits;
+mod datagrid_lists;
 mod datagrid_organization;
 mod examples;
 mod existence;
