@@ -67,6 +67,11 @@ const UNIQUE: &[Unique] = &[
         "installations_external_id",
         "installation.external_id",
     ),
+    unique(
+        "webhook_secrets.team",
+        "webhook_secrets_pkey",
+        "webhook_secret",
+    ),
     unique("flows.state", "flows_pkey", "flow.state"),
     unique(
         "connections.team, connections.connector, connections.grant_key",
