@@ -8,6 +8,7 @@ mod discovered;
 mod endings;
 mod enrol;
 mod expiry;
+mod grants;
 mod health;
 mod icon;
 mod install;
@@ -34,12 +35,13 @@ pub use discovered::Discovered;
 pub use enrol::{
     Enrolling, Said, jwt_bearer_enabled, keeps_refresh_tokens, resource_problem, user_scopes,
 };
+pub use grants::{app_scopes, bearer_scopes};
 pub use health::{Health, HealthBasis, HealthStatus};
 pub(crate) use icon::is_url;
 pub(crate) use install::{Installed, installing};
 pub use links::checked_environments;
 pub use provenance::{servers_of, within};
-pub use server::{OauthClient, app_scopes, asks_at, bearer_scopes, offline_problems};
+pub use server::{OauthClient, asks_at, offline_problems};
 pub use update::{Changed, ConnectorChange, OAUTH_CALLBACK_OF_COHERE};
 pub use view::{Capabilities, ConnectorView, service_name};
 

@@ -6,7 +6,7 @@ use grantry_core::nouns::{Connector, ConnectorType};
 use grantry_oauth::providers::github;
 use serde_json::{Map, Value};
 
-use super::server::{app_enabled, user_enabled};
+use super::grants::{app_enabled, user_enabled};
 
 /// A type.
 pub struct Type {

@@ -22,8 +22,9 @@ use serde_json::{Map, Value};
 
 use super::decide::lives;
 use super::flights::{Flight, Landed, Rest};
+use super::lives::main_set;
 use super::pair::{Arrived, NewPair};
-use super::read::{ServedToken, main_set, reconnect};
+use super::read::{ServedToken, reconnect};
 use super::refresh::unanswered;
 use crate::connectors::types::{self, AppTokens};
 use crate::connectors::{Entry, OauthClient, Said, app_scopes, bearer_scopes, user_scopes};

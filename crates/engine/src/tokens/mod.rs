@@ -4,6 +4,7 @@
 //! - `bounds`: which grants there can be (pure).
 //! - `decide`: whether the stored token will do (pure).
 //! - `refresh`: the flight that presents a refresh token; the promise of design §6.
+//! - `lives`: connections and their tokens, from memory where that can be trusted.
 //! - `landing`: making a pair that arrived durable.
 //! - `mint`: tokens of the application itself, by client credentials.
 //! - `offer`: the link that comes with a refusal.
@@ -19,6 +20,7 @@ mod installed;
 mod kept;
 mod key_pair;
 mod landing;
+mod lives;
 mod mint;
 mod offer;
 mod pair;
@@ -31,10 +33,10 @@ mod status;
 pub use flights::Flights;
 pub(crate) use landing::Home;
 pub use landing::{PAUSE, TRIES};
+pub(crate) use lives::main_set;
 pub use offer::Offers;
 pub(crate) use pair::Half;
 pub use pair::{Arrived, CLAIMS, NewPair, forwarded_claims, forwards_claims};
-pub(crate) use read::main_set;
 pub use read::{AskToken, ServedToken, value_for};
 pub use refresh::unanswered;
 pub use retries::{GIVE_UP_AFTER, Resting};

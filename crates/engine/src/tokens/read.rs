@@ -1,14 +1,13 @@
 //! From a caller's question to a token.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use grantry_core::error::{Reconnect, ReconnectReason};
-use grantry_core::ids::{ConnectionId, TokenSetId};
+use grantry_core::ids::TokenSetId;
 use grantry_core::meter::{SPANS, Seen};
-use grantry_core::nouns::{Connector, Environment, EventKind, Grant, Scopes, Subject, TokenSet};
+use grantry_core::nouns::{Connector, Environment, EventKind, Grant, Scopes, Subject};
 use grantry_core::store::{Live, Page};
 use grantry_core::{Error, Result, Secret, Timestamp};
 use serde_json::{Map, Value};
@@ -19,15 +18,13 @@ use super::bounds::{check, check_mintable};
 use super::decide::{Decision, Facts, decide, lives};
 use super::flights::Flight;
 use super::installed::{AHEAD, narrowed};
-use super::pair::{CLAIMS, Half, MAIN, forwards_claims};
+use super::lives::main_set;
+use super::pair::{CLAIMS, Half, forwards_claims};
 use crate::connectors::types::{self, AppTokens};
 use crate::connectors::{Entry, installing, jwt_bearer_enabled, resource_problem};
 use crate::events::Read;
 use crate::permissions::Act;
 use crate::{Caller, Engine};
-
-/// How long caches are trusted without news of the change feed (design §8).
-const TRUST: Duration = Duration::from_secs(2);
 
 /// Projects read at once in search of an environment.
 const PROJECTS_AT_ONCE: u32 = 1000;
@@ -440,70 +437,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// The live connection of a grant, from memory where that can be trusted. Absence is not remembered.
-    pub(crate) async fn live(&self, caller: &Caller, grant: &Grant) -> Result<Option<Arc<Live>>> {
-        let team = &caller.team;
-        if let Subject::Connection { id } = &grant.subject {
-            let found = self
-                .live_by_id(caller, &ConnectionId::from(id.as_str()))
-                .await?;
-            return Ok(found.filter(|live| {
-                live.connection.grant.connector == grant.connector
-                    && caller.reaches(&live.connection)
-            }));
-        }
-        let reference = format!("{}\0{}", grant.connector, grant.key());
-        if self.caches_are_fresh()
-            && let Some(id) = self.caches.grant_refs.get(&reference)
-            && let Some(live) = self.caches.lives.get(&*id)
-        {
-            return Ok(Some(live));
-        }
-        let Some(found) = self.ports.store.connection_by_grant(team, grant).await? else {
-            return Ok(None);
-        };
-        let id = found.connection.id;
-        let ticket = self.caches.grant_refs.ticket(&reference);
-        self.caches
-            .grant_refs
-            .fill(ticket, &reference, Arc::new(id.clone()));
-        self.live_by_id(caller, &id).await
-    }
-
-    async fn live_by_id(&self, caller: &Caller, id: &ConnectionId) -> Result<Option<Arc<Live>>> {
-        if self.caches_are_fresh()
-            && let Some(live) = self.caches.lives.get(id)
-            && live.connection.team == caller.team
-        {
-            return Ok(Some(live));
-        }
-        let ticket = self.caches.lives.ticket(id);
-        let Some(live) = self.ports.store.connection(&caller.team, id).await? else {
-            return Ok(None);
-        };
-        if live.sets.is_empty() {
-            return Ok(None);
-        }
-        let live = Arc::new(live);
-        self.caches.lives.fill(ticket, id, Arc::clone(&live));
-        Ok(Some(live))
-    }
-
-    /// Whether the change feed was heard of lately enough to trust what is in memory.
-    pub(crate) fn caches_are_fresh(&self) -> bool {
-        let polled = self.caches.polled_at.load(Ordering::Relaxed);
-        let now = i64::try_from(self.ports.clock.boot().as_micros()).unwrap_or(i64::MAX);
-        polled != i64::MIN && now.saturating_sub(polled) < TRUST.as_micros() as i64
-    }
-}
-
-/// The set that is served. A live connection without one makes no sense.
-pub fn main_set(live: &Live) -> Result<&TokenSet> {
-    live.sets
-        .iter()
-        .find(|set| set.kind == MAIN)
-        .ok_or(Error::Internal)
 }
 
 /// An operator's word for why there is no token.

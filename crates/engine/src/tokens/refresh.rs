@@ -13,8 +13,9 @@ use grantry_oauth::token::{self, Exchange, Outcome};
 
 use super::decide::lives;
 use super::flights::{Flight, Landed};
+use super::lives::main_set;
 use super::pair::{Arrived, Half};
-use super::read::{main_set, outcome, reconnect};
+use super::read::{outcome, reconnect};
 use crate::Engine;
 use crate::connectors::OauthClient;
 

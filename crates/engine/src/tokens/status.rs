@@ -8,7 +8,7 @@ use grantry_core::nouns::{Actor, Connector, Grant, Scopes, Subject};
 use grantry_core::store::Live;
 
 use super::decide::{Decision, Facts, decide};
-use super::read::main_set;
+use super::lives::main_set;
 use crate::connectors::types::{self, UserTokens};
 use crate::{Caller, Engine};
 

@@ -199,11 +199,11 @@ async fn a_wrong_row_keeps_every_row_from_being_written_and_all_are_told_of() {
             ],
         ),
         (
-            "[[keys]]\nteam = \"team_1\"\nuser = \"usr_bob\"\nrole = \"admin\"\ntoken = \"t\"\n[[keys]]\nid = \"key_x\"\nteam = \"team_1\"\nrole = \"admin\"\ntoken = \"tok_alice\"",
+            "[[keys]]\nteam = \"team_1\"\nuser = \"usr_nobody\"\nrole = \"admin\"\ntoken = \"t\"\n[[keys]]\nid = \"key_x\"\nteam = \"team_1\"\nrole = \"admin\"\ntoken = \"tok_alice\"",
             &[
                 (
                     "more.toml: [[keys]] row 1, user",
-                    "\"usr_bob\" is no person, in this file or on the server",
+                    "\"usr_nobody\" is no person, in this file or on the server",
                 ),
                 (
                     "more.toml: [[keys]] row 2 (key_x), id",

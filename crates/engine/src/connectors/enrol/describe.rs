@@ -8,7 +8,7 @@ use grantry_oauth::resource::ProtectedResource;
 use grantry_oauth::server::Server;
 use serde_json::{Map, Value};
 
-use crate::connectors::server::{self, app_enabled, app_scopes, user_enabled};
+use crate::connectors::grants::{self, app_enabled, app_scopes, user_enabled};
 use crate::connectors::types;
 
 /// What we are called at servers where nobody chose a name. The document of a client is public, so nothing of a team
@@ -171,7 +171,7 @@ fn auth_method(server: &Server, needs_secret: bool) -> AuthMethod {
 
 /// The scopes that `*` means for a user: the connector's own, else those of the resource that it is bound to.
 pub fn user_scopes(connector: &Connector) -> Vec<String> {
-    let configured = server::user_scopes(connector);
+    let configured = grants::user_scopes(connector);
     let bound = connector.registration.as_ref();
     match bound.and_then(|registration| registration.resource.as_ref()) {
         Some(resource) if configured.is_empty() => {

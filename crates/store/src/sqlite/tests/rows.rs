@@ -27,7 +27,7 @@ async fn a_row_that_makes_no_sense_is_named() {
 
     let table = [
         (
-            "UPDATE connectors SET kind = 'github'",
+            "UPDATE connectors SET kind = 'nonsense'",
             "connectors",
             "kind",
             "scl_1",
