@@ -15,6 +15,7 @@ const CONNECTOR = {
     userAuthorization: { enabled: true },
   },
 };
+const NOTION = { service: 'notion', connectionMethod: 'oauth', name: 'Notes', data: { clientId: 'cid', clientSecret: 's' } };
 const SUBJECT = { type: 'user', id: 'u1' };
 const without = (object, key) => Object.fromEntries(Object.entries(object).filter(([name]) => name !== key));
 
@@ -42,6 +43,71 @@ const ENDPOINTS = [
         { ...CONNECTOR, data: { ...CONNECTOR.data, serverConfig: { ...CONNECTOR.data.serverConfig, token_endpoint: 'x' } } },
         'token_endpoint',
       ],
+    ],
+  },
+  {
+    route: 'POST /v1/connect/connectors?made=by-service',
+    good: NOTION,
+    bad: [
+      ['a connection method without a service', without(NOTION, 'service'), 'service'],
+      ['a service that nobody knows', { ...NOTION, service: 'pigeon-post' }, 'service'],
+      ['a method that the service lacks', { ...NOTION, connectionMethod: 'fax' }, 'connectionMethod'],
+      ['a method that is a list', { ...NOTION, connectionMethod: ['oauth'] }, 'connectionMethod'],
+      ['another type than the method’s', { ...NOTION, type: 'api-key' }, 'type'],
+      ['a target where there is none', { ...NOTION, target: 'api' }, 'target'],
+      ['params that nobody asks for', { ...NOTION, params: { domain: 'x' } }, 'params.domain'],
+      ['params that are a text', { ...NOTION, params: 'domain=x' }, 'params'],
+      ['a param that is a number', { ...NOTION, service: 'okta', params: { domain: 7 } }, 'params.domain'],
+      ['a param that is too long', { ...NOTION, service: 'okta', params: { domain: 'x'.repeat(257) } }, 'params.domain'],
+      ['a param that leads elsewhere', { ...NOTION, service: 'okta', params: { domain: 'evil.example/x?' } }, 'domain'],
+      ['a param left out', { ...NOTION, service: 'okta' }, 'domain'],
+      ['params without a method', { ...without(NOTION, 'connectionMethod'), type: 'oauth', params: { domain: 'x' } }, 'params'],
+      ['a target without a method', { ...without(NOTION, 'connectionMethod'), type: 'oauth', target: 'api' }, 'target'],
+      ['an icon that is neither digest nor URL', { ...NOTION, icon: 'icon.png' }, 'icon'],
+      ['an icon that was not uploaded', { ...NOTION, icon: 'a'.repeat(40) }, 'icon'],
+      ['an icon inside the house', { ...NOTION, icon: 'http://10.0.0.1/icon.png' }, ''],
+      ['a destination without triggers', { ...NOTION, triggerDestination: { projectId: 'prj_1' } }, 'triggerDestination'],
+    ],
+  },
+  ...['v1', 'v2'].map((version) => ({
+    route: `PATCH /${version}/connect/connectors/scl_1`,
+    good: { name: 'Acme' },
+    bad: [
+      ['a field that is not there', { nmae: 'x' }, 'nmae'],
+      ['another type', { type: 'api-key' }, 'type'],
+      ['an empty name', { name: ' ' }, 'name'],
+      ['a name that is a number', { name: 7 }, 'name'],
+      ['a uid with white space', { uid: 'a b' }, 'uid'],
+      ['a reserved uid', { uid: 'vc/x' }, 'uid'],
+      ['triggers that are a word', { triggers: 'on' }, 'triggers'],
+      ['events that are a text', { events: 'push' }, 'events'],
+      ['a colour that is none', { accentColor: '#12345' }, 'accentColor'],
+      ['an icon that was not uploaded', { icon: 'a'.repeat(40) }, 'icon'],
+      ['data that is a list', { data: [] }, 'data'],
+      ['a client id that goes', { data: { clientId: '' } }, 'clientId'],
+      ['values that an oauth connector has not', { data: { toAdd: [{ value: 'k' }] } }, 'toAdd'],
+    ],
+  })),
+  {
+    route: 'PATCH /v1/connect/connectors/scl_1/trigger-destinations',
+    good: { destinations: [] },
+    bad: [
+      ['no destinations', {}, 'destinations'],
+      ['destinations that are an object', { destinations: {} }, 'destinations'],
+      ['a destination that is a text', { destinations: ['prj_1'] }, 'destinations[0]'],
+      ['a project that is not there', { destinations: [{ projectId: 'prj_none' }] }, 'destinations[0]'],
+      ['four', { destinations: [1, 2, 3, 4].map((n) => ({ projectId: 'prj_1', path: `/${n}` })) }, 'destinations'],
+      ['an unknown field', { destinations: [{ projectId: 'prj_1', url: 'x' }] }, 'destinations[0].url'],
+    ],
+  },
+  {
+    route: 'POST /v1/connect/connectors/scl_1/contacts',
+    good: { phoneNumber: '+12025551234' },
+    bad: [
+      ['no number', {}, 'phoneNumber'],
+      ['a number without country', { phoneNumber: '02025551234' }, 'phoneNumber'],
+      ['a number with letters', { phoneNumber: '+1202555CALL' }, 'phoneNumber'],
+      ['a type that has no contacts', { phoneNumber: '+12025551234' }, 'connector'],
     ],
   },
   {

@@ -1,6 +1,7 @@
 // npm vercel, the CLI, unmodified, with --api.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Grantry } from './lib/grantry.mjs';
@@ -54,6 +55,65 @@ describe('create --data', () => {
     const { code, err } = await cli.run('create', 'crm.example.com', '--name', 'bad', '--connector-type', 'oauth', '--data', '{"clientSecret":"s"}');
     assert.notEqual(code, 0);
     assert.match(err, /data\.clientId/);
+  });
+});
+
+describe('create by service', () => {
+  const secrets = JSON.stringify({ clientId: 'cid', clientSecret: 'never-shown' });
+
+  it('takes type, endpoints and defaults from the catalogue', async () => {
+    const made = await cli.json('create', 'notion', '--name', 'notes', '--data', secrets, '--connection-method', 'oauth');
+    const row = await seen(made.id);
+    assert.deepEqual([row.type, row.service, row.connectionMethod, row.uid], ['oauth', 'notion', 'oauth', 'notion/notes']);
+    assert.deepEqual(row.data.userAuthorization, { enabled: true });
+    const asked = await server.call('POST', `/v1/connect/authorize/${made.id}`, { key: KEYS.workload, body: { subject: { type: 'user', id: 'u' } } });
+    assert.equal(asked.status, 200, asked.text);
+  });
+
+  it('fills in what differs between customers', async () => {
+    const made = await cli.json('create', 'okta', '--name', 'staff', '--data', secrets, '--connection-method', 'oauth', '--param', 'domain=acme.okta.com');
+    assert.deepEqual((await seen(made.id)).data.variables, { domain: 'acme.okta.com' });
+    for (const [params, named] of [[[], 'domain'], [['--param', 'tenant=x'], 'tenant'], [['--param', 'domain=a/b'], 'domain']]) {
+      const { code, err } = await cli.run('create', 'okta', '--name', 'bad', '--data', secrets, '--connection-method', 'oauth', ...params);
+      assert.notEqual(code, 0);
+      assert.match(err, new RegExp(named));
+    }
+  });
+
+  it('discovers a server that is named by its URL', async () => {
+    const metadata = (url) => ({
+      issuer: url,
+      authorization_endpoint: `${url}/authorize`,
+      token_endpoint: `${url}/token`,
+      response_types_supported: ['code'],
+      code_challenge_methods_supported: ['S256'],
+    });
+    const provider = createServer((request, answer) => {
+      const known = /^\/\.well-known\/(oauth-authorization-server|openid-configuration)$/.test(request.url);
+      answer.writeHead(known ? 200 : 404, { 'content-type': 'application/json' });
+      answer.end(JSON.stringify(known ? metadata(`http://${request.headers.host}`) : {}));
+    });
+    await new Promise((done) => provider.listen(0, '127.0.0.1', done));
+    try {
+      const url = `http://127.0.0.1:${provider.address().port}`;
+      const made = await cli.json('create', url, '--name', 'found', '--data', JSON.stringify({ clientId: 'cid' }));
+      const row = await seen(made.id);
+      assert.deepEqual([row.type, row.data.serverUrl.replace(/\/$/, '')], ['oauth', url]);
+    } finally {
+      provider.close();
+    }
+  });
+
+  it('is told what the service takes', async () => {
+    const { body } = await server.call('GET', '/v1/connect/services/okta?schemas=true', { key: KEYS.admin });
+    const [method] = body.connectionMethods;
+    assert.deepEqual([body.name, method.connectionMethod, method.type.type, method.create], ['Okta', 'oauth', 'oauth', { managed: false, manual: true }]);
+    assert.deepEqual(method.templateFields.map(({ key, label }) => [key, label]), [['domain', 'Domain']]);
+    assert.ok(method.instructions.includes(`${server.url}/callback`));
+    assert.ok(method.type.encryptedFields.includes('clientSecret'));
+    assert.equal(method.type.createInputSchema.properties.clientSecret.writeOnly, true);
+    for (const unknown of ['pigeon-post', 'http%3A%2F%2F127.0.0.1%3A9%2Fmcp'])
+      assert.equal((await server.call('GET', `/v1/connect/services/${unknown}`, { key: KEYS.admin })).status, 404);
   });
 });
 

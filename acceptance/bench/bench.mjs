@@ -195,6 +195,36 @@ async function dialects(server) {
 /** The same body in another round: what has to be unique is. */
 const unique = (body, round) => ({ ...body, ...(body.uid && { uid: `${round}/${body.uid}` }) });
 
+/** Pages of a team with ten thousand connectors, one after the other: in every order, filtered, and far behind. */
+async function pages(server) {
+  const many = Array.from({ length: ROWS }, (_, n) => ({
+    ...connector,
+    id: `scl_page_${n}`,
+    uid: `${n % 2 ? 'crm' : 'wiki'}/page-${n}`,
+    name: `Connector ${(n * 7919) % ROWS}`,
+    service: n % 2 ? 'crm' : 'wiki',
+    links: n % 3 ? [] : connector.links,
+  }));
+  await server.apply({ connectors: many });
+  const ask = async (query) => {
+    const began = performance.now();
+    const { status, text, body } = await server.call('GET', `/v2/connect/connectors?limit=100&${query}`, { key: KEYS.admin });
+    if (status !== 200) throw new Error(text);
+    return { ms: performance.now() - began, next: body.pagination.next };
+  };
+  for (const query of ['', 'sort=name', 'sort=updatedAt', `projectId=${PROJECT}`, 'type=oauth&service=crm', 'search=page-99', 'search=nowhere']) {
+    let cursor = '';
+    const times = [];
+    for (let page = 0; page < 300; page++) {
+      const { ms, next } = await ask(`${query}${cursor && `&cursor=${cursor}`}`);
+      times.push(ms);
+      cursor = next ?? '';
+    }
+    times.sort((a, b) => a - b);
+    say('page of 100', `${query || 'newest first'}: p50 ${times[150].toFixed(1)} ms, p99 ${times[297].toFixed(1)} ms   (budget 20), of ${kilo(ROWS)} connectors`);
+  }
+}
+
 async function measure(name, databaseUrl) {
   console.log(`-- ${name}`);
   const server = await start(databaseUrl);
@@ -222,12 +252,19 @@ async function measure(name, databaseUrl) {
     count = COLD;
   }
   await starts(server, count);
+  await pages(server);
   await server.stop();
 }
 
 if (process.env.ONLY === 'dialects') {
   const server = await start(undefined, undefined, UNBOUND);
   await dialects(server);
+  await server.stop();
+  process.exit(0);
+}
+if (process.env.ONLY === 'pages') {
+  const server = await start();
+  await pages(server);
   await server.stop();
   process.exit(0);
 }

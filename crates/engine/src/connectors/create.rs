@@ -38,8 +38,10 @@ pub struct NewConnector {
     pub name: Option<String>,
     /// Catalogue id or URL; taken from `data` when absent.
     pub service: Option<String>,
-    /// By which of the service's ways ([`Engine::preset`](super::services)).
+    /// By which of the service's ways (`services`): it supplies type, endpoints and defaults.
     pub connection_method: Option<String>,
+    /// What that way leaves open, by name.
+    pub params: Map<String, Value>,
     /// For which of the service's parts.
     pub target: Option<String>,
     /// The type's data, secrets included: they are sealed and not kept.
@@ -110,6 +112,7 @@ impl Engine {
     }
 
     async fn create(&self, caller: &Caller, new: NewConnector) -> Result<ConnectorView> {
+        let new = self.preset(&*self.catalogue().await?, new)?;
         let project = match &new.link {
             Some(link) => Some(self.project(caller, &link.project).await?),
             None => None,

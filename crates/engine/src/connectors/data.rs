@@ -9,6 +9,7 @@ mod microsoft;
 mod oauth;
 mod patch;
 mod salesforce;
+mod schema;
 mod shapes;
 mod slack;
 mod snowflake;
@@ -27,6 +28,7 @@ pub use shapes::is_web_url;
 use shapes::{is_bare, is_phone, is_slug, is_text, private_key, text_complaint};
 
 pub use patch::{Manner, Patched, convert, patch};
+pub use schema::{schema, sealed_fields};
 
 /// One field of a type's `data`.
 struct Field {
@@ -105,6 +107,13 @@ const SEARCH: &[Field] = &[
     field("continueOnFailure", Shape::Bool),
     // How its credential stands in `Authorization`; `bearer` when absent.
     field("scheme", Shape::OneOf(&["bearer", "basic", "noscheme"])),
+];
+
+/// One value of an `api-key` connector.
+const VALUE: &[Field] = &[
+    required("value", Shape::Secret(64 * 1024)),
+    field("scope", Shape::Text(256)),
+    field("expiresAt", Shape::Integer(0)),
 ];
 
 /// A checked `data`, its secrets apart.
@@ -382,11 +391,6 @@ impl Check<'_> {
 
     /// Each value becomes a secret under an id of its own; scope and expiry stay in the clear.
     fn values(&mut self, path: &str, items: &[Value]) -> Value {
-        const ROWS: &[Field] = &[
-            required("value", Shape::Secret(64 * 1024)),
-            field("scope", Shape::Text(256)),
-            field("expiresAt", Shape::Integer(0)),
-        ];
         let mut out = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let path = format!("{path}[{index}]");
@@ -395,7 +399,7 @@ impl Check<'_> {
                 continue;
             };
             let secrets_before = self.secrets.len();
-            let mut public = self.object(&path, ROWS, object);
+            let mut public = self.object(&path, VALUE, object);
             if let Some((name, _)) = self.secrets.get_mut(secrets_before) {
                 let id = (self.mint_value_id)();
                 name.clone_from(&id);

@@ -17,6 +17,7 @@ mod names;
 mod provenance;
 mod reveal;
 mod server;
+mod services;
 pub mod types;
 mod update;
 mod view;
@@ -42,6 +43,7 @@ pub(crate) use install::{Installed, installing};
 pub use links::checked_environments;
 pub use provenance::{servers_of, within};
 pub use server::{OauthClient, asks_at, offline_problems};
+pub use services::{ServiceWays, Way, input_schema};
 pub use update::{Changed, ConnectorChange, OAUTH_CALLBACK_OF_COHERE};
 pub use view::{Capabilities, ConnectorView, service_name};
 

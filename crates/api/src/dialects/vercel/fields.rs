@@ -9,12 +9,27 @@ pub(super) const ICON: Field = optional(
     "SHA-1 of an uploaded image, or a URL to fetch one from.",
 );
 
-/// A1. `connectionMethod`, `params` and `target` choose among presets, which this server has none of.
+/// A1.
 pub const CONNECTOR: &[Field] = &[
-    required(
+    optional(
         "type",
         Shape::Text(64),
-        "`oauth`, `api-key`, `github` …: docs/connector-types.md tells of each.",
+        "`oauth`, `api-key`, `github` …: docs/connector-types.md tells of each. Required without connectionMethod.",
+    ),
+    optional(
+        "connectionMethod",
+        Shape::Text(64),
+        "One of those that the service has: it supplies type, endpoints and defaults.",
+    ),
+    optional(
+        "params",
+        Shape::Free,
+        "What the connection method leaves open: its template fields.",
+    ),
+    optional(
+        "target",
+        Shape::Text(64),
+        "One of those that the service has.",
     ),
     required(
         "data",

@@ -21,8 +21,26 @@ pub fn connector(mut body: Fields) -> Result<NewConnector> {
         Some(fields) => Some(destination(fields, project.as_deref())?),
         None => None,
     };
+    let params = body.take_map("params").unwrap_or_default();
+    let wrong = params
+        .iter()
+        .filter(|(_, value)| value.as_str().is_none_or(|text| text.len() > 256));
+    let wrong: Vec<_> = wrong
+        .map(|(key, _)| {
+            Problem::new(
+                format!("params.{key}"),
+                "must be a string of at most 256 bytes",
+            )
+        })
+        .collect();
+    if !wrong.is_empty() {
+        return Err(Error::Invalid(wrong));
+    }
     Ok(NewConnector {
         id: None,
+        connection_method: present(body.take_text("connectionMethod")),
+        params,
+        target: present(body.take_text("target")),
         kind: body.take_text("type").unwrap_or_default(),
         uid: body.take_text("uid"),
         name: body.take_text("name"),

@@ -8,6 +8,7 @@ pub mod flows;
 pub mod lists;
 pub mod map;
 pub mod routes;
+pub mod services;
 pub mod support;
 pub mod wire;
 

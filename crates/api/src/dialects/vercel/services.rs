@@ -1,0 +1,249 @@
+//! What can be connected and how: F1 and F2 of reference/vercel-connect §9.
+
+use axum::response::Response;
+use grantry_core::nouns::ConnectorType;
+use grantry_core::{Error, Result};
+use grantry_engine::permissions::Act;
+use grantry_engine::{ServiceWays, Way, input_schema};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::kit::answer;
+use crate::kit::call::{Call, call};
+use crate::kit::fields::{Field, Shape, optional, required};
+use crate::kit::route::{Access, Method, Route, Takes};
+
+const SERVICE: &[Field] = &[optional(
+    "schemas",
+    Shape::Bool,
+    "Tell the JSON schema of each type's data, too.",
+)];
+
+const CONTACT: &[Field] = &[required(
+    "phoneNumber",
+    Shape::Text(16),
+    "E.164: `+12025551234`.",
+)];
+
+/// The dialect's calls on services.
+pub const ROUTES: &[Route] = &[
+    Route::new(
+        Method::Get,
+        "/v1/connect/services/{service}",
+        Access::Act(Act::ReadLists),
+        "getConnectService",
+        |route| call(route, service),
+    )
+    .about("F1: how a service is connected: one of the catalogue, or a server that is named by its URL.")
+    .query(SERVICE)
+    .json::<ServiceAnswer>(200, "Its types and connection methods."),
+    Route::new(
+        Method::Post,
+        "/v1/connect/connectors/{connector}/contacts",
+        Access::Act(Act::ManageConnectors),
+        "addConnectorContact",
+        |route| call(route, contact),
+    )
+    .about("F2: a contact of a connector that has telephone lines. Every type refuses: this server speaks to no such provider.")
+    .takes(Takes::Json(CONTACT))
+    .nothing("Never: every type refuses."),
+];
+
+/// F1's answer.
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelService)]
+#[serde(rename_all = "camelCase")]
+struct ServiceAnswer {
+    service: String,
+    name: String,
+    types: Vec<TypeAnswer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    discovery: Option<DiscoveryAnswer>,
+    connection_methods: Vec<MethodAnswer>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelServiceType)]
+#[serde(rename_all = "camelCase")]
+struct TypeAnswer {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Object)]
+    create_input_schema: Option<Value>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    #[schema(required = false, value_type = Object)]
+    create_input_defaults: Map<String, Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    encrypted_fields: Vec<&'static str>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelServiceDiscovery)]
+#[serde(rename_all = "camelCase")]
+struct DiscoveryAnswer {
+    server_url: String,
+    r#type: TypeAnswer,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelConnectionMethod)]
+#[serde(rename_all = "camelCase")]
+struct MethodAnswer {
+    connection_method: &'static str,
+    label: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    doc_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    settings_url: Option<String>,
+    /// Markdown. It names the redirect URI of this server: the CLI names Vercel's by itself.
+    instructions: String,
+    create: CreateAnswer,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    template_fields: Vec<TemplateField>,
+    r#type: TypeAnswer,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelConnectionMethodCreate)]
+struct CreateAnswer {
+    managed: bool,
+    manual: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = VercelTemplateField)]
+struct TemplateField {
+    key: String,
+    label: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    default: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    help: Option<String>,
+}
+
+/// `login_host` as people write it.
+fn label(key: &str) -> String {
+    let mut words = key.replace('_', " ");
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    words
+}
+
+impl TypeAnswer {
+    fn of(way: &Way, schemas: bool) -> Self {
+        Self {
+            r#type: way.kind.as_str(),
+            create_input_schema: schemas.then(|| way.schema()),
+            create_input_defaults: way.defaults.clone(),
+            encrypted_fields: way.sealed_fields(),
+        }
+    }
+}
+
+impl MethodAnswer {
+    fn of(way: Way, schemas: bool, redirect_uri: &str) -> Self {
+        let instructions = match way.kind {
+            ConnectorType::ApiKey => String::new(),
+            _ => format!(
+                "The redirect URI of this server is **{redirect_uri}**: add exactly that one."
+            ),
+        };
+        Self {
+            connection_method: way.word,
+            label: way.label,
+            instructions,
+            create: CreateAnswer {
+                managed: false,
+                manual: true,
+            },
+            r#type: TypeAnswer::of(&way, schemas),
+            template_fields: way
+                .variables
+                .into_iter()
+                .map(|variable| TemplateField {
+                    label: label(&variable.key),
+                    key: variable.key,
+                    default: variable.default,
+                    help: variable
+                        .pattern
+                        .map(|pattern| format!("must match {pattern}")),
+                })
+                .collect(),
+            doc_url: way.docs_url,
+            settings_url: way.settings_url,
+        }
+    }
+}
+
+async fn service(call: Call) -> Result<Response> {
+    let schemas = call.query.flag("schemas").unwrap_or_default();
+    let caller = call.caller()?;
+    let ServiceWays {
+        id,
+        name,
+        server_url,
+        ways,
+    } = call
+        .engine
+        .service_ways(caller, call.path("service"))
+        .await?;
+    let oauth = || TypeAnswer {
+        r#type: ConnectorType::Oauth.as_str(),
+        create_input_schema: schemas.then(|| input_schema(ConnectorType::Oauth)),
+        create_input_defaults: Map::new(),
+        encrypted_fields: Vec::new(),
+    };
+    let mut types: Vec<TypeAnswer> = Vec::new();
+    for way in &ways {
+        if !types.iter().any(|known| known.r#type == way.kind.as_str()) {
+            types.push(TypeAnswer::of(way, schemas));
+        }
+    }
+    if types.is_empty() {
+        types.push(oauth());
+    }
+    let redirect_uri = &call.engine.redirect_uris(caller)[0];
+    answer::ok(&ServiceAnswer {
+        service: id,
+        name,
+        types,
+        discovery: server_url.map(|server_url| DiscoveryAnswer {
+            server_url,
+            r#type: oauth(),
+        }),
+        connection_methods: ways
+            .into_iter()
+            .map(|way| MethodAnswer::of(way, schemas, redirect_uri))
+            .collect(),
+    })
+}
+
+/// Telephone lines are what the types `photon`, `sendblue` and `linq` have. Taking a number in without telling the
+/// provider would be a lie.
+async fn contact(call: Call) -> Result<Response> {
+    let number = call.body.text("phoneNumber").unwrap_or_default();
+    let digits = number.strip_prefix('+').unwrap_or_default();
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !plain || !(2..=15).contains(&digits.len()) || digits.starts_with('0') {
+        let message = "must be an E.164 number such as +12025551234";
+        return Err(Error::invalid("phoneNumber", message));
+    }
+    let found = call
+        .engine
+        .connector(call.caller()?, call.path("connector"))
+        .await?;
+    let kind = found.connector.kind.as_str();
+    Err(Error::invalid(
+        "connector",
+        format!("is of type {kind}, for which this server takes no contacts"),
+    ))
+}
