@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use grantry_core::nouns::{ConnectorType, Environment, Scopes, Subject, TriggerDestination};
 use grantry_core::store::{ConnectorFilter, ConnectorSort};
-use grantry_core::{Error, Result};
+use grantry_core::{Error, Problem, Result};
 use grantry_engine::{AskConsent, AskToken, ConnectorChange, NewConnector, NewLink};
 
 use crate::kit::fields::{Fields, present};

@@ -230,6 +230,8 @@ async fn service(call: Call) -> Result<Response> {
 /// Telephone lines are what the types `photon`, `sendblue` and `linq` have. Taking a number in without telling the
 /// provider would be a lie.
 async fn contact(call: Call) -> Result<Response> {
+    let (caller, named) = (call.caller()?, call.path("connector"));
+    let found = call.engine.connector(caller, named).await?;
     let number = call.body.text("phoneNumber").unwrap_or_default();
     let digits = number.strip_prefix('+').unwrap_or_default();
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -237,10 +239,6 @@ async fn contact(call: Call) -> Result<Response> {
         let message = "must be an E.164 number such as +12025551234";
         return Err(Error::invalid("phoneNumber", message));
     }
-    let found = call
-        .engine
-        .connector(call.caller()?, call.path("connector"))
-        .await?;
     let kind = found.connector.kind.as_str();
     Err(Error::invalid(
         "connector",
