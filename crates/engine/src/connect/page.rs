@@ -18,7 +18,7 @@ pub enum Consent {
     /// The user can decide.
     Ask(Box<ConsentPage>),
     /// It ended: with a connection, a refusal or an error.
-    Ended(ConsentResult),
+    Ended(Box<ConsentResult>),
     /// Nobody decided in time, or its connector is gone.
     Expired,
 }
@@ -93,7 +93,7 @@ impl Engine {
             .await?
             .ok_or(Error::NotFound("authorization"))?;
         if authorization.state != AuthorizationState::Pending {
-            return Ok(Consent::Ended(self.result(authorization).await?));
+            return Ok(Consent::Ended(Box::new(self.result(authorization).await?)));
         }
         // A link flow has no page: its start URL leads to the provider.
         if self.link_flow_of(&authorization).await?.is_some() {
@@ -108,7 +108,7 @@ impl Engine {
                     state,
                     ..authorization
                 };
-                return Ok(Consent::Ended(self.result(over).await?));
+                return Ok(Consent::Ended(Box::new(self.result(over).await?)));
             }
             return Ok(Consent::Expired);
         };

@@ -233,7 +233,7 @@ impl Engine {
     ) -> Result<WebhookSecret> {
         self.keys.ready(team).await?;
         let bytes = Zeroizing::new(entropy::bytes::<SECRET_BYTES>(self.entropy()));
-        let text = Zeroizing::new(format!("whsec_{}", STANDARD.encode(&*bytes)));
+        let text = Zeroizing::new(format!("whsec_{}", STANDARD.encode(*bytes)));
         let now = self.now();
         Ok(WebhookSecret {
             team: team.clone(),

@@ -216,7 +216,7 @@ async fn a_wrong_row_keeps_every_row_from_being_written_and_all_are_told_of() {
             &[
                 (
                     "more.toml: [[connectors]] row 1 (scl_2), type",
-                    "\"oaut\" is not a connector type this server offers; it offers oauth, api-key, custom",
+                    "\"oaut\" is not a connector type this server offers; it offers api-key, aws-alpha, custom, discord, github, linear, linq, microsoft-entra, microsoft-teams, oauth, photon, salesforce, sendblue, slack, snowflake, snowflake-wif",
                 ),
                 (
                     "more.toml: [[connectors]] row 2 (scl_3), data.clientId",

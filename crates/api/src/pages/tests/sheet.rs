@@ -45,8 +45,8 @@ async fn write_the_pages() {
         ("paste".to_owned(), consent(ConsentPage { paste, provider_origin: None, ..page() }, None)),
         ("hostile".to_owned(), consent(ConsentPage { requester: HOSTILE.to_owned(), service: HOSTILE.to_owned(), ..page() }, None)),
         ("cancel".to_owned(), cancelling(&settings(), &page())),
-        ("ended-good".to_owned(), shown(&settings(), &Consent::Ended(result()), None)),
-        ("ended-no".to_owned(), shown(&settings(), &Consent::Ended(ConsentResult { state: AuthorizationState::Canceled, return_url: None, ..result() }), None)),
+        ("ended-good".to_owned(), shown(&settings(), &Consent::Ended(Box::new(result())), None)),
+        ("ended-no".to_owned(), shown(&settings(), &Consent::Ended(Box::new(ConsentResult { state: AuthorizationState::Canceled, return_url: None, ..result() })), None)),
     ];
     pages.extend(
         STOPS

@@ -194,7 +194,7 @@ async fn how_a_consent_ended_is_said_and_leads_back() {
         ),
     ];
     for (state, said) in states {
-        let ended = Consent::Ended(ConsentResult { state, ..result() });
+        let ended = Consent::Ended(Box::new(ConsentResult { state, ..result() }));
         let response = shown(&settings(), &ended, None);
         assert_eq!(response.status(), StatusCode::OK);
         assert!(header(&response, "content-security-policy").contains("form-action 'none'"));
