@@ -285,7 +285,7 @@ spacing = "1s"
     for (const line of [
       'connectors list --team acme --json', 'connectors show canary --team acme --json', 'connections list --team acme --json',
       'events list --team acme --json', 'keys list --team acme --json', 'secrets list --team acme --json',
-      `doctor --config ${server.config} --all --offline`, `config show --config ${server.config}`,
+      `doctor --config ${server.config} --listen ${server.address} --all --offline`, `config show --config ${server.config}`,
     ])
       shown.push(await server.command(...line.split(' ')));
 
