@@ -34,7 +34,7 @@ aside() {
 
 # lanes N: waits until fewer than N steps are in the background.
 lanes() {
-  while (($(jobs -rp | wc -l) >= $1)); do wait -n; done
+  while (($(jobs -rp | wc -l) >= $1)); do wait -n || :; done
 }
 
 take_step() {
