@@ -62,8 +62,8 @@ pub use connect::{
 };
 pub use connectors::{
     Capabilities, Changed, ConnectorChange, ConnectorView, Consequences, Health, HealthBasis,
-    HealthStatus, NewConnector, NewLink, OAUTH_CALLBACK_OF_COHERE, ServiceWays, Way, asks_at,
-    input_schema, types,
+    HealthStatus, NewConnector, NewLink, OAUTH_CALLBACK_OF_COHERE, ServiceWays, SlackApp, Way,
+    asks_at, input_schema, types,
 };
 pub use credentials::{CredentialView, NewCredential, NewTokens};
 pub use gauges::{CacheGauge, Gauges};

@@ -6,6 +6,7 @@ use grantry_core::store::{ConnectorFilter, ConnectorSort, Page};
 use grantry_core::{Error, Result};
 use grantry_engine::permissions::Act;
 use grantry_engine::{ConnectorChange, NewConnector, NewLink, Which};
+use serde_json::Value;
 
 use super::{fields, wire};
 use crate::kit::call::{Call, call};
@@ -50,6 +51,19 @@ pub const ROUTES: &[Route] = &[
     )
     .about("One connector, by id or uid; a workload reads those it is linked to.")
     .json::<wire::Connector>(200, "The connector."),
+    Route::new(
+        Method::Get,
+        "/api/v1/connectors/{connector}/manifest",
+        Access::Act(Act::ReadConnector),
+        "get_connector_manifest",
+        |route| call(route, manifest),
+    )
+    .about(
+        "The manifest of a `slack` connector's app, with this server's URLs in it: what Slack makes an app of, or changes \
+         one by. Slack takes `https` URLs only.",
+    )
+    .json::<Value>(200, "The manifest, in Slack's words.")
+    .refuses(&[422]),
     Route::new(
         Method::Patch,
         "/api/v1/connectors/{connector}",
@@ -176,6 +190,12 @@ async fn get(call: Call) -> Result<Response> {
         .connector(call.caller()?, call.path("connector"))
         .await?;
     answer::ok(&wire::Connector::from(&found))
+}
+
+async fn manifest(call: Call) -> Result<Response> {
+    let connector = call.path("connector");
+    let manifest = call.engine.connector_manifest(call.caller()?, connector);
+    answer::ok(&manifest.await?)
 }
 
 async fn update(mut call: Call) -> Result<Response> {

@@ -58,7 +58,7 @@ pub fn installing(connector: &Connector) -> Option<Installing<'_>> {
     }
 }
 
-fn texts(list: Option<&Value>) -> Vec<String> {
+pub(super) fn texts(list: Option<&Value>) -> Vec<String> {
     let items = list.and_then(Value::as_array).into_iter().flatten();
     items.filter_map(Value::as_str).map(str::to_owned).collect()
 }

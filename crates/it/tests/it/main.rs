@@ -24,6 +24,7 @@ mod faults;
 mod installs;
 mod laws;
 mod links;
+mod manifest;
 mod meanwhile;
 mod moved;
 mod outside;

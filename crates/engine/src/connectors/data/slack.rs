@@ -14,6 +14,9 @@ pub(super) const SLACK: &[Field] = &[
     field("userScopes", Shape::Texts(256)),
     field("slashCommands", Shape::Objects(SLASH_COMMAND, 50)),
     field("shortcuts", Shape::Objects(SHORTCUT, 10)),
+    // What its manifest says; Slack turns neither off again.
+    field("tokenRotationEnabled", Shape::Bool),
+    field("orgDeployEnabled", Shape::Bool),
     field("serverConfig", Shape::Free),
     EXTRAS,
     SEARCHED,
