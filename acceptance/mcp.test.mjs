@@ -3,43 +3,22 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { once } from 'node:events';
 import http from 'node:http';
-import path from 'node:path';
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { Grantry } from './lib/grantry.mjs';
+import { mcpServer as anyMcpServer, whoami } from './lib/mcp.mjs';
 import { Peer } from './lib/peers.mjs';
-import { Child } from './lib/process.mjs';
 import { connect, needsConsent, served, user } from './lib/provider-suite.mjs';
 import { KEYS, PROJECT, world } from './lib/world.mjs';
 
 const AT_TTL = '3';
 
-/** Starts an MCP server; gives its URL and its issuer. */
-async function mcpServer(env) {
-  const child = new Child(process.execPath, [path.join(import.meta.dirname, 'peers/mcp.mjs')], { env: { AT_TTL, ...env } });
-  const [, url, issuer] = await child.until(() => child.output.match(/^ready (\S+) (\S+)$/m), 60);
-  return { child, url, issuer, stop: () => child.stop() };
-}
+/** An MCP server whose access tokens end soon. */
+const mcpServer = (env) => anyMcpServer({ AT_TTL, ...env });
 
 /** A web server that answers everything with a page. */
 async function webPage() {
   const server = http.createServer((_req, res) => res.setHeader('content-type', 'text/html').end('<h1>Hello</h1>'));
   await once(server.listen(0, '127.0.0.1'), 'listening');
   return { url: `http://127.0.0.1:${server.address().port}/mcp`, stop: () => server.close() };
-}
-
-/** Calls the server's tool with `token`, as an MCP client does. */
-async function whoami(url, token) {
-  const client = new Client({ name: 'acceptance', version: '1.0.0' });
-  const headers = { authorization: `Bearer ${token}` };
-  const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
-  try {
-    await client.connect(transport);
-    const { content } = await client.callTool({ name: 'whoami' });
-    return content[0].text;
-  } finally {
-    await client.close();
-  }
 }
 
 const refused = (url, token) => assert.rejects(whoami(url, token), /invalid_token|another resource|no such token|Unauthorized/i);

@@ -38,6 +38,7 @@ pub fn all_routes() -> impl Iterator<Item = &'static Route> {
         .chain([
             dialects::vercel::ROUTES,
             dialects::vercel::flows::ROUTES,
+            dialects::vercel::provision::ROUTES,
             dialects::vercel::lists::ROUTES,
             dialects::vercel::changes::ROUTES,
             dialects::vercel::files::ROUTES,

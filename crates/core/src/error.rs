@@ -118,6 +118,9 @@ pub enum Forbidden {
     /// A person's key asks for somebody else's token.
     #[error("Token subject is not accessible to this requester.")]
     SubjectNotAccessible,
+    /// A workload wants to make a connector, and its project may not. The words are on the wire.
+    #[error("Project OIDC connector provisioning is not allowed.")]
+    Provisioning,
     /// The caller's role does not include this act.
     #[error("You do not have permission to do this.")]
     Role,

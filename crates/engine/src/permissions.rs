@@ -47,6 +47,8 @@ acts! {
     Authorize: Team,
     /// Read one connector (workloads: linked ones only).
     ReadConnector: Team,
+    /// Make a connector for oneself: a workload whose project may.
+    Provision: Team,
     /// End one's own connections.
     RevokeOwn: Team,
     /// Read the team and its lists: members, projects, connectors, links, connections.
@@ -119,13 +121,15 @@ impl Standing {
         use Act::{
             Apply, Authorize, DeleteTeam, ImportConnections, ListTeams, ManageAccount,
             ManageConnectors, ManageKeys, ManageMembers, ManageProjects, ManageSecrets,
-            ManageServer, ManageTeam, MintWorkloadTokens, ReadAccount, ReadCatalogue,
+            ManageServer, ManageTeam, MintWorkloadTokens, Provision, ReadAccount, ReadCatalogue,
             ReadConnector, ReadEvents, ReadLists, ReadSelf, ReadToken, RevokeAny, RevokeOwn,
         };
         match self {
             Self::Server => true,
             // Members are the owner's to choose; an account made the team, so it has to name the first one.
-            Self::Account(Role::Owner | Role::Admin) => !matches!(act, ManageServer | Apply),
+            Self::Account(Role::Owner | Role::Admin) => {
+                !matches!(act, ManageServer | Apply | Provision)
+            }
             Self::Account(Role::Member) => {
                 matches!(act, ReadAccount) || Self::Role(Role::Member).may(act)
             }
@@ -138,9 +142,9 @@ impl Standing {
                 | RevokeOwn | ReadLists | ReadEvents | ManageConnectors | ImportConnections
                 | RevokeAny | ManageKeys | ManageProjects | ManageSecrets | MintWorkloadTokens
                 | ManageTeam => true,
-                ManageMembers | DeleteTeam | ReadAccount | ManageAccount | ManageServer | Apply => {
-                    false
-                }
+                // They make connectors as they are; this is for who has no such right.
+                ManageMembers | DeleteTeam | ReadAccount | ManageAccount | ManageServer | Apply
+                | Provision => false,
             },
             Self::Role(Role::Member) => match act {
                 ReadSelf | ListTeams | ReadCatalogue | ReadToken | Authorize | ReadConnector
@@ -148,13 +152,13 @@ impl Standing {
                 ReadEvents | ManageConnectors | ImportConnections | RevokeAny | ManageKeys
                 | ManageProjects | ManageSecrets | MintWorkloadTokens | ManageTeam
                 | ManageMembers | DeleteTeam | ReadAccount | ManageAccount | ManageServer
-                | Apply => false,
+                | Apply | Provision => false,
             },
             Self::Account(Role::TokenOnly) | Self::Role(Role::TokenOnly) => {
                 matches!(act, ReadSelf | ReadToken)
             }
             Self::Workload => match act {
-                ReadSelf | ReadToken | Authorize | ReadConnector | RevokeOwn => true,
+                ReadSelf | ReadToken | Authorize | ReadConnector | RevokeOwn | Provision => true,
                 ListTeams | ReadCatalogue | ReadLists | ReadEvents | ManageConnectors
                 | ImportConnections | RevokeAny | ManageKeys | ManageProjects | ManageSecrets
                 | MintWorkloadTokens | ManageTeam | ManageMembers | DeleteTeam | ReadAccount
@@ -231,13 +235,16 @@ mod tests {
     }
 
     #[test]
-    fn an_admin_does_everything_in_the_team_but_choose_its_members_and_end_it() {
+    fn an_admin_does_everything_in_the_team_but_choose_its_members_end_it_and_be_a_workload() {
         let only_owners: Vec<Act> = Act::ALL
             .iter()
             .copied()
             .filter(|act| act.scope() == Scope::Team)
             .filter(|act| !Standing::Role(Role::Admin).may(*act))
             .collect();
-        assert_eq!(only_owners, [Act::ManageMembers, Act::DeleteTeam]);
+        assert_eq!(
+            only_owners,
+            [Act::Provision, Act::ManageMembers, Act::DeleteTeam]
+        );
     }
 }

@@ -451,6 +451,12 @@ impl<B: Backend> ConnectorStore for Db<B> {
         Self::returned(done.last())
     }
 
+    async fn change_link(&self, change: &LinkChange, event: &Event) -> Stored<()> {
+        let mut write = vec![link_is_as_read(&change.link, change.read)];
+        write.extend(link_write(&change.link, event));
+        self.run(write).await
+    }
+
     async fn delete_link(
         &self,
         team: &TeamId,

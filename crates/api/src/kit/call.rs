@@ -381,7 +381,14 @@ impl Asked<'_> {
                 Credential::Bearer(bearer) if at_home => {
                     engine.caller_at_home(bearer, team).await?
                 }
-                Credential::Bearer(bearer) => engine.caller(bearer, team).await?,
+                Credential::Bearer(bearer) => match engine.caller(bearer, team).await {
+                    // Who may do this in no team is not asked for which.
+                    Err(unnamed @ Error::Invalid(_)) => {
+                        engine.principal(bearer).await?.require(act)?;
+                        return Err(unnamed);
+                    }
+                    caller => caller?,
+                },
             };
             return Ok(Who::InTeam(caller));
         }

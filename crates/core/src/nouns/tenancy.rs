@@ -130,6 +130,8 @@ pub struct Project {
     pub custom_environments: Vec<CustomEnvironment>,
     /// Where it is served, by environment: return URLs may point there, triggers are forwarded there.
     pub base_urls: BTreeMap<String, String>,
+    /// Its workloads may make `oauth` connectors by themselves, and link themselves to those of the same server.
+    pub provisions: bool,
     /// When it was made.
     pub created_at: Timestamp,
 }

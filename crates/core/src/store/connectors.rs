@@ -188,6 +188,10 @@ pub trait ConnectorStore: Send + Sync + 'static {
     /// existing one; returns the stored link. `Missing("connector")`, `Missing("project")`.
     async fn put_link(&self, link: &Link, event: &Event) -> Stored<Link>;
 
+    /// [`ConnectorStore::put_link`] if the link is as it was read, so that of two changes none is lost;
+    /// `Missing("connector")` else.
+    async fn change_link(&self, change: &LinkChange, event: &Event) -> Stored<()>;
+
     /// Removes a link. `Missing("link")`.
     async fn delete_link(
         &self,

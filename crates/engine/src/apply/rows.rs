@@ -72,6 +72,7 @@ pub struct ProjectRow {
     pub name: String,
     pub custom_environments: Option<Vec<CustomEnvironment>>,
     pub base_urls: Option<BTreeMap<String, String>>,
+    pub provisions: Option<bool>,
 }
 
 #[derive(Deserialize)]

@@ -115,6 +115,7 @@ pub const PROJECTS: &[Field] = &[
         ])),
     ),
     optional("base_urls", Shape::Map(&Shape::Url)),
+    optional("provisions", Shape::Truth),
 ];
 
 pub const KEYS: &[Field] = &[

@@ -101,6 +101,7 @@ impl Shown for Project {
         let mut shown = fields([
             ("name", json!(self.name)),
             ("custom_environments", json!(self.custom_environments)),
+            ("provisions", json!(self.provisions)),
         ]);
         let urls = self.base_urls.iter();
         shown.append(&mut spread(

@@ -111,7 +111,7 @@ impl Engine {
             .await
     }
 
-    async fn create(&self, caller: &Caller, new: NewConnector) -> Result<ConnectorView> {
+    pub(super) async fn create(&self, caller: &Caller, new: NewConnector) -> Result<ConnectorView> {
         let new = self.preset(&*self.catalogue().await?, new)?;
         let project = match &new.link {
             Some(link) => Some(self.project(caller, &link.project).await?),

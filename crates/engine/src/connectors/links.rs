@@ -83,18 +83,7 @@ impl Engine {
             created_at: now,
             updated_at: now,
         };
-        let event = self
-            .draft(EventKind::LinkPut, caller)
-            .connector(&link.connector)
-            .with("project", link.project.as_str())
-            .with(
-                "environments",
-                link.environments
-                    .iter()
-                    .map(|e| e.as_str().to_owned())
-                    .collect::<Vec<_>>(),
-            )
-            .done();
+        let event = self.link_event(caller, &link);
         let stored = self.ports.store.put_link(&link, &event).await;
         self.forget_connector(&link.connector);
         Ok((stored?, project))

@@ -16,6 +16,7 @@ mod links;
 mod manifest;
 mod names;
 mod provenance;
+mod provision;
 mod reveal;
 mod server;
 mod services;

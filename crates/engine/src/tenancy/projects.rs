@@ -23,6 +23,8 @@ pub struct NewProject {
     pub environments: Vec<String>,
     /// Where it is served, by environment (id or slug).
     pub base_urls: BTreeMap<String, String>,
+    /// Its workloads may make connectors by themselves.
+    pub provisions: bool,
 }
 
 /// What shall be other about a project. What is absent stays.
@@ -32,6 +34,8 @@ pub struct ProjectPatch {
     pub name: Option<String>,
     /// By environment (id or slug): another base URL, or none any more.
     pub base_urls: BTreeMap<String, Option<String>>,
+    /// Whether its workloads may make connectors by themselves.
+    pub provisions: Option<bool>,
 }
 
 /// The id of the environment that `named` is the id or slug of.
@@ -109,6 +113,7 @@ impl Engine {
             name: new.name,
             custom_environments: Vec::new(),
             base_urls: BTreeMap::new(),
+            provisions: new.provisions,
             created_at: now,
         };
         for (index, slug) in new.environments.iter().enumerate() {
@@ -161,6 +166,7 @@ impl Engine {
                 project.name.clone_from(name);
             }
             serve(project, &patch.base_urls, checks);
+            project.provisions = patch.provisions.unwrap_or(project.provisions);
         })
         .await
     }

@@ -52,6 +52,9 @@ enum Act {
         /// Where it is served: browsers may be sent back there
         #[arg(long = "base-url", value_name = "ENVIRONMENT=URL", value_parser = pair)]
         base_urls: Vec<(String, String)>,
+        /// Whether its workloads may make connectors from a server's URL by themselves
+        #[arg(long, value_name = "true|false")]
+        provisions: Option<bool>,
     },
     /// Change a project
     Update {
@@ -63,6 +66,9 @@ enum Act {
         /// Where it is served; nothing after the = takes it away
         #[arg(long = "base-url", value_name = "ENVIRONMENT=URL", value_parser = pair)]
         base_urls: Vec<(String, String)>,
+        /// Whether its workloads may make connectors from a server's URL by themselves
+        #[arg(long, value_name = "true|false")]
+        provisions: Option<bool>,
     },
     /// Delete a project, its keys and its links
     Delete {
@@ -145,10 +151,14 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             name,
             environments,
             base_urls,
+            provisions,
         } => {
             let mut body = json!({ "name": name, "base_urls": urls(base_urls) });
             if !environments.is_empty() {
                 body["custom_environments"] = json!(environments);
+            }
+            if let Some(provisions) = provisions {
+                body["provisions"] = json!(provisions);
             }
             ROWS.create(&client, body, form).await
         }
@@ -156,10 +166,14 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             project,
             name,
             base_urls,
+            provisions,
         } => {
             let mut body = body([("name", name)]);
             if !base_urls.is_empty() {
                 body["base_urls"] = urls(base_urls);
+            }
+            if let Some(provisions) = provisions {
+                body["provisions"] = json!(provisions);
             }
             ROWS.change(&client, &project, body, form).await
         }

@@ -117,6 +117,7 @@ pub(crate) fn project(id: &str, team: &TeamId) -> Project {
             slug: "staging".to_owned(),
         }],
         base_urls: [("production".to_owned(), "https://p.example".to_owned())].into(),
+        provisions: true,
         created_at: NOW,
     }
 }

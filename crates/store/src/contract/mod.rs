@@ -26,6 +26,7 @@ pub mod feed;
 pub mod flows;
 pub mod installations;
 pub mod keys;
+pub mod links;
 pub mod lists;
 pub mod refresh;
 pub mod registrations;
@@ -317,16 +318,13 @@ macro_rules! contract_tests {
             connectors: [
                 a_connector_reads_back_as_it_was_written,
                 an_id_is_taken_for_ever_and_a_uid_while_it_lives,
-                a_link_needs_a_project_of_the_team,
                 an_update_needs_the_row_it_was_made_from,
-                links_change_with_their_connector_if_they_are_as_read,
                 a_declared_connector_is_put_when_it_differs,
                 a_declared_connector_comes_back_after_its_deletion,
                 an_id_beats_a_uid,
                 a_deletion_ends_at_once_what_is_little_and_notes_the_rest,
                 a_deleted_connector_keeps_its_secrets_until_its_last_token_is_revoked,
                 a_fault_is_set_and_cleared,
-                a_link_is_put_and_removed,
             ]
             conversions: [
                 a_connector_of_another_type_keeps_no_consent_and_no_connection,
@@ -339,6 +337,12 @@ macro_rules! contract_tests {
                 an_accepted_invite_makes_a_member_and_never_demotes_one,
                 an_invitation_is_accepted_with_its_address,
                 a_role_is_set_in_every_team_of_the_account_but_where_one_owns_it,
+            ]
+            links: [
+                a_link_needs_a_project_of_the_team,
+                a_link_changes_if_it_is_as_read,
+                links_change_with_their_connector_if_they_are_as_read,
+                a_link_is_put_and_removed,
             ]
             lists: [
                 connectors_are_filtered,

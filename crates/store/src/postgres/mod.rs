@@ -264,6 +264,12 @@ impl Backend for Postgres {
                 min_binary: 3,
                 sql: include_str!("../../migrations/postgres/0015_mended.sql"),
             },
+            Migration {
+                version: 17,
+                name: "provisioning",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0017_provisioning.sql"),
+            },
         ],
     };
 

@@ -143,6 +143,7 @@ impl Noun for Project {
         "name",
         "custom_environments",
         "base_urls",
+        "provisions",
         "created_at",
     ];
 
@@ -153,6 +154,7 @@ impl Noun for Project {
             &self.name,
             json(&self.custom_environments),
             json(&self.base_urls),
+            self.provisions,
             self.created_at,
         ]
     }
@@ -164,6 +166,7 @@ impl Noun for Project {
             name: row.get("name")?,
             custom_environments: row.json("custom_environments")?,
             base_urls: row.json("base_urls")?,
+            provisions: row.get("provisions")?,
             created_at: row.get("created_at")?,
         })
     }

@@ -228,6 +228,12 @@ impl Backend for Sqlite {
                 min_binary: 3,
                 sql: include_str!("../../migrations/sqlite/0015_mended.sql"),
             },
+            Migration {
+                version: 17,
+                name: "provisioning",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0017_provisioning.sql"),
+            },
         ],
     };
 

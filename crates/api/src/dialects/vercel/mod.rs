@@ -7,6 +7,7 @@ pub mod files;
 pub mod flows;
 pub mod lists;
 pub mod map;
+pub mod provision;
 pub mod routes;
 pub mod services;
 pub mod support;

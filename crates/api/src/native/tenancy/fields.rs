@@ -122,7 +122,14 @@ pub const NEW_PROJECT: &[Field] = &[
         Shape::Free,
         "Where it is served, by environment (id or slug): browsers may be sent back there.",
     ),
+    PROVISIONS,
 ];
+
+const PROVISIONS: Field = optional(
+    "provisions",
+    Shape::Bool,
+    "Its workloads may make `oauth` connectors from a server's URL, and link themselves to those of the same server.",
+);
 
 /// `PATCH /projects/{project}`
 pub const PROJECT: &[Field] = &[
@@ -132,6 +139,7 @@ pub const PROJECT: &[Field] = &[
         Shape::Free,
         "By environment (id or slug): another URL, or null for none. Others stay.",
     ),
+    PROVISIONS,
 ];
 
 /// `POST /projects/{project}/environments`, `PATCH /projects/{project}/environments/{environment}`

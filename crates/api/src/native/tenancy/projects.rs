@@ -56,7 +56,7 @@ pub const ROUTES: &[Route] = &[
         "update_project",
         |route| call(route, update),
     )
-    .about("Changes a project's name and base URLs.")
+    .about("Changes a project's name, base URLs, and what its workloads may do.")
     .takes(Takes::Json(fields::PROJECT))
     .json::<wire::Project>(200, "The project.")
     .refuses(&[409]),
@@ -148,6 +148,7 @@ async fn create(mut call: Call) -> Result<Response> {
             .into_iter()
             .filter_map(|(environment, url)| Some((environment, url?)))
             .collect(),
+        provisions: body.flag("provisions").unwrap_or_default(),
     };
     let made = call.engine.create_project(call.caller()?, new).await?;
     answer::created(&wire::Project::from(&made))
@@ -165,6 +166,7 @@ async fn update(mut call: Call) -> Result<Response> {
     let patch = ProjectPatch {
         name: call.body.take_text("name"),
         base_urls: urls(call.body.take_map("base_urls"))?,
+        provisions: call.body.flag("provisions"),
     };
     let updated = call
         .engine

@@ -133,6 +133,8 @@ pub struct Project<'a> {
     custom_environments: Vec<Environment<'a>>,
     /// Where it is served, by environment.
     base_urls: &'a BTreeMap<String, String>,
+    /// Its workloads may make connectors by themselves.
+    provisions: bool,
     created_at: Time,
 }
 
@@ -144,6 +146,7 @@ impl<'a> From<&'a ProjectRow> for Project<'a> {
             name: &row.name,
             custom_environments: environments.map(Environment::from).collect(),
             base_urls: &row.base_urls,
+            provisions: row.provisions,
             created_at: Time(row.created_at),
         }
     }

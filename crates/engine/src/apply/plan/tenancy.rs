@@ -239,6 +239,12 @@ impl Planner<'_> {
                     |old| &old.base_urls,
                     Default::default,
                 ),
+                provisions: or_old(
+                    row.provisions,
+                    old.as_ref(),
+                    |old| &old.provisions,
+                    Default::default,
+                ),
                 created_at: old.as_ref().map_or(self.now, |old| old.created_at),
             };
             for name in project.base_urls.keys() {

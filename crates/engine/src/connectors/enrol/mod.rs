@@ -13,7 +13,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grantry_core::ids::ConnectorId;
 use grantry_core::limits::{
     METADATA_ENTRIES_MAX, REGISTRATIONS_APART_TIME, REGISTRATIONS_APART_TIME_MAX,
 };
@@ -51,12 +50,19 @@ const ACCESS_TOKEN: &str = "registrationAccessToken";
 /// How far apart registrations that fail are, at first.
 const FAILED_APART: Duration = Duration::from_secs(60);
 
-/// Who is registering a connector in this process.
-pub struct Enrolling(Cache<ConnectorId, Arc<tokio::sync::Mutex<()>>>);
+/// Who is registering a connector in this process: one at a time, by its id, or by team and uid before it has one.
+pub struct Enrolling(Cache<String, Arc<tokio::sync::Mutex<()>>>);
 
 impl Default for Enrolling {
     fn default() -> Self {
         Self(Cache::new(METADATA_ENTRIES_MAX))
+    }
+}
+
+impl Enrolling {
+    /// Whose turn it is with `name`.
+    pub(super) fn of(&self, name: &str) -> Result<Arc<tokio::sync::Mutex<()>>> {
+        self.0.get_or_insert_with(name, || Ok(Arc::default()))
     }
 }
 
@@ -236,8 +242,7 @@ impl Engine {
 
     /// One at a time in this process; across processes the row decides.
     async fn enrol_once(self: Arc<Self>, connector: Connector) -> Result<Connector> {
-        let fresh = || Ok::<_, Error>(Arc::default());
-        let turn = self.enrolling.0.get_or_insert_with(&connector.id, fresh)?;
+        let turn = self.enrolling.of(connector.id.as_str())?;
         let _turn = turn.lock().await;
         for _ in 0..TRIES {
             let row = self.stored_row(&connector).await?;
