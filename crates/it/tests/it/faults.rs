@@ -124,11 +124,40 @@ fn every_fault_of_the_token_endpoint_is_in_the_table_once() {
 }
 
 #[tokio::test]
-async fn a_fault_that_strikes_once_leads_where_the_table_says() {
-    for (then, names) in TABLE {
-        for name in *names {
-            strike_once(name, *then).await;
-        }
+async fn the_answer_is_used() {
+    strike_each(Then::Served).await;
+}
+
+#[tokio::test]
+async fn the_same_token_is_presented_again_at_once() {
+    strike_each(Then::PresentedAgain).await;
+}
+
+#[tokio::test]
+async fn the_caller_is_told_to_wait_and_nothing_stored_changes() {
+    strike_each(Then::ToldToWait).await;
+}
+
+#[tokio::test]
+async fn the_pair_is_lost_where_the_provider_forgives_nothing() {
+    strike_each(Then::Lost).await;
+}
+
+#[tokio::test]
+async fn the_providers_verdict_on_the_grant_ends_the_connection() {
+    strike_each(Then::Rejected).await;
+}
+
+#[tokio::test]
+async fn the_providers_verdict_on_the_client_opens_the_breaker() {
+    strike_each(Then::ClientFault).await;
+}
+
+/// Every fault of which the table says this, each in a world of its own.
+async fn strike_each(wanted: Then) {
+    let here = TABLE.iter().filter(|(then, _)| *then == wanted);
+    for name in here.flat_map(|(_, names)| *names) {
+        strike_once(name, wanted).await;
     }
 }
 
@@ -237,16 +266,25 @@ async fn a_200_that_is_a_refusal_in_the_services_own_words_is_a_refusal() {
     }
 }
 
+#[tokio::test]
+async fn half_an_hour_of_unknown_outcomes_costs_no_connection() {
+    go_on_with_each(Then::PresentedAgain).await;
+}
+
+#[tokio::test]
+async fn half_an_hour_of_being_told_to_wait_costs_no_connection() {
+    go_on_with_each(Then::ToldToWait).await;
+}
+
+#[tokio::test]
+async fn half_an_hour_of_faults_of_the_client_costs_no_connection() {
+    go_on_with_each(Then::ClientFault).await;
+}
+
 /// A fault that goes on for half an hour, read every 20 s, changes nothing that is stored; when it ends
 /// and the provider did not use the token up, the next read is served.
-#[tokio::test]
-async fn half_an_hour_of_answers_that_are_none_costs_no_connection() {
-    let harmless = TABLE.iter().filter(|(then, _)| {
-        matches!(
-            then,
-            Then::PresentedAgain | Then::ToldToWait | Then::ClientFault
-        )
-    });
+async fn go_on_with_each(wanted: Then) {
+    let harmless = TABLE.iter().filter(|(then, _)| *then == wanted);
     for fault in harmless.flat_map(|(_, names)| *names) {
         if matches!(*fault, "flaky" | "grace") {
             continue;

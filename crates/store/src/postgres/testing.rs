@@ -6,6 +6,8 @@
     reason = "this is test code, for the tests of several crates"
 )]
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,7 +35,7 @@ pub struct Pretending {
 impl Pretending {
     /// A store in a database of its own on the cluster that `TEST_DATABASE_URL` names.
     pub async fn open(clock: ManualClock) -> Db<Self> {
-        let database = Database::make().await;
+        let database = Database::migrated(&clock).await;
         let options = Options {
             connections: 8,
             ..Options::default()
@@ -96,31 +98,57 @@ pub struct Database {
 }
 
 impl Database {
-    /// Makes one on the cluster that `TEST_DATABASE_URL` names.
+    /// Makes an empty one on the cluster that `TEST_DATABASE_URL` names.
     pub async fn make() -> Self {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place that names the tests' cluster"
-        )]
-        let cluster = std::env::var("TEST_DATABASE_URL")
-            .expect("TEST_DATABASE_URL names a PostgreSQL cluster; scripts/test starts one");
-        let name = format!(
-            "grantry_test_{}_{}",
-            std::process::id(),
-            DATABASES.fetch_add(1, Ordering::Relaxed)
-        );
-        let config: Config = cluster.parse().unwrap();
-        run(
-            &config,
-            &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
-        )
-        .await;
-        run(&config, &format!("CREATE DATABASE {name}")).await;
-        let (server, _) = cluster.rsplit_once('/').unwrap();
+        Self::named(&next_name(), "").await
+    }
+
+    /// Makes one that has this binary's schema: the copy of a template that the cluster's first test migrates,
+    /// for every migration run anew is most of what a small test would take.
+    async fn migrated(clock: &ManualClock) -> Self {
+        let mut hasher = DefaultHasher::new();
+        for migration in Postgres::MIGRATIONS.list {
+            migration.sql.hash(&mut hasher);
+        }
+        let template = format!("grantry_template_{:x}", hasher.finish());
+        let (client, connection) = cluster().1.connect(NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        // Tests are processes; whoever comes second waits for the first.
+        let lock = format!("SELECT pg_advisory_lock(hashtext('{template}'))");
+        client.batch_execute(&lock).await.unwrap();
+        let known = "SELECT 1 FROM pg_database WHERE datname = $1 AND datistemplate";
+        let known = client.query_opt(known, &[&template]).await.unwrap();
+        if known.is_none() {
+            let database = Self::named(&template, "").await;
+            let clock = Arc::new(Ticking(clock.clone()));
+            let options = Options {
+                notify: false,
+                ..Options::default()
+            };
+            drop(
+                Postgres::open(database.url(), clock, options)
+                    .await
+                    .unwrap(),
+            );
+            let done = format!("ALTER DATABASE {template} IS_TEMPLATE true");
+            client.batch_execute(&done).await.unwrap();
+            mem::forget(database);
+        }
+        drop(client);
+        connection.await.unwrap().unwrap();
+        // PostgreSQL waits some seconds for the template's last connection to end.
+        Self::named(&next_name(), &format!("TEMPLATE {template}")).await
+    }
+
+    async fn named(name: &str, from: &str) -> Self {
+        let (server, config) = cluster();
+        let drop_left = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        run(&config, &drop_left).await;
+        run(&config, &format!("CREATE DATABASE {name} {from}")).await;
         Self {
             cluster: config,
             url: format!("{server}/{name}"),
-            name,
+            name: name.to_owned(),
         }
     }
 
@@ -146,6 +174,23 @@ impl Drop for Database {
         });
         dropped.join().unwrap();
     }
+}
+
+fn next_name() -> String {
+    let number = DATABASES.fetch_add(1, Ordering::Relaxed);
+    format!("grantry_test_{}_{number}", std::process::id())
+}
+
+/// The cluster's URL without a database, and how to reach the one that the variable names.
+fn cluster() -> (String, Config) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that names the tests' cluster"
+    )]
+    let url = std::env::var("TEST_DATABASE_URL")
+        .expect("TEST_DATABASE_URL names a PostgreSQL cluster; scripts/test starts one");
+    let (server, _) = url.rsplit_once('/').unwrap();
+    (server.to_owned(), url.parse().unwrap())
 }
 
 async fn run(config: &Config, sql: &str) {
