@@ -173,6 +173,10 @@ describe('a client of oidc-provider', () => {
     assert.notEqual(second.token, first.token);
     assert.deepEqual(second.claims, first.claims);
     for (const answer of [first, second]) assert.ok(!JSON.stringify(answer).includes('id_token'));
+    const narrower = { data: { forwardedClaims: { idToken: ['groups'] } } };
+    const changed = await server.call('PATCH', `/api/v1/connectors/${connector.id}`, { key: KEYS.admin, body: narrower });
+    assert.equal(changed.status, 200);
+    assert.deepEqual((await served(server, connector.id, who)).claims, { groups: ['staff'] });
     const plain = await made(server, peer, {});
     const other = await connect(server, plain.id, user('unclaimed'));
     assert.equal(other.claims, undefined);

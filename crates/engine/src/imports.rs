@@ -104,6 +104,16 @@ impl Engine {
                 let message = format!("is the same grant as tokens[{first}]");
                 problems.push(Problem::new(format!("tokens[{index}]"), message));
             }
+            if let Some(installation) = &new.installation {
+                let placed = |found: Problem| {
+                    let field = match found.field.as_str() {
+                        "external_id" => "id",
+                        other => other,
+                    };
+                    Problem::new(at(&format!("installation.{field}")), found.message)
+                };
+                problems.extend(installation.problems().into_iter().map(placed));
+            }
             let import = Import {
                 id: None,
                 grant,

@@ -47,6 +47,38 @@ pub struct InstallationView {
     pub default: bool,
 }
 
+impl NewInstallation {
+    /// What is wrong with it.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let external_id = self.external_id.as_str();
+        text_problem(
+            "external_id",
+            external_id,
+            EXTERNAL_ID_BYTES_MAX,
+            &mut problems,
+        );
+        // A token is asked for by exactly this id.
+        if external_id.trim() != external_id {
+            problems.push(Problem::new(
+                "external_id",
+                "must not begin or end with a blank",
+            ));
+        }
+        if external_id == "*" {
+            problems.push(Problem::new("external_id", "means all of them"));
+        }
+        optional_problem(
+            "tenant",
+            self.tenant.as_deref(),
+            EXTERNAL_ID_BYTES_MAX,
+            &mut problems,
+        );
+        optional_problem("name", self.name.as_deref(), LABEL_BYTES_MAX, &mut problems);
+        problems
+    }
+}
+
 impl Engine {
     /// A connector's installations, newest first.
     pub async fn installations(
@@ -99,24 +131,7 @@ impl Engine {
     ) -> Result<InstallationView> {
         caller.require(Act::ManageConnectors)?;
         let entry = self.live_connector(caller, connector).await?;
-        let mut problems = Vec::new();
-        let external_id = new.external_id.trim();
-        text_problem(
-            "external_id",
-            external_id,
-            EXTERNAL_ID_BYTES_MAX,
-            &mut problems,
-        );
-        if external_id == "*" {
-            problems.push(Problem::new("external_id", "means all of them"));
-        }
-        optional_problem(
-            "tenant",
-            new.tenant.as_deref(),
-            EXTERNAL_ID_BYTES_MAX,
-            &mut problems,
-        );
-        optional_problem("name", new.name.as_deref(), LABEL_BYTES_MAX, &mut problems);
+        let problems = new.problems();
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
@@ -125,7 +140,7 @@ impl Engine {
             id: InstallationId::mint(now, self.entropy()),
             team: caller.team.clone(),
             connector: entry.connector.id.clone(),
-            external_id: external_id.to_owned(),
+            external_id: new.external_id,
             tenant: new.tenant,
             name: new.name,
             status: InstallationStatus::Active,

@@ -2,8 +2,9 @@
 
 use grantry_core::Secret;
 use grantry_core::limits;
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
+use crate::server::{Endpoint, Server};
 use crate::text::{self, is_vschar, tame};
 
 /// Parameters that may occur once.
@@ -120,15 +121,23 @@ impl Callback {
 
     /// Compares `iss` with the issuer frozen when the authorization began, character by character (RFC 9207 §2.4).
     ///
-    /// `promised` is [`crate::server::Server::promises_iss`] of the same moment. An answer without `iss` passes only where
-    /// none was promised; then the redirect URI has to tell servers apart (requirement 2). Where no issuer is known, an
-    /// unpromised `iss` has nothing to be compared with and is ignored.
-    pub fn check_issuer(&self, expected: Option<&str>, promised: bool) -> Result<(), IssuerError> {
-        match (self.iss.as_deref(), expected) {
+    /// `server` is as it was at that moment. An answer without `iss` passes only where none was promised; then the
+    /// redirect URI has to tell servers apart (requirement 2). Where no issuer is known, an `iss` has to be at home where
+    /// the code is about to be sent: a code that another server made is nobody's business there.
+    pub fn check_issuer(&self, server: &Server) -> Result<(), IssuerError> {
+        match (self.iss.as_deref(), server.issuer.as_deref()) {
             (Some(iss), Some(expected)) if iss == expected => Ok(()),
             (Some(_), Some(_)) => Err(IssuerError::Mismatch),
-            _ if promised => Err(IssuerError::Missing),
-            _ => Ok(()),
+            _ if server.promises_iss() => Err(IssuerError::Missing),
+            (None, _) => Ok(()),
+            (Some(iss), None) => {
+                let redeemed_at = server.url(Endpoint::Token).ok().map(|url| url.origin());
+                let said_by = Url::parse(iss).ok().map(|url| url.origin());
+                match said_by.is_some() && said_by == redeemed_at {
+                    true => Ok(()),
+                    false => Err(IssuerError::Mismatch),
+                }
+            }
         }
     }
 }
@@ -149,11 +158,44 @@ mod tests {
 
     const ISSUER: &str = "https://as.example/a";
 
+    /// A server of which this is known, with its token endpoint at `as.example`.
+    fn knows(issuer: Option<&str>, promises: bool) -> Server {
+        Server {
+            issuer: issuer.map(str::to_owned),
+            token_endpoint: Some("https://as.example/token".to_owned()),
+            iss_parameter_supported: Some(promises),
+            ..Server::default()
+        }
+    }
+
+    #[test]
+    fn requirement_1_where_no_issuer_is_known_an_answer_is_of_the_server_that_redeems_its_code() {
+        for (iss, holds) in [
+            ("https%3A%2F%2Fas.example", true),
+            ("https%3A%2F%2Fas.example%2Ftenant", true),
+            ("https%3A%2F%2Fevil.example", false),
+            ("http%3A%2F%2Fas.example", false),
+            ("https%3A%2F%2Fas.example%3A8443", false),
+            ("as.example", false),
+            ("", false),
+        ] {
+            let checked =
+                parse(&format!("code=c&state=s&iss={iss}")).check_issuer(&knows(None, false));
+            assert_eq!(checked.is_ok(), holds, "{iss}");
+        }
+        let silent = Server {
+            token_endpoint: None,
+            ..knows(None, false)
+        };
+        let checked = parse("code=c&state=s&iss=https://as.example").check_issuer(&silent);
+        assert_eq!(checked, Err(IssuerError::Mismatch));
+    }
+
     #[test]
     fn requirement_1_an_answer_of_another_issuer_is_refused() {
         let check = |iss: &str| {
             let iss: String = form_urlencoded::byte_serialize(iss.as_bytes()).collect();
-            parse(&format!("code=c&state=s&iss={iss}")).check_issuer(Some(ISSUER), true)
+            parse(&format!("code=c&state=s&iss={iss}")).check_issuer(&knows(Some(ISSUER), true))
         };
         assert_eq!(check(ISSUER), Ok(()));
         // Requirement 3: nothing is normalised, and the value is decoded exactly once.
@@ -175,7 +217,7 @@ mod tests {
     fn requirement_1_a_refusal_of_another_issuer_is_no_refusal_of_ours() {
         let callback = parse("error=access_denied&state=s&iss=https://evil.example");
         assert_eq!(
-            callback.check_issuer(Some(ISSUER), true),
+            callback.check_issuer(&knows(Some(ISSUER), true)),
             Err(IssuerError::Mismatch)
         );
     }
@@ -184,22 +226,25 @@ mod tests {
     fn requirement_2_a_missing_issuer_passes_only_when_none_was_promised() {
         let callback = parse("code=c&state=s");
         assert_eq!(
-            callback.check_issuer(Some(ISSUER), true),
+            callback.check_issuer(&knows(Some(ISSUER), true)),
             Err(IssuerError::Missing)
         );
-        assert_eq!(callback.check_issuer(Some(ISSUER), false), Ok(()));
-        assert_eq!(callback.check_issuer(None, true), Err(IssuerError::Missing));
+        assert_eq!(callback.check_issuer(&knows(Some(ISSUER), false)), Ok(()));
+        assert_eq!(
+            callback.check_issuer(&knows(None, true)),
+            Err(IssuerError::Missing)
+        );
     }
 
     #[test]
     fn requirement_3_an_issuer_with_a_trailing_slash_matches_itself_only() {
         let callback = parse("code=c&state=s&iss=http%3A%2F%2F127.0.0.1%3A4410%2F");
         assert_eq!(
-            callback.check_issuer(Some("http://127.0.0.1:4410/"), true),
+            callback.check_issuer(&knows(Some("http://127.0.0.1:4410/"), true)),
             Ok(())
         );
         assert_eq!(
-            callback.check_issuer(Some("http://127.0.0.1:4410"), true),
+            callback.check_issuer(&knows(Some("http://127.0.0.1:4410"), true)),
             Err(IssuerError::Mismatch)
         );
     }

@@ -23,7 +23,7 @@ pub struct Client {
 pub enum AuthMethod {
     /// `client_secret_basic`: id and secret are form-encoded before base64, as RFC 6749 §2.3.1 wants.
     Basic,
-    /// `client_secret_basic` for servers that do not decode them (requirement 23). Has no name of its own on the wire.
+    /// `client_secret_basic` for servers that do not decode them (requirement 23), under a name of ours.
     BasicRaw,
     /// `client_secret_post`
     Post,
@@ -44,8 +44,11 @@ impl AuthMethod {
         }
     }
 
-    /// From the registered name.
+    /// From the registered name, or `client_secret_basic_raw`.
     pub fn parse(name: &str) -> Option<Self> {
+        if name == "client_secret_basic_raw" {
+            return Some(Self::BasicRaw);
+        }
         [Self::Basic, Self::Post, Self::PrivateKeyJwt, Self::None]
             .into_iter()
             .find(|method| method.as_str() == name)

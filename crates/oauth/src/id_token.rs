@@ -15,8 +15,10 @@ pub struct Expected<'a> {
     pub issuer: &'a str,
     /// Our client id.
     pub client_id: &'a str,
-    /// The nonce of the authorization; `None` for the answer to a refresh, which need not repeat it.
+    /// What a nonce has to be; `None` where nothing is known of the authorization.
     pub nonce: Option<&'a str>,
+    /// Whether there has to be one: the answer to a refresh need not repeat it.
+    pub nonce_required: bool,
     /// The subject of the earlier ID token, when this one came with a refresh.
     pub subject: Option<&'a str>,
     /// The wall clock.
@@ -70,7 +72,11 @@ pub fn verify(
     if !ours {
         return Err(IdTokenError::AuthorizedParty);
     }
-    if expected.nonce.is_some() && text("nonce") != expected.nonce {
+    let nonce_holds = match (claims.get("nonce"), expected.nonce) {
+        (Some(said), Some(sent)) => said == sent,
+        _ => !expected.nonce_required,
+    };
+    if !nonce_holds {
         return Err(IdTokenError::Nonce);
     }
     match (text("sub"), expected.subject) {
@@ -109,6 +115,7 @@ mod tests {
         issuer: "https://as.example",
         client_id: "cid",
         nonce: Some("n"),
+        nonce_required: true,
         subject: None,
         now: NOW,
     };
@@ -135,6 +142,7 @@ mod tests {
             (json!({"exp": past}), Err(Token(VerifyError::Expired))),
             (json!({"exp": null}), Err(Token(VerifyError::Expired))),
             (json!({"nonce": "other"}), Err(Nonce)),
+            (json!({"nonce": 5}), Err(Nonce)),
             (json!({"nonce": null}), Err(Nonce)),
             (json!({"sub": ""}), Err(Subject)),
             (json!({"sub": 7}), Err(Subject)),
@@ -179,6 +187,7 @@ mod tests {
         for (subject, expected) in [("u1", Ok(())), ("u2", Err(IdTokenError::Subject))] {
             let refreshed = Expected {
                 nonce: None,
+                nonce_required: false,
                 subject: Some(subject),
                 ..EXPECTED
             };

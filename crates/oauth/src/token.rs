@@ -85,12 +85,18 @@ impl Exchange<'_> {
         ])
     }
 
-    /// Presents a signed assertion about the subject. An empty `scope` is not sent.
-    pub fn jwt_bearer(&self, assertion: &Secret, scope: &str) -> Result<Request, Misconfigured> {
+    /// Presents a signed assertion about the subject. An empty `scope` or `audience` is not sent.
+    pub fn jwt_bearer(
+        &self,
+        assertion: &Secret,
+        scope: &str,
+        audience: &str,
+    ) -> Result<Request, Misconfigured> {
         self.request(&[
             ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
             ("assertion", assertion.expose()),
             ("scope", scope),
+            ("audience", audience),
         ])
     }
 

@@ -84,6 +84,7 @@ fn complete(
     let mut write = can_end(id, &connection.team, &connection.grant.connector).to_vec();
     write.extend([
         advance(id, from, &success, event.at),
+        queue_replaced(connection, event.at),
         // Only the live connection of this very grant is renewed under its id.
         renewed
             .when(
@@ -99,6 +100,24 @@ fn complete(
     write.push(insert(event));
     write.push(change(ChangeKind::Connection, &connection.id));
     write
+}
+
+/// Queues for revocation what `connection` has of another account than the one that it is to be of. Where a sibling is of
+/// that account too it stays alive: many providers end all of an account's tokens with one.
+fn queue_replaced(connection: &Connection, at: Timestamp) -> Statement {
+    let columns = Revocation::COLUMNS.join(", ");
+    Statement::new(
+        format!(
+            "INSERT INTO revocations ({columns})
+             SELECT t.set_id, c.team, c.connector, c.id, t.access, t.refresh, t.servers, 0, ?1, ?1
+             FROM connections c JOIN token_sets t ON t.connection = c.id
+             WHERE c.id = ?2 AND c.state <> 'revoked' AND c.external_subject <> ?3 AND NOT EXISTS
+             (SELECT 1 FROM connections s WHERE s.team = c.team AND s.connector = c.connector
+              AND s.external_subject = c.external_subject AND s.id <> c.id AND s.state <> 'revoked')
+             ON CONFLICT (set_id) DO NOTHING"
+        ),
+        params![at, &connection.id, connection.external_subject.as_deref()],
+    )
 }
 
 /// Puts `set` in the place of the connection's set of its kind, and of what was attempted with that.

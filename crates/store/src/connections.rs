@@ -288,6 +288,9 @@ impl<B: Backend> ConnectionStore for Db<B> {
         if let Some(installation) = &filter.installation {
             query.push(" AND installation = {}", params![installation]);
         }
+        if let Some(subject) = &filter.external_subject {
+            query.push(" AND external_subject = {}", params![subject]);
+        }
         if filter.imported {
             query.push(" AND imported = 1", vec![]);
         }

@@ -43,10 +43,15 @@ pub(crate) fn of(
         Statement::new(
             format!(
                 "UPDATE authorizations SET state = 'canceled', over_at = ?2,
-                 webhook_due = CASE WHEN webhook IS NULL THEN NULL ELSE CAST(?2 AS BIGINT) END WHERE id IN
+                 webhook_due = NULL WHERE id IN
                  (SELECT authorization_id FROM held_consents WHERE {of_connectors})"
             ),
             params![team, at],
+        ),
+        // Nobody could sign what they would say.
+        Statement::new(
+            "UPDATE authorizations SET webhook_due = NULL WHERE team = ?1 AND webhook_due IS NOT NULL",
+            params![team],
         ),
         Statement::new(
             format!("DELETE FROM held_consents WHERE {of_connectors}"),
@@ -55,7 +60,7 @@ pub(crate) fn of(
         Statement::new(
             format!(
                 "UPDATE authorizations SET state = 'canceled', over_at = ?2,
-                 webhook_due = CASE WHEN webhook IS NULL THEN NULL ELSE CAST(?2 AS BIGINT) END
+                 webhook_due = NULL
                  WHERE {of_connectors} AND state = 'pending'"
             ),
             params![team, at],

@@ -113,6 +113,7 @@ async fn token(mut call: Call) -> Result<Response> {
 async fn list(call: Call) -> Result<Response> {
     let text = |name: &str| call.query.text(name).filter(|text| !text.is_empty());
     let filter = ConnectionFilter {
+        external_subject: None,
         imported: false,
         service: None,
         connector: super::connector_named(&call).await?,

@@ -191,6 +191,14 @@ async fn a_list_with_anything_wrong_in_it_stores_nothing_and_names_all_of_it() {
             "tokens[1].installation.id",
         ),
         (
+            with(good.clone(), "installation", json!({"id": "*"})),
+            "tokens[1].installationId",
+        ),
+        (
+            with(good.clone(), "installation", json!({"id": " T1"})),
+            "tokens[1].installation.id",
+        ),
+        (
             with(good.clone(), "tenant", json!({"id": "E"})),
             "tokens[1].tenant",
         ),

@@ -37,6 +37,8 @@ pub struct ConnectionFilter {
     pub environment: Option<Environment>,
     /// Of this installation.
     pub installation: Option<String>,
+    /// Of this account at the provider.
+    pub external_subject: Option<String>,
     /// Only those that were taken in ([`Connection::imported`]).
     pub imported: bool,
     /// Text in name, external subject or the subject's id, ignoring ASCII case.

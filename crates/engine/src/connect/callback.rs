@@ -85,14 +85,12 @@ impl Engine {
         }
         let server: Server =
             serde_json::from_value(flow.server.clone()).map_err(|_| Error::Internal)?;
-        let issuer_holds = callback
-            .check_issuer(server.issuer.as_deref(), server.promises_iss())
-            .is_ok();
+        let issuer = callback.check_issuer(&server);
         if !self.ports.store.take_flow(&flow.state, self.now()).await? {
             return refused(AlreadyUsed);
         }
-        if !issuer_holds {
-            tracing::warn!(authorization = %authorization.id, "an authorization response named another issuer");
+        if let Err(error) = issuer {
+            tracing::warn!(authorization = %authorization.id, %error, said = callback.iss, known = server.issuer, "an authorization response is not believed; data.serverConfig.issuer says who may answer");
             return refused(WrongServer);
         }
         match callback.answer {

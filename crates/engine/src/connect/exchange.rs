@@ -7,6 +7,7 @@ use grantry_core::nouns::{
     Authorization, AuthorizationState, Connection, Connector, EventKind, FailedExchange, Flow,
     Revocation, TokenSet,
 };
+use grantry_core::store::{ConnectionFilter, Page};
 use grantry_core::{Error, Result, Secret, StoreError};
 use grantry_oauth::server::{Endpoint, Server};
 use grantry_oauth::text::Redaction;
@@ -17,7 +18,6 @@ use super::identity::Account;
 use super::page::asked_scopes;
 use super::press::{flow_row, nonce_of, verifier_place};
 use crate::Engine;
-use crate::connectors::OauthClient;
 use crate::tokens::{Arrived, CLAIMS, NewPair, PAUSE, TRIES, forwarded_claims, forwards_claims};
 
 /// What a link flow that may go well the next time is told to have ended with (RFC 6749 §4.1.2.1).
@@ -36,6 +36,18 @@ impl Engine {
             .connector_of(&authorization)
             .await?
             .ok_or(Error::Gone("connector"))?;
+        // The client is today's: it is shown only to the server that it is for. One that the connector has left since
+        // the button was pressed learns no secret of the next.
+        let token_endpoint = |server: &Server| server.url(Endpoint::Token).ok();
+        let stays = match self.oauth_client(&connector).await {
+            Ok(now) => token_endpoint(&now.server) == token_endpoint(&server),
+            Err(_) => false,
+        };
+        if !stays {
+            return self
+                .exchange_failed(authorization, Outcome::Unknown, "connector_changed")
+                .await;
+        }
         let oauth = self.oauth_client_of(&connector, server).await?;
         let oauth = oauth.for_subject(&connector, &authorization.grant.subject);
         let row = flow_row(&flow.state);
@@ -44,10 +56,10 @@ impl Engine {
             .open_text(verifier_place(flow.team.as_str(), &row), &flow.verifier)
             .await?;
         // What has to be known is read before the code is spent.
-        let expects_nonce = self.asks_openid(&authorization, &connector).await?;
+        let sent_nonce = self.asks_openid(&authorization, &connector).await?;
         self.keys.ready(&authorization.team).await?;
         let client = oauth.presented(self.entropy(), self.now())?;
-        let resources = oauth.resources(&authorization.grant.resources);
+        let resources = oauth.resources(&authorization.grant.resources)?;
         let exchange = Exchange {
             server: &oauth.server,
             client: &client,
@@ -71,7 +83,7 @@ impl Engine {
             Ok(tokens) => tokens,
             Err(error) => {
                 tracing::info!(authorization = %authorization.id, outcome = ?error.outcome, code = error.code(), detail = %error.detail, "a code exchange brought no token");
-                if error.outcome == Outcome::ClientFault {
+                if error.outcome == Outcome::ClientFault && !error.is_about_the_grant_type() {
                     self.fault(&connector, error.code()).await?;
                 }
                 self.note_exchange(&connector, Some(error.fixed_code()))
@@ -85,8 +97,7 @@ impl Engine {
             None => Some(Account::default()),
             Some(id_token) => {
                 let nonce = nonce_of(&verifier);
-                let sent = expects_nonce.then_some(nonce.as_str());
-                match self.account(&oauth, id_token, sent).await {
+                match self.account(&oauth, id_token, &nonce, sent_nonce).await {
                     Ok(account) => account,
                     Err(error) => {
                         tracing::warn!(authorization = %authorization.id, %error, "an ID token does not hold");
@@ -102,21 +113,11 @@ impl Engine {
         self.note_exchange(&connector, None).await;
         let mut pair = Arrived(tokens).pair(&connector, &oauth, None);
         if forwards_claims(&connector) {
-            // Whatever the provider put beside the tokens under this name is none of them.
-            pair.metadata.remove(CLAIMS);
             let claims = account.as_ref().map(|account| &account.claims);
             let claims = claims.map(|claims| forwarded_claims(&connector, claims));
             if let Some(claims) = claims.filter(|claims| !claims.is_empty()) {
                 pair.metadata.insert(CLAIMS.to_owned(), claims.into());
             }
-        }
-        // The connector may ask elsewhere by now: what came from the frozen server is not for the new one.
-        let token_endpoint = |oauth: &OauthClient| oauth.server.url(Endpoint::Token).ok();
-        if let Ok(now) = self.oauth_client(&connector).await
-            && token_endpoint(&now).map(|url| url.origin())
-                != token_endpoint(&oauth).map(|url| url.origin())
-        {
-            pair.servers = token_endpoint(&oauth).map(|url| url.origin().ascii_serialization());
         }
         if authorization.install.is_some() {
             return self.installed(authorization, &connector, pair).await;
@@ -141,7 +142,12 @@ impl Engine {
                 ..account
             },
             (Some(known), Some(account)) if account.subject != known.external_subject => {
-                self.drop_pair(&authorization, &known.id, pair).await?;
+                let of = ConnectionFilter {
+                    external_subject: account.subject.clone(),
+                    ..ConnectionFilter::default()
+                };
+                self.drop_unless_shared(&authorization, &known.id, pair, of)
+                    .await?;
                 return Ok(CallbackEnd::OtherAccount {
                     id: authorization.id,
                     connected: known.name.clone().or(known.external_subject.clone()),
@@ -196,6 +202,30 @@ impl Engine {
                 }
                 found => return Ok(found?.map(|live| live.connection)),
             }
+        }
+    }
+
+    /// Has a pair revoked that is not stored, unless a connection of the same account or installation, which `of` finds,
+    /// lives: providers may give both the same token, or end all that an account has with one.
+    pub(super) async fn drop_unless_shared(
+        &self,
+        authorization: &Authorization,
+        connection: &ConnectionId,
+        pair: NewPair,
+        of: ConnectionFilter,
+    ) -> Result<()> {
+        let of = ConnectionFilter {
+            connector: Some(authorization.grant.connector.clone()),
+            ..of
+        };
+        let (store, page) = (&self.ports.store, Page::first(1));
+        let sharing = store.connections(&authorization.team, &of, &page).await;
+        match sharing {
+            Ok(sharing) if !sharing.is_empty() => {
+                tracing::info!(authorization = %authorization.id, "a pair that is not wanted is dropped and not revoked: a connection lives that may rest on it");
+                Ok(())
+            }
+            _ => self.drop_pair(authorization, connection, pair).await,
         }
     }
 

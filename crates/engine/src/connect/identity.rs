@@ -26,12 +26,14 @@ pub struct Account {
 impl Engine {
     /// The account that `id_token` names; `None` when the provider's keys, which would tell, cannot be
     /// had now. A token that does not hold is an error; one that nobody can check, because the provider
-    /// publishes no issuer or no keys, is not believed.
+    /// publishes no issuer or no keys, is not believed. `nonce` is what a nonce in it has to be, and there has to be one
+    /// where it was `sent`.
     pub(super) async fn account(
         &self,
         oauth: &OauthClient,
         id_token: &Secret,
-        nonce: Option<&str>,
+        nonce: &str,
+        sent: bool,
     ) -> Result<Option<Account>, IdTokenError> {
         let (Some(issuer), Ok(url)) = (
             oauth.server.issuer.as_deref(),
@@ -45,7 +47,8 @@ impl Engine {
         let expected = Expected {
             issuer,
             client_id: &oauth.client.id,
-            nonce,
+            nonce: Some(nonce),
+            nonce_required: sent,
             subject: None,
             now: self.now(),
         };

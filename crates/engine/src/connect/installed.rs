@@ -7,6 +7,7 @@ use grantry_core::nouns::{
     Authorization, AuthorizationState, Connector, EventKind, Grant, Installation,
     InstallationStatus,
 };
+use grantry_core::store::ConnectionFilter;
 use grantry_core::{Error, Result, StoreError};
 use grantry_oauth::token::Outcome;
 
@@ -46,8 +47,18 @@ impl Engine {
                 other.then_some("other_tenant")
             }
         };
+        let of = ConnectionFilter {
+            installation: told.as_ref().map(|told| told.external_id.clone()),
+            ..ConnectionFilter::default()
+        };
         let Some(told) = told.filter(|_| refused.is_none()) else {
-            self.drop_pair(&authorization, &new, pair).await?;
+            match of.installation {
+                Some(_) => {
+                    self.drop_unless_shared(&authorization, &new, pair, of)
+                        .await?;
+                }
+                None => self.drop_pair(&authorization, &new, pair).await?,
+            }
             let code = refused.unwrap_or("no_installation");
             return self
                 .exchange_failed(authorization, Outcome::Config, code)
@@ -60,12 +71,22 @@ impl Engine {
             },
             ..authorization
         };
-        let installation = self.installation_of(&authorization, told).await?;
+        let known = async {
+            let installation = self.installation_of(&authorization, told).await?;
+            Ok((installation, self.connected(&authorization).await?))
+        };
+        let (installation, standing) = match known.await {
+            Ok(known) => known,
+            // The code is spent: what cannot be stored is not left alive.
+            Err(error) => {
+                self.drop_pair(&authorization, &new, pair).await?;
+                return Err(error);
+            }
+        };
         let account = Account {
             name: installation.name.clone(),
             ..Account::default()
         };
-        let standing = self.connected(&authorization).await?;
         let connection = self.consented(&authorization, standing, account, new);
         let set = self
             .token_set(&authorization.team, &connection.id, pair)

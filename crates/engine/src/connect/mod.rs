@@ -5,6 +5,7 @@
 //! - `press`: the button: state, PKCE and binding cookie are made, the browser goes to the provider.
 //! - `callback`: the browser comes back; the attacks of requirements 1–19 end here.
 //! - `exchange`: the code becomes a connection.
+//! - `granted`: what of it the server granted.
 //! - `installed`: or an installation and the app's tokens there.
 //! - `link`: the same as Sequin's dialect has it: a start URL, a code, a handle.
 //! - `return_url`: where a browser may be sent at the end.
@@ -15,6 +16,7 @@ mod ask;
 mod callback;
 mod confirm;
 mod exchange;
+mod granted;
 mod identity;
 mod installed;
 mod link;

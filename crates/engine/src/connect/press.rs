@@ -142,7 +142,7 @@ impl Engine {
             nonce: &nonce,
             scope: &scope,
             scope_separator: oauth.quirks.scope_separator,
-            resources: &oauth.resources(&authorization.grant.resources),
+            resources: &oauth.resources(&authorization.grant.resources)?,
             audience: authorization
                 .grant
                 .audience
@@ -304,8 +304,8 @@ impl Engine {
         }
         let event = self
             .end_user_draft(EventKind::AuthorizationCompleted, authorization)
-            .connection(&connection.id)
-            .done();
+            .connection(&connection.id);
+        let event = self.with_scopes(event, authorization, &set).await.done();
         let completed = self
             .commit_consent(authorization, None, &connection, &set, &event)
             .await;

@@ -67,8 +67,11 @@ impl Engine {
                 async move { engine.deliver(due).await }
             });
             let mut sent = std::pin::pin!(sent.buffer_unordered(AT_ONCE));
+            // One that fails does not cut the others short, nor come back at once.
             while let Some(sent) = sent.next().await {
-                sent?;
+                if let Err(error) = sent {
+                    tracing::warn!(%error, "a webhook is tried again when its claim is over");
+                }
             }
             if count < BATCH as usize || self.stop.is_cancelled() {
                 return Ok(());
@@ -95,7 +98,14 @@ impl Engine {
         let answer = match (open, due.authorization.webhook.as_deref().map(Url::parse)) {
             // Its time is a little later than the row says: it is looked at again when the claim is over.
             (true, _) => return Ok(()),
-            (false, Some(Ok(url))) => self.tell(&due, &state, url).await?,
+            (false, Some(Ok(url))) => match self.tell(&due, &state, url).await {
+                Err(Error::Unavailable) => return Err(Error::Unavailable),
+                Err(error) => {
+                    tracing::warn!(authorization = %id, %error, "a webhook cannot be sent");
+                    None
+                }
+                Ok(told) => told,
+            },
             (false, _) => None,
         };
         let (next, kind) = match answer {

@@ -123,6 +123,14 @@ impl Engine {
             generated_uid,
         } = self.checked(caller, &new, project.as_ref())?;
         let (incomplete, named_id) = (new.incomplete, new.named_id && new.id.is_none());
+        // A destination may name the connector's project as the connector does.
+        if let Some(project) = &project {
+            for goes_to in &mut connector.trigger_destinations {
+                if goes_to.project_id.as_str() == project.name {
+                    goes_to.project_id = project.id.clone();
+                }
+            }
+        }
         let mut links = match (new.link, project) {
             (Some(link), Some(project)) => vec![self.link_of(&connector, &project, link)?],
             _ => vec![],

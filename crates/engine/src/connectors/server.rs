@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::discovered::At;
-use super::enrol::{Said, Signer, client_id, may_be_registered};
+use super::enrol::{Said, Signer, client_id, elsewhere, may_be_registered};
 use super::types::{self, UserTokens};
 use super::{data, servers_of, within};
 use crate::{Engine, catalogue};
@@ -51,11 +51,15 @@ impl OauthClient {
         }
     }
 
-    /// The resource indicators of a request for `asked` (RFC 8707).
-    pub(crate) fn resources(&self, asked: &[String]) -> Vec<String> {
-        match (&self.resource, asked) {
-            (Some(bound), []) => vec![bound.clone()],
-            _ => asked.to_vec(),
+    /// The resource indicators of a request for `asked` (RFC 8707). A connector may have been bound to its resource
+    /// after the request was checked: it has tokens for no other all the same (requirement 24).
+    pub(crate) fn resources(&self, asked: &[String]) -> Result<Vec<String>> {
+        let Some(bound) = &self.resource else {
+            return Ok(asked.to_vec());
+        };
+        match elsewhere(bound, asked) {
+            Some(problem) => Err(Error::Invalid(vec![problem])),
+            None => Ok(vec![bound.clone()]),
         }
     }
 

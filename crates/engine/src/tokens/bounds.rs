@@ -39,6 +39,10 @@ pub fn check(grant: &Grant, kind: ConnectorType) -> Result<()> {
     if grant.audience.len() > 1 {
         problem("audience", "must name one at most".to_owned());
     }
+    if grant.installation.as_deref() == Some("*") {
+        let message = "must name one installation: no connector here has tokens across all of them";
+        problem("installationId", message.to_owned());
+    }
     if details.len() > GRANT_DETAILS_MAX {
         let message = format!("must be at most {GRANT_DETAILS_MAX} items");
         problem("authorizationDetails", message);

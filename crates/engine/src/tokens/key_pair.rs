@@ -27,6 +27,7 @@ impl Engine {
         let (account, user) = (text("accountIdentifier"), text("user"));
         let (account, user) = account.zip(user).ok_or_else(incomplete)?;
         let token = snowflake::token(account, user, &key, self.now());
+        let (access, life) = token.map_err(|_| Error::Internal)?;
         let mut metadata = Map::new();
         // How a request says what it carries (X-Snowflake-Authorization-Token-Type), and the role to begin in.
         metadata.insert("tokenType".to_owned(), "KEYPAIR_JWT".into());
@@ -34,8 +35,8 @@ impl Engine {
             metadata.extend(text(name).map(|value| (name.to_owned(), value.into())));
         }
         Ok(NewPair {
-            access: token.map_err(|_| Error::Internal)?,
-            expires_in: Some(snowflake::LIFE),
+            access,
+            expires_in: Some(life),
             refresh: None,
             scope: None,
             metadata,

@@ -199,7 +199,7 @@ impl Engine {
     ) -> Result<NewPair> {
         let connector = self.enrolled(connector).await?;
         let oauth = self.oauth_client(&connector).await?;
-        let resources = oauth.resources(&grant.resources);
+        let resources = oauth.resources(&grant.resources)?;
         let bearer = connector.data.get("jwtBearer").and_then(Value::as_object);
         let by_assertion = matches!(grant.subject, Subject::JwtBearer { .. });
         let scopes = match (&grant.scopes, by_assertion) {
@@ -229,7 +229,7 @@ impl Engine {
         let request = match &grant.subject {
             Subject::JwtBearer { .. } => {
                 let assertion = self.assertion_about(&oauth, &grant.subject, bearer)?;
-                exchange.jwt_bearer(&assertion, &scopes)
+                exchange.jwt_bearer(&assertion, &scopes, audience_of(&connector, grant))
             }
             _ => exchange.client_credentials(&scopes, audience_of(&connector, grant)),
         };
@@ -248,7 +248,8 @@ impl Engine {
     async fn unminted(&self, connector: &Connector, error: &TokenError) -> Result<Error> {
         tracing::info!(connector = %connector.id, outcome = ?error.outcome, code = error.code(), detail = %error.detail, "no token was minted");
         Ok(match error.outcome {
-            Outcome::ClientFault => {
+            // Nothing is wrong with the client: what it may not do is no reason to refuse what it may.
+            Outcome::ClientFault if !error.is_about_the_grant_type() => {
                 self.fault(connector, error.code()).await?;
                 Error::ConnectorFault
             }
@@ -256,6 +257,12 @@ impl Engine {
                 retry_after: Some(wait),
             } => unanswered(error.fixed_code(), error.timeout, wait),
             _ if error.fixed_code() == "destination_refused" => Error::DestinationRefused,
+            // It said no, and would again: a 5xx would be asked for three times more.
+            Outcome::ClientFault | Outcome::Config | Outcome::Rejected if error.is_said() => {
+                Error::Unresolvable {
+                    reason: format!("the provider refuses it ({})", error.fixed_code()),
+                }
+            }
             _ => Error::Provider {
                 code: error.fixed_code(),
                 timeout: error.timeout,
@@ -312,7 +319,7 @@ impl Engine {
         }
         let connector = self.enrolled(connector).await?;
         let oauth = self.oauth_client(&connector).await?;
-        let resources = oauth.resources(&grant.resources);
+        let resources = oauth.resources(&grant.resources)?;
         let client = oauth.presented(self.entropy(), self.now())?;
         let exchange = Exchange {
             server: &oauth.server,

@@ -164,6 +164,8 @@ impl Engine {
 
 /// What of an answer goes into a token's metadata, under the names that it has there.
 fn renamed(connector: &Connector, mut answer: Map<String, Value>) -> Map<String, Value> {
+    // Under this name lie claims that were verified, and nothing that stands beside the tokens.
+    answer.remove(CLAIMS);
     for (theirs, ours) in types::of(connector.kind).renamed {
         if let Some(value) = answer.remove(*theirs) {
             answer.insert((*ours).to_owned(), value);

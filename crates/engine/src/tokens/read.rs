@@ -19,7 +19,7 @@ use super::decide::{Decision, Facts, decide, lives};
 use super::flights::Flight;
 use super::installed::{AHEAD, narrowed};
 use super::lives::main_set;
-use super::pair::{CLAIMS, Half, forwards_claims};
+use super::pair::{CLAIMS, Half, forwarded_claims};
 use crate::connectors::types::{self, AppTokens};
 use crate::connectors::{Entry, installing, jwt_bearer_enabled, resource_problem};
 use crate::events::Read;
@@ -145,7 +145,7 @@ impl Engine {
             }
             _ => {}
         }
-        let live = match self.live(caller, grant).await? {
+        let live = match self.own_or_default(caller, entry, grant).await? {
             // Of a connection that is named by its id, nothing said before whose installation it is of.
             Some(live) => {
                 entry.require_active(live.connection.grant.installation.as_deref())?;
@@ -170,6 +170,28 @@ impl Engine {
         let fresh = self.renewed(entry, Arc::clone(&live), buffer).await?;
         *renewed |= !Arc::ptr_eq(&live, &fresh);
         self.serve(caller, Arc::clone(entry), fresh).await
+    }
+
+    /// The live connection of a grant. Where a user connected is their own choice and not the connector's: whoever names no
+    /// installation has what was connected without one, and only else what is of the default installation. So the first
+    /// installation, or another default, parts nobody from a connection.
+    async fn own_or_default(
+        &self,
+        caller: &Caller,
+        entry: &Entry,
+        grant: &Grant,
+    ) -> Result<Option<Arc<Live>>> {
+        let live = self.live(caller, grant).await?;
+        let default = &entry.connector.default_installation;
+        let of_user = matches!(grant.subject, Subject::User { .. });
+        if live.is_some() || default.is_none() || !of_user || grant.installation.is_some() {
+            return Ok(live);
+        }
+        let by_default = Grant {
+            installation: default.clone(),
+            ..grant.clone()
+        };
+        self.live(caller, &by_default).await
     }
 
     /// The grant that `ask` names; refuses subjects that this connector or this caller cannot have.
@@ -237,13 +259,16 @@ impl Engine {
             Some(asked) => asked,
             None => caller.environment(),
         };
+        // Users have their own: see `own_or_default`.
+        let default = connector
+            .default_installation
+            .as_ref()
+            .filter(|_| subject == Subject::App);
         let grant = Grant {
             connector: connector.id.clone(),
             subject,
             environment,
-            installation: ask
-                .installation
-                .or_else(|| connector.default_installation.clone()),
+            installation: ask.installation.or_else(|| default.cloned()),
             scopes: ask.scopes,
             audience: ask.audience,
             resources: ask.resources,
@@ -397,16 +422,13 @@ impl Engine {
             expires_at: set.access_expires_at,
             scope: set.scope.clone(),
             claims: match set.metadata.get(CLAIMS) {
-                Some(Value::Object(claims)) if forwards_claims(&connector.connector) => {
-                    claims.clone()
-                }
+                // What the connector forwards now, not what it did when the claims came.
+                Some(Value::Object(claims)) => forwarded_claims(&connector.connector, claims),
                 _ => Map::new(),
             },
             metadata: {
                 let mut metadata = set.metadata.clone();
-                if forwards_claims(&connector.connector) {
-                    metadata.remove(CLAIMS);
-                }
+                metadata.remove(CLAIMS);
                 metadata
             },
             connector,

@@ -219,9 +219,10 @@ impl Engine {
             oauth,
             refresh_token,
         } = cargo;
+        let client = oauth.presented(self.entropy(), self.now());
         let resources = oauth.resources(&live.connection.grant.resources);
-        let request = match oauth.presented(self.entropy(), self.now()) {
-            Ok(client) => {
+        let request = match client.and_then(|client| Ok((client, resources?))) {
+            Ok((client, resources)) => {
                 let exchange = Exchange {
                     server: &oauth.server,
                     client: &client,

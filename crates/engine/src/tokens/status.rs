@@ -43,23 +43,27 @@ impl Engine {
         let Actor::User { id } = &caller.actor else {
             return Ok(vec![None; connectors.len()]);
         };
-        let grant = |connector: &&Connector| {
-            let connects = types::user_tokens(connector) == Some(UserTokens::Consent);
-            connects.then(|| Grant {
-                connector: connector.id.clone(),
-                subject: Subject::User {
-                    id: id.clone(),
-                    issuer: None,
-                },
-                environment: caller.environment(),
-                installation: connector.default_installation.clone(),
-                scopes: Scopes::Default,
-                audience: vec![],
-                resources: vec![],
-                details: vec![],
-            })
+        let of = |connector: &Connector, installation: Option<String>| Grant {
+            connector: connector.id.clone(),
+            subject: Subject::User {
+                id: id.clone(),
+                issuer: None,
+            },
+            environment: caller.environment(),
+            installation,
+            scopes: Scopes::Default,
+            audience: vec![],
+            resources: vec![],
+            details: vec![],
         };
-        let grants: Vec<Grant> = connectors.iter().filter_map(grant).collect();
+        let mut grants = Vec::new();
+        for connector in connectors {
+            if types::user_tokens(connector) == Some(UserTokens::Consent) {
+                grants.push(of(connector, None));
+                let default = &connector.default_installation;
+                grants.extend(default.clone().map(|default| of(connector, Some(default))));
+            }
+        }
         let store = &self.ports.store;
         let lives = store.connections_by_grants(&caller.team, &grants).await?;
         let statuses = connectors.iter().map(|connector| {

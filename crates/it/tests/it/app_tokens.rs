@@ -96,6 +96,20 @@ async fn a_request_without_an_answer_is_made_again_after_a_pause() {
 }
 
 #[tokio::test]
+async fn a_client_that_may_not_ask_for_tokens_of_its_own_is_no_faulty_client() {
+    let world = World::new().await;
+    world.apply(DECLARED).await;
+    strike(&world, "unauth_client");
+    match read(&world).await {
+        Err(Error::Unresolvable { reason }) => assert!(reason.contains("unauthorized_client")),
+        other => panic!("{other:?}"),
+    }
+    let caller = world.server().await;
+    let view = world.engine.connector(&caller, "scl_app").await.unwrap();
+    assert_eq!(view.connector.fault, None);
+}
+
+#[tokio::test]
 async fn a_provider_that_is_down_for_an_hour_is_asked_seldom() {
     let world = World::new().await;
     world.apply(DECLARED).await;

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use grantry_core::nouns::AuthorizationState;
+use grantry_core::nouns::{AuthorizationState, EventKind};
+use grantry_core::store::{EventFilter, Page};
 use grantry_sandbox::{Endpoint, FAULTS, Order};
 use serde_json::json;
 
@@ -27,6 +28,34 @@ async fn stopped(fault: &str, value: Option<&str>, ends: &str) {
 #[tokio::test]
 async fn requirement_1_a_code_of_another_issuer_is_sent_nowhere() {
     stopped("iss", Some("https://evil.example"), "/problem/wrong-server").await;
+}
+
+/// A connector of which nobody said who its issuer is.
+async fn of_unknown_issuer() -> World {
+    let world = World::new().await;
+    let mut new = discovered();
+    new.data.remove("serverUrl");
+    let config = json!({
+        "authorization_endpoint": "http://sandbox.test/authorize", "token_endpoint": "http://sandbox.test/token",
+    });
+    new.data.insert("serverConfig".to_owned(), config);
+    let caller = world.server().await;
+    let made = world.engine.create_connector(&caller, new).await;
+    made.ok().unwrap();
+    world
+}
+
+#[tokio::test]
+async fn requirement_1_where_no_issuer_is_known_a_code_goes_to_the_server_that_made_it_alone() {
+    let world = of_unknown_issuer().await;
+    let (_, location) = attacked(&world, "iss", Some("http://honest.example")).await;
+    assert!(location.ends_with("/problem/wrong-server"), "{location}");
+    assert_eq!(exchanges(&world), 0);
+    let mut browser = Browser::at(world.router());
+    let arrival = browser.sign_in(&world, &link(&world, "u1").await).await;
+    assert!(arrival.contains("iss="), "{arrival}");
+    browser.get(&arrival).await;
+    assert!(world.live("u1").await.is_some());
 }
 
 #[tokio::test]
@@ -103,6 +132,25 @@ async fn requirement_20_what_was_granted_is_what_is_stored_and_served() {
         browser.get(&arrival).await;
         let live = world.live("u1").await.unwrap();
         assert_eq!(live.sets[0].scope.as_deref(), Some(granted), "{fault}");
+        let filter = EventFilter {
+            kinds: vec![EventKind::AuthorizationCompleted],
+            ..EventFilter::default()
+        };
+        let events = world
+            .store
+            .events(&caller.team, &filter, &Page::first(2))
+            .await;
+        let told = &events.unwrap()[0].data;
+        let differs = |name: &str| told.get(name).cloned();
+        let expected = match fault {
+            "lessscope" => (Some(json!(["email"])), None),
+            _ => (None, Some(json!(["admin"]))),
+        };
+        assert_eq!(
+            (differs("missing_scopes"), differs("added_scopes")),
+            expected,
+            "{fault}"
+        );
     }
 }
 

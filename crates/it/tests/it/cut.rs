@@ -6,9 +6,9 @@ use grantry_core::nouns::{Actor, Event, EventKind};
 use grantry_core::store::{EventFilter, Page};
 use grantry_core::testing::cut_short;
 use grantry_core::{Clock as _, Error};
-use grantry_engine::NewInstallation;
+use grantry_engine::{AskConsent, AskToken, NewInstallation};
 
-use crate::world::{CONNECTOR, World};
+use crate::world::{CONNECTOR, World, token_of};
 
 /// More steps than any act here has.
 const STEPS: u32 = 50;
@@ -118,7 +118,15 @@ async fn an_installation_is_not_gone_before_its_connections_are() {
         };
         let made = world.engine.create_installation(&caller, CONNECTOR, new);
         let id = made.await.unwrap().installation.id;
-        world.connect("u1").await;
+        let ask = AskConsent {
+            token: AskToken {
+                installation: Some("T1".to_owned()),
+                ..token_of("u1")
+            },
+            ..AskConsent::default()
+        };
+        let asked = world.engine.authorize(&caller, CONNECTOR, ask).await;
+        world.consent(&asked.unwrap()).await;
         let delete = world.engine.delete_installation(&caller, &id);
         let cut = world.run(cut_short(delete, steps)).await;
         world.run(world.engine.drain()).await;

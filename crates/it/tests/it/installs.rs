@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use grantry_core::nouns::{AuthorizationState, EventKind, Install, Subject};
 use grantry_core::store::{EventFilter, Page};
-use grantry_core::{Error, Result};
+use grantry_core::{Clock, Error, Result};
 use grantry_engine::{AskConsent, AskToken, CallbackEnd, ConsentResult, ServedToken};
 use serde_json::json;
 
@@ -135,6 +135,80 @@ async fn who_asks_before_it_is_installed_is_told_where_and_then_gets_fresh_token
         token(&world, None).await.unwrap().token_set,
         fresh.token_set
     );
+}
+
+#[tokio::test]
+async fn who_connected_before_it_was_installed_stays_connected_wherever_the_default_goes() {
+    let world = World::new().await;
+    world.apply(DECLARED).await;
+    let server = world.server().await;
+    let ask = AskConsent {
+        token: crate::world::token_of("u1"),
+        ..AskConsent::default()
+    };
+    let requested = world.engine.authorize(&server, "scl_bot", ask).await;
+    world.consent(&requested.unwrap()).await;
+    let read = async || {
+        let caller = world.caller("tok_web").await;
+        let token = crate::world::token_of("u1");
+        let served = world.run(world.engine.token(&caller, "scl_bot", token));
+        served.await.map(|served| served.token_set)
+    };
+    let before = read().await.unwrap();
+    install(&world, "T1", Install::default()).await;
+    assert_eq!(read().await.unwrap(), before);
+    let rows = world
+        .engine
+        .installations(&server, "scl_bot", &Page::first(9))
+        .await
+        .unwrap();
+    let id = &rows.data[0].installation.id;
+    world.engine.delete_installation(&server, id).await.unwrap();
+    assert_eq!(read().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn an_installation_is_named_by_its_own_id() {
+    let world = World::new().await;
+    world.apply(DECLARED).await;
+    match token(&world, Some("*")).await {
+        Err(Error::Invalid(problems)) => assert_eq!(problems[0].field, "installationId"),
+        other => panic!("{:?}", other.err()),
+    }
+}
+
+#[tokio::test]
+async fn what_was_installed_by_mistake_where_it_was_already_is_not_revoked() {
+    let world = World::new().await;
+    world.engine.start().await.unwrap();
+    world.apply(DECLARED).await;
+    install(&world, "T1", Install::default()).await;
+    let elsewhere = Install {
+        external_id: Some("T2".to_owned()),
+        tenant: None,
+    };
+    install(&world, "T1", elsewhere.clone()).await;
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(world.revocations(), 0, "what T1 has may be the same token");
+    install(&world, "T3", elsewhere).await;
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(world.revocations(), 2, "both tokens of a pair");
+    world.run(world.engine.drain()).await;
+}
+
+#[tokio::test]
+async fn a_team_that_is_gone_has_no_news() {
+    let world = World::new().await;
+    let caller = world.server().await;
+    let ask = AskConsent {
+        token: crate::world::token_of("u1"),
+        webhook: Some("https://hooks.example/x".to_owned()),
+        ..AskConsent::default()
+    };
+    world.engine.authorize(&caller, "scl_1", ask).await.unwrap();
+    world.engine.delete_team(&caller, true).await.unwrap();
+    let due = world.store.due_webhooks(world.clock.now(), 10).await;
+    assert_eq!(due.unwrap().len(), 0);
 }
 
 #[tokio::test]

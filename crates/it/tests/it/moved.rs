@@ -4,10 +4,12 @@ use grantry_core::error::ReconnectReason;
 use grantry_core::nouns::{ConnectionState, EventKind};
 use grantry_core::store::{EventFilter, Page};
 use grantry_core::{Error, Result};
-use grantry_engine::{ConnectorChange, ConnectorView};
+use grantry_engine::{AskConsent, ConnectorChange, ConnectorView, Requested};
 use serde_json::{Value, json};
 
-use crate::world::{CONNECTOR, World};
+use crate::callback::exchanges;
+use crate::world::browser::Browser;
+use crate::world::{CONNECTOR, World, token_of};
 
 /// All that is sent in a world's process is answered by the sandbox, whatever its host.
 async fn change(world: &World, data: Value) -> Result<ConnectorView> {
@@ -49,6 +51,34 @@ async fn a_move_needs_the_secret_anew_and_a_change_at_the_same_server_does_not()
     assert!(change(&world, json!({"serverConfig": same})).await.is_ok());
     let only_named = json!({"authorizationUrlParams": {"audience": "x"}});
     assert!(change(&world, only_named).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_code_of_the_server_before_is_not_redeemed_with_the_secret_of_the_next() {
+    let world = World::new().await;
+    let requested = ask(&world, "u1").await;
+    let mut browser = Browser::at(world.router());
+    let arrival = browser.sign_in(&world, &requested).await;
+    let given = json!({"serverConfig": elsewhere(), "clientSecret": "demo-secret"});
+    assert!(change(&world, given).await.is_ok());
+    browser.get(&arrival).await;
+    assert_eq!(exchanges(&world), 0);
+    assert!(world.live("u1").await.is_none());
+    // The link is good for another press, which goes where the connector asks now.
+    let arrival = browser.sign_in(&world, &requested).await;
+    browser.get(&arrival).await;
+    assert_eq!(exchanges(&world), 1);
+    assert!(world.live("u1").await.is_some());
+}
+
+async fn ask(world: &World, user: &str) -> Requested {
+    let ask = AskConsent {
+        token: token_of(user),
+        ..AskConsent::default()
+    };
+    let caller = world.server().await;
+    let asked = world.engine.authorize(&caller, CONNECTOR, ask).await;
+    asked.unwrap()
 }
 
 #[tokio::test]

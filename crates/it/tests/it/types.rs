@@ -1,5 +1,6 @@
 //! Connectors of every type: made, shown and used by what their type is, or refused without a trace.
 
+use grantry_core::Clock;
 use grantry_core::nouns::{ConnectorType, Subject};
 use grantry_core::store::{ConnectorFilter, Page};
 use grantry_core::{Error, Secret};
@@ -310,7 +311,14 @@ async fn a_snowflake_user_is_signed_for_with_its_own_key_until_just_before_the_e
     assert_eq!(first.metadata["defaultSessionRole"], "ANALYST");
     let again = world.engine.token(&caller, id, app()).await.unwrap();
     assert_eq!(again.token.expose(), first.token.expose());
-    world.pass(std::time::Duration::from_secs(60 * 60)).await;
+    // A JWT of 59 minutes that began half a minute ago.
+    let life = std::time::Duration::from_secs(58 * 60 + 30);
+    let second = std::time::Duration::from_secs(1);
+    assert_eq!(first.expires_at, Some(world.clock.now().after(life)));
+    world.pass(life - second).await;
+    let last = world.engine.token(&caller, id, app()).await.unwrap();
+    assert_eq!(last.token.expose(), first.token.expose());
+    world.pass(second).await;
     let later = world.engine.token(&caller, id, app()).await.unwrap();
     assert_ne!(later.token.expose(), first.token.expose());
     let narrow = AskToken {

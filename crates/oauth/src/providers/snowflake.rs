@@ -10,7 +10,7 @@ use grantry_vault::jws::{SigningError, SigningKey};
 use serde_json::json;
 
 /// Life of a token: Snowflake takes none of more than an hour.
-pub const LIFE: Duration = Duration::from_secs(59 * 60);
+const LIFE: Duration = Duration::from_secs(59 * 60);
 
 /// How far `iat` is set back, for a clock behind ours.
 const BACKDATED: Duration = Duration::from_secs(30);
@@ -26,7 +26,7 @@ fn account(identifier: &str) -> String {
     locator.to_ascii_uppercase()
 }
 
-/// The token of `user`, signed by the key whose public half is theirs.
+/// The token of `user`, signed by the key whose public half is theirs, and how long it holds from `now`.
 ///
 /// # Errors
 /// The cryptographic library failed.
@@ -35,7 +35,7 @@ pub fn token(
     user: &str,
     key: &SigningKey,
     now: Timestamp,
-) -> Result<Secret, SigningError> {
+) -> Result<(Secret, Duration), SigningError> {
     let subject = format!(
         "{}.{}",
         account(account_identifier),
@@ -49,7 +49,8 @@ pub fn token(
         "iat": issued.as_secs(),
         "exp": issued.after(LIFE).as_secs(),
     });
-    key.sign("JWT", &claims).map(Secret::new)
+    let token = key.sign("JWT", &claims)?;
+    Ok((Secret::new(token), LIFE - BACKDATED))
 }
 
 #[cfg(test)]
@@ -78,7 +79,7 @@ mod tests {
     fn a_token_names_its_user_and_the_key_that_signed_it() {
         let pem = include_str!("../../../vault/testdata/keys/rsa-pkcs1.pem");
         let key = SigningKey::from_pem(&Secret::new(pem)).ok().unwrap();
-        let token = token("xy12345.eu-central-1", "svc", &key, NOW)
+        let (token, life) = token("xy12345.eu-central-1", "svc", &key, NOW)
             .ok()
             .unwrap();
         let claims = token.expose().split('.').nth(1).unwrap();
@@ -90,7 +91,11 @@ mod tests {
             claims["iss"],
             "XY12345.SVC.SHA256:nAuKazzIE6NvFOJw5SgxTxzNRO31P15ztJbnhMOX76Q="
         );
-        let life = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
-        assert!(life < 3600 && claims["iat"].as_i64().unwrap() < NOW.as_secs());
+        let (exp, iat) = (
+            claims["exp"].as_i64().unwrap(),
+            claims["iat"].as_i64().unwrap(),
+        );
+        assert!(exp - iat < 3600 && iat < NOW.as_secs());
+        assert_eq!(exp, NOW.after(life).as_secs());
     }
 }

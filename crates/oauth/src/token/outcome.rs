@@ -81,6 +81,20 @@ impl TokenError {
             Cow::Owned(_) => UNRECOGNISED,
         }
     }
+
+    /// Whether the server said so in a word of OAuth, rather than by a status or a redirect alone.
+    pub fn is_said(&self) -> bool {
+        !matches!(
+            &*self.code,
+            "redirect" | "http_error" | "destination_refused"
+        )
+    }
+
+    /// Whether the client is known and only may not use this grant type (RFC 6749 §5.2): nothing that its refreshes
+    /// would have to rest for.
+    pub fn is_about_the_grant_type(&self) -> bool {
+        self.code == "unauthorized_client"
+    }
 }
 
 /// Reads what came of a request to the token endpoint.

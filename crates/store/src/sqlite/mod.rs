@@ -9,6 +9,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 
 use grantry_core::meter::{Meter, Unmetered};
 use grantry_core::store::Stored;
@@ -47,7 +48,8 @@ const QUEUE: usize = 1024;
 pub struct Sqlite {
     writes: Option<mpsc::Sender<writer::Job>>,
     reads: Option<mpsc::Sender<reader::Job>>,
-    threads: Vec<std::thread::JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
     changed: Notify,
     #[cfg(any(test, feature = "contract"))]
     temporary: Option<tempfile::TempDir>,
@@ -76,7 +78,8 @@ impl Sqlite {
         Ok(Self {
             writes: None,
             reads: Some(reads),
-            threads: vec![thread],
+            writer: None,
+            readers: vec![thread],
             changed: Notify::new(),
             #[cfg(any(test, feature = "contract"))]
             temporary: None,
@@ -89,22 +92,24 @@ impl Sqlite {
         let writing = connection::writer(path, clock, options.pages_max)?;
         let (writes, write_jobs) = mpsc::channel(QUEUE);
         let meter = options.meter;
-        let mut threads = vec![spawn("sqlite-writer", move || {
+        let writer = spawn("sqlite-writer", move || {
             writer::run(&writing, write_jobs, &*meter)
-        })?];
+        })?;
+        let mut readers = Vec::new();
         let (reads, read_jobs) = mpsc::channel(QUEUE);
         let read_jobs = Arc::new(std::sync::Mutex::new(read_jobs));
         for _ in 0..options.readers.max(1) {
             let reading = connection::reader(path, clock)?;
             let jobs = Arc::clone(&read_jobs);
-            threads.push(spawn("sqlite-reader", move || {
+            readers.push(spawn("sqlite-reader", move || {
                 reader::run(&reading, &jobs)
             })?);
         }
         Ok(Self {
             writes: Some(writes),
             reads: Some(reads),
-            threads,
+            writer: Some(writer),
+            readers,
             changed: Notify::new(),
             #[cfg(any(test, feature = "contract"))]
             temporary: None,
@@ -129,14 +134,12 @@ impl Db<Sqlite> {
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
-        // Closed queues end the threads, once they are empty.
-        drop(self.writes.take());
+        // A closed queue ends its threads, once it is empty. The writer's connection is closed after the others, and
+        // so folds the log into the file: of two that close at once each leaves that to the other.
         drop(self.reads.take());
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a database thread had panicked");
-            }
-        }
+        join(self.readers.drain(..));
+        drop(self.writes.take());
+        join(self.writer.take());
     }
 }
 
@@ -267,14 +270,19 @@ async fn ask<J, T>(
     answered.await.unwrap_or(Err(StoreError::Unavailable))
 }
 
-fn spawn(
-    name: &str,
-    body: impl FnOnce() + Send + 'static,
-) -> Result<std::thread::JoinHandle<()>, OpenError> {
-    std::thread::Builder::new()
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    thread::Builder::new()
         .name(name.to_owned())
         .spawn(body)
         .map_err(|error| OpenError::Database(format!("no thread: {error}")))
+}
+
+fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a database thread had panicked");
+        }
+    }
 }
 
 #[cfg(test)]

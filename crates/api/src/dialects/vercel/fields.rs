@@ -48,7 +48,7 @@ pub const CONNECTOR: &[Field] = &[
     ),
     optional(
         "name",
-        Shape::Text(256),
+        Shape::Text(1200),
         "The linked project's name when absent.",
     ),
     optional("projectId", Shape::Text(256), "Link this project at once."),

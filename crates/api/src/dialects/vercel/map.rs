@@ -143,10 +143,15 @@ pub fn change(mut body: Fields) -> ConnectorChange {
 
 /// The subject, where one was sent.
 pub fn subject(body: &mut Fields) -> Result<Option<Subject>> {
-    /// What clients may name (reference/vercel-connect D1) and no connector type here serves.
-    const KNOWN: &[&str] = &["jwt-bearer", "token", "connection"];
     let fields = body.take_object("subject");
-    fields.map(|fields| subject::of(fields, KNOWN)).transpose()
+    let named = fields
+        .map(|fields| subject::named(fields, &["token", "connection"], "additionalClaims"))
+        .transpose()?;
+    if named.as_ref().is_some_and(|named| named.token.is_some()) {
+        let reason = "tokens that were exchanged for a caller's own are not kept".to_owned();
+        return Err(Error::Unresolvable { reason });
+    }
+    Ok(named.map(|named| named.subject))
 }
 
 /// D1's body.

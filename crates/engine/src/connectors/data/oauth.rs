@@ -17,6 +17,7 @@ pub(super) const OAUTH: &[Field] = &[
         Shape::OneOf(&[
             "client_secret_post",
             "client_secret_basic",
+            "client_secret_basic_raw",
             "none",
             "private_key_jwt",
         ]),

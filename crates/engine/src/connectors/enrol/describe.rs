@@ -213,12 +213,14 @@ pub fn keeps_refresh_tokens(data: &Map<String, Value>) -> bool {
 /// What is wrong with the resources that a token is asked for: a connector of a resource has tokens for no other.
 pub fn resource_problem(connector: &Connector, asked: &[String]) -> Option<Problem> {
     let bound = connector.registration.as_ref()?.resource.as_ref()?;
-    let other = asked.iter().any(|one| *one != bound.id);
+    elsewhere(&bound.id, asked)
+}
+
+/// The same where it is known to which it is `bound`.
+pub fn elsewhere(bound: &str, asked: &[String]) -> Option<Problem> {
+    let other = asked.iter().any(|one| one != bound);
     other.then(|| {
-        let message = format!(
-            "must be absent or {}: the connector is bound to it",
-            bound.id
-        );
+        let message = format!("must be absent or {bound}: the connector is bound to it");
         Problem::new("resources", message)
     })
 }

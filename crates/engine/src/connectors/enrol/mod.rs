@@ -33,8 +33,8 @@ use super::discovered::At;
 use super::server::{Unresolved, layered};
 use describe::{Description, bound_to};
 pub use describe::{
-    client_id, jwt_bearer_enabled, keeps_refresh_tokens, may_be_registered, resource_problem,
-    user_scopes,
+    client_id, elsewhere, jwt_bearer_enabled, keeps_refresh_tokens, may_be_registered,
+    resource_problem, user_scopes,
 };
 pub(super) use describe::{moved, registered, tells_otherwise};
 pub use keys::{Said, Signer};

@@ -95,7 +95,7 @@ fn each_grant_sends_its_parameters_and_no_others() {
         expect(&[("grant_type", "client_credentials"), ("scope", "a b")])
     );
     assert_eq!(
-        sent(exchange.jwt_bearer(&secret, "")),
+        sent(exchange.jwt_bearer(&secret, "", "")),
         expect(&[
             ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
             ("assertion", "p/q"),
