@@ -10,11 +10,11 @@ use crate::permissions::Act;
 use crate::{Caller, Engine};
 
 /// Characters of an app's name.
-const NAME_MAX: usize = 35;
+const NAME_CHARS: usize = 35;
 /// Characters of its bot's name.
-const BOT_NAME_MAX: usize = 80;
+const BOT_NAME_CHARS: usize = 80;
 /// Scopes of either kind.
-const SCOPES_MAX: usize = 255;
+const SCOPES_TAKEN: usize = 255;
 /// Events that an app subscribes to.
 const EVENTS_MAX: usize = 100;
 
@@ -164,11 +164,11 @@ fn check(app: &SlackApp<'_>, bot: &[String], user: &[String]) -> Result<()> {
     limit(
         "data.appName",
         app.name.chars().count(),
-        NAME_MAX,
+        NAME_CHARS,
         "characters",
     );
-    limit("data.botScopes", bot.len(), SCOPES_MAX, "scopes");
-    limit("data.userScopes", user.len(), SCOPES_MAX, "scopes");
+    limit("data.botScopes", bot.len(), SCOPES_TAKEN, "scopes");
+    limit("data.userScopes", user.len(), SCOPES_TAKEN, "scopes");
     limit("events", app.events.len(), EVENTS_MAX, "events");
     if app.name.is_empty() {
         problems.push(Problem::new("data.appName", "is required"));
@@ -199,7 +199,7 @@ fn bot_name(name: &str) -> String {
             _ if bot.ends_with('-') || bot.is_empty() => {}
             _ => bot.push('-'),
         }
-        if bot.len() == BOT_NAME_MAX {
+        if bot.len() == BOT_NAME_CHARS {
             break;
         }
     }
@@ -263,6 +263,6 @@ mod tests {
         ] {
             assert_eq!(bot_name(name), expected, "{name}");
         }
-        assert_eq!(bot_name(&"a".repeat(200)).len(), BOT_NAME_MAX);
+        assert_eq!(bot_name(&"a".repeat(200)).len(), BOT_NAME_CHARS);
     }
 }
