@@ -16,7 +16,7 @@ const BOT_NAME_CHARS: usize = 80;
 /// Scopes of either kind.
 const SCOPES_TAKEN: usize = 255;
 /// Events that an app subscribes to.
-const EVENTS_MAX: usize = 100;
+const EVENTS_TAKEN: usize = 100;
 
 /// What a Slack app is made of, be there a connector for it already or not yet.
 #[derive(Clone, Copy, Default)]
@@ -169,7 +169,7 @@ fn check(app: &SlackApp<'_>, bot: &[String], user: &[String]) -> Result<()> {
     );
     limit("data.botScopes", bot.len(), SCOPES_TAKEN, "scopes");
     limit("data.userScopes", user.len(), SCOPES_TAKEN, "scopes");
-    limit("events", app.events.len(), EVENTS_MAX, "events");
+    limit("events", app.events.len(), EVENTS_TAKEN, "events");
     if app.name.is_empty() {
         problems.push(Problem::new("data.appName", "is required"));
     }
