@@ -3,6 +3,7 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Cluster } from '../lib/cluster.mjs';
+import { Emulator, GITHUB_KEY } from '../lib/emulate.mjs';
 import { Grantry } from '../lib/grantry.mjs';
 import { Child, run, temporaryFolder } from '../lib/process.mjs';
 import { KEYS, PROJECT, TEAM, world } from '../lib/world.mjs';
@@ -225,11 +226,50 @@ async function pages(server) {
   }
 }
 
+/**
+ * Tokens of a GitHub App's installation: from the cache, and asked for anew, which signs an RS256 JWT, waits for an
+ * emulator of GitHub, and seals and stores what it answers.
+ */
+async function mints(server) {
+  const github = await Emulator.start('github', server.callback);
+  const data = {
+    appId: 12345,
+    appSlug: 'my-github-app',
+    appName: 'My GitHub App',
+    clientId: 'Iv1.abc123',
+    clientSecret: 'gh-secret',
+    privateKeyPem: GITHUB_KEY,
+    serverConfig: { api_base_url: github.url },
+  };
+  const ok = async (method, route, body, key = KEYS.admin) => {
+    const answer = await server.call(method, route, { key, body });
+    if (answer.status >= 300) throw new Error(answer.text);
+    return answer.body;
+  };
+  const { id } = await ok('POST', '/api/v1/connectors', { type: 'github', name: 'Bench', data });
+  await ok('PUT', `/api/v1/connectors/${id}/projects/${PROJECT}`, { environments: ['production'] });
+  await ok('POST', `/api/v1/connectors/${id}/installations`, { external_id: '100' });
+  const route = `/v1/connect/token/${id}`;
+  const read = { subject: { type: 'app' }, installationId: '100', authorizationDetails: [{ type: 'github_app_installation', permissions: 'contents:read' }] };
+  const times = [];
+  for (let round = 0; round < 50; round++) {
+    const began = performance.now();
+    await ok('POST', route, read, KEYS.workload);
+    times.push(performance.now() - began);
+    await ok('DELETE', `/v1/connect/connectors/${id}/tokens?teamId=${TEAM}`, {});
+  }
+  await ok('POST', route, read, KEYS.workload);
+  const warm = await wrk(server.url + route, KEYS.workload, read, Math.max(1, SECONDS / 3));
+  say('GitHub token, cached', `${kilo(warm.rate)}/s, p99 ${warm.p99.toFixed(2)} ms; asked for anew ${median(times).toFixed(1)} ms`);
+  await github.stop();
+}
+
 async function measure(name, databaseUrl) {
   console.log(`-- ${name}`);
   const server = await start(databaseUrl);
   await starts(server, 1);
   await reads(server);
+  await mints(server);
   const create = { type: 'oauth', name: 'Bench', uid: 'bench/$N', data: connector.data };
   await writes(server, 'connector create', `/v1/connect/connectors?teamId=${TEAM}`, create);
   const { id: _, environment: __, ...imported } = connection('', { type: 'user', id: 'import-$N' });
@@ -259,6 +299,12 @@ async function measure(name, databaseUrl) {
 if (process.env.ONLY === 'dialects') {
   const server = await start(undefined, undefined, UNBOUND);
   await dialects(server);
+  await server.stop();
+  process.exit(0);
+}
+if (process.env.ONLY === 'mints') {
+  const server = await start();
+  await mints(server);
   await server.stop();
   process.exit(0);
 }
