@@ -5,7 +5,8 @@ import { contrast, DESKTOP, launch, PHONE, screenshot } from './lib/browser.mjs'
 import { Grantry } from './lib/grantry.mjs';
 import { Peer } from './lib/peers.mjs';
 import { needsConsent, served, user } from './lib/provider-suite.mjs';
-import { connectorOf, RETURN_URL, world } from './lib/world.mjs';
+import { png, sha1 } from './lib/image.mjs';
+import { connectorOf, KEYS, RETURN_URL, TEAM, world } from './lib/world.mjs';
 
 let server, peer, browser;
 before(async () => {
@@ -143,6 +144,24 @@ it('lets nothing in and nothing out', async () => {
   assert.equal(headers['referrer-policy'], 'same-origin');
   assert.match(headers['cache-control'], /no-store/);
   assert.equal(headers['x-content-type-options'], 'nosniff');
+  await close();
+});
+
+it('shows the connector as it was branded', async () => {
+  const image = png(640, 640);
+  const icon = sha1(image);
+  const headers = { authorization: `Bearer ${KEYS.admin}`, 'content-type': 'application/octet-stream', 'x-vercel-digest': icon };
+  const sent = await fetch(`${server.url}/v2/files?teamId=${TEAM}`, { method: 'POST', body: image, headers });
+  assert.equal(sent.status, 200);
+  const brand = { icon, backgroundColor: '#ffe01b' };
+  const changed = await server.call('PATCH', `/v1/connect/connectors/scl_page?teamId=${TEAM}`, { key: KEYS.admin, body: brand });
+  assert.equal(changed.status, 200, changed.text);
+  const { page, complaints, close } = await open(user('brand'), { viewport: PHONE });
+  await screenshot(page, 'consent-phone-branded');
+  const shown = page.locator('.icon img');
+  assert.equal(await shown.evaluate((image) => image.naturalWidth), 640);
+  assert.equal(await page.locator('.icon').evaluate((mark) => getComputedStyle(mark).backgroundColor), 'rgb(255, 224, 27)');
+  assert.deepEqual(complaints, []);
   await close();
 });
 

@@ -165,9 +165,16 @@ describe('a connector from its making to its end', () => {
   });
 
   it('loses its tokens', async () => {
-    const counts = await cli.json('revoke-tokens', id, '--all-tokens', '--yes');
-    for (const count of ['tokensFound', 'deleted', 'providerRevoked', 'providerSkipped', 'providerFailed'])
-      assert.equal(typeof counts[count], 'number', JSON.stringify(counts));
+    const { id: lost } = await create('lost', 'oauth', CRM, '--format=json');
+    for (const name of ['u1', 'u2']) {
+      const body = { connector: lost, subject: { type: 'user', id: name }, access_token: `key-of-${name}` };
+      const stored = await server.call('POST', '/api/v1/connections', { key: KEYS.admin, body });
+      assert.equal(stored.status, 201, stored.text);
+    }
+    const { tokensFound, deleted, providerRevoked, providerSkipped, providerFailed } = await cli.json('revoke-tokens', lost, '--all-tokens', '--yes');
+    assert.deepEqual({ tokensFound, deleted, providerRevoked, providerSkipped, providerFailed }, {
+      tokensFound: 2, deleted: 2, providerRevoked: 0, providerSkipped: 2, providerFailed: 0,
+    });
   });
 
   it('is removed, once nothing is attached or that is said to be fine', async () => {

@@ -48,7 +48,7 @@ pub(super) fn see_other(url: &str) -> Response {
     }
 }
 
-/// A page, whose policy allows its style and forms to `form_targets`.
+/// A page, whose policy allows its look, and forms to `form_targets`.
 pub(super) fn rendered(
     status: StatusCode,
     look: &Look,
@@ -57,8 +57,8 @@ pub(super) fn rendered(
     page: &impl Template,
 ) -> Response {
     let policy = format!(
-        "default-src 'none'; style-src {}; form-action {form_targets}; {}; base-uri 'none'",
-        look.csp_source(),
+        "default-src 'none'; {}; form-action {form_targets}; {}; base-uri 'none'",
+        look.policy(),
         embedded::policy(embedded)
     );
     let (Ok(html), Ok(policy)) = (page.render(), HeaderValue::from_str(&policy)) else {

@@ -265,7 +265,9 @@ pub(super) fn moved(settings: &Settings, headers: &HeaderMap, uri: &Uri) -> Opti
 pub(super) fn shown(settings: &Settings, consent: &Consent, notice: Option<Notice>) -> Response {
     match consent {
         Consent::Ask(page) => {
-            let look = Look::branded(page.accent_color.as_deref());
+            let background = page.background_color.as_deref();
+            let look = Look::branded(page.accent_color.as_deref(), background)
+                .with_image(page.icon.as_deref());
             let ask = Ask {
                 look: &look,
                 page,

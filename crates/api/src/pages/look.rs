@@ -21,25 +21,29 @@ const CONTROL_CONTRAST: f64 = 3.0;
 const BLACK: Color = Color([0, 0, 0]);
 const WHITE: Color = Color([0xff, 0xff, 0xff]);
 
-/// How a page looks: the style sheet with at most one colour of the connector's in it.
-pub(super) struct Look(String);
+/// How a page looks: the style sheet with at most two colours of the connector's in it, and its image.
+pub(super) struct Look {
+    style: String,
+    image: Option<String>,
+}
 
 impl Look {
     /// Ours.
     pub(super) fn plain() -> Self {
-        Self(STYLE.to_owned())
+        Self::of(STYLE.to_owned())
     }
 
     /// Ours, laid out for a long page with a list of what is on it.
     pub(super) fn reference() -> Self {
-        Self(format!(
+        Self::of(format!(
             "{STYLE}{}",
             include_str!("../../templates/docs.css")
         ))
     }
 
-    /// Ours with the main button in `accent` (`#rrggbb`) in each colour scheme where it stands out.
-    pub(super) fn branded(accent: Option<&str>) -> Self {
+    /// Ours with the main button in `accent` (`#rrggbb`) in each colour scheme where it stands out, and `background`
+    /// behind the connector's image.
+    pub(super) fn branded(accent: Option<&str>, background: Option<&str>) -> Self {
         let mut style = STYLE.to_owned();
         if let Some(accent) = accent.and_then(Color::parse) {
             for (scheme, card) in CARDS {
@@ -51,18 +55,37 @@ impl Look {
                 }
             }
         }
-        Self(style)
+        if let Some(background) = background.and_then(Color::parse) {
+            style.push_str(&format!(".icon {{ background: {}; }}\n", background.css()));
+        }
+        Self::of(style)
+    }
+
+    /// The same with the image at `url`, of this server.
+    pub(super) fn with_image(self, url: Option<&str>) -> Self {
+        Self {
+            image: url.map(str::to_owned),
+            ..self
+        }
+    }
+
+    const fn of(style: String) -> Self {
+        Self { style, image: None }
     }
 
     /// The text of the page's one `<style>` element.
     pub(super) fn style(&self) -> &str {
-        &self.0
+        &self.style
     }
 
-    /// The source expression that allows exactly this style (CSP 3 §2.3.1).
-    pub(super) fn csp_source(&self) -> String {
-        let hash = STANDARD.encode(sha256(&[self.0.as_bytes()]));
-        format!("'sha256-{hash}'")
+    /// The directives that allow exactly this style, and this image where there is one (CSP 3 §2.3.1, §6.1.8).
+    pub(super) fn policy(&self) -> String {
+        let hash = STANDARD.encode(sha256(&[self.style.as_bytes()]));
+        let style = format!("style-src 'sha256-{hash}'");
+        match &self.image {
+            Some(url) => format!("{style}; img-src {url}"),
+            None => style,
+        }
     }
 }
 
@@ -126,7 +149,7 @@ mod tests {
             ("#ffffff", false, true),
             ("#000000", true, false),
         ] {
-            let look = Look::branded(Some(accent));
+            let look = Look::branded(Some(accent), None);
             let added = look.style().strip_prefix(STYLE).unwrap();
             assert_eq!(added.contains("scheme: light"), light, "{accent}");
             assert_eq!(added.contains("scheme: dark"), dark, "{accent}");
@@ -158,9 +181,10 @@ mod tests {
             "</style><script>",
             "#€€",
         ] {
-            assert_eq!(Look::branded(Some(hostile)).style(), STYLE, "{hostile}");
+            let look = Look::branded(Some(hostile), Some(hostile));
+            assert_eq!(look.style(), STYLE, "{hostile}");
         }
-        assert_eq!(Look::branded(None).style(), STYLE);
+        assert_eq!(Look::branded(None, None).style(), STYLE);
     }
 
     #[test]
@@ -173,8 +197,14 @@ mod tests {
 
     #[test]
     fn the_policy_names_this_very_style() {
-        let (plain, branded) = (Look::plain(), Look::branded(Some("#1a73e8")));
-        assert_ne!(plain.csp_source(), branded.csp_source());
-        assert!(plain.csp_source().starts_with("'sha256-"));
+        let (plain, branded) = (Look::plain(), Look::branded(Some("#1a73e8"), None));
+        assert_ne!(plain.policy(), branded.policy());
+        assert!(plain.policy().starts_with("style-src 'sha256-"));
+        let url = "https://connect.example/icons/team_1/0";
+        let with_image = branded.with_image(Some(url)).policy();
+        assert!(
+            with_image.ends_with(&format!("'; img-src {url}")),
+            "{with_image}"
+        );
     }
 }

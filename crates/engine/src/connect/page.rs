@@ -48,7 +48,11 @@ pub struct ConsentPage {
     pub provider_origin: Option<String>,
     /// Set when the user pastes a key here instead of going to the provider; instructions, may be empty.
     pub paste: Option<String>,
-    /// Branding.
+    /// The connector's image, at this server.
+    pub icon: Option<String>,
+    /// What is behind it.
+    pub background_color: Option<String>,
+    /// Of the button.
     pub accent_color: Option<String>,
     /// Where "no" leads.
     pub return_url: Option<String>,
@@ -143,6 +147,11 @@ impl Engine {
             device_code: authorization.device_code.clone(),
             provider_origin,
             paste,
+            icon: connector
+                .icon
+                .as_ref()
+                .map(|digest| self.icon_url(&connector.team, digest)),
+            background_color: connector.background_color.clone(),
             accent_color: connector.accent_color.clone(),
             return_url: self.return_url(&authorization).await?.map(String::from),
             embedded_in: self.embedded_in(&authorization).await?,

@@ -36,6 +36,8 @@ fn page() -> ConsentPage {
         device_code: None,
         provider_origin: Some("https://github.com".to_owned()),
         paste: None,
+        icon: None,
+        background_color: None,
         accent_color: None,
         return_url: Some("https://desk.acme.example/done?tab=1".to_owned()),
         embedded_in: None,

@@ -28,6 +28,8 @@ async fn write_the_pages() {
         ("consent-full".to_owned(), consent(ConsentPage {
             environment: "preview".to_owned(),
             device_code: Some("ABCD-EF23".to_owned()),
+            icon: Some("https://connect.example/icons/team_1/0".to_owned()),
+            background_color: Some("#ffe01b".to_owned()),
             accent_color: Some("#7a1fa2".to_owned()),
             ..page()
         }, None)),

@@ -104,6 +104,9 @@ async fn requirement_14_hostile_values_stay_text_in_every_field() {
         device_code: Some(hostile()),
         provider_origin: None,
         paste: None,
+        // Made of a checked team id and a digest.
+        icon: None,
+        background_color: Some(hostile()),
         accent_color: Some(hostile()),
         return_url: Some(hostile()),
         embedded_in: None,
