@@ -1,5 +1,6 @@
 //! Connections: finding, importing, ending.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -142,49 +143,56 @@ impl Ending {
     }
 }
 
-/// Connectors whose connections one query looks at: each is a part of it, and databases bound those.
-const USAGES_AT_ONCE: usize = 50;
+/// Connectors whose connections one query looks at: databases bound the values that a statement has.
+const USAGES_AT_ONCE: usize = 500;
+
+/// What `some_usages` has the database write in one text.
+fn usage_of(text: &str) -> Option<Usage> {
+    let mut numbers = text.split(' ').map(|number| number.parse::<i64>().ok());
+    let mut next = || numbers.next().flatten();
+    let (live, needs_reauth, unanswered, last) = (next()?, next()?, next()?, next()?);
+    Some(Usage {
+        live: live.try_into().ok()?,
+        needs_reauth: needs_reauth.try_into().ok()?,
+        unanswered: unanswered.try_into().ok()?,
+        last_received: (last >= 0).then_some(Timestamp(last)),
+    })
+}
 
 impl<B: Backend> Db<B> {
     /// At most [`USAGES_AT_ONCE`]. Each connector's part ends by itself at the newest of its connections; a
-    /// window over all of them would read every one.
+    /// window over all of them would read every one. One text for each, for neither database has all of a lateral
+    /// join; and one statement for all, which is prepared once.
     async fn some_usages(&self, team: &TeamId, connectors: &[ConnectorId]) -> Stored<Vec<Usage>> {
-        let mut query = Query::new("", vec![]);
-        for (at, connector) in connectors.iter().enumerate() {
-            let union = if at == 0 { "" } else { " UNION ALL " };
-            let part = format!(
-                "{union}SELECT CAST({at} AS BIGINT) AS at, COUNT(*) AS live,
-                    COUNT(CASE WHEN newest.state = 'needs_reauth' THEN 1 END) AS needs_reauth,
-                    COUNT(CASE WHEN t.failures > 0 THEN 1 END) AS unanswered,
-                    MAX(t.received_at) AS last_received
-                 FROM (SELECT id, state FROM connections
-                       WHERE team = {{}} AND connector = {{}} AND state <> 'revoked'
-                       ORDER BY created_at DESC, id DESC LIMIT {{}}) AS newest
-                 LEFT JOIN token_sets t ON t.connection = newest.id AND t.kind = 'main'"
-            );
-            query.push(&part, params![team, connector, Usage::LOOKED_AT_MAX]);
-        }
-        query.push(" ORDER BY at", vec![]);
+        let mut query = Query::new(
+            "SELECT id, (SELECT COUNT(*) || ' ' || COUNT(CASE WHEN newest.state = 'needs_reauth' THEN 1 END)
+                || ' ' || COUNT(CASE WHEN t.failures > 0 THEN 1 END) || ' ' || COALESCE(MAX(t.received_at), -1)
+              FROM (SELECT id, state FROM connections
+                    WHERE team = connectors.team AND connector = connectors.id AND state <> 'revoked'
+                    ORDER BY created_at DESC, id DESC LIMIT ?2) AS newest
+              LEFT JOIN token_sets t ON t.connection = newest.id AND t.kind = 'main') AS usage
+             FROM connectors WHERE team = ?1",
+            params![team, Usage::LOOKED_AT_MAX],
+        );
+        let ids = connectors.iter().map(Into::into);
+        and_in(&mut query, "id", ids.collect());
         let rows = self.backend.read(query).await?;
-        if rows.len() != connectors.len() {
-            return Err(StoreError::Unavailable);
-        }
-        let usage = |(row, connector): (&Row, &ConnectorId)| {
+        let mut found = HashMap::with_capacity(rows.len());
+        for row in &rows {
             let read = || {
-                Ok::<_, Bad>(Usage {
-                    live: row.get("live")?,
-                    needs_reauth: row.get("needs_reauth")?,
-                    unanswered: row.get("unanswered")?,
-                    last_received: row.get("last_received")?,
-                })
+                let (id, usage): (String, String) = (row.get("id")?, row.get("usage")?);
+                let usage = usage_of(&usage).ok_or(Bad("usage"))?;
+                Ok::<_, Bad>((id, usage))
             };
-            read().map_err(|Bad(column)| StoreError::Inconsistent {
+            let (id, usage) = read().map_err(|Bad(column)| StoreError::Inconsistent {
                 table: "connections",
                 column,
-                row: connector.to_string(),
-            })
-        };
-        rows.iter().zip(connectors).map(usage).collect()
+                row: team.to_string(),
+            })?;
+            found.insert(id, usage);
+        }
+        let usage = |id: &ConnectorId| found.get(id.as_str()).copied().unwrap_or_default();
+        Ok(connectors.iter().map(usage).collect())
     }
 
     /// Ends connections between what is written `before` and `after`, if the guards in both hold.

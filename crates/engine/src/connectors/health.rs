@@ -53,9 +53,7 @@ impl Engine {
     /// How a connector of the caller's team does: from the provider's last verdict on its client, from its last code
     /// exchange and from its newest connections. Nothing is probed.
     pub async fn health(&self, caller: &Caller, connector: &Connector) -> Result<Health> {
-        let healths = self
-            .healths(caller, std::slice::from_ref(connector))
-            .await?;
+        let healths = self.healths(caller, &[connector]).await?;
         healths.into_iter().next().ok_or(Error::Internal)
     }
 
@@ -78,12 +76,12 @@ impl Engine {
     }
 
     /// [`Engine::health`] of many connectors, in their order.
-    pub async fn healths(&self, caller: &Caller, connectors: &[Connector]) -> Result<Vec<Health>> {
+    pub async fn healths(&self, caller: &Caller, connectors: &[&Connector]) -> Result<Vec<Health>> {
         caller.require(Act::ReadConnector)?;
         let ids: Vec<ConnectorId> = connectors.iter().map(|row| row.id.clone()).collect();
         let usages = self.ports.store.usages(&caller.team, &ids).await?;
         let catalogue = self.catalogue().await?;
-        let healths = connectors.iter().zip(&usages);
+        let healths = connectors.iter().copied().zip(&usages);
         let health = |(connector, usage)| of(connector, usage, missing(connector, &catalogue));
         Ok(healths.map(health).collect())
     }

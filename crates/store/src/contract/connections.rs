@@ -263,11 +263,11 @@ pub async fn the_newest_connections_tell_how_a_connector_does(world: &World) {
 
     // Many at once, more than one query asks for, in the order asked for.
     let nobody = ConnectorId::from("nobody's");
-    let mut many = vec![nobody; 60];
-    many[55] = connector.id.clone();
+    let mut many = vec![nobody; 600];
+    many[555] = connector.id.clone();
     let usages = store.usages(&world.ours, &many).await.unwrap();
-    let mut wanted = vec![Usage::default(); 60];
-    wanted[55] = expected;
+    let mut wanted = vec![Usage::default(); 600];
+    wanted[555] = expected;
     assert_eq!(usages, wanted);
     assert_eq!(store.usages(&world.ours, &[]).await.unwrap(), []);
 }

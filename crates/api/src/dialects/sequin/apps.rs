@@ -14,7 +14,7 @@ pub(super) async fn list(call: Call) -> Result<Response> {
     let (engine, rows) = (&call.engine, &filter.rows());
     let page = |page| async move { engine.connectors(caller, rows, &page).await };
     let apps = all_pages(page).await?;
-    let connectors: Vec<_> = apps.iter().map(|view| view.connector.clone()).collect();
+    let connectors: Vec<_> = apps.iter().map(|view| &view.connector).collect();
     let healths = call.engine.healths(caller, &connectors).await?;
     let mut found = Vec::new();
     for (view, health) in apps.iter().zip(healths) {
