@@ -6,13 +6,25 @@
 // sends those calls, and no others, to GRANTRY_URL (default http://127.0.0.1:8787, read at each call).
 const VERCEL_HOSTS = /^(api(-[a-z0-9]+)?|connect|oidc)\.vercel\.com$/;
 
+const base = () => (process.env.GRANTRY_URL ?? 'http://127.0.0.1:8787').replace(/\/+$/, '');
+
+/**
+ * A provider that `connect` of `@vercel/connect/betterauth` or `@vercel/connect/authjs` made, whose browsers come to
+ * Grantry, too: what a browser opens is no `fetch`. Auth.js is also told whose answers it gets (RFC 9207).
+ */
+export function signInHere(provider) {
+  const here = (url) => url.replace(/^https:\/\/connect\.vercel\.com(?=\/)/, base());
+  const { authorizationUrl, authorization } = provider;
+  if (authorizationUrl) return { ...provider, authorizationUrl: here(authorizationUrl) };
+  return { ...provider, issuer: base(), authorization: { ...authorization, url: here(authorization.url) } };
+}
+
 const fetchAnywhere = globalThis.fetch;
 
 globalThis.fetch = function fetch(input, init) {
   const asked = new URL(input instanceof Request ? input.url : input);
   if (!VERCEL_HOSTS.test(asked.hostname)) return fetchAnywhere(input, init);
 
-  const base = (process.env.GRANTRY_URL ?? 'http://127.0.0.1:8787').replace(/\/+$/, '');
-  const target = base + asked.pathname + asked.search;
+  const target = base() + asked.pathname + asked.search;
   return fetchAnywhere(input instanceof Request ? new Request(target, input) : target, init);
 };

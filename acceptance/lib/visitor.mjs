@@ -89,6 +89,14 @@ export class Visitor {
     return arrived;
   }
 
+  /** Keeps the cookies of an answer from `url` that a script on a page there got. */
+  takes(url, answer) {
+    const { host } = new URL(url);
+    const cookies = this.#jar.get(host) ?? new Map();
+    this.#jar.set(host, cookies);
+    for (const line of answer.headers.getSetCookie()) this.#keep(cookies, line);
+  }
+
   #keep(cookies, line) {
     const [pair, ...rest] = line.split(';');
     const [name, ...value] = pair.split('=');

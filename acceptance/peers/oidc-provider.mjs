@@ -89,10 +89,16 @@ const provider = new Provider(issuer, {
   issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
   rotateRefreshToken: () => true,
   conformIdTokenClaims: false,
-  claims: { openid: ['sub', 'email', 'groups'] },
+  claims: { openid: ['sub', 'email', 'email_verified', 'name', 'groups'] },
   findAccount: async (_ctx, id) => ({
     accountId: id,
-    claims: async () => ({ sub: id, email: `${id}@peer.example`, groups: ['staff'] }),
+    claims: async () => ({
+      sub: id,
+      email: `${id}@peer.example`,
+      email_verified: true,
+      name: `${id[0].toUpperCase()}${id.slice(1)} of the peer`,
+      groups: ['staff'],
+    }),
   }),
   interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
   cookies: { keys: ['peer'] },

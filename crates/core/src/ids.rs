@@ -108,6 +108,8 @@ ids! {
     McpServerId = "mcp_";
     /// An app-level grant in one provider tenant.
     InstallationId = "ins_";
+    /// A sign-in through a connector.
+    SignInId = "sgn_";
     /// A line of the event log.
     EventId = "evt_";
 }

@@ -368,6 +368,8 @@ fixed! {
     MASTER_KEYS_BYTES_MAX: bytes = 64 * KIB;
     /// Custom environments of a project.
     ENVIRONMENTS_MAX: count = 64;
+    /// Redirect URIs that a project declares for its sign-ins.
+    SIGN_IN_URIS_MAX: count = 32;
     /// How long an outside issuer's keys are used before they are fetched again.
     ISSUER_KEYS_FRESH_TIME: time = secs(600);
     /// How far two requests for an outside issuer's keys are apart, whatever tokens come in.

@@ -57,8 +57,9 @@ pub use apply::{
     resolve_env,
 };
 pub use connect::{
-    AskConnection, AskConsent, AskLink, CallbackEnd, CallbackRefusal, Consent, ConsentPage,
-    ConsentResult, LinkProof, Linked, LinkedTokens, Pressed, Requested, is_handle,
+    AskConnection, AskConsent, AskLink, AskSignIn, AskTokens, CallbackEnd, CallbackRefusal,
+    Consent, ConsentPage, ConsentResult, Denied, LinkProof, Linked, LinkedTokens, Pressed,
+    Requested, SIGN_IN_SCOPES, SignInStart, SignInTokens, TokenProof, Told, is_handle,
 };
 pub use connectors::{
     Capabilities, Changed, ConnectorChange, ConnectorView, Consequences, Health, HealthBasis,

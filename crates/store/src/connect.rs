@@ -50,11 +50,15 @@ pub(crate) fn advance(
     .one_or(StoreError::Missing("authorization"))
 }
 
-const PENDING: &str = "pending";
+pub(crate) const PENDING: &str = "pending";
 pub(crate) const UNCONFIRMED: &str = "unconfirmed";
 
 /// The connector is live, and the authorization is of it and of its team.
-fn can_end(id: &AuthorizationId, team: &TeamId, connector: &ConnectorId) -> [Statement; 2] {
+pub(crate) fn can_end(
+    id: &AuthorizationId,
+    team: &TeamId,
+    connector: &ConnectorId,
+) -> [Statement; 2] {
     [
         connector_is_live(team, connector),
         guard(
@@ -66,7 +70,7 @@ fn can_end(id: &AuthorizationId, team: &TeamId, connector: &ConnectorId) -> [Sta
 }
 
 /// Ends an authorization with a connection: from the state `from` on.
-fn complete(
+pub(crate) fn complete(
     id: &AuthorizationId,
     from: &'static str,
     connection: &Connection,

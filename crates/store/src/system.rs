@@ -25,6 +25,10 @@ const SWEPT: &[&str] = &[
      (SELECT state FROM flows WHERE over_at < ?1 ORDER BY over_at LIMIT ?2)",
     "DELETE FROM link_flows WHERE authorization_id IN
      (SELECT authorization_id FROM link_flows WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+    "DELETE FROM sign_in_grants WHERE hash IN
+     (SELECT hash FROM sign_in_grants WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+    "DELETE FROM sign_ins WHERE id IN
+     (SELECT id FROM sign_ins WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
     "DELETE FROM authorizations WHERE id IN
      (SELECT id FROM authorizations WHERE over_at < ?1 ORDER BY over_at LIMIT ?2)",
     "DELETE FROM tombstones WHERE (team, id) IN

@@ -94,6 +94,8 @@ pub(crate) fn of(
         "installations",
         "credentials",
         "link_flows",
+        "sign_in_grants",
+        "sign_ins",
         "projects",
         "memberships",
         "secrets",

@@ -73,6 +73,17 @@ const UNIQUE: &[Unique] = &[
         "webhook_secret",
     ),
     unique("flows.state", "flows_pkey", "flow.state"),
+    unique("sign_ins.id", "sign_ins_pkey", "sign_in.id"),
+    unique(
+        "sign_ins.authorization_id",
+        "sign_ins_authorization",
+        "sign_in.authorization",
+    ),
+    unique(
+        "sign_in_grants.hash",
+        "sign_in_grants_pkey",
+        "sign_in_grant.hash",
+    ),
     unique(
         "connections.team, connections.connector, connections.grant_key",
         "connections_grant",

@@ -46,6 +46,10 @@ pub enum HandleKind {
     Binding,
     /// The code that an app posts back to confirm a connection.
     Confirmation,
+    /// The code of a sign-in.
+    SignInCode,
+    /// The refresh token of a sign-in.
+    SignInRefresh,
     /// A signed token of ours, as the key of its verification cache.
     SignedToken,
 }
@@ -58,6 +62,8 @@ impl HandleKind {
             Self::Verifier => b"grantry/handle/verifier/v1\0",
             Self::Binding => b"grantry/handle/binding/v1\0",
             Self::Confirmation => b"grantry/handle/confirmation/v1\0",
+            Self::SignInCode => b"grantry/handle/sign-in-code/v1\0",
+            Self::SignInRefresh => b"grantry/handle/sign-in-refresh/v1\0",
             Self::SignedToken => b"grantry/handle/signed-token/v1\0",
         }
     }

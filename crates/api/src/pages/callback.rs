@@ -55,6 +55,7 @@ pub(super) async fn problem(word: Part) -> Response {
 pub(super) fn destination(settings: &Settings, end: Result<CallbackEnd>) -> String {
     let stop: &Stop = match end {
         Ok(CallbackEnd::Ended(result)) => return onward(settings, &result),
+        Ok(CallbackEnd::Onward(url)) => return url,
         Ok(CallbackEnd::TryAgain { id, .. }) => {
             return address(settings, &id, Some(Notice::TryAgain));
         }

@@ -29,7 +29,7 @@ const FORM_BYTES_MAX: usize = 3 * TOKEN_BYTES_MAX + 1024;
 
 /// In the query of a link that we have already sent to the public host once. A proxy that hides the
 /// host name from us must not make the browser go in circles.
-const MOVED: &str = "moved";
+pub(super) const MOVED: &str = "moved";
 
 /// What the page says above the facts. Fixed words in its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

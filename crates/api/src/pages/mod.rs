@@ -5,6 +5,7 @@
 //! - `consent`: what the link shows, and its button.
 //! - `callback`: the browser comes back.
 //! - `link`: the start of a link flow, which goes on to the provider at once.
+//! - `sign_in`: the start of a sign-in, which does so, too.
 //! - `docs`: the reference of the native API.
 //! - `message`: every text of the other pages.
 //! - `embedded`: pages in an app's window, the only ones with a script.
@@ -22,6 +23,7 @@ mod link;
 mod look;
 mod markdown;
 mod message;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 
@@ -104,6 +106,15 @@ pub const ROUTES: &[Route] = &[
     .about("Its button.")
     .takes(Takes::Page)
     .gives(303, "To the provider, or to where the user came from."),
+    Route::new(
+        Method::Get,
+        "/oauth/authorize",
+        Access::Public("OAuth: a browser that wants to sign in; it goes on to a provider, and back to a declared address only"),
+        "authorizeSignIn",
+        |_| get(sign_in::authorize),
+    )
+    .about("G1: begins a sign-in through a connector (RFC 6749 §4.1.1, PKCE with S256).")
+    .gives(303, "To the provider, or back with an error."),
     Route::new(Method::Get, "/callback", BY_STATE, "callback", |_| {
         get(callback::arrive)
     })

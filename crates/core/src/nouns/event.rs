@@ -127,6 +127,12 @@ event_kinds! {
     LinkPut = "link.put",
     /// A project may no longer use a connector.
     LinkDeleted = "link.deleted",
+    /// Somebody signed in through a connector: an application redeemed their code.
+    SignedIn = "sign_in.completed",
+    /// A sign-in goes on: its refresh token was replaced.
+    SignInRefreshed = "sign_in.refreshed",
+    /// A sign-in was ended.
+    SignInEnded = "sign_in.ended",
     /// An installation was made or changed.
     InstallationPut = "installation.put",
     /// An installation was removed.

@@ -12,6 +12,7 @@ pub mod grant;
 pub mod installation;
 pub mod registration;
 pub mod repeat;
+pub mod sign_in;
 pub mod tenancy;
 
 pub use actor::{Actor, OutsideIdentity};
@@ -29,6 +30,7 @@ pub use grant::{Environment, Grant, Scopes, Subject, canonical};
 pub use installation::{Installation, InstallationStatus};
 pub use registration::{BoundResource, ClientKey, Means, RegisteredClient, Registration};
 pub use repeat::KeyedRequest;
+pub use sign_in::{AskedSignIn, Session, SignIn, SignInGrant, SignedIn};
 pub use tenancy::{
     Account, CustomEnvironment, Key, KeyLevel, Membership, Project, Role, Team, User, Words,
 };

@@ -132,6 +132,8 @@ pub struct Project {
     pub base_urls: BTreeMap<String, String>,
     /// Its workloads may make `oauth` connectors by themselves, and link themselves to those of the same server.
     pub provisions: bool,
+    /// Where the answers to its sign-ins may go (docs/sign-in.md).
+    pub sign_in_uris: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
 }

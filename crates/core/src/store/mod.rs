@@ -19,6 +19,7 @@ mod installations;
 mod keys;
 mod refresh;
 mod repeats;
+mod sign_in;
 mod spool;
 mod system;
 mod tenancy;
@@ -38,6 +39,7 @@ pub use installations::InstallationStore;
 pub use keys::{KeyFilter, KeyOwner, KeyStore};
 pub use refresh::{Begin, Completion, RefreshStore, Rejection, Retry};
 pub use repeats::RepeatStore;
+pub use sign_in::SignInStore;
 pub use spool::{Spool, Spooled};
 pub use system::{
     Author, Change, ChangeKind, DataKey, Depths, EventFilter, KeyStatus, SigningKey, SystemStore,
@@ -59,6 +61,7 @@ pub trait Store:
     + CredentialStore
     + RefreshStore
     + RepeatStore
+    + SignInStore
 {
 }
 
@@ -78,6 +81,7 @@ impl<T> Store for T where
         + CredentialStore
         + RefreshStore
         + RepeatStore
+        + SignInStore
 {
 }
 

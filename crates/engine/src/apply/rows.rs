@@ -73,6 +73,7 @@ pub struct ProjectRow {
     pub custom_environments: Option<Vec<CustomEnvironment>>,
     pub base_urls: Option<BTreeMap<String, String>>,
     pub provisions: Option<bool>,
+    pub sign_in_uris: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]

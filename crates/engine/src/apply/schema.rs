@@ -116,6 +116,7 @@ pub const PROJECTS: &[Field] = &[
     ),
     optional("base_urls", Shape::Map(&Shape::Url)),
     optional("provisions", Shape::Truth),
+    optional("sign_in_uris", Shape::List(&Shape::Text(2048))),
 ];
 
 pub const KEYS: &[Field] = &[

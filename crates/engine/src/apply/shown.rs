@@ -102,6 +102,7 @@ impl Shown for Project {
             ("name", json!(self.name)),
             ("custom_environments", json!(self.custom_environments)),
             ("provisions", json!(self.provisions)),
+            ("sign_in_uris", json!(self.sign_in_uris)),
         ]);
         let urls = self.base_urls.iter();
         shown.append(&mut spread(

@@ -32,6 +32,8 @@ pub enum CallbackEnd {
         /// The account that was signed in to.
         signed_in: Option<String>,
     },
+    /// On to where an application waits for it.
+    Onward(String),
     /// Not an answer that this browser is waiting for. Nothing was sent anywhere.
     Refused(CallbackRefusal),
 }
@@ -93,17 +95,16 @@ impl Engine {
             tracing::warn!(authorization = %authorization.id, %error, said = callback.iss, known = server.issuer, "an authorization response is not believed; data.serverConfig.issuer says who may answer");
             return refused(WrongServer);
         }
-        match callback.answer {
+        let end = match callback.answer {
             Err(denied) => self.denied(&authorization, &denied).await,
             Ok(code) => {
                 // The code is spent once it is sent: no disconnect of the browser may lose what it buys (design §6b).
-                let engine = Arc::clone(self);
-                self.uncancellable(async move {
-                    engine.exchange(authorization, flow, server, code).await
-                })
-                .await
+                let (engine, asked) = (Arc::clone(self), authorization.clone());
+                self.uncancellable(async move { engine.exchange(asked, flow, server, code).await })
+                    .await
             }
-        }
+        };
+        self.end_of_sign_in(&authorization, end).await
     }
 
     /// The flow of `state`, if this browser started it and it is not over.

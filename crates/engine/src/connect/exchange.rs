@@ -17,6 +17,7 @@ use super::callback::CallbackEnd;
 use super::identity::Account;
 use super::page::asked_scopes;
 use super::press::{flow_row, nonce_of, verifier_place};
+use super::sign_in::signs_in;
 use crate::Engine;
 use crate::tokens::{Arrived, CLAIMS, NewPair, PAUSE, TRIES, forwarded_claims, forwards_claims};
 
@@ -118,6 +119,11 @@ impl Engine {
             if let Some(claims) = claims.filter(|claims| !claims.is_empty()) {
                 pair.metadata.insert(CLAIMS.to_owned(), claims.into());
             }
+        }
+        if signs_in(&authorization) {
+            return self
+                .signed_in(&authorization, &connector, &oauth, pair, account)
+                .await;
         }
         if authorization.install.is_some() {
             return self.installed(authorization, &connector, pair).await;

@@ -9,6 +9,7 @@
 //! - `installed`: or an installation and the app's tokens there.
 //! - `link`: the same as Sequin's dialect has it: a start URL, a code, a handle.
 //! - `return_url`: where a browser may be sent at the end.
+//! - `sign_in`: the same for an application that is no user of ours: the gateway.
 //! - `webhook`: telling the requester that it ended.
 //! - `identity`: whose account it is, where the provider says so.
 
@@ -24,6 +25,7 @@ mod page;
 mod press;
 mod requests;
 mod return_url;
+mod sign_in;
 mod webhook;
 
 pub use ask::{AskConnection, AskConsent, Requested};
@@ -32,3 +34,8 @@ pub use link::{AskLink, LinkProof, Linked, LinkedTokens, is_handle};
 pub(crate) use page::is_open;
 pub use page::{Consent, ConsentPage, ConsentResult};
 pub use press::Pressed;
+pub(crate) use sign_in::uri_problems as sign_in_uri_problems;
+pub use sign_in::{
+    AskSignIn, AskTokens, Denied, SCOPES as SIGN_IN_SCOPES, SignInStart, SignInTokens, TokenProof,
+    Told,
+};

@@ -9,6 +9,7 @@ use grantry_oauth::server::Endpoint;
 use serde_json::Value;
 use url::Url;
 
+use super::sign_in::signs_in;
 use crate::Engine;
 use crate::connectors::types::{self, UserTokens};
 use crate::connectors::{installing, service_name, user_scopes};
@@ -99,8 +100,8 @@ impl Engine {
         if authorization.state != AuthorizationState::Pending {
             return Ok(Consent::Ended(Box::new(self.result(authorization).await?)));
         }
-        // A link flow has no page: its start URL leads to the provider.
-        if self.link_flow_of(&authorization).await?.is_some() {
+        // A link flow and a sign-in have no page: their start URLs lead to the provider.
+        if signs_in(&authorization) || self.link_flow_of(&authorization).await?.is_some() {
             return Err(Error::NotFound("authorization"));
         }
         let connector = self.connector_of(&authorization).await?;

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 use super::identity::Account;
 use super::page::{ConsentResult, asked_scopes, is_open};
+use super::sign_in::signs_in;
 use crate::Engine;
 use crate::catalogue::authorize_params;
 use crate::connectors::types::{self, UserTokens};
@@ -270,7 +271,7 @@ impl Engine {
             .authorization(id)
             .await?
             .ok_or(Error::NotFound("authorization"))?;
-        if self.link_flow_of(&authorization).await?.is_some() {
+        if signs_in(&authorization) || self.link_flow_of(&authorization).await?.is_some() {
             // It is begun by its start URL alone, once.
             Err(Error::NotFound("authorization"))
         } else if is_open(&authorization, self.now()) {

@@ -10,6 +10,7 @@ use grantry_core::{Error, Result};
 
 use super::checks::{Checks, NAME};
 use crate::apply::Shape;
+use crate::connect::sign_in_uri_problems;
 use crate::lists::cut;
 use crate::permissions::Act;
 use crate::{Caller, CursorPage, Engine};
@@ -25,6 +26,8 @@ pub struct NewProject {
     pub base_urls: BTreeMap<String, String>,
     /// Its workloads may make connectors by themselves.
     pub provisions: bool,
+    /// Where the answers to its sign-ins may go.
+    pub sign_in_uris: Vec<String>,
 }
 
 /// What shall be other about a project. What is absent stays.
@@ -36,6 +39,8 @@ pub struct ProjectPatch {
     pub base_urls: BTreeMap<String, Option<String>>,
     /// Whether its workloads may make connectors by themselves.
     pub provisions: Option<bool>,
+    /// In place of those there are.
+    pub sign_in_uris: Option<Vec<String>>,
 }
 
 /// The id of the environment that `named` is the id or slug of.
@@ -65,6 +70,12 @@ fn serve(project: &mut Project, base_urls: &BTreeMap<String, Option<String>>, ch
                 project.base_urls.remove(&id);
             }
         }
+    }
+}
+
+fn check_sign_in_uris(project: &Project, checks: &mut Checks) {
+    for (field, message) in sign_in_uri_problems(&project.sign_in_uris) {
+        checks.add(field, message);
     }
 }
 
@@ -114,8 +125,10 @@ impl Engine {
             custom_environments: Vec::new(),
             base_urls: BTreeMap::new(),
             provisions: new.provisions,
+            sign_in_uris: new.sign_in_uris,
             created_at: now,
         };
+        check_sign_in_uris(&project, &mut checks);
         for (index, slug) in new.environments.iter().enumerate() {
             check_slug(
                 &project,
@@ -167,6 +180,10 @@ impl Engine {
             }
             serve(project, &patch.base_urls, checks);
             project.provisions = patch.provisions.unwrap_or(project.provisions);
+            if let Some(uris) = &patch.sign_in_uris {
+                project.sign_in_uris.clone_from(uris);
+                check_sign_in_uris(project, checks);
+            }
         })
         .await
     }

@@ -189,13 +189,13 @@ impl Engine {
     }
 
     /// The public keys that tokens of ours may be signed by.
-    pub(super) async fn public_keys(&self) -> Result<Vec<Value>> {
+    pub(crate) async fn public_keys(&self) -> Result<Vec<Value>> {
         let keys = self.timetable().await?;
         Ok(keys.into_iter().map(|key| key.row.public_jwk).collect())
     }
 
     /// The key that signs now.
-    pub(super) async fn signing_key(&self) -> Result<SigningKey> {
+    pub(crate) async fn signing_key(&self) -> Result<SigningKey> {
         let row = self.active_key().await?;
         let text = self.keys.open_text(place(&row.kid), &row.sealed).await?;
         let der = base64_decode(text.expose())?;

@@ -55,6 +55,9 @@ enum Act {
         /// Whether its workloads may make connectors from a server's URL by themselves
         #[arg(long, value_name = "true|false")]
         provisions: Option<bool>,
+        /// Where the answers to its sign-ins may go: all such addresses; an empty one is none
+        #[arg(long = "sign-in-uri", value_name = "URL")]
+        sign_in_uris: Vec<String>,
     },
     /// Change a project
     Update {
@@ -69,6 +72,9 @@ enum Act {
         /// Whether its workloads may make connectors from a server's URL by themselves
         #[arg(long, value_name = "true|false")]
         provisions: Option<bool>,
+        /// Where the answers to its sign-ins may go: all such addresses; an empty one is none
+        #[arg(long = "sign-in-uri", value_name = "URL")]
+        sign_in_uris: Vec<String>,
     },
     /// Delete a project, its keys and its links
     Delete {
@@ -152,6 +158,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             environments,
             base_urls,
             provisions,
+            sign_in_uris,
         } => {
             let mut body = json!({ "name": name, "base_urls": urls(base_urls) });
             if !environments.is_empty() {
@@ -160,6 +167,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             if let Some(provisions) = provisions {
                 body["provisions"] = json!(provisions);
             }
+            if !sign_in_uris.is_empty() {
+                let uris = sign_in_uris.iter().filter(|uri| !uri.is_empty());
+                body["sign_in_uris"] = uris.map(String::as_str).collect();
+            }
             ROWS.create(&client, body, form).await
         }
         Act::Update {
@@ -167,6 +178,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             name,
             base_urls,
             provisions,
+            sign_in_uris,
         } => {
             let mut body = body([("name", name)]);
             if !base_urls.is_empty() {
@@ -174,6 +186,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             }
             if let Some(provisions) = provisions {
                 body["provisions"] = json!(provisions);
+            }
+            if !sign_in_uris.is_empty() {
+                let uris = sign_in_uris.iter().filter(|uri| !uri.is_empty());
+                body["sign_in_uris"] = uris.map(String::as_str).collect();
             }
             ROWS.change(&client, &project, body, form).await
         }

@@ -118,6 +118,7 @@ pub(crate) fn project(id: &str, team: &TeamId) -> Project {
         }],
         base_urls: [("production".to_owned(), "https://p.example".to_owned())].into(),
         provisions: true,
+        sign_in_uris: vec!["https://p.example/cb".to_owned()],
         created_at: NOW,
     }
 }

@@ -33,6 +33,7 @@ pub mod registrations;
 pub mod rejections;
 pub mod repeats;
 pub mod revocations;
+pub mod sign_ins;
 pub mod system;
 pub mod tenancy;
 
@@ -246,6 +247,12 @@ macro_rules! contract_tests {
             atomicity: [
                 a_failing_write_takes_nothing_but_itself_along,
                 a_failed_write_leaves_no_trace,
+            ]
+            sign_ins: [
+                a_sign_in_is_found_by_its_consent_and_by_its_team,
+                connectors_are_found_by_what_they_are_called_in_any_team,
+                a_code_is_redeemed_once_and_its_refresh_token_rotates,
+                nothing_of_an_ended_sign_in_works,
             ]
             system: [
                 the_database_answers,

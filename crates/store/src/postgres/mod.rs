@@ -270,6 +270,12 @@ impl Backend for Postgres {
                 min_binary: 3,
                 sql: include_str!("../../migrations/postgres/0017_provisioning.sql"),
             },
+            Migration {
+                version: 18,
+                name: "sign_in",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0018_sign_in.sql"),
+            },
         ],
     };
 

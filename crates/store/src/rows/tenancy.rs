@@ -144,6 +144,7 @@ impl Noun for Project {
         "custom_environments",
         "base_urls",
         "provisions",
+        "sign_in_uris",
         "created_at",
     ];
 
@@ -155,6 +156,7 @@ impl Noun for Project {
             json(&self.custom_environments),
             json(&self.base_urls),
             self.provisions,
+            json(&self.sign_in_uris),
             self.created_at,
         ]
     }
@@ -167,6 +169,7 @@ impl Noun for Project {
             custom_environments: row.json("custom_environments")?,
             base_urls: row.json("base_urls")?,
             provisions: row.get("provisions")?,
+            sign_in_uris: row.json("sign_in_uris")?,
             created_at: row.get("created_at")?,
         })
     }

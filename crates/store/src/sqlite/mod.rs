@@ -237,6 +237,12 @@ impl Backend for Sqlite {
                 min_binary: 3,
                 sql: include_str!("../../migrations/sqlite/0017_provisioning.sql"),
             },
+            Migration {
+                version: 18,
+                name: "sign_in",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0018_sign_in.sql"),
+            },
         ],
     };
 

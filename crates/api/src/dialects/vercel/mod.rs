@@ -5,6 +5,7 @@ pub mod error;
 pub mod fields;
 pub mod files;
 pub mod flows;
+pub mod gateway;
 pub mod lists;
 pub mod map;
 pub mod provision;

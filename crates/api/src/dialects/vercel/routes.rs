@@ -6,7 +6,6 @@ use grantry_core::nouns::Environment;
 use grantry_core::{Error, Result};
 use grantry_engine::Which;
 use grantry_engine::permissions::Act;
-use serde_json::json;
 
 use super::wire::{self, Reader};
 use super::{fields, map};
@@ -139,6 +138,15 @@ pub const ROUTES: &[Route] = &[
     .gives(200, "The metadata."),
     Route::new(
         Method::Get,
+        "/.well-known/oauth-authorization-server",
+        Access::Public("applications that sign people in discover the endpoints here"),
+        "getOauthMetadata",
+        |route| call(route, discovery),
+    )
+    .about("The same by its other name (RFC 8414 §3).")
+    .gives(200, "The metadata."),
+    Route::new(
+        Method::Get,
         "/.well-known/jwks",
         Access::Public("public keys"),
         "getJwks",
@@ -257,18 +265,7 @@ async fn project_token(call: Call) -> Result<Response> {
 }
 
 async fn discovery(call: Call) -> Result<Response> {
-    let settings = call.engine.settings();
-    answer::public(&json!({
-        "issuer": settings.issuer(),
-        "jwks_uri": settings.url("/.well-known/jwks"),
-        "response_types_supported": ["id_token"],
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["RS256"],
-        "claims_supported": [
-            "iss", "sub", "aud", "exp", "nbf", "iat", "jti",
-            "owner", "owner_id", "project", "project_id", "environment",
-        ],
-    }))
+    answer::public(&super::gateway::metadata(call.engine.settings()))
 }
 
 async fn jwks(call: Call) -> Result<Response> {

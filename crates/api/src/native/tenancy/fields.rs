@@ -123,7 +123,14 @@ pub const NEW_PROJECT: &[Field] = &[
         "Where it is served, by environment (id or slug): browsers may be sent back there.",
     ),
     PROVISIONS,
+    SIGN_IN_URIS,
 ];
+
+const SIGN_IN_URIS: Field = optional(
+    "sign_in_uris",
+    Shape::Texts(2048),
+    "Where the answers to its sign-ins may go: redirect URIs, compared to the letter. All of them.",
+);
 
 const PROVISIONS: Field = optional(
     "provisions",
@@ -140,6 +147,7 @@ pub const PROJECT: &[Field] = &[
         "By environment (id or slug): another URL, or null for none. Others stay.",
     ),
     PROVISIONS,
+    SIGN_IN_URIS,
 ];
 
 /// `POST /projects/{project}/environments`, `PATCH /projects/{project}/environments/{environment}`

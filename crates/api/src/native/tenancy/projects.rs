@@ -149,6 +149,7 @@ async fn create(mut call: Call) -> Result<Response> {
             .filter_map(|(environment, url)| Some((environment, url?)))
             .collect(),
         provisions: body.flag("provisions").unwrap_or_default(),
+        sign_in_uris: body.take_texts("sign_in_uris").unwrap_or_default(),
     };
     let made = call.engine.create_project(call.caller()?, new).await?;
     answer::created(&wire::Project::from(&made))
@@ -167,6 +168,7 @@ async fn update(mut call: Call) -> Result<Response> {
         name: call.body.take_text("name"),
         base_urls: urls(call.body.take_map("base_urls"))?,
         provisions: call.body.flag("provisions"),
+        sign_in_uris: call.body.take_texts("sign_in_uris"),
     };
     let updated = call
         .engine

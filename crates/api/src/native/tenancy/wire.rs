@@ -135,6 +135,8 @@ pub struct Project<'a> {
     base_urls: &'a BTreeMap<String, String>,
     /// Its workloads may make connectors by themselves.
     provisions: bool,
+    /// Where the answers to its sign-ins may go.
+    sign_in_uris: &'a [String],
     created_at: Time,
 }
 
@@ -147,6 +149,7 @@ impl<'a> From<&'a ProjectRow> for Project<'a> {
             custom_environments: environments.map(Environment::from).collect(),
             base_urls: &row.base_urls,
             provisions: row.provisions,
+            sign_in_uris: &row.sign_in_uris,
             created_at: Time(row.created_at),
         }
     }

@@ -245,8 +245,17 @@ impl Planner<'_> {
                     |old| &old.provisions,
                     Default::default,
                 ),
+                sign_in_uris: or_old(
+                    row.sign_in_uris,
+                    old.as_ref(),
+                    |old| &old.sign_in_uris,
+                    Vec::new,
+                ),
                 created_at: old.as_ref().map_or(self.now, |old| old.created_at),
             };
+            for (field, message) in crate::connect::sign_in_uri_problems(&project.sign_in_uris) {
+                self.problem(&place, field, &message);
+            }
             for name in project.base_urls.keys() {
                 if !project.has_environment(&Environment::from(name.as_str())) {
                     let message = "is not an environment of the project";

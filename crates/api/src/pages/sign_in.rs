@@ -1,0 +1,60 @@
+//! Where a browser begins to sign in through a connector (docs/sign-in.md). There is no page: it goes on to the provider,
+//! or back to the application. Only a request that says of neither where is answered here, in words for its developer.
+
+use axum::extract::{OriginalUri, RawQuery, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use grantry_engine::{AskSignIn, Denied, SignInStart};
+
+use super::answer::see_other;
+use super::browser::{cookie, is_at_home};
+use super::consent::MOVED;
+use crate::App;
+use crate::dialects::vercel::gateway::{TWICE, parameters, refused};
+
+/// `GET /oauth/authorize`
+pub(super) async fn authorize(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    OriginalUri(uri): OriginalUri,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    // Who only looks whether there is something begins nothing.
+    if method == Method::HEAD {
+        return StatusCode::OK.into_response();
+    }
+    let settings = app.engine.settings();
+    let query = query.unwrap_or_default();
+    // The cookie, and with it the way back, is of the public host.
+    let away = !query.ends_with(MOVED) && !is_at_home(&headers, &uri, &settings.public_url);
+    if away {
+        return see_other(&settings.url(&format!("{}?{query}&{MOVED}", uri.path())));
+    }
+    let Some(mut given) = parameters(query.as_bytes()) else {
+        return refused(Denied::Oauth("invalid_request", TWICE.to_owned()), false);
+    };
+    let ask = AskSignIn {
+        client_id: given.remove("client_id"),
+        team: given.remove("teamId"),
+        redirect_uri: given.remove("redirect_uri"),
+        response_type: given.remove("response_type"),
+        response_mode: given.remove("response_mode"),
+        state: given.remove("state"),
+        nonce: given.remove("nonce"),
+        scope: given.remove("scope"),
+        code_challenge: given.remove("code_challenge"),
+        code_challenge_method: given.remove("code_challenge_method"),
+        prompt: given.remove("prompt"),
+        has_request_object: given.contains_key("request") || given.contains_key("request_uri"),
+    };
+    match app
+        .engine
+        .start_sign_in(ask, cookie(&headers, &settings.public_url))
+        .await
+    {
+        Ok(SignInStart::Provider(pressed)) => super::consent::pressed(settings, &pressed),
+        Ok(SignInStart::Back(url)) => see_other(&url),
+        Err(denied) => refused(denied, false),
+    }
+}
