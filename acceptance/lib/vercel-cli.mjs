@@ -23,6 +23,28 @@ export class VercelCli {
 
   /** Runs `vercel connect …`; its exit code and what it printed. */
   run(...args) {
+    return this.#start(args).done;
+  }
+
+  /**
+   * Starts `vercel connect …`, which goes on when somebody has been at the address that it prints.
+   * @returns {{ address: Promise<string>, done: Promise<{ code: number, out: string, err: string }> }}
+   */
+  begin(...args) {
+    const { child, done } = this.#start(args);
+    const address = new Promise((found, failed) => {
+      let err = '';
+      child.stderr.on('data', (text) => {
+        err += text;
+        const [, url] = /visit:\s+(http\S+)/.exec(err) ?? [];
+        if (url) found(url);
+      });
+      done.then(({ code, out, err: all }) => failed(new Error(`it ended (${code}) before it printed an address:\n${all}${out}`)));
+    });
+    return { address, done };
+  }
+
+  #start(args) {
     const all = ['connect', ...args, '--api', this.url, '--token', this.token, '--scope', this.scope];
     const env = {
       PATH: process.env.PATH,
@@ -38,12 +60,14 @@ export class VercelCli {
       NO_PROXY: '127.0.0.1',
     };
     const argv = [CLI, ...all, '-Q', path.join(this.folder, 'config')];
-    return new Promise((done) => {
-      const child = execFile(process.execPath, argv, { cwd: this.folder, env, timeout: 60_000 }, (error, out, err) =>
-        done({ code: error ? (error.code ?? 1) : 0, out, err }),
+    let child;
+    const done = new Promise((ended) => {
+      child = execFile(process.execPath, argv, { cwd: this.folder, env, timeout: 60_000 }, (error, out, err) =>
+        ended({ code: error ? (error.code ?? 1) : 0, out, err }),
       );
       child.stdin.end();
     });
+    return { child, done };
   }
 
   /** The same, for one that has to succeed: the JSON that it printed. */

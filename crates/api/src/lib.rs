@@ -43,6 +43,7 @@ pub fn all_routes() -> impl Iterator<Item = &'static Route> {
             dialects::vercel::lists::ROUTES,
             dialects::vercel::changes::ROUTES,
             dialects::vercel::files::ROUTES,
+            dialects::vercel::managed::ROUTES,
             dialects::vercel::services::ROUTES,
             dialects::vercel::support::ROUTES,
             dialects::sequin::ROUTES,

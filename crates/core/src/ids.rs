@@ -106,6 +106,8 @@ ids! {
     InviteId = "inv_";
     /// A team's MCP server.
     McpServerId = "mcp_";
+    /// A connector that is to be registered.
+    SetupId = "scr_";
     /// An app-level grant in one provider tenant.
     InstallationId = "ins_";
     /// A sign-in through a connector.

@@ -340,6 +340,10 @@ fixed! {
     RETRY_AFTER_MAX: time = HOUR;
     /// Life of a client assertion. GitHub would take ten minutes, others five.
     ASSERTION_TIME_MAX: time = secs(300);
+    /// How long a connector can be registered at its service after it was asked for: Vercel's CLI waits for 115 minutes.
+    SETUP_TIME: time = secs(2 * 3600);
+    /// Connectors of a team that wait to be registered. Further ones are refused until some are done or canceled.
+    SETUPS_OPEN_MAX: count = 100;
     /// How far apart a connector registers itself anew, at first; each time doubles it (requirement 26).
     REGISTRATIONS_APART_TIME: time = HOUR;
     /// The most that this grows to.

@@ -12,6 +12,7 @@
 //! - `search`: asking what a connector reaches, with a token that stays here.
 //! - `lists`: what there is; keys and imports.
 //! - `apply`: declared rows made to exist.
+//! - `setups`: connectors that a person registers at their service.
 //! - `background`, `feed`: what runs without being asked.
 
 mod apply;
@@ -37,6 +38,7 @@ mod repeats;
 mod search;
 mod secrets;
 mod settings;
+mod setups;
 mod tenancy;
 mod tokens;
 mod workload;
@@ -62,9 +64,9 @@ pub use connect::{
     Requested, SIGN_IN_SCOPES, SignInStart, SignInTokens, TokenProof, Told, is_handle,
 };
 pub use connectors::{
-    Capabilities, Changed, ConnectorChange, ConnectorView, Consequences, Health, HealthBasis,
-    HealthStatus, NewConnector, NewLink, OAUTH_CALLBACK_OF_COHERE, ServiceWays, SlackApp, Way,
-    asks_at, input_schema, types,
+    AskedField, Capabilities, Changed, ConnectorChange, ConnectorView, Consequences, Health,
+    HealthBasis, HealthStatus, NewConnector, NewLink, OAUTH_CALLBACK_OF_COHERE, ServiceWays,
+    SlackApp, Way, asks_at, input_schema, types,
 };
 pub use credentials::{CredentialView, NewCredential, NewTokens};
 pub use gauges::{CacheGauge, Gauges};
@@ -79,6 +81,10 @@ pub use repeats::{Repeat, Repeater, Reserved, fingerprint};
 pub use search::{AskSearch, SearchFailure, Searched};
 pub use secrets::KeptSecret;
 pub use settings::{DatagridSettings, RefreshSettings, Settings, WorkloadSettings};
+pub use setups::{
+    AskSetup, Asked, Filling, GithubForm, GithubPlace, SetupFlow, SetupPage, SetupProgress,
+    SetupView,
+};
 pub use tenancy::{
     Identity, KeyPatch, KeyPlace, Me, NewInvite, NewKey, NewProject, NewTeam, NewUser,
     ProjectPatch, Seat, ServiceView, TeamPatch, UserPatch,

@@ -122,6 +122,19 @@ fn project_exists(team: &TeamId, id: &ProjectId) -> Statement {
     )
 }
 
+/// A new connector and its links.
+pub(crate) fn created(connector: &Connector, links: &[Link], event: &Event) -> Write {
+    let mut write: Write = links
+        .iter()
+        .map(|link| project_exists(&connector.team, &link.project))
+        .collect();
+    write.push(insert(connector));
+    write.extend(links.iter().map(insert));
+    write.push(insert(event));
+    write.push(change(ChangeKind::Connector, &connector.id));
+    write
+}
+
 const PUT_LINK: Upsert<'static> = Upsert {
     key: "connector, project",
     kept: &["connector", "project", "team", "created_at"],
@@ -165,15 +178,7 @@ impl<B: Backend> ConnectorStore for Db<B> {
         links: &[Link],
         event: &Event,
     ) -> Stored<()> {
-        let mut write: Write = links
-            .iter()
-            .map(|link| project_exists(&connector.team, &link.project))
-            .collect();
-        write.push(insert(connector));
-        write.extend(links.iter().map(insert));
-        write.push(insert(event));
-        write.push(change(ChangeKind::Connector, &connector.id));
-        self.run(write).await
+        self.run(created(connector, links, event)).await
     }
 
     async fn update_connector(

@@ -32,6 +32,7 @@ mod metered;
 mod refresh;
 mod repeats;
 mod rows;
+mod setups;
 mod sign_in;
 mod system;
 mod team_end;

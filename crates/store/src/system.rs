@@ -31,6 +31,8 @@ const SWEPT: &[&str] = &[
      (SELECT id FROM sign_ins WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
     "DELETE FROM authorizations WHERE id IN
      (SELECT id FROM authorizations WHERE over_at < ?1 ORDER BY over_at LIMIT ?2)",
+    "DELETE FROM setups WHERE id IN
+     (SELECT id FROM setups WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
     "DELETE FROM tombstones WHERE (team, id) IN
      (SELECT team, id FROM tombstones WHERE deleted_at < ?1 ORDER BY deleted_at LIMIT ?2)",
     // Images that nothing shows. Who uploads one sets it to work within days.

@@ -96,6 +96,7 @@ pub(crate) fn of(
         "link_flows",
         "sign_in_grants",
         "sign_ins",
+        "setups",
         "projects",
         "memberships",
         "secrets",

@@ -61,6 +61,8 @@ const UNIQUE: &[Unique] = &[
         "link_flows_pkey",
         "link_flow",
     ),
+    unique("setups.id", "setups_pkey", "setup.id"),
+    unique("setups.code", "setups_code", "setup.code"),
     unique("installations.id", "installations_pkey", "installation.id"),
     unique(
         "installations.connector, installations.external_id",

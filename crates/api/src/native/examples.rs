@@ -86,6 +86,7 @@ files! {
     "authorizations",
     "team",
     "server",
+    "setups",
 }
 
 static ALL: LazyLock<Vec<Example>> = LazyLock::new(|| {

@@ -13,6 +13,7 @@ mod links;
 mod search;
 mod secrets;
 mod server;
+mod setups;
 mod signing_keys;
 mod team;
 mod tenancy;
@@ -33,6 +34,7 @@ pub fn tables() -> impl Iterator<Item = &'static [Route]> {
         search::ROUTES,
         links::ROUTES,
         installations::ROUTES,
+        setups::ROUTES,
         connections::ROUTES,
         authorizations::ROUTES,
         secrets::ROUTES,

@@ -27,10 +27,22 @@ pub(super) fn form(
     embedded: Option<&Embedded>,
     page: &impl Template,
 ) -> Response {
-    let mut response = rendered(StatusCode::OK, look, targets, embedded, page);
-    response
-        .headers_mut()
-        .insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    as_form(rendered(StatusCode::OK, look, targets, embedded, page))
+}
+
+/// The same with another status, never in an app's window.
+pub(super) fn rendered_form(
+    status: StatusCode,
+    look: &Look,
+    targets: &str,
+    page: &impl Template,
+) -> Response {
+    as_form(rendered(status, look, targets, None, page))
+}
+
+fn as_form(mut response: Response) -> Response {
+    let policy = HeaderValue::from_static("same-origin");
+    response.headers_mut().insert(REFERRER_POLICY, policy);
     response
 }
 

@@ -378,7 +378,7 @@ fn form_targets(page: &ConsentPage) -> String {
 }
 
 /// The letter on a name's mark.
-fn initial(name: &str) -> String {
+pub(super) fn initial(name: &str) -> String {
     let letter = name.chars().find(|letter| letter.is_alphanumeric());
     letter.map_or_else(String::new, |letter| letter.to_uppercase().collect())
 }

@@ -116,6 +116,30 @@ stops! {
         "Open the link from the application again.";
 }
 
+impl<'a> Message<'a> {
+    /// What happened and what to do next, in words of the caller's.
+    pub(super) fn said(good: bool, title: String, what: String, next: &'a str) -> Self {
+        Self {
+            look: Look::plain(),
+            title: title.into(),
+            what: what.into(),
+            next,
+            good,
+            link: None,
+            embedded: None,
+        }
+    }
+
+    /// With a link to go on by, where there is one.
+    pub(super) fn leading_to(mut self, href: Option<&'a str>, label: &str) -> Self {
+        self.link = href.map(|href| Link {
+            href,
+            label: label.to_owned(),
+        });
+        self
+    }
+}
+
 impl Stop {
     /// By the last part of its page's address.
     pub(super) fn from_word(word: &str) -> Option<&'static Self> {

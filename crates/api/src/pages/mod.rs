@@ -4,6 +4,7 @@
 //!
 //! - `consent`: what the link shows, and its button.
 //! - `callback`: the browser comes back.
+//! - `register`: a person registers a connector at its service.
 //! - `link`: the start of a link flow, which goes on to the provider at once.
 //! - `sign_in`: the start of a sign-in, which does so, too.
 //! - `docs`: the reference of the native API.
@@ -23,6 +24,7 @@ mod link;
 mod look;
 mod markdown;
 mod message;
+mod register;
 mod sign_in;
 #[cfg(test)]
 mod tests;
@@ -115,6 +117,43 @@ pub const ROUTES: &[Route] = &[
     )
     .about("G1: begins a sign-in through a connector (RFC 6749 §4.1.1, PKCE with S256).")
     .gives(303, "To the provider, or back with an error."),
+    Route::new(
+        Method::Get,
+        "/register/{setup}",
+        BY_LINK,
+        "showSetup",
+        |_| get(register::show),
+    )
+    .about("The page on which a connector that somebody asked for is registered at its service. Looking changes nothing.")
+    .gives(200, "A page."),
+    Route::new(
+        Method::Post,
+        "/register/{setup}",
+        BY_LINK,
+        "decideSetup",
+        |_| post(register::decide),
+    )
+    .about("Its buttons.")
+    .takes(Takes::Page)
+    .gives(303, "To the page, which says how far it has come, or to the one that installs the application."),
+    Route::new(
+        Method::Get,
+        "/register/{setup}/cancel",
+        BY_LINK,
+        "showCancelSetup",
+        |_| get(register::cancel),
+    )
+    .about("Asks whether it shall be called off.")
+    .gives(200, "A page."),
+    Route::new(
+        Method::Get,
+        "/register/{setup}/github",
+        BY_STATE,
+        "madeByGithub",
+        |_| get(register::made_by_github),
+    )
+    .about("Where GitHub sends browsers back to that made an app of a manifest.")
+    .gives(303, "To the page, which says how far it has come."),
     Route::new(Method::Get, "/callback", BY_STATE, "callback", |_| {
         get(callback::arrive)
     })

@@ -22,6 +22,7 @@ fn line(route: &Route) -> String {
         .path
         .replace("{connector}", "scl_1")
         .replace("{project}", "prj_1")
+        .replace("{setup}", "scr_1")
         .replace("{team}", "team_1")
         .replace("{key}", "key_1")
         .replace("{user}", "usr_alice")

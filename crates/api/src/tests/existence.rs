@@ -77,6 +77,8 @@ async fn of_team_1(server: &Server) -> Ids {
     let installation = make(server, "tok_admin", installations, installation).await;
     let consent = json!({"connector": "scl_1", "subject": {"type": "user", "id": "usr_alice"}});
     let consent = make(server, "tok_admin", "POST /api/v1/authorizations", consent).await;
+    let setup = json!({"service": "slack", "name": "s"});
+    let setup = make(server, "tok_admin", "POST /api/v1/setups", setup).await;
     let key = make(server, "tok_admin", "POST /api/v1/keys", json!({})).await;
     let invites = "POST /datagrid/v1/organization/teamspaces/team_1/invites";
     let somebody = json!({"email": "somebody@example.com"});
@@ -101,6 +103,7 @@ async fn of_team_1(server: &Server) -> Ids {
     all.extend([
         ("secret", id(&secret)),
         ("installation", id(&installation)),
+        ("setup", id(&setup)),
         ("authorization", id(&consent)),
         ("key", id(&key)),
         ("invite", id(&invite)),

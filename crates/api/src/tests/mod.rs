@@ -20,6 +20,7 @@ mod sequin;
 mod sequin_credentials;
 mod sequin_link;
 mod server;
+mod setups;
 mod signing_keys;
 mod tenancy;
 mod tenancy_keys;

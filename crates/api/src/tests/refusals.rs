@@ -27,6 +27,7 @@ fn line(route: &Route) -> String {
         ("authorization", "sca_1"),
         ("secret", "sec_1"),
         ("installation", "ins_1"),
+        ("setup", "scr_1"),
         ("key", "key_1"),
         ("kid", "kid_1"),
         ("team", "team_1"),

@@ -105,6 +105,10 @@ event_kinds! {
     SigningKeyRetired = "signing_key.retired",
     /// An image was uploaded for connectors.
     IconPut = "icon.put",
+    /// Somebody asked for a connector that a person has yet to register at its service.
+    SetupRequested = "setup.requested",
+    /// Such a request was taken back.
+    SetupCanceled = "setup.canceled",
     /// A connector was made.
     ConnectorCreated = "connector.created",
     /// A connector was changed.

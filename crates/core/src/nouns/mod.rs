@@ -12,6 +12,7 @@ pub mod grant;
 pub mod installation;
 pub mod registration;
 pub mod repeat;
+pub mod setup;
 pub mod sign_in;
 pub mod tenancy;
 
@@ -30,6 +31,7 @@ pub use grant::{Environment, Grant, Scopes, Subject, canonical};
 pub use installation::{Installation, InstallationStatus};
 pub use registration::{BoundResource, ClientKey, Means, RegisteredClient, Registration};
 pub use repeat::KeyedRequest;
+pub use setup::{Setup, SetupAsk, SetupState};
 pub use sign_in::{AskedSignIn, Session, SignIn, SignInGrant, SignedIn};
 pub use tenancy::{
     Account, CustomEnvironment, Key, KeyLevel, Membership, Project, Role, Team, User, Words,

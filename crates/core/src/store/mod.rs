@@ -19,6 +19,7 @@ mod installations;
 mod keys;
 mod refresh;
 mod repeats;
+mod setups;
 mod sign_in;
 mod spool;
 mod system;
@@ -39,6 +40,7 @@ pub use installations::InstallationStore;
 pub use keys::{KeyFilter, KeyOwner, KeyStore};
 pub use refresh::{Begin, Completion, RefreshStore, Rejection, Retry};
 pub use repeats::RepeatStore;
+pub use setups::SetupStore;
 pub use sign_in::SignInStore;
 pub use spool::{Spool, Spooled};
 pub use system::{
@@ -62,6 +64,7 @@ pub trait Store:
     + RefreshStore
     + RepeatStore
     + SignInStore
+    + SetupStore
 {
 }
 
@@ -82,6 +85,7 @@ impl<T> Store for T where
         + RefreshStore
         + RepeatStore
         + SignInStore
+        + SetupStore
 {
 }
 

@@ -345,7 +345,7 @@ impl Engine {
     }
 
     /// How the requester is called on the page.
-    pub(super) async fn requester(&self, caller: &Caller) -> Result<String> {
+    pub(crate) async fn requester(&self, caller: &Caller) -> Result<String> {
         let team = self
             .ports
             .store

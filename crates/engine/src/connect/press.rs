@@ -84,9 +84,7 @@ impl Engine {
         self.keys.ready(&authorization.team).await?;
 
         let (state, verifier) = (pkce::state(self.entropy()), pkce::verifier(self.entropy()));
-        let cookie = cookie
-            .filter(is_cookie)
-            .unwrap_or_else(|| new_cookie(self.entropy()));
+        let cookie = browser_cookie(cookie, self.entropy());
         let handle = *Handle::of(HandleKind::State, state.expose()).as_bytes();
         let now = self.now();
         let flow = Flow {
@@ -506,8 +504,10 @@ pub fn nonce_of(verifier: &Secret) -> String {
     s256(&format!("nonce:{}", verifier.expose()))
 }
 
-fn new_cookie(source: &dyn Entropy) -> Secret {
-    Secret::new(entropy::alphanumeric(source, COOKIE_CHARS))
+/// The cookie that a browser is bound by: the one that it has, or a new one.
+pub(crate) fn browser_cookie(cookie: Option<Secret>, source: &dyn Entropy) -> Secret {
+    let new = || Secret::new(entropy::alphanumeric(source, COOKIE_CHARS));
+    cookie.filter(is_cookie).unwrap_or_else(new)
 }
 
 /// A value that we could have made. One browser keeps one cookie for all its tabs.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use grantry_core::ids::{ConnectorId, SecretId, TokenSetId};
+use grantry_core::ids::{ConnectorId, SecretId, SetupId, TokenSetId};
 use grantry_core::nouns::{
     Connector, ConnectorType, Environment, EventKind, Link, Project, Sealed, SecretRef,
     TriggerDestination,
@@ -28,6 +28,8 @@ use crate::{Caller, Engine};
 pub struct NewConnector {
     /// Minted when absent.
     pub id: Option<ConnectorId>,
+    /// It completes this setup, in the same transaction.
+    pub setup: Option<SetupId>,
     /// Without an `id`: mint one from the name, `acme-wiki-4k2x9b`, in place of our own form.
     pub named_id: bool,
     /// A word of [`ConnectorType`].
@@ -85,6 +87,7 @@ struct Parts<'a> {
     enrolment: Option<&'a Enrolment>,
     generated_uid: bool,
     named_id: bool,
+    setup: Option<&'a SetupId>,
 }
 
 /// A link to be made with a connector.
@@ -169,6 +172,7 @@ impl Engine {
             enrolment: enrolment.as_ref(),
             generated_uid,
             named_id,
+            setup: new.setup.as_ref(),
         };
         let made = self.insert_connector(caller, &mut connector, &mut links, &parts);
         match (made.await, enrolment) {
@@ -217,8 +221,13 @@ impl Engine {
                 .with("uid", connector.uid.as_str())
                 .done();
             let store = &self.ports.store;
-            match store.create_connector(connector, links, &event).await {
+            let made = match parts.setup {
+                Some(setup) => store.complete_setup(setup, connector, links, &event).await,
+                None => store.create_connector(connector, links, &event).await,
+            };
+            match made {
                 Ok(()) => return Ok(()),
+                Err(StoreError::Missing("setup")) => return Err(Error::Gone("setup")),
                 // The caller did not choose these, so their being taken is not the caller's business.
                 Err(StoreError::Taken("connector.uid")) if generated_uid && !last => {
                     let more = entropy::alphanumeric(self.entropy(), 8).to_lowercase();

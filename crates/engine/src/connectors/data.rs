@@ -1,6 +1,7 @@
 //! What the `data` of each connector type may hold: one row per field (reference/vercel-connect §5),
 //! and one check that reads the rows.
 
+mod asked;
 mod aws;
 mod github;
 mod keys;
@@ -24,6 +25,7 @@ use grantry_core::{Problem, Secret};
 use grantry_vault::jws::SigningAlgorithm;
 use serde_json::{Map, Value};
 
+pub use asked::{AskedField, asked_fields};
 pub use shapes::is_web_url;
 use shapes::{is_bare, is_phone, is_slug, is_text, private_key, text_complaint};
 

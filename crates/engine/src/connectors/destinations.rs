@@ -60,7 +60,7 @@ pub(super) fn enabled(
 
 impl Engine {
     /// What is wrong with a connector's destinations; `field` is what its maker calls the list.
-    pub(super) async fn destination_problems(
+    pub(crate) async fn destination_problems(
         &self,
         caller: &Caller,
         destinations: &[TriggerDestination],

@@ -113,7 +113,7 @@ impl Engine {
     }
 
     /// The digest that a connector keeps for `icon`: an image that was uploaded, or one that is fetched now.
-    pub(super) async fn settled_icon(&self, caller: &Caller, icon: &str) -> Result<String> {
+    pub(crate) async fn settled_icon(&self, caller: &Caller, icon: &str) -> Result<String> {
         if is_digest(icon) {
             let digest = icon.to_ascii_lowercase();
             return match self.ports.store.has_icon(&caller.team, &digest).await? {

@@ -34,6 +34,8 @@ use grantry_core::{Error, Result};
 
 pub use consequences::Consequences;
 pub use create::{Checked, NewConnector, NewLink};
+pub(crate) use data::is_web_url;
+pub use data::{AskedField, asked_fields};
 pub use discovered::Discovered;
 pub use enrol::{
     Enrolling, Said, jwt_bearer_enabled, keeps_refresh_tokens, resource_problem, user_scopes,
@@ -47,6 +49,7 @@ pub use manifest::SlackApp;
 pub use provenance::{servers_of, within};
 pub use server::{OauthClient, asks_at, offline_problems};
 pub use services::{ServiceWays, Way, input_schema};
+pub(crate) use services::{as_url, ways};
 pub use update::{Changed, ConnectorChange, OAUTH_CALLBACK_OF_COHERE};
 pub use view::{Capabilities, ConnectorView, service_name};
 

@@ -30,6 +30,12 @@ const WAYS: &[(&str, &str, &str, &str)] = &[
     ("api_key", "api-key", "api-key", "API key"),
 ];
 
+/// Ways of single services, which go before those of their kind: the service, then as above.
+const OWN_WAYS: &[(&str, &str, &str, &str)] = &[
+    // The catalogue's row is that of OAuth apps; an app is what GitHub recommends, and what a manifest makes.
+    ("github", "github-app", "github", "GitHub App"),
+];
+
 /// A way to connect a service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Way {
@@ -106,11 +112,12 @@ fn variables(row: &Service) -> Vec<Variable> {
 }
 
 /// The ways of a row, in the order of the table.
-fn ways(row: &Service) -> Vec<Way> {
+pub fn ways(row: &Service) -> Vec<Way> {
     let of_kind = text(row, "kind").unwrap_or_default();
     let with_users = row.data.contains_key("authorization_endpoint");
-    WAYS.iter()
-        .filter(|(kind, ..)| *kind == of_kind)
+    let own = OWN_WAYS.iter().filter(|(service, ..)| *service == row.id);
+    let of_its_kind = WAYS.iter().filter(|(kind, ..)| *kind == of_kind);
+    own.chain(of_its_kind)
         .filter_map(|(_, word, kind, label)| {
             // Types that a later version serves.
             let kind = ConnectorType::from_word(kind)?;
@@ -140,7 +147,7 @@ fn ways(row: &Service) -> Vec<Way> {
 
 /// The host and the whole of a service that is named by its URL, with a scheme or without: `mcp.example.com/mcp`. The
 /// whole is as it was written: a slash at the end can make another issuer.
-fn as_url(named: &str) -> Option<(String, String)> {
+pub fn as_url(named: &str) -> Option<(String, String)> {
     let whole = match named.contains("://") {
         true => named.to_owned(),
         false => format!("https://{named}"),
@@ -183,7 +190,7 @@ impl Engine {
     }
 
     /// `new` with what its connection method supplies: type, endpoints and defaults.
-    pub(super) fn preset(
+    pub(crate) fn preset(
         &self,
         catalogue: &Catalogue,
         mut new: NewConnector,

@@ -135,6 +135,14 @@ const NO_LIMITS: &[(&str, &str)] = &[
         "follows from TOKEN_BYTES_MAX",
     ),
     (
+        "crates/api/src/pages/register.rs",
+        "follows from TOKEN_BYTES_MAX",
+    ),
+    (
+        "crates/engine/src/setups/",
+        "what services take as an app's name",
+    ),
+    (
         "crates/egress/src/local.rs",
         "the command line's own patience",
     ),

@@ -6,6 +6,7 @@ use grantry_core::http::Method;
 use serde_json::{Map, Value, json};
 
 use super::list::{self, Page, Rows, given};
+use super::register;
 use super::target::{Target, object, read_object, secret_in};
 use crate::client::{Client, Content, segment};
 use crate::failure::{Exit, Failure};
@@ -42,6 +43,8 @@ enum Act {
     },
     /// Register a client of a service
     Create(Box<Create>),
+    /// Register a connector at its service: a person does it at the printed URL, or a program with --complete
+    Register(Box<register::Register>),
     /// Change a connector; what is not given stays
     Update(Box<Update>),
     /// Delete a connector, its secrets and its connections
@@ -200,6 +203,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         }
         Act::Show { connector } => ROWS.show(&client, &connector, form).await,
         Act::Create(new) => create(&client, *new, form).await,
+        Act::Register(asked) => asked.run(&client, form).await,
         Act::Update(change) => {
             let connector = change.connector.clone();
             ROWS.change(&client, &connector, change.body()?, form).await

@@ -19,6 +19,7 @@ mod me;
 mod openapi;
 mod people;
 mod projects;
+mod register;
 mod run;
 mod sandbox;
 mod secrets;

@@ -9,8 +9,8 @@ use grantry_core::nouns::{
     ConnectionState, Connector, ConnectorType, CustomEnvironment, Digest, Embed, Environment,
     Event, EventKind, Fault, Flow, Grant, HeldConsent, Install, Installation, InstallationStatus,
     Invite, Key, KeyLevel, Link, McpServer, Means, NamedSecret, Project, RegisteredClient,
-    Registration, Revocation, Role, Scopes, Sealed, SecretRef, Subject, Team, TokenSet,
-    TriggerDestination, User,
+    Registration, Revocation, Role, Scopes, Sealed, SecretRef, Setup, SetupAsk, SetupState,
+    Subject, Team, TokenSet, TriggerDestination, User,
 };
 use serde_json::{Map, Value, json};
 
@@ -93,6 +93,38 @@ pub(crate) fn mcp_server(id: &str, team: &TeamId) -> McpServer {
         data: map(json!({"transport": "http"})),
         created_at: NOW,
         updated_at: NOW.after(MINUTE),
+    }
+}
+
+pub(crate) fn setup(id: &str, team: &TeamId) -> Setup {
+    Setup {
+        id: id.into(),
+        team: team.clone(),
+        connector: format!("scl_of_{id}").as_str().into(),
+        code: Some(digest(id)),
+        ask: SetupAsk {
+            kind: ConnectorType::Slack,
+            service: "slack".to_owned(),
+            connection_method: Some("slack-app".to_owned()),
+            name: Some(format!("{id} name")),
+            project: Some("prj_ours".to_owned()),
+            environments: Some(vec![Environment::production()]),
+            triggers: true,
+            events: vec!["app_mention".to_owned()],
+            trigger_destination: None,
+            icon: None,
+            background_color: None,
+            accent_color: Some("#0a84ff".to_owned()),
+            autoinstall: true,
+        },
+        requested_by: Actor::User {
+            id: "usr_1".to_owned(),
+        },
+        requester: "Acme".to_owned(),
+        state: SetupState::Pending,
+        install: None,
+        created_at: NOW,
+        expires_at: NOW.after(2 * HOUR),
     }
 }
 

@@ -33,6 +33,7 @@ pub mod registrations;
 pub mod rejections;
 pub mod repeats;
 pub mod revocations;
+pub mod setups;
 pub mod sign_ins;
 pub mod system;
 pub mod tenancy;
@@ -426,6 +427,13 @@ macro_rules! contract_tests {
                 a_request_is_answered_once_and_the_answer_stands_until_it_expires,
                 a_released_request_can_be_reserved_again,
                 expired_requests_are_swept,
+            ]
+            setups: [
+                a_setup_is_found_by_its_id_and_its_code_and_both_are_one_s_own,
+                a_team_has_so_many_open_setups_and_no_more,
+                a_setup_is_completed_once_in_time_with_its_own_connector,
+                a_created_setup_knows_its_installation_until_it_is_finished,
+                setups_that_are_over_are_swept,
             ]
             rejections: [
                 a_rejection_is_marked_once,

@@ -265,6 +265,12 @@ impl Backend for Postgres {
                 sql: include_str!("../../migrations/postgres/0015_mended.sql"),
             },
             Migration {
+                version: 16,
+                name: "setups",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0016_setups.sql"),
+            },
+            Migration {
                 version: 17,
                 name: "provisioning",
                 min_binary: 3,

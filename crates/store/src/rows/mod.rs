@@ -13,6 +13,7 @@ mod events;
 mod grants;
 mod installations;
 mod repeats;
+mod setups;
 mod sign_in;
 mod system;
 mod tenancy;

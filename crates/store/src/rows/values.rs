@@ -5,7 +5,7 @@ use std::time::Duration;
 use grantry_core::Timestamp;
 use grantry_core::ids::{
     AccountId, AuthorizationId, ConnectionId, ConnectorId, EventId, InstallationId, InviteId,
-    KeyId, McpServerId, ProjectId, SecretId, SignInId, TeamId, TokenSetId, UserId,
+    KeyId, McpServerId, ProjectId, SecretId, SetupId, SignInId, TeamId, TokenSetId, UserId,
 };
 use grantry_core::nouns::{Digest, Environment, Sealed};
 
@@ -70,6 +70,7 @@ texts!(
     McpServerId,
     ProjectId,
     SecretId,
+    SetupId,
     SignInId,
     TeamId,
     TokenSetId,

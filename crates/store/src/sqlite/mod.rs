@@ -232,6 +232,12 @@ impl Backend for Sqlite {
                 sql: include_str!("../../migrations/sqlite/0015_mended.sql"),
             },
             Migration {
+                version: 16,
+                name: "setups",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0016_setups.sql"),
+            },
+            Migration {
                 version: 17,
                 name: "provisioning",
                 min_binary: 3,

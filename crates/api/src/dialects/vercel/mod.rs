@@ -7,6 +7,7 @@ pub mod files;
 pub mod flows;
 pub mod gateway;
 pub mod lists;
+pub mod managed;
 pub mod map;
 pub mod provision;
 pub mod routes;

@@ -115,7 +115,7 @@ pub const ROUTES: &[Route] = &[
         "getConnectResult",
         |route| call(route, result),
     )
-    .about("E3: how far a consent has come.")
+    .about("E3: how far a consent, or a connector that a person registers, has come.")
     .json::<wire::Outcome>(200, "Its status."),
     Route::new(
         Method::Post,
@@ -245,7 +245,11 @@ async fn authorize(mut call: Call) -> Result<Response> {
 }
 
 async fn result(call: Call) -> Result<Response> {
-    let (_, result) = call.engine.consent_result(call.path("verifier")).await?;
+    let verifier = call.path("verifier");
+    if let Some(setup) = call.engine.setup_result(verifier).await? {
+        return answer::ok(&wire::Outcome::of_setup(&setup));
+    }
+    let (_, result) = call.engine.consent_result(verifier).await?;
     answer::ok(&wire::Outcome::of(&result))
 }
 

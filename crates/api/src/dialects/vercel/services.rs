@@ -162,7 +162,8 @@ impl MethodAnswer {
             label: way.label,
             instructions,
             create: CreateAnswer {
-                managed: false,
+                // A client that leaves the rest to our page has no way to say the variables.
+                managed: way.variables.is_empty(),
                 manual: true,
             },
             r#type: TypeAnswer::of(&way, schemas),

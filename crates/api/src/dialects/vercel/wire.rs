@@ -6,7 +6,9 @@ mod links;
 use axum::http::{HeaderMap, header};
 use grantry_core::limits::INCLUDED_LINKS_MAX;
 use grantry_core::nouns::{Actor, AuthorizationState, TriggerDestination};
-use grantry_engine::{ConnectorView, ConsentResult, Requested, Revoked, ServedToken};
+use grantry_engine::{
+    ConnectorView, ConsentResult, Requested, Revoked, ServedToken, SetupProgress, SetupView,
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -444,6 +446,9 @@ pub struct Outcome<'a> {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
+    progress: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     data: Option<OutcomeData<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -480,6 +485,7 @@ impl<'a> Outcome<'a> {
         };
         Self {
             status,
+            progress: None,
             data: done.then_some(OutcomeData {
                 client_id: &result.connector,
                 installation_id: result.installation.as_deref(),
@@ -488,6 +494,32 @@ impl<'a> Outcome<'a> {
                 code,
                 message: "The account was not connected.",
             }),
+        }
+    }
+}
+
+impl<'a> Outcome<'a> {
+    /// How far a connector has come that a person registers.
+    pub fn of_setup(view: &'a SetupView) -> Self {
+        let (status, progress, installation_id) = match &view.progress {
+            SetupProgress::Pending => ("pending", None, None),
+            SetupProgress::Installing => ("partial", Some("Waiting for the installation"), None),
+            SetupProgress::Done { installation } => ("success", None, installation.as_deref()),
+            SetupProgress::Canceled => ("canceled", None, None),
+            SetupProgress::Expired => ("error", None, None),
+        };
+        let error = (view.progress == SetupProgress::Expired).then_some(OutcomeError {
+            code: "expired",
+            message: "Nobody registered the connector in time.",
+        });
+        Self {
+            status,
+            progress,
+            data: view.connector().map(|id| OutcomeData {
+                client_id: id.as_str(),
+                installation_id,
+            }),
+            error,
         }
     }
 }

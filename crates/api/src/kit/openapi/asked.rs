@@ -30,6 +30,7 @@ const IN_PATH: &[(&str, &str)] = &[
         "Authorization id, or `verifier` where the operation says so.",
     ),
     ("connection", "Connection id."),
+    ("setup", "Setup id."),
     ("connector", "Connector id or uid."),
     ("environment", "Environment id or slug."),
     ("installation", "Installation id."),

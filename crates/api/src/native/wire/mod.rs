@@ -6,6 +6,7 @@ mod connections;
 mod connectors;
 mod nouns;
 mod search;
+mod setups;
 mod team;
 
 use grantry_core::Timestamp;
@@ -20,6 +21,7 @@ pub use connections::{Authorization, Connection, Ended, EndedSome, Outcome, Requ
 pub use connectors::{Connector, Link};
 pub use nouns::{Actor, KeyLevel, Progress, Role, Subject, WebhookSecret};
 pub use search::Searched;
+pub use setups::Setup;
 pub use team::{Event, Minted, SigningKey};
 
 use crate::kit::cursor;

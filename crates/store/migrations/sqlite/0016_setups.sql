@@ -1,0 +1,25 @@
+-- Connectors that somebody asked for and a person has yet to register at their service.
+
+CREATE TABLE setups (
+    -- The link, and all that it takes to use it.
+    id           TEXT PRIMARY KEY,
+    team         TEXT NOT NULL,
+    -- The id that the connector will have.
+    connector    TEXT NOT NULL,
+    -- Hash of the requester's verifier, where it sent one.
+    code         TEXT,
+    ask          TEXT NOT NULL,
+    requested_by TEXT NOT NULL,
+    requester    TEXT NOT NULL,
+    state        TEXT NOT NULL,
+    -- The authorization that installs the application.
+    install      TEXT,
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX setups_code ON setups (code) WHERE code IS NOT NULL;
+
+CREATE INDEX setups_open ON setups (team, expires_at) WHERE state = 'pending';
+
+CREATE INDEX setups_over ON setups (expires_at);
