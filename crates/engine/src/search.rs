@@ -380,7 +380,10 @@ fn own_key(connector: &Connector, now: Timestamp) -> Option<&str> {
     match types::app_tokens(connector)? {
         AppTokens::Stored => value_for(connector, None, now)?.get("id")?.as_str(),
         AppTokens::Kept { secret, .. } => Some(secret),
-        AppTokens::ClientCredentials | AppTokens::Installation | AppTokens::KeyPair => None,
+        AppTokens::ClientCredentials
+        | AppTokens::Installation
+        | AppTokens::KeyPair
+        | AppTokens::Bearer => None,
     }
 }
 

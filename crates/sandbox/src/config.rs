@@ -63,6 +63,8 @@ pub struct Client {
     /// Accepted redirect URIs, compared as strings; `:*` in place of a port accepts any port
     /// (RFC 8252 §7.3).
     pub redirect_uris: Vec<String>,
+    /// The public key, as a JWK, that its assertions are signed by (RFC 7523); none where it makes none.
+    pub assertion_key: Option<serde_json::Value>,
 }
 
 impl Client {
@@ -76,6 +78,7 @@ impl Client {
             redirect_uris: hosts
                 .map(|host| format!("http://{host}:*/callback"))
                 .to_vec(),
+            assertion_key: None,
         }
     }
 

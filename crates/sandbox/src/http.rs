@@ -14,6 +14,8 @@ mod control;
 mod metadata;
 mod register;
 mod resource;
+mod salesforce;
+mod slack;
 mod token;
 mod token_admin;
 mod workload;
@@ -53,6 +55,11 @@ pub(crate) fn router(sandbox: Sandbox) -> Router {
             "/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token",
             post(workload::service_account),
         )
+        .route("/slack/oauth/v2/authorize", get(slack::authorize))
+        .route("/slack/api/oauth.v2.access", post(slack::access))
+        .route("/slack/api/auth.revoke", post(slack::revoke))
+        .route("/slack/api/auth.test", post(slack::test))
+        .route("/salesforce/services/oauth2/token", post(salesforce::token))
         .route("/_mint", post(workload::mint))
         .route("/_rotate", post(workload::rotate))
         .route("/_log", get(control::log))

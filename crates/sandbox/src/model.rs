@@ -11,6 +11,7 @@ use crate::config::Client;
 use crate::crypto;
 use crate::faults::Effect;
 
+pub(crate) mod slack;
 #[cfg(test)]
 mod tests;
 
@@ -137,6 +138,7 @@ pub(crate) struct Model {
     /// Token → (family, generation). Old tokens stay: a reused one must be recognised.
     refresh: HashMap<String, (u64, u64)>,
     access: HashMap<String, Access>,
+    slack: slack::Codes,
     sweep_at: usize,
     /// Families ended because a refresh token or a code was used twice.
     pub(crate) killed_by_reuse: u64,
@@ -150,6 +152,7 @@ impl Model {
             families: HashMap::new(),
             refresh: HashMap::new(),
             access: HashMap::new(),
+            slack: slack::Codes::default(),
             sweep_at: SWEEP_MIN,
             killed_by_reuse: 0,
         }
@@ -214,18 +217,22 @@ impl Model {
         let id = self.families.len() as u64;
         stored.redeemed = Some(id);
         let grant = stored.code.grant.clone();
+        Ok(self.begin(mint, grant))
+    }
+
+    /// The first tokens of a new family.
+    fn begin(&mut self, mint: &Mint<'_>, grant: Grant) -> Issued {
+        let id = self.families.len() as u64;
         let refresh_token = mint.token("rt_");
         self.refresh.insert(refresh_token.clone(), (id, 0));
-        self.families.insert(
-            id,
-            Family {
-                grant: grant.clone(),
-                alive: true,
-                newest: 0,
-                replaced: None,
-            },
-        );
-        Ok(self.issue(mint, grant, Some(id), Some(refresh_token)))
+        let family = Family {
+            grant: grant.clone(),
+            alive: true,
+            newest: 0,
+            replaced: None,
+        };
+        self.families.insert(id, family);
+        self.issue(mint, grant, Some(id), Some(refresh_token))
     }
 
     /// Refreshes (RFC 6749 §6), rotating as `effect` says. Use of a rotated token ends its family,

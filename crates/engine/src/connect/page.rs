@@ -317,9 +317,10 @@ pub fn asked_scopes(
 ) -> Vec<String> {
     let asked = &authorization.grant.scopes;
     let way_in = installing(connector).filter(|_| authorization.install.is_some());
-    match way_in {
-        Some(way_in) if *asked == Scopes::Default && !way_in.scopes.is_empty() => way_in.scopes,
-        _ => consent_scopes(connector, service, asked),
+    let own = way_in.and_then(|way_in| way_in.scopes);
+    match own.filter(|_| *asked == Scopes::Default) {
+        Some(scopes) => scopes,
+        None => consent_scopes(connector, service, asked),
     }
 }
 

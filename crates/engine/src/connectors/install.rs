@@ -2,20 +2,22 @@
 //! vercel-connect E2). An installation is an app-level grant, so what comes of it are the app's tokens there.
 
 use grantry_core::limits::EXTERNAL_ID_BYTES_MAX;
-use grantry_core::nouns::{Connector, ConnectorType};
+use grantry_core::nouns::Connector;
 use serde_json::{Map, Value};
+
+use super::types::{self, Installs};
 
 /// The way in, and where the provider's answer tells what was installed.
 pub struct Installing<'a> {
     /// The provider's page, where that is not its authorization endpoint.
     pub page: Option<&'a str>,
-    /// What the application asks for; the connector's usual scopes when empty.
-    pub scopes: Vec<String>,
+    /// What the application asks for; what is asked of users where nothing says so.
+    pub scopes: Option<Vec<String>>,
     /// Parameters of the request, beside the usual ones.
     pub params: Option<&'a Map<String, Value>>,
-    id: &'a str,
-    tenant: Option<&'a str>,
-    name: Option<&'a str>,
+    id: Vec<&'a str>,
+    tenant: Vec<&'a str>,
+    name: Vec<&'a str>,
 }
 
 /// What was installed where.
@@ -29,33 +31,32 @@ pub struct Installed {
     pub name: Option<String>,
 }
 
-/// The way in, for a connector that has installations.
+/// The way in, for a connector that is installed by a consent: as its type is, or as its own `data.installation` says.
 pub fn installing(connector: &Connector) -> Option<Installing<'_>> {
-    match connector.kind {
-        // One installation per workspace (oauth.v2.access).
-        ConnectorType::Slack => Some(Installing {
+    let row = types::of(connector.kind);
+    if let Some(Installs::Consent { id, tenant, name }) = row.installs(&connector.data) {
+        let scopes = row.app_scopes.and_then(|field| connector.data.get(field));
+        return Some(Installing {
             page: None,
-            scopes: texts(connector.data.get("botScopes")),
+            scopes: Some(texts(scopes)),
             params: None,
-            id: "/team/id",
-            tenant: Some("/enterprise/id"),
-            name: Some("/team/name"),
-        }),
-        ConnectorType::Oauth | ConnectorType::Custom => {
-            let data = connector.data.get("installation")?.as_object()?;
-            let text = |name: &str| data.get(name).and_then(Value::as_str);
-            (data.get("enabled") == Some(&Value::Bool(true))).then_some(())?;
-            Some(Installing {
-                page: text("url"),
-                scopes: texts(data.get("scopes")),
-                params: data.get("params").and_then(Value::as_object),
-                id: text("id")?,
-                tenant: text("tenant"),
-                name: text("name"),
-            })
-        }
-        _ => None,
+            id: id.to_vec(),
+            tenant: tenant.to_vec(),
+            name: name.to_vec(),
+        });
     }
+    // Only types whose fields have it.
+    let data = connector.data.get("installation")?.as_object()?;
+    let text = |name: &str| data.get(name).and_then(Value::as_str);
+    (data.get("enabled") == Some(&Value::Bool(true))).then_some(())?;
+    Some(Installing {
+        page: text("url"),
+        scopes: Some(texts(data.get("scopes"))).filter(|scopes| !scopes.is_empty()),
+        params: data.get("params").and_then(Value::as_object),
+        id: vec![text("id")?],
+        tenant: text("tenant").into_iter().collect(),
+        name: text("name").into_iter().collect(),
+    })
 }
 
 pub(super) fn texts(list: Option<&Value>) -> Vec<String> {
@@ -66,16 +67,13 @@ pub(super) fn texts(list: Option<&Value>) -> Vec<String> {
 impl Installing<'_> {
     /// What the token answer tells; `None` where it does not tell which installation it is.
     pub fn read(&self, answer: &Map<String, Value>) -> Option<Installed> {
-        let found = |place: &str| found(answer, place);
-        let external_id = found(self.id)?;
+        let first = |places: &[&str]| places.iter().find_map(|place| found(answer, place));
+        let external_id = first(&self.id)?;
         // `*` stands for all of them in a token request.
         (external_id != "*").then_some(())?;
         Some(Installed {
-            tenant: self
-                .tenant
-                .and_then(found)
-                .filter(|tenant| *tenant != external_id),
-            name: self.name.and_then(found),
+            tenant: first(&self.tenant).filter(|tenant| *tenant != external_id),
+            name: first(&self.name),
             external_id,
         })
     }

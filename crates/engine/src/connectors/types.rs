@@ -28,8 +28,8 @@ pub struct Type {
     app: &'static [(Given, AppTokens)],
     /// How users get theirs.
     user: Option<(Given, UserTokens)>,
-    /// It is installed in tenants of the provider, each with tokens of its own.
-    pub installs: bool,
+    /// How it is installed in tenants of the provider, each with tokens of its own.
+    installs: Option<(Given, Installs)>,
     /// What `authorizationDetails` can narrow an app token by.
     pub details: &'static [&'static str],
     /// The scopes that `*` means for the application where its data names none.
@@ -64,6 +64,8 @@ pub enum AppTokens {
     Installation,
     /// A JWT that its own private key signs is the token (Snowflake).
     KeyPair,
+    /// What its own private key signs about a user of the org buys a token (Salesforce; RFC 7523 §2.1).
+    Bearer,
     /// One of the keys in `data.values`.
     Stored,
     /// The secret of this name, with these fields beside it in the token's metadata.
@@ -73,6 +75,23 @@ pub enum AppTokens {
         /// Fields of `data`.
         metadata: &'static [&'static str],
     },
+}
+
+/// How an application is installed in a tenant of its provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Installs {
+    /// Somebody consents for the tenant, and the token answer says which one it is. Places are JSON pointers, of which
+    /// the first that holds something counts.
+    Consent {
+        /// The provider's id of the installation.
+        id: &'static [&'static str],
+        /// That of the tenant, where it is another one.
+        tenant: &'static [&'static str],
+        /// For people.
+        name: &'static [&'static str],
+    },
+    /// On a page of the provider's own, which brings no token.
+    Page,
 }
 
 /// How users get tokens.
@@ -120,7 +139,7 @@ const PLAIN: Type = Type {
     app_scopes: None,
     app: &[],
     user: None,
-    installs: false,
+    installs: None,
     details: &[],
     usual_app_scopes: &[],
     usual_user_scopes: &[],
@@ -179,7 +198,7 @@ const TYPES: &[Type] = &[
         client: STANDARD_CLIENT,
         app: &[(Given::Always, AppTokens::Installation)],
         user: Some((Given::Always, UserTokens::Consent)),
-        installs: true,
+        installs: Some((Given::Always, Installs::Page)),
         details: &[github::DETAIL],
         ..PLAIN
     },
@@ -192,7 +211,7 @@ const TYPES: &[Type] = &[
         app_scopes: Some("appScopes"),
         app: &[(Given::Field("appScopes"), AppTokens::ClientCredentials)],
         user: Some((Given::Always, UserTokens::Consent)),
-        installs: true,
+        installs: Some((Given::Always, Installs::Page)),
         ..PLAIN
     },
     Type {
@@ -270,7 +289,10 @@ const TYPES: &[Type] = &[
         }),
         variables: &[("loginHost", "login_host")],
         user_scopes: Some("userScopes"),
-        app: &[(Given::Enabled, AppTokens::ClientCredentials)],
+        app: &[
+            (Given::Enabled, AppTokens::ClientCredentials),
+            (Given::Field("username"), AppTokens::Bearer),
+        ],
         user: Some((Given::Always, UserTokens::Consent)),
         ..PLAIN
     },
@@ -294,7 +316,15 @@ const TYPES: &[Type] = &[
         user_scopes: Some("userScopes"),
         app_scopes: Some("botScopes"),
         user: Some((Given::Always, UserTokens::Consent)),
-        installs: true,
+        // A workspace, or a whole organisation: then there is no team in the answer (oauth.v2.access).
+        installs: Some((
+            Given::Always,
+            Installs::Consent {
+                id: &["/team/id", "/enterprise/id"],
+                tenant: &["/enterprise/id"],
+                name: &["/team/name", "/enterprise/name"],
+            },
+        )),
         user_scope_param: Some("user_scope"),
         user_quirks: Some("slack-user"),
         renamed: &[("bot_user_id", "botUserId")],
@@ -339,6 +369,12 @@ impl Type {
         let mut ways = self.app.iter();
         let way = ways.find(|(given, _)| given.holds(data, app_enabled(data)))?;
         Some(way.1)
+    }
+
+    /// How a connector of this type is installed in tenants of its provider.
+    pub fn installs(&self, data: &Map<String, Value>) -> Option<Installs> {
+        let (given, way_in) = self.installs?;
+        given.holds(data, app_enabled(data)).then_some(way_in)
     }
 
     /// A `custom` connector is an OAuth client where it has a client id; an `oauth` one always is, even before

@@ -107,7 +107,7 @@ pub fn capabilities(connector: &Connector, service: Option<&Service>) -> Capabil
         revocation: types::speaks_oauth(connector) && revokes(connector, service),
         manual_input: user == Some(UserTokens::Pasted),
         type_name: row.name,
-        installation: row.installs || installs,
+        installation: row.installs(&connector.data).is_some() || installs,
         refinement: !kept && user != Some(UserTokens::Pasted),
         details: row.details,
         client_url: client_url(connector, service),

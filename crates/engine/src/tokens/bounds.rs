@@ -95,6 +95,21 @@ pub fn check_mintable(grant: &Grant, connector: &Connector) -> Result<()> {
 
 /// Refuses to narrow what cannot be narrowed: a key that is handed out as it is.
 pub fn check_plain(grant: &Grant) -> Result<()> {
+    check_whole(
+        grant,
+        "cannot be chosen: this connector hands out one key as it is",
+    )
+}
+
+/// Refuses to narrow a token that a signature buys: it has what its user approved.
+pub fn check_bearer(grant: &Grant) -> Result<()> {
+    check_whole(
+        grant,
+        "cannot be chosen: the token has what the app's user approved",
+    )
+}
+
+fn check_whole(grant: &Grant, message: &str) -> Result<()> {
     let asked = [
         ("scopes", grant.scopes != Scopes::Default),
         ("audience", !grant.audience.is_empty()),
@@ -104,10 +119,7 @@ pub fn check_plain(grant: &Grant) -> Result<()> {
     let problems: Vec<Problem> = asked
         .into_iter()
         .filter(|(_, asked)| *asked)
-        .map(|(field, _)| {
-            let message = "cannot be chosen: this connector hands out one key as it is";
-            Problem::new(field, message)
-        })
+        .map(|(field, _)| Problem::new(field, message))
         .collect();
     if problems.is_empty() {
         Ok(())

@@ -1,8 +1,9 @@
-//! Tokens that the connector's own key signs. Nobody is asked.
+//! What a connector's own key signs: a token that nobody is asked for, or what buys one.
 
 use grantry_core::nouns::{Connector, Grant};
-use grantry_core::{Error, Result};
-use grantry_oauth::providers::snowflake;
+use grantry_core::{Error, Result, Secret};
+use grantry_oauth::assertion::Assertion;
+use grantry_oauth::providers::{salesforce, snowflake};
 use grantry_vault::jws::SigningKey;
 use serde_json::{Map, Value};
 
@@ -15,17 +16,10 @@ impl Engine {
     /// A token of the user whose key a `snowflake` connector has.
     pub(super) async fn sign_token(&self, connector: &Connector, grant: &Grant) -> Result<NewPair> {
         check_plain(grant)?;
-        let incomplete = || {
-            Error::Unresolvable {
-            reason: "the connector is not complete: data.privateKeyPem is required for tokens of data.user"
-                .to_owned(),
-        }
-        };
-        let pem = self.connector_secret(connector, "privateKeyPem").await?;
-        let key = SigningKey::from_pem(&pem.ok_or_else(incomplete)?).map_err(|_| incomplete())?;
+        let key = self.connectors_key(connector, "data.user").await?;
         let text = |name: &str| connector.data.get(name).and_then(Value::as_str);
         let (account, user) = (text("accountIdentifier"), text("user"));
-        let (account, user) = account.zip(user).ok_or_else(incomplete)?;
+        let (account, user) = account.zip(user).ok_or(Error::Internal)?;
         let token = snowflake::token(account, user, &key, self.now());
         let (access, life) = token.map_err(|_| Error::Internal)?;
         let mut metadata = Map::new();
@@ -42,5 +36,30 @@ impl Engine {
             metadata,
             servers: Some(servers_of(connector)),
         })
+    }
+    /// What a `salesforce` connector says about the user it acts as (`data.username`).
+    pub(super) async fn bearer_assertion(&self, connector: &Connector) -> Result<Secret> {
+        let key = self.connectors_key(connector, "data.username").await?;
+        let text = |name: &str| connector.data.get(name).and_then(Value::as_str);
+        let assertion = Assertion {
+            issuer: text("consumerKey").unwrap_or_default(),
+            subject: text("username").unwrap_or_default(),
+            audience: salesforce::audience(text("loginHost").unwrap_or_default()),
+            lifetime: salesforce::ASSERTION_LIFE,
+            extra: &Map::new(),
+        };
+        let signed = assertion.sign(&key, self.entropy(), self.now());
+        signed.map_err(|_| Error::Internal)
+    }
+
+    /// The key that a connector signs with for the user in the field `of`.
+    async fn connectors_key(&self, connector: &Connector, of: &str) -> Result<SigningKey> {
+        let incomplete = || Error::Unresolvable {
+            reason: format!(
+                "the connector is not complete: data.privateKeyPem is required for tokens of {of}"
+            ),
+        };
+        let pem = self.connector_secret(connector, "privateKeyPem").await?;
+        SigningKey::from_pem(&pem.ok_or_else(incomplete)?).map_err(|_| incomplete())
     }
 }

@@ -20,6 +20,7 @@ use grantry_oauth::text::Redaction;
 use grantry_oauth::token::{self, Exchange, Outcome, TokenError};
 use serde_json::{Map, Value};
 
+use super::bounds::check_bearer;
 use super::decide::lives;
 use super::flights::{Flight, Landed, Rest};
 use super::lives::main_set;
@@ -188,7 +189,44 @@ impl Engine {
                 self.ask_for_installation_token(connector, grant).await
             }
             Some(AppTokens::KeyPair) => self.sign_token(connector, grant).await,
+            Some(AppTokens::Bearer) if grant.subject == Subject::App => {
+                self.ask_for_bearer_token(connector, grant).await
+            }
             _ => self.ask_token_endpoint(connector, grant).await,
+        }
+    }
+
+    /// A token of the org's user that a `salesforce` connector's own key speaks for.
+    async fn ask_for_bearer_token(
+        self: &Arc<Self>,
+        connector: &Connector,
+        grant: &Grant,
+    ) -> Result<NewPair> {
+        check_bearer(grant)?;
+        let assertion = self.bearer_assertion(connector).await?;
+        let oauth = self.oauth_client(connector).await?;
+        // What is signed speaks for itself: Salesforce takes no secret beside it.
+        let client = Client {
+            secret: None,
+            auth: AuthMethod::None,
+            ..oauth.client.clone()
+        };
+        let exchange = Exchange {
+            server: &oauth.server,
+            client: &client,
+            quirks: &oauth.quirks,
+            resources: &[],
+            details: &[],
+        };
+        let request = exchange.jwt_bearer(&assertion, "", "");
+        let request = request.map_err(|error| Error::Unresolvable {
+            reason: format!("no token can be asked for: {error}"),
+        })?;
+        let redaction = Redaction::of(&request);
+        let result = self.ports.http.send(request).await;
+        match token::parse(result, &oauth.quirks, &redaction, self.now()) {
+            Ok(tokens) => Ok(Arrived(tokens).pair(connector, &oauth, None)),
+            Err(error) => Err(self.unminted(connector, &error).await?),
         }
     }
 

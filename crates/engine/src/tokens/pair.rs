@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::Engine;
 use crate::connectors::{OauthClient, keeps_refresh_tokens, types};
 
-/// The one kind of token set that every connection but Slack's has.
+/// The one kind of token set that connections have: a Slack bot and a user are connections of their own.
 pub const MAIN: &str = "main";
 
 const TABLE: &str = "token_sets";

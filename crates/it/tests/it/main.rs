@@ -33,6 +33,8 @@ mod reach;
 mod refresh;
 mod refusal;
 mod revocation;
+mod salesforce;
 mod signing_keys;
+mod slack;
 mod types;
 mod world;

@@ -6,6 +6,7 @@
 mod codes;
 pub mod github;
 mod rows;
+pub mod salesforce;
 pub mod slack;
 pub mod snowflake;
 

@@ -2,7 +2,7 @@
 
 use grantry_core::Secret;
 use grantry_core::http::{Method, Purpose, Request, Response};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -59,33 +59,8 @@ pub(crate) fn revoked(response: &Response) -> Revoked {
     }
 }
 
-/// The tenant that an app was installed in: the workspace, or the organisation of an enterprise install.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tenant {
-    /// `T…`, or `E…`.
-    pub id: String,
-    /// For people.
-    pub name: Option<String>,
-}
-
-/// The tenant that a token answer names.
-pub fn tenant(answer: &Map<String, Value>) -> Option<Tenant> {
-    let enterprise = answer.get("is_enterprise_install") == Some(&Value::Bool(true));
-    let named = answer.get(if enterprise { "enterprise" } else { "team" })?;
-    let text = |name: &str| Some(named.get(name)?.as_str()?.to_owned());
-    let id = text("id").filter(|id| {
-        (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    })?;
-    Some(Tenant {
-        id,
-        name: text("name"),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::tests::answer;
 
@@ -113,25 +88,5 @@ mod tests {
         let api = Url::parse("https://slack.com/api").unwrap();
         let request = revoke(&api, &Secret::new("xoxb-1")).unwrap();
         assert_eq!(request.url.as_str(), "https://slack.com/api/auth.revoke");
-    }
-
-    #[test]
-    fn an_app_is_installed_in_a_workspace_or_in_a_whole_organisation() {
-        let tenant = |value: Value| tenant(value.as_object().unwrap()).map(|tenant| tenant.id);
-        let team = json!({"id": "T1", "name": "Acme"});
-        assert_eq!(
-            tenant(json!({"team": team, "enterprise": null})).as_deref(),
-            Some("T1")
-        );
-        let enterprise =
-            json!({"team": null, "enterprise": {"id": "E1"}, "is_enterprise_install": true});
-        assert_eq!(tenant(enterprise).as_deref(), Some("E1"));
-        for bad in [
-            json!({}),
-            json!({"team": {"id": 7}}),
-            json!({"team": {"id": "../x"}}),
-        ] {
-            assert_eq!(tenant(bad.clone()), None, "{bad}");
-        }
     }
 }

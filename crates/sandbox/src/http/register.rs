@@ -112,6 +112,7 @@ fn created(model: &mut Model, mint: &Mint<'_>, metadata: Metadata) -> Answer {
         id: client_id,
         secret: secret.map(Secret::new),
         redirect_uris: metadata.redirect_uris,
+        assertion_key: None,
     });
     let mut answer = Answer::json(body);
     answer.status = StatusCode::CREATED;

@@ -97,12 +97,14 @@ async fn clients_authenticate_by_basic_post_or_as_public() {
             name: "Odd".into(),
             secret: Some(Secret::new("s%+ :é")),
             redirect_uris: vec![],
+            assertion_key: None,
         });
         config.clients.push(Client {
             id: "public".into(),
             name: "Public".into(),
             secret: None,
             redirect_uris: vec![],
+            assertion_key: None,
         });
     });
     let own = ("grant_type", "client_credentials");

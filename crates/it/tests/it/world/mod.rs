@@ -122,6 +122,9 @@ impl World {
         config.grace = setup.grace;
         config.access_ttl = ACCESS_TTL;
         config.clients[0].secret = Some(Secret::new(setup.client_secret));
+        let key = grantry_vault::jws::SigningKey::from_pem(&Secret::new(crate::types::PEM));
+        config.clients[0].assertion_key =
+            key.ok().map(|key| serde_json::to_value(key.jwk()).unwrap());
         config.clients.push(grantry_sandbox::Client {
             id: "other".to_owned(),
             ..grantry_sandbox::Client::demo()

@@ -1,0 +1,122 @@
+//! `POST /salesforce/services/oauth2/token`: the JWT bearer flow of a Salesforce org (RFC 7523 §2.1). The assertion has to
+//! be signed by the client's certificate, for a user of ours, for Salesforce, and to end within three minutes. The answer
+//! names the org's own host and no lifetime.
+
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use grantry_core::Timestamp;
+use serde_json::{Value, json};
+
+use super::Pairs;
+use crate::answer::Answer;
+use crate::crypto;
+use crate::faults::Endpoint;
+use crate::model::{Grant, Mint, Model, Refusal};
+use crate::sandbox::{Sandbox, Visit};
+
+/// How Salesforce is called in assertions: production and sandboxes.
+const AUDIENCES: [&str; 2] = [
+    "https://login.salesforce.com",
+    "https://test.salesforce.com",
+];
+/// Seconds that an assertion may live, and how far our clock may be behind.
+const LIFE: i64 = 180 + 30;
+
+pub(super) async fn token(State(sandbox): State<Sandbox>, uri: Uri, body: Bytes) -> Response {
+    let form = Pairs::parse(&body);
+    let visit = Visit {
+        endpoint: Endpoint::Token,
+        client_id: form.get("client_id"),
+        grant_type: form.get("grant_type"),
+        refresh_token: None,
+        query: &Pairs::query(&uri).0,
+        echo: "",
+    };
+    let work =
+        |model: &mut Model, mint: &Mint<'_>, _| match bearer(&sandbox, model, mint.now, &form) {
+            Ok((client_id, user)) => {
+                let grant = Grant {
+                    client_id,
+                    user: Some(user.clone()),
+                    scope: "api".to_owned(),
+                    resources: vec![],
+                    nonce: None,
+                    workspace: None,
+                };
+                let issued = model.client_credentials(mint, grant);
+                Answer::json(json!({
+                    "access_token": issued.access_token, "token_type": "Bearer", "scope": "api",
+                    "instance_url": "https://acme.my.salesforce.com",
+                    "id": format!("https://login.salesforce.com/id/00D0/{user}"),
+                }))
+            }
+            Err(refusal) => Answer::refusal(refusal),
+        };
+    sandbox.perform(visit, work).await
+}
+
+/// Which client speaks for which user.
+fn bearer(
+    sandbox: &Sandbox,
+    model: &Model,
+    now: Timestamp,
+    form: &Pairs,
+) -> Result<(String, String), Refusal> {
+    let refused = |why| Refusal::new("invalid_grant", why);
+    if form.get("grant_type") != Some("urn:ietf:params:oauth:grant-type:jwt-bearer") {
+        return Err(Refusal::new(
+            "unsupported_grant_type",
+            "only JWT bearer here",
+        ));
+    }
+    if form.get("scope").is_some() {
+        return Err(Refusal::new(
+            "invalid_request",
+            "scope is not taken in this flow",
+        ));
+    }
+    let assertion = form.get("assertion").ok_or(refused("no assertion"))?;
+    let claims = crypto::claims(assertion).ok_or(refused("invalid assertion"))?;
+    let text = |name: &str| claims[name].as_str().unwrap_or_default();
+    let client = model.client(text("iss"));
+    let client = client.ok_or(refused("client identifier invalid"))?;
+    let key = client.assertion_key.as_ref();
+    if !key.is_some_and(|key| signed_by(key, assertion)) {
+        return Err(refused("invalid assertion signature"));
+    }
+    if !AUDIENCES.contains(&text("aud")) {
+        return Err(refused("audience is invalid"));
+    }
+    let ends = claims["exp"].as_i64().unwrap_or_default();
+    let left = ends.saturating_sub(now.as_secs());
+    if !(1..=LIFE).contains(&left) {
+        return Err(refused("the assertion is expired or lives too long"));
+    }
+    let mut users = sandbox.config().users.iter();
+    let user = users.find(|user| user.id == text("sub"));
+    let user = user.ok_or(refused("user hasn't approved this consumer"))?;
+    Ok((client.id.clone(), user.id.clone()))
+}
+
+/// Whether a compact JWS is signed with RS256 by the key of this JWK.
+fn signed_by(jwk: &Value, jws: &str) -> bool {
+    let decoded = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
+    let part = |name: &str| decoded(jwk[name].as_str()?);
+    let verified = || {
+        let (input, signature) = jws.rsplit_once('.')?;
+        let header: Value = serde_json::from_slice(&decoded(input.split('.').next()?)?).ok()?;
+        let public = RsaPublicKeyComponents {
+            n: part("n")?,
+            e: part("e")?,
+        };
+        let signature = decoded(signature)?;
+        let held = public.verify(&RSA_PKCS1_2048_8192_SHA256, input.as_bytes(), &signature);
+        (header["alg"] == "RS256" && held.is_ok()).then_some(())
+    };
+    verified().is_some()
+}
