@@ -1,4 +1,4 @@
-//! Dynamic client registration (RFC 7591), its management (RFC 7592) and the document of a client known by its URL (client id metadata documents).
+//! Dynamic client registration (RFC 7591) and the document of a client known by its URL (client id metadata documents).
 
 use std::time::Duration;
 
@@ -18,6 +18,10 @@ use crate::{
     server::{Endpoint, Misconfigured, Server, web_url},
     text::{Redaction, code, is_vschar},
 };
+
+mod manage;
+
+pub use manage::{Management, Standing};
 
 /// A client to be. Empty texts are not sent.
 pub struct Registration<'a> {
@@ -47,14 +51,6 @@ pub struct Registered {
     pub management: Option<Management>,
 }
 
-/// Access to one registration (RFC 7592).
-pub struct Management {
-    /// `registration_client_uri`
-    pub url: Url,
-    /// `registration_access_token`
-    pub token: Secret,
-}
-
 /// Why there is no client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistrationError {
@@ -75,56 +71,16 @@ pub enum RegistrationError {
     /// The answer is hostile or broken; nothing of it may be kept (requirement 25).
     #[error("the answer has no valid {0}")]
     Invalid(&'static str),
-}
-
-impl Management {
-    /// Ends the registration (RFC 7592 §2.3).
-    pub fn delete(&self) -> Request {
-        self.request(Method::Delete, Vec::new())
-    }
-
-    /// Whether an answer to [`Management::delete`] settles it; what did not answer may be asked again. A server that
-    /// does not offer this, or knows neither client nor token, has nothing to end.
-    pub fn is_settled(result: &Result<Response, Failure>) -> bool {
-        match result {
-            Ok(response) => !matches!(response.status, 408 | 425 | 429 | 500..),
-            Err(Failure::Refused) => true,
-            Err(Failure::NotSent | Failure::Unknown(_)) => false,
-        }
-    }
-
-    fn request(&self, method: Method, body: Vec<u8>) -> Request {
-        let plain = |text: &str| Zeroizing::new(text.to_owned());
-        let bearer = format!("Bearer {}", self.token.expose());
-        let mut headers = vec![
-            ("accept", plain("application/json")),
-            ("authorization", Zeroizing::new(bearer)),
-        ];
-        if !body.is_empty() {
-            headers.push(("content-type", plain("application/json")));
-        }
-        Request {
-            method,
-            url: self.url.clone(),
-            headers,
-            body: Zeroizing::new(body),
-            purpose: Purpose::Token,
-        }
-    }
+    /// The registration of a client that stands cannot be changed: the server knows it or its access token no more, or
+    /// does not offer that.
+    #[error("the server does not let the registration be changed")]
+    Unmanaged {
+        /// It is the server's own word, and not perhaps that of who answers while the server is away.
+        sure: bool,
+    },
 }
 
 impl Registration<'_> {
-    /// Makes the registration of `client` what this says (RFC 7592 §2.2). The answer is read by [`Self::parse`].
-    pub fn update(&self, client: &Client, management: &Management) -> Request {
-        let mut metadata = self.metadata();
-        metadata.insert("client_id".to_owned(), client.id.as_str().into());
-        if let Some(secret) = &client.secret {
-            metadata.insert("client_secret".to_owned(), secret.expose().into());
-        }
-        let body = Value::Object(metadata).to_string().into_bytes();
-        management.request(Method::Put, body)
-    }
-
     /// Client metadata (RFC 7591 §2).
     fn metadata(&self) -> Map<String, Value> {
         let mut metadata = Map::new();
@@ -204,7 +160,7 @@ impl Registration<'_> {
         match response.status {
             200..=299 => {
                 let members = members.as_ref().ok_or(RegistrationError::Invalid("body"))?;
-                self.registered(server, members)
+                self.registered(server, members, None)
             }
             408 | 425 | 429 | 500.. => Err(RegistrationError::Unavailable {
                 retry_after: retry_after(&response, now),
@@ -224,6 +180,7 @@ impl Registration<'_> {
         &self,
         server: &Server,
         members: &Map<String, Value>,
+        standing: Option<&Standing>,
     ) -> Result<Registered, RegistrationError> {
         use RegistrationError::Invalid;
         let text = |name: &str| members.get(name).and_then(Value::as_str);
@@ -236,6 +193,7 @@ impl Registration<'_> {
         };
         let id = text("client_id")
             .filter(|id| is_vschar(id, limits::CLIENT_ID_BYTES_MAX))
+            .filter(|id| standing.is_none_or(|standing| standing.client.id == *id))
             .ok_or(Invalid("client_id"))?;
         if let Some(uris) = members.get("redirect_uris")
             && *uris != json!(self.redirect_uris)
@@ -250,6 +208,8 @@ impl Registration<'_> {
                 .ok_or(Invalid("token_endpoint_auth_method"))?,
         };
         let client_secret = secret("client_secret")?;
+        let kept = standing.filter(|_| client_secret.is_none());
+        let client_secret = client_secret.or_else(|| kept?.client.secret.clone());
         let needs_secret = matches!(
             auth,
             AuthMethod::Basic | AuthMethod::BasicRaw | AuthMethod::Post
@@ -262,7 +222,7 @@ impl Registration<'_> {
             return Err(Invalid("token_endpoint_auth_method"));
         }
         let secret_expires_at = match members.get("client_secret_expires_at") {
-            None | Some(Value::Null) => None,
+            None | Some(Value::Null) => kept.and_then(|kept| kept.secret_expires_at),
             Some(value) => match value.as_i64().ok_or(Invalid("client_secret_expires_at"))? {
                 0 => None,
                 seconds => {
@@ -270,14 +230,15 @@ impl Registration<'_> {
                 }
             },
         };
-        let management = match (
-            text("registration_client_uri"),
-            secret("registration_access_token")?,
-        ) {
-            (Some(url), Some(token)) => {
-                same_origin(server, url).map(|url| Management { url, token })
-            }
-            _ => None,
+        let url = text("registration_client_uri").and_then(|url| same_origin(server, url));
+        let token = secret("registration_access_token")?;
+        let management = match (standing, url, token) {
+            (None, Some(url), Some(token)) => Some(Management { url, token }),
+            (None, ..) => None,
+            (Some(Standing { management, .. }), url, token) => Some(Management {
+                url: url.unwrap_or_else(|| management.url.clone()),
+                token: token.unwrap_or_else(|| management.token.clone()),
+            }),
         };
         Ok(Registered {
             client: Client {
@@ -339,50 +300,6 @@ mod tests {
             body[name] = value.clone();
         }
         parse(Ok(answer(201, "application/json", body.to_string())))
-    }
-
-    #[test]
-    fn a_registration_is_managed_with_its_own_token() {
-        let uris = redirect_uris();
-        let management = Management {
-            url: Url::parse("https://as.example/register/c1").unwrap(),
-            token: Secret::new("rat"),
-        };
-        let client = Client {
-            id: "c1".to_owned(),
-            secret: Some(Secret::new("s1")),
-            auth: AuthMethod::Basic,
-        };
-        let update = registration(&uris).update(&client, &management);
-        assert_eq!(update.method, Method::Put);
-        let body: Value = serde_json::from_slice(&update.body).unwrap();
-        assert_eq!(
-            (&body["client_id"], &body["client_secret"]),
-            (&json!("c1"), &json!("s1"))
-        );
-        assert_eq!(body["redirect_uris"], json!(uris));
-        let delete = management.delete();
-        assert_eq!(delete.method, Method::Delete);
-        assert!(delete.body.is_empty());
-        for request in [&update, &delete] {
-            assert_eq!(request.url.as_str(), "https://as.example/register/c1");
-            let bearer = request
-                .headers
-                .iter()
-                .find(|(name, _)| *name == "authorization");
-            assert_eq!(bearer.map(|(_, value)| value.as_str()), Some("Bearer rat"));
-        }
-        for (result, settled) in [
-            (Ok(answer(204, "", "")), true),
-            (Ok(answer(401, "", "")), true),
-            (Ok(answer(405, "", "")), true),
-            (Ok(answer(503, "", "")), false),
-            (Ok(answer(429, "", "")), false),
-            (Err(Failure::NotSent), false),
-            (Err(Failure::Refused), true),
-        ] {
-            assert_eq!(Management::is_settled(&result), settled);
-        }
     }
 
     #[test]

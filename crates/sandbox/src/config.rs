@@ -22,6 +22,11 @@ pub struct Config {
     /// Answers authorization requests at once, as if the first user (or the one named by
     /// `login_hint`) had pressed "Allow". Default: false.
     pub auto_consent: bool,
+    /// Lets clients that registered themselves manage that (RFC 7592). Default: true.
+    pub manages_registrations: bool,
+    /// Life of the secrets of clients that registered themselves; a change of the registration makes a new one.
+    /// Default: for ever.
+    pub secret_ttl: Option<Duration>,
     /// Registered clients. Default: [`Client::demo`].
     pub clients: Vec<Client>,
     /// People who can sign in; at least one. Default: alice and bob.
@@ -42,6 +47,8 @@ impl Config {
             access_ttl: Duration::from_secs(3600),
             grace: Duration::ZERO,
             auto_consent: false,
+            manages_registrations: true,
+            secret_ttl: None,
             clients: vec![Client::demo()],
             users: vec![
                 User::new("alice", "Alice Archer"),

@@ -32,6 +32,8 @@ pub enum Endpoint {
     Jwks,
     /// `POST /register`
     Register,
+    /// `/register/{client}`
+    Manage,
     /// `POST /revoke`
     Revoke,
     /// `POST /introspect`
@@ -49,6 +51,7 @@ impl Endpoint {
             Self::Metadata => "/.well-known",
             Self::Jwks => "/jwks",
             Self::Register => "/register",
+            Self::Manage => "/register/{client}",
             Self::Revoke => "/revoke",
             Self::Introspect => "/introspect",
             Self::Resource => "/api/me",

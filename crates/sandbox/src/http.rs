@@ -11,6 +11,7 @@ use crate::Sandbox;
 mod authorize;
 mod client_auth;
 mod control;
+mod manage;
 mod metadata;
 mod register;
 mod resource;
@@ -39,6 +40,10 @@ pub(crate) fn router(sandbox: Sandbox) -> Router {
         .route("/revoke", post(token_admin::revoke))
         .route("/introspect", post(token_admin::introspect))
         .route("/register", post(register::register))
+        .route(
+            "/register/{client}",
+            get(manage::read).put(manage::update).delete(manage::delete),
+        )
         .route(
             "/userinfo",
             get(resource::userinfo).post(resource::userinfo),

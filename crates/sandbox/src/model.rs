@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use grantry_core::{Entropy, Timestamp, entropy};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::config::Client;
 use crate::crypto;
@@ -130,9 +131,20 @@ struct Replaced {
     answer: Issued,
 }
 
+/// How a client that registered itself is managed (RFC 7592).
+pub(crate) struct Registration {
+    /// The registration access token, another one after each change.
+    pub token: String,
+    /// When the client's secret ends.
+    pub secret_ends: Option<Timestamp>,
+    /// What the client said of itself last.
+    pub metadata: Map<String, Value>,
+}
+
 /// See the module's text.
 pub(crate) struct Model {
     clients: HashMap<String, Client>,
+    registrations: HashMap<String, Registration>,
     codes: HashMap<String, Stored>,
     families: HashMap<u64, Family>,
     /// Token → (family, generation). Old tokens stay: a reused one must be recognised.
@@ -148,6 +160,7 @@ impl Model {
     pub(crate) fn new(clients: impl IntoIterator<Item = Client>) -> Self {
         Self {
             clients: clients.into_iter().map(|c| (c.id.clone(), c)).collect(),
+            registrations: HashMap::new(),
             codes: HashMap::new(),
             families: HashMap::new(),
             refresh: HashMap::new(),
@@ -162,8 +175,34 @@ impl Model {
         self.clients.get(id)
     }
 
-    pub(crate) fn register(&mut self, client: Client) {
+    /// Stores a client that registered itself, or what it says of itself anew.
+    pub(crate) fn register(&mut self, client: Client, registration: Registration) {
+        self.registrations.insert(client.id.clone(), registration);
         self.clients.insert(client.id.clone(), client);
+    }
+
+    /// How the client is managed, if it registered itself.
+    pub(crate) fn registration(&self, id: &str) -> Option<&Registration> {
+        self.registrations.get(id)
+    }
+
+    /// Forgets a client (RFC 7592 §2.3), and with it all that was granted to it.
+    pub(crate) fn forget(&mut self, id: &str) {
+        self.clients.remove(id);
+        self.registrations.remove(id);
+        self.codes
+            .retain(|_, stored| stored.code.grant.client_id != id);
+        self.access.retain(|_, access| access.grant.client_id != id);
+        for family in self.families.values_mut() {
+            family.alive &= family.grant.client_id != id;
+        }
+    }
+
+    /// Whether the client's secret has run out.
+    pub(crate) fn secret_has_ended(&self, id: &str, now: Timestamp) -> bool {
+        let registration = self.registrations.get(id);
+        let end = registration.and_then(|registration| registration.secret_ends);
+        end.is_some_and(|end| end <= now)
     }
 
     /// Families made so far, dead ones included.

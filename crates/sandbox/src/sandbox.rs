@@ -93,6 +93,18 @@ impl Sandbox {
         state.log.clear();
     }
 
+    /// Forgets a client and all that was granted to it, as a server does that was set up anew.
+    pub fn forget(&self, client_id: &str) {
+        self.lock().model.forget(client_id);
+    }
+
+    /// What a client that registered itself says of itself; `None` for one that is not known.
+    pub fn registered(&self, client_id: &str) -> Option<serde_json::Value> {
+        let state = self.lock();
+        let registration = state.model.registration(client_id)?;
+        Some(registration.metadata.clone().into())
+    }
+
     /// What was asked and answered since the last reset (the latest million requests).
     pub fn log(&self) -> Vec<Entry> {
         self.lock().log.entries()

@@ -5,6 +5,7 @@ mod browser;
 mod connection;
 mod control;
 mod flows;
+mod manage;
 mod metadata;
 mod support;
 mod token_faults;

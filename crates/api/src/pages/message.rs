@@ -259,6 +259,7 @@ fn explain(code: &str) -> (&'static str, &'static str) {
             "Tell whoever runs the application, then ask for a new link.",
         ),
         "invalid_client"
+        | "unauthorized"
         | "unauthorized_client"
         | "invalid_request"
         | "unsupported_response_type" => (

@@ -170,7 +170,7 @@ pub struct SecretRef {
 pub struct Fault {
     /// The OAuth error code.
     pub code: String,
-    /// Consecutive refusals.
+    /// Consecutive refusals with that code.
     pub count: u32,
     /// The latest one.
     pub at: Timestamp,

@@ -22,9 +22,12 @@ pub struct Registration {
     /// Keys that sign its assertions, the oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<ClientKey>,
-    /// How often a client was asked for since the connector was made or changed.
+    /// How often a client took the place of one that was lost, less one for each week that one did well: how far apart
+    /// new clients are follows from it (requirement 26).
     pub asked: u32,
-    /// No client is asked for before this instant (requirement 26).
+    /// How often in a row asking the server brought nothing.
+    pub failed: u32,
+    /// The server is not asked for or about a client before this instant.
     pub not_before: Timestamp,
 }
 
@@ -55,7 +58,16 @@ pub struct RegisteredClient {
     pub secret_expires_at: Option<Timestamp>,
     /// When it was made.
     pub registered_at: Timestamp,
-    /// The server does not know it any more: another one is to be made.
+    /// When its secret is renewed, ahead of its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew_at: Option<Timestamp>,
+    /// The redirect URI that the server was told; the connector's where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_uri: Option<String>,
+    /// The connector describes it otherwise by now, and the server has not taken that yet.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub untold: bool,
+    /// The server refuses it again and again: what manages it tells whether it is known there, else another one is made.
     #[serde(default, skip_serializing_if = "is_false")]
     pub lost: bool,
 }

@@ -54,10 +54,20 @@ impl Engine {
     ) -> Result<Vec<AppliedRow>> {
         let mut rows = Vec::with_capacity(stage.len());
         let mut batch = Vec::with_capacity(BATCH);
+        let mut replaced = Vec::new();
         let mut settled = 0;
         let last = stage.len();
         for Step { place, row, writes } in stage {
-            for write in writes {
+            for mut write in writes {
+                if let Write::Connector {
+                    connector,
+                    replaced: before,
+                    ..
+                } = &mut write
+                {
+                    let before = before.take();
+                    replaced.extend(before.map(|before| (before, connector.clone())));
+                }
                 match self.prepare(write, &row).await? {
                     Prepared::Put(put) => batch.push((place.clone(), *put)),
                     Prepared::Done => {}
@@ -66,6 +76,9 @@ impl Engine {
             rows.push(row);
             if batch.len() >= BATCH || rows.len() == last {
                 self.put_batch(&mut batch).await?;
+                for (before, now) in replaced.drain(..) {
+                    self.end_replaced(&before, &now).await;
+                }
             }
             if batch.is_empty() {
                 (settled + 1..=rows.len()).for_each(done);
@@ -155,6 +168,7 @@ impl Engine {
                 mut connector,
                 secrets,
                 declared,
+                replaced: _,
             } => {
                 if let Some(secrets) = &secrets {
                     connector.secrets = self.seal_secrets(&connector, secrets).await?;

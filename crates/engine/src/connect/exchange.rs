@@ -94,6 +94,7 @@ impl Engine {
                     .await;
             }
         };
+        self.was_taken(&connector).await;
         let account = match &tokens.id_token {
             None => Some(Account::default()),
             Some(id_token) => {

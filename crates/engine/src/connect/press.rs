@@ -23,7 +23,7 @@ use super::sign_in::signs_in;
 use crate::Engine;
 use crate::catalogue::authorize_params;
 use crate::connectors::types::{self, UserTokens};
-use crate::connectors::{OauthClient, installing};
+use crate::connectors::{OauthClient, installing, redirect_uri};
 use crate::events::Draft;
 use crate::tokens::{NewPair, PAUSE, TRIES};
 
@@ -94,7 +94,7 @@ impl Engine {
             browser: *Handle::of(HandleKind::Binding, cookie.expose()).as_bytes(),
             verifier: self.seal_verifier(authorization, &handle, &verifier)?,
             server: serde_json::to_value(&oauth.server).map_err(|_| Error::Internal)?,
-            redirect_uri: connector.redirect_uri.clone(),
+            redirect_uri: redirect_uri(&connector).to_owned(),
             replaces,
             created_at: now,
             expires_at: now.after(self.settings.limits.flow_time_max),
@@ -197,7 +197,10 @@ impl Engine {
         })?;
         let redaction = Redaction::of(&push);
         match authorize::pushed(self.ports.http.send(push).await, &redaction) {
-            Ok(request_uri) => Ok(Some(request_uri)),
+            Ok(request_uri) => {
+                self.was_taken(connector).await;
+                Ok(Some(request_uri))
+            }
             Err(PushError::Unavailable) if !demanded => Ok(None),
             Err(PushError::Unavailable) => Err(Error::Provider {
                 code: "unreachable",

@@ -251,7 +251,7 @@ impl Engine {
         if !self.lacks_enrolment(connector).await? {
             return Ok(None);
         }
-        let enrolment = self.enrol(connector, false).await;
+        let enrolment = self.enrol(connector).await;
         enrolment.map(Some).map_err(Unenrolled::of_caller)
     }
 

@@ -38,7 +38,8 @@ pub(crate) use data::is_web_url;
 pub use data::{AskedField, asked_fields};
 pub use discovered::Discovered;
 pub use enrol::{
-    Enrolling, Said, jwt_bearer_enabled, keeps_refresh_tokens, resource_problem, user_scopes,
+    Enrolling, Said, carry, jwt_bearer_enabled, keeps_refresh_tokens, redirect_uri,
+    resource_problem, user_scopes,
 };
 pub use grants::{app_scopes, bearer_scopes};
 pub use health::{Health, HealthBasis, HealthStatus};

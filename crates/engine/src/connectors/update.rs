@@ -11,7 +11,6 @@ use grantry_core::{Error, Problem, Result, StoreError, Timestamp};
 use serde_json::{Map, Value};
 
 use super::consequences::Consequences;
-use super::enrol::Enrolment;
 use super::names::{look_problems, name_complaint, uid_complaint};
 use super::provenance::fills_in;
 use super::{ConnectorView, data, destinations, enrol, servers_of, types, within};
@@ -92,11 +91,24 @@ impl Engine {
         change: ConnectorChange,
     ) -> Result<Changed> {
         caller.require(Act::ManageConnectors)?;
+        // What a server says of a client must be stored, whatever becomes of the caller.
+        let (engine, caller, id) = (Arc::clone(self), caller.clone(), id_or_uid.to_owned());
+        self.uncancellable(async move { Box::pin(engine.changed(&caller, &id, change)).await })
+            .await
+    }
+
+    async fn changed(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id_or_uid: &str,
+        change: ConnectorChange,
+    ) -> Result<Changed> {
         let entry = self.live_connector(caller, id_or_uid).await?;
         let id = entry.connector.id.clone();
         // Once it is stored nothing may fail any more.
         let catalogue = self.catalogue().await?;
         let mut tries = 0;
+        let turn = self.turn(&id).await?;
         let (old, new, links, fields) = loop {
             tries += 1;
             let stored = self
@@ -107,7 +119,7 @@ impl Engine {
             let stored = stored
                 .filter(|stored| stored.deleted_at.is_none())
                 .ok_or(Error::Gone("connector"))?;
-            match self.change(caller, stored, &change).await {
+            match Box::pin(self.change(caller, stored, &change)).await {
                 Err(Error::NotFound("connector")) if tries < TRIES => continue,
                 Err(Error::NotFound("connector")) => {
                     return Err(Error::busy(
@@ -117,6 +129,7 @@ impl Engine {
                 done => break done?,
             }
         };
+        drop(turn);
         let consequences = match fields.is_empty() {
             true => Consequences::default(),
             // It is stored: what cannot be found out now is nobody's failure.
@@ -242,9 +255,8 @@ impl Engine {
             // Whether the provider takes the client as it is now will be seen.
             (connector.fault, connector.failed_exchange) = (None, None);
         }
-        let enrolment = self
-            .changed_enrolment(&stored, &mut connector, incomplete)
-            .await?;
+        let enrolment = self.changed_enrolment(&stored, &mut connector, incomplete);
+        let enrolment = Box::pin(enrolment).await?;
         connector.updated_by = caller.actor.clone();
         connector.updated_at = at;
         changed.sort_unstable();
@@ -255,28 +267,36 @@ impl Engine {
             .with("changed", changed.clone())
             .done();
         if converted {
-            let (engine, caller) = (Arc::clone(self), caller.clone());
-            let work = async move {
-                let connector = engine.convert(&caller, &stored, connector, &event).await?;
-                Ok((stored, connector, links, changed))
-            };
-            return self.uncancellable(work).await;
+            let converted = self.convert(caller, &stored, connector, &event).await;
+            if let (Err(_), Some(enrolment)) = (&converted, &enrolment) {
+                self.withdraw(enrolment).await;
+            }
+            return Ok((stored, converted?, links, changed));
         }
         let store = &self.ports.store;
         let updated = store
             .update_connector(
                 &connector,
                 stored.updated_at,
-                patched.is_some() || enrolment.is_some(),
+                patched.is_some() || connector.registration != stored.registration,
                 &newly_linked,
                 &event,
             )
             .await;
         self.forget_connector(&connector.id);
-        match (&updated, &enrolment) {
+        match (&updated, enrolment) {
             (Ok(()), _) => self.end_replaced(&stored, &connector).await,
-            (Err(StoreError::Unavailable), _) | (_, None) => {}
-            (Err(_), Some(enrolment)) => self.withdraw(enrolment).await,
+            (Err(_), Some(enrolment)) => {
+                let asked = Connector {
+                    registration: stored.registration.clone(),
+                    ..connector.clone()
+                };
+                let kept = Box::pin(self.keep_enrolment(&asked, enrolment)).await;
+                if let Err(error) = kept {
+                    tracing::warn!(connector = %connector.id, %error, "a change was not stored, nor yet what the server said of its client");
+                }
+            }
+            (Err(_), None) => {}
         }
         updated.map_err(|error| changing(error, &connector))?;
         for change in newly_linked {
@@ -335,56 +355,17 @@ impl Engine {
         });
         let later = queued.split_off(queued.len().min(AWAITED_REVOCATIONS_MAX));
         self.revoke_at_provider(&client, queued).await;
-        if !later.is_empty() {
-            let engine = Arc::clone(self);
-            self.tasks
-                .spawn(async move { engine.revoke_at_provider(&client, later).await });
-        }
+        let (engine, before, now) = (Arc::clone(self), stored.clone(), connector.clone());
+        let is_stored = outcome.is_ok();
+        self.tasks.spawn(async move {
+            engine.revoke_at_provider(&client, later).await;
+            // The last that is asked as the client that it was.
+            if is_stored {
+                engine.end_replaced(&before, &now).await;
+            }
+        });
         outcome.map_err(|error| changing(error, &connector))?;
         Ok(connector)
-    }
-
-    /// Enrols the connector as it is to be, where that makes another client of it, and tells its server of what the
-    /// registration says otherwise (RFC 7592 §2.2).
-    async fn changed_enrolment(
-        &self,
-        stored: &Connector,
-        connector: &mut Connector,
-        incomplete: bool,
-    ) -> Result<Option<Enrolment>> {
-        let moved = enrol::moved(stored, connector);
-        if moved {
-            (connector.registration, connector.registration_secrets) = (None, None);
-        }
-        if incomplete {
-            return Ok(None);
-        }
-        let enrolment = match enrol::registered(connector) {
-            Some(client) if enrol::tells_otherwise(client, stored, connector) => {
-                let enrolment = self.enrol(connector, true).await;
-                Some(enrolment.map_err(enrol::Unenrolled::of_caller)?)
-            }
-            Some(_) => None,
-            None => self.enrolment_of(connector).await?,
-        };
-        if let Some(enrolment) = &enrolment {
-            self.enrolled_with(connector, enrolment).await?;
-        }
-        Ok(enrolment)
-    }
-
-    /// Ends the registered client that `stored` had and `connector` has no more.
-    async fn end_replaced(&self, stored: &Connector, connector: &Connector) {
-        let id = |row: &Connector| {
-            let registration = row.registration.as_ref();
-            let client = registration.and_then(|registration| registration.client.as_ref());
-            client.map(|client| client.id.clone())
-        };
-        if id(stored) != id(connector)
-            && let Err(error) = self.end_client_of(stored).await
-        {
-            tracing::warn!(connector = %connector.id, %error, "a replaced client could not be ended at its server");
-        }
     }
 
     /// Refuses to take stored secrets along to another server: whoever may change the connector must not read

@@ -72,12 +72,7 @@ impl Engine {
         let mut said = false;
         let landed = loop {
             let refused = match self.store_pair(connection, &spooled, kind).await {
-                Ok(landed) => {
-                    if connector.fault.is_some() {
-                        self.recovered(connector).await;
-                    }
-                    break landed;
-                }
+                Ok(landed) => break landed,
                 Err(error) => error,
             };
             if !said {
@@ -207,6 +202,13 @@ impl Engine {
             not_before: now,
         };
         self.ports.store.queue_revocation(&revocation).await
+    }
+
+    /// The provider has taken the connector's client: whatever it refused it for before is over.
+    pub(crate) async fn was_taken(&self, connector: &Connector) {
+        if connector.fault.is_some() {
+            self.recovered(connector).await;
+        }
     }
 
     pub(crate) async fn recovered(&self, connector: &Connector) {

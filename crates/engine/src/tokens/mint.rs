@@ -89,6 +89,7 @@ impl Engine {
             Err(error) => return Err(self.back_off(name, standing.as_ref(), rest, error).await?),
         };
         self.flights.end_rest(&name);
+        self.was_taken(connector).await;
         if let Some(standing) = standing {
             let presented = main_set(&standing)?;
             return self
@@ -390,6 +391,7 @@ impl Engine {
             }
             Err(error) => return Err(self.unminted(&connector, &error).await?),
         };
+        self.was_taken(&connector).await;
         let pair = Arrived(tokens).pair(&connector, &oauth, None);
         let now = self.now();
         let token_set = TokenSetId::mint(now, self.entropy());

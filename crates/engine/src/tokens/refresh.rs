@@ -25,7 +25,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// Presentations of one token in its first seconds, the first one included (design §6d).
 const PRESENTATIONS_AT_ONCE: u32 = 3;
 
-/// How often in a row a server refuses a client that it registered before that is taken for lost.
+/// How often in a row a server says `invalid_client` of a client that it registered before that is taken for lost.
 const REFUSALS_OF_A_LOST_CLIENT: u32 = 3;
 
 /// What one presentation needs, opened once per flight.
@@ -266,6 +266,7 @@ impl Engine {
                         EventKind::TokenRefreshed,
                     )
                     .await;
+                self.was_taken(connector).await;
                 return Ok(Next::Land(landed));
             }
             Err(error) => error,
@@ -441,9 +442,13 @@ impl Engine {
     }
 
     fn next_fault(&self, connector: &Connector, code: &str) -> Fault {
-        let count = connector.fault.as_ref().map_or(0, |fault| fault.count) + 1;
-        let wait = self.jittered(count - 1, self.settings.refresh.backoff.0);
         let now = self.now();
+        let count = match &connector.fault {
+            // What was asked before the pause was known, or without regard to it, says nothing more than the first.
+            Some(fault) if fault.code == code => fault.count + u32::from(fault.not_before <= now),
+            _ => 1,
+        };
+        let wait = self.jittered(count - 1, self.settings.refresh.backoff.0);
         Fault {
             code: code.to_owned(),
             count,

@@ -104,7 +104,10 @@ const TABLE: &[(Then, &[&str])] = &[
     // The one fault that makes the provider lenient.
     (Then::PresentedAgain, &["grace"]),
     (Then::Rejected, &["inv_grant"]),
-    (Then::ClientFault, &["inv_client", "unauth_client"]),
+    (
+        Then::ClientFault,
+        &["inv_client", "unauth_client", "html401"],
+    ),
 ];
 
 #[test]

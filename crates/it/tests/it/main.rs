@@ -17,6 +17,7 @@ mod callback;
 mod canary;
 mod catalogue;
 mod chaos;
+mod client_life;
 mod confirm;
 mod cut;
 mod enrol;

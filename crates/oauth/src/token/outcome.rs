@@ -179,9 +179,10 @@ fn refused(
     let members = body::members(response, quirks.form_response);
     match members.and_then(|members| said(&members, quirks)) {
         Some(said) => said.classify(quirks, redaction, wait, Outcome::Config),
-        // RFC 6749 §5.2 has no other use for 401.
+        // RFC 6749 §5.2 has no other use for 401. But whether it is the server's word about the client, or that of a
+        // gateway before it, is not known.
         None if response.status == 401 => {
-            TokenError::new(Outcome::ClientFault, "invalid_client", "HTTP 401")
+            TokenError::new(Outcome::ClientFault, "unauthorized", "HTTP 401")
         }
         None => {
             let detail = format!("HTTP {} without an OAuth error", response.status);

@@ -13,6 +13,7 @@ use crate::crypto::Signing;
 const TOKEN: &[Endpoint] = &[Endpoint::Token];
 const METADATA: &[Endpoint] = &[Endpoint::Metadata];
 const REGISTER: &[Endpoint] = &[Endpoint::Register];
+const MANAGE: &[Endpoint] = &[Endpoint::Manage];
 const REVOKE: &[Endpoint] = &[Endpoint::Revoke];
 /// Endpoints that a client sends credentials to.
 const POSTS: &[Endpoint] = &[
@@ -21,11 +22,14 @@ const POSTS: &[Endpoint] = &[
     Endpoint::Register,
     Endpoint::Introspect,
 ];
+/// Endpoints that refuse who does not prove who it is.
+const GUARDED: &[Endpoint] = &[Endpoint::Token, Endpoint::Manage];
 /// Every endpoint that answers a program rather than a browser.
 const ALL: &[Endpoint] = &[
     Endpoint::Token,
     Endpoint::Revoke,
     Endpoint::Register,
+    Endpoint::Manage,
     Endpoint::Introspect,
     Endpoint::Metadata,
     Endpoint::Jwks,
@@ -124,6 +128,7 @@ pub static FAULTS: &[Fault] = &[
     instead(ALL, "s500", &[44], "500", |a, _| a.replace(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "internal error")),
     lose(ALL, "s502", &[41, 44], "processes the request, then a gateway answers 502", |a, _| a.replace(StatusCode::BAD_GATEWAY, "text/plain", "bad gateway")),
     instead(ALL, "html502", &[44], "502 with a page of HTML", |a, _| a.replace(StatusCode::BAD_GATEWAY, "text/html", "<html><body><h1>502 Bad Gateway</h1></body></html>")),
+    instead(GUARDED, "html401", &[26, 43], "401 with a page of HTML, as of a gateway before the server", |a, _| a.replace(StatusCode::UNAUTHORIZED, "text/html", "<html><body><h1>401</h1></body></html>")),
     instead(ALL, "s408", &[44], "408", |a, _| a.replace(StatusCode::REQUEST_TIMEOUT, "text/plain", "timeout")),
     instead(ALL, "s425", &[44], "425", |a, _| a.replace(StatusCode::TOO_EARLY, "text/plain", "too early")),
     instead(POSTS, "temp_unavail", &[44], "400 temporarily_unavailable", |a, _| error(a, StatusCode::BAD_REQUEST, "temporarily_unavailable", "overloaded")),
@@ -166,6 +171,16 @@ pub static FAULTS: &[Fault] = &[
     edit(REGISTER, "method", &[25], "a client authentication nobody knows", |a, _| a.set(json!({"token_endpoint_auth_method": "trust_me"}))),
     edit(REGISTER, "uri", &[25], "a registration_client_uri on a private host", |a, _| a.set(json!({"registration_client_uri": "http://169.254.169.254/"}))),
     edit(REGISTER, "expires", &[26], "a client secret that expires in a minute", |a, s| { let at = s.now.after(s.seconds_or(60)).as_secs(); a.set(json!({"client_secret_expires_at": at})); }),
+
+    // ---- Management of a registration ----
+    edit(MANAGE, "nosecret", &[26], "answers without the client's secret, as who keeps a hash", |a, _| a.remove("client_secret")),
+    edit(MANAGE, "noaccess", &[26], "answers without the registration's URL and access token", |a, _| {
+        a.remove("registration_client_uri");
+        a.remove("registration_access_token");
+    }),
+    edit(MANAGE, "another", &[25, 26], "answers with another client", |a, _| a.set(json!({"client_id": "another"}))),
+    instead(MANAGE, "badmeta", &[26], "400 invalid_client_metadata", |a, _| error(a, StatusCode::BAD_REQUEST, "invalid_client_metadata", "not as this client")),
+    instead(MANAGE, "unoffered", &[26], "404: registrations cannot be managed", |a, _| a.replace(StatusCode::NOT_FOUND, "text/plain", "not found")),
 
     // ---- Revocation ----
     instead(REVOKE, "unsupported", &[51], "400 unsupported_token_type", |a, _| error(a, StatusCode::BAD_REQUEST, "unsupported_token_type", "cannot revoke this")),

@@ -4,6 +4,7 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use grantry_core::Timestamp;
 
 use super::Pairs;
 use crate::crypto;
@@ -45,7 +46,7 @@ impl Credentials {
     }
 
     /// The id of the client, if it is who it says.
-    pub(super) fn check(&self, model: &Model) -> Result<String, Refusal> {
+    pub(super) fn check(&self, model: &Model, now: Timestamp) -> Result<String, Refusal> {
         if let Some(why) = self.malformed {
             return Err(Refusal::new("invalid_request", why));
         }
@@ -59,6 +60,7 @@ impl Credentials {
             (Some(secret), Some(given)) => crypto::equal(secret.expose(), given),
             (Some(_), None) => false,
         };
+        let good = good && !(client.secret.is_some() && model.secret_has_ended(id, now));
         good.then(|| id.to_owned()).ok_or(refusal)
     }
 

@@ -6,19 +6,19 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use grantry_core::Secret;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::Pairs;
 use crate::answer::Answer;
 use crate::config::Client;
 use crate::faults::Endpoint;
-use crate::model::{Mint, Model, Refusal};
+use crate::model::{Mint, Model, Refusal, Registration};
 use crate::sandbox::{Sandbox, Visit};
 
 /// The fields of RFC 7591 §2 that matter here; others are ignored, as the RFC asks.
 #[derive(Deserialize)]
-struct Metadata {
+pub(super) struct Metadata {
     #[serde(default)]
     redirect_uris: Vec<String>,
     client_name: Option<String>,
@@ -26,6 +26,15 @@ struct Metadata {
     grant_types: Option<Vec<String>>,
     response_types: Option<Vec<String>>,
     scope: Option<String>,
+}
+
+impl Metadata {
+    /// What a body says, if all of it is served here.
+    pub(super) fn read(body: &[u8]) -> Result<Self, Refusal> {
+        let metadata = serde_json::from_slice(body)
+            .map_err(|_| Refusal::new("invalid_client_metadata", "not the JSON of RFC 7591"))?;
+        check(&metadata).map(|()| metadata)
+    }
 }
 
 pub(super) async fn register(State(sandbox): State<Sandbox>, uri: Uri, body: Bytes) -> Response {
@@ -37,14 +46,15 @@ pub(super) async fn register(State(sandbox): State<Sandbox>, uri: Uri, body: Byt
         query: &Pairs::query(&uri).0,
         echo: &String::from_utf8_lossy(&body),
     };
-    let work = |model: &mut Model, mint: &Mint<'_>, _| {
-        let checked = serde_json::from_slice(&body)
-            .map_err(|_| Refusal::new("invalid_client_metadata", "not the JSON of RFC 7591"))
-            .and_then(|metadata| check(&metadata).map(|()| metadata));
-        match checked {
-            Ok(metadata) => created(model, mint, metadata),
-            Err(refusal) => Answer::refusal(refusal),
+    let work = |model: &mut Model, mint: &Mint<'_>, _| match Metadata::read(&body) {
+        Ok(metadata) => {
+            let id = mint.token("client_");
+            let body = stored(&sandbox, model, mint, &id, metadata);
+            let mut answer = Answer::json(body.into());
+            answer.status = StatusCode::CREATED;
+            answer
         }
+        Err(refusal) => Answer::refusal(refusal),
     };
     sandbox.perform(visit, work).await
 }
@@ -83,38 +93,72 @@ fn is_safe(uri: &str) -> bool {
     })
 }
 
-fn created(model: &mut Model, mint: &Mint<'_>, metadata: Metadata) -> Answer {
+/// Makes `id` the client that `metadata` describes, and says what it is now (RFC 7591 §3.2.1, RFC 7592 §3). The
+/// registration's access token is another one each time; the secret, where secrets end or there was none.
+pub(super) fn stored(
+    sandbox: &Sandbox,
+    model: &mut Model,
+    mint: &Mint<'_>,
+    id: &str,
+    metadata: Metadata,
+) -> Map<String, Value> {
+    let config = sandbox.config();
     let method = metadata
         .token_endpoint_auth_method
         .unwrap_or_else(|| "client_secret_basic".to_owned());
-    let client_id = mint.token("client_");
-    let secret = (method != "none").then(|| mint.token("secret_"));
-    let mut body = json!({
-        "client_id": client_id,
-        "client_id_issued_at": mint.now.as_secs(),
-        "redirect_uris": metadata.redirect_uris,
-        "token_endpoint_auth_method": method,
-        "grant_types": metadata.grant_types.unwrap_or_else(|| vec!["authorization_code".to_owned()]),
-        "response_types": metadata.response_types.unwrap_or_else(|| vec!["code".to_owned()]),
+    let known = model.client(id).and_then(|client| client.secret.as_ref());
+    let known = known.filter(|_| config.secret_ttl.is_none());
+    let secret = (method != "none").then(|| match known {
+        Some(known) => known.expose().to_owned(),
+        None => mint.token("secret_"),
     });
-    if let Some(secret) = &secret {
-        body["client_secret"] = secret.clone().into();
-        body["client_secret_expires_at"] = 0.into();
-    }
+    let secret_ends = config.secret_ttl.map(|life| mint.now.after(life));
+    let token = mint.token("reg_");
+    let mut said = Map::new();
+    let mut say = |name: &str, value: Value| said.insert(name.to_owned(), value);
+    say("client_id", id.into());
+    say("client_id_issued_at", mint.now.as_secs().into());
+    say("redirect_uris", json!(metadata.redirect_uris));
+    say("token_endpoint_auth_method", method.into());
+    let grants = metadata.grant_types;
+    say(
+        "grant_types",
+        json!(grants.unwrap_or_else(|| vec!["authorization_code".to_owned()])),
+    );
+    let responses = metadata.response_types;
+    say(
+        "response_types",
+        json!(responses.unwrap_or_else(|| vec!["code".to_owned()])),
+    );
     if let Some(name) = &metadata.client_name {
-        body["client_name"] = name.clone().into();
+        say("client_name", name.clone().into());
     }
     if let Some(scope) = metadata.scope {
-        body["scope"] = scope.into();
+        say("scope", scope.into());
     }
-    model.register(Client {
-        name: metadata.client_name.unwrap_or_else(|| client_id.clone()),
-        id: client_id,
-        secret: secret.map(Secret::new),
+    let client = Client {
+        name: metadata.client_name.unwrap_or_else(|| id.to_owned()),
+        id: id.to_owned(),
+        secret: secret.clone().map(Secret::new),
         redirect_uris: metadata.redirect_uris,
         assertion_key: None,
-    });
-    let mut answer = Answer::json(body);
-    answer.status = StatusCode::CREATED;
-    answer
+    };
+    let registration = Registration {
+        token: token.clone(),
+        secret_ends: secret_ends.filter(|_| secret.is_some()),
+        metadata: said.clone(),
+    };
+    model.register(client, registration);
+    let mut say = |name: &str, value: Value| said.insert(name.to_owned(), value);
+    if let Some(secret) = secret {
+        say("client_secret", secret.into());
+        let ends = secret_ends.map_or(0, |end| end.as_secs());
+        say("client_secret_expires_at", ends.into());
+    }
+    if config.manages_registrations {
+        let url = format!("{}/register/{id}", sandbox.issuer());
+        say("registration_client_uri", url.into());
+        say("registration_access_token", token.into());
+    }
+    said
 }

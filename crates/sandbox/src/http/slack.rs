@@ -100,7 +100,7 @@ fn exchange(
 ) -> Result<Value, &'static str> {
     let known = credentials.id.as_deref().and_then(|id| model.client(id));
     known.ok_or("invalid_client_id")?;
-    let client = credentials.check(model);
+    let client = credentials.check(model, mint.now);
     let client = client.map_err(|_| "bad_client_secret")?;
     match form.get("grant_type") {
         // Slack's own way leaves it out.

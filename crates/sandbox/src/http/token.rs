@@ -66,7 +66,7 @@ fn grant(
     if form.repeated().is_some() {
         return Err(Refusal::new("invalid_request", "a parameter occurs twice"));
     }
-    let client_id = credentials.check(model)?;
+    let client_id = credentials.check(model, mint.now)?;
     let need = |name| {
         form.get(name)
             .ok_or(Refusal::new("invalid_request", "a parameter is missing"))

@@ -21,8 +21,8 @@ pub(super) async fn revoke(
     body: Bytes,
 ) -> Response {
     let request = Request::read(&uri, &headers, &body);
-    let work = |model: &mut Model, _: &Mint<'_>, _| {
-        request.answer(model, |model, client_id, token| {
+    let work = |model: &mut Model, mint: &Mint<'_>, _| {
+        request.answer(model, mint, |model, client_id, token| {
             model.revoke(client_id, token);
             Answer::empty()
         })
@@ -38,7 +38,7 @@ pub(super) async fn introspect(
 ) -> Response {
     let request = Request::read(&uri, &headers, &body);
     let work = |model: &mut Model, mint: &Mint<'_>, _| {
-        request.answer(model, |model, client_id, token| {
+        request.answer(model, mint, |model, client_id, token| {
             Answer::json(facts(&sandbox, model, mint, client_id, token))
         })
     };
@@ -112,12 +112,16 @@ impl Request {
     fn answer(
         &self,
         model: &mut Model,
+        mint: &Mint<'_>,
         work: impl FnOnce(&mut Model, &str, &str) -> Answer,
     ) -> Answer {
         if !self.is_form || self.form.repeated().is_some() {
             return Answer::refusal(Refusal::new("invalid_request", "not one plain form"));
         }
-        match (self.credentials.check(model), self.form.get("token")) {
+        match (
+            self.credentials.check(model, mint.now),
+            self.form.get("token"),
+        ) {
             (Err(refusal), _) => refused(refusal, &self.credentials),
             (Ok(_), None) => Answer::refusal(Refusal::new("invalid_request", "token is missing")),
             (Ok(client_id), Some(token)) => work(model, &client_id, token),

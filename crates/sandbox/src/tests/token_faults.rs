@@ -159,6 +159,10 @@ const PLAYED: &[(&str, Token, Check)] = &[
         status(r, 401);
         is(r, "error", json!("invalid_client"));
     }),
+    ("html401", Untouched, |r| {
+        status(r, 401);
+        assert!(r.text().contains("<html>"));
+    }),
     ("unauth_client", Untouched, |r| {
         is(r, "error", json!("unauthorized_client"))
     }),

@@ -233,6 +233,9 @@ pub(crate) fn registration() -> Registration {
             management: Some("https://as.example/register/1".to_owned()),
             secret_expires_at: Some(NOW.after(HOUR)),
             registered_at: NOW,
+            renew_at: Some(NOW.after(MINUTE)),
+            redirect_uri: Some("https://g.example/callback".to_owned()),
+            untold: true,
             lost: true,
         }),
         keys: vec![ClientKey {
@@ -241,6 +244,7 @@ pub(crate) fn registration() -> Registration {
             signs_from: NOW,
         }],
         asked: 1,
+        failed: 2,
         not_before: NOW.after(HOUR),
     }
 }

@@ -15,7 +15,7 @@ use crate::apply::parse::Rows;
 use crate::apply::report::{Change, FieldChange};
 use crate::apply::rows::{ConnectorRow, DestinationRow, LinkRow, Redirect, Row as _};
 use crate::apply::shown::differences;
-use crate::connectors::{Checked, checked_environments, offline_problems};
+use crate::connectors::{Checked, carry, checked_environments, offline_problems};
 use crate::{NewConnector, catalogue};
 
 /// A declared connector that holds for itself.
@@ -234,6 +234,7 @@ impl Planner<'_> {
                         secrets: true,
                         client: true,
                     },
+                    replaced: None,
                 });
                 (step, connector)
             }
@@ -244,6 +245,13 @@ impl Planner<'_> {
                     connector.uid.clone_from(&old.uid);
                 }
                 keep_value_ids(&mut connector, &mut secrets, old, &standing.secrets);
+                if let Err(problem) = carry(old, &mut connector) {
+                    let field = match problem.field.as_str() {
+                        "redirectUri" => "redirect",
+                        field => field,
+                    };
+                    self.problem(&place, field, problem.message);
+                }
                 let mut fields = differences(old, &connector);
                 let changed = changed_secrets(&connector, &secrets, &standing.secrets);
                 let declared = Declared {
@@ -251,6 +259,7 @@ impl Planner<'_> {
                     secrets: !changed.is_empty(),
                     client: !changed.is_empty()
                         || old.data != connector.data
+                        || old.registration != connector.registration
                         || old.deleted_at.is_some(),
                 };
                 if !changed.contains("data.clientSecret") {
@@ -269,6 +278,7 @@ impl Planner<'_> {
                         connector: Box::new(connector.clone()),
                         secrets: declared.secrets.then_some(secrets),
                         declared,
+                        replaced: old.registration.is_some().then(|| Box::new(old.clone())),
                     });
                 }
                 (step, connector)

@@ -62,6 +62,8 @@ pub enum Write {
         secrets: Option<Vec<(String, Secret)>>,
         /// What of it is other than what the plan was made from.
         declared: grantry_core::store::Declared,
+        /// As it was, where a client was registered for it that may be replaced by this.
+        replaced: Option<Box<Connector>>,
     },
     Link(Link),
     Unlink(TeamId, ConnectorId, ProjectId),

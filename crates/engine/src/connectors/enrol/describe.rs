@@ -1,7 +1,7 @@
 //! What a server is told of a client, and what follows from a registration for its connector. Nothing is asked here.
 
 use grantry_core::Problem;
-use grantry_core::nouns::{BoundResource, Connector, ConnectorType, RegisteredClient};
+use grantry_core::nouns::{BoundResource, Connector, ConnectorType, Means, RegisteredClient};
 use grantry_oauth::client::AuthMethod;
 use grantry_oauth::register::Registration as Metadata;
 use grantry_oauth::resource::ProtectedResource;
@@ -21,23 +21,55 @@ const OFFLINE: &str = "offline_access";
 /// RFC 7523 §2.1.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-/// What decides which client a connector has at which server.
+/// Whether `new` asks at another server than `old`, or is to be another kind of client there: nothing that was registered
+/// for `old` is for it.
 pub fn moved(old: &Connector, new: &Connector) -> bool {
-    let decides = |row: &Connector| {
-        [
-            "serverUrl",
-            "clientId",
-            "tokenEndpointAuthMethod",
-            "clientRegistration",
-        ]
-        .map(|name| row.data.get(name).cloned())
+    let at = |row: &Connector| ["serverUrl", "clientId"].map(|name| row.data.get(name).cloned());
+    let wished = |row: &Connector| text(row, "clientRegistration").and_then(Means::from_word);
+    let other_kind = match registered(old) {
+        Some(client) => wished(new).is_some_and(|means| means != client.means),
+        None => wished(old) != wished(new),
     };
-    old.kind != new.kind || decides(old) != decides(new)
+    old.kind != new.kind || at(old) != at(new) || other_kind
 }
 
-/// Whether the server has to hear that `client` is described otherwise now. Where its registration cannot be managed
-/// that takes another client, and so new consents: only the redirect URI is worth them.
-pub fn tells_otherwise(client: &RegisteredClient, old: &Connector, new: &Connector) -> bool {
+/// What a change says of a client that stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// How it is described: its server should know, and nothing waits for that.
+    Description,
+    /// This field, in the Vercel dialect's spelling: without the server's knowing it the client cannot be used so.
+    Needed(&'static str),
+}
+
+impl News {
+    /// What is wrong with it where the registration cannot be changed.
+    pub fn problem(self) -> Option<Problem> {
+        match self {
+            Self::Description => None,
+            Self::Needed(field) => Some(Problem::new(
+                field,
+                "cannot be changed: the client was registered with another one, its authorization server does not let \
+                 that be changed (RFC 7592), and a new client would end every connection; make another connector",
+            )),
+        }
+    }
+}
+
+/// What the server of `client` has to hear once the connector `old` is `new`.
+pub fn news(client: &RegisteredClient, old: &Connector, new: &Connector) -> Option<News> {
+    let method = text(new, "tokenEndpointAuthMethod");
+    let other = method != text(old, "tokenEndpointAuthMethod");
+    // A server may have registered another one than was wished.
+    if other && method.is_some_and(|method| method != client.auth) {
+        return Some(News::Needed("data.tokenEndpointAuthMethod"));
+    }
+    if client.means == Means::Document {
+        return None;
+    }
+    if client.redirect_uri.as_ref().unwrap_or(&old.redirect_uri) != &new.redirect_uri {
+        return Some(News::Needed("redirectUri"));
+    }
     let describes = |row: &Connector| {
         [
             "clientName",
@@ -48,8 +80,54 @@ pub fn tells_otherwise(client: &RegisteredClient, old: &Connector, new: &Connect
         ]
         .map(|name| row.data.get(name).cloned())
     };
-    let manageable = client.management.is_some();
-    old.redirect_uri != new.redirect_uri || (manageable && describes(old) != describes(new))
+    (describes(old) != describes(new)).then_some(News::Description)
+}
+
+/// Gives `new` what was registered for `old`, which it takes the place of: client and keys stay, unless it moved.
+///
+/// # Errors
+/// What cannot be changed of the client that there is.
+pub fn carry(old: &Connector, new: &mut Connector) -> Result<(), Problem> {
+    if moved(old, new) {
+        (new.registration, new.registration_secrets) = (None, None);
+        return Ok(());
+    }
+    new.registration.clone_from(&old.registration);
+    new.registration_secrets
+        .clone_from(&old.registration_secrets);
+    if old.deleted_at.is_some() {
+        // The end of its client may have begun; nobody is connected through it any more.
+        let registration = new.registration.as_mut();
+        registration.into_iter().for_each(|one| one.client = None);
+        return Ok(());
+    }
+    let Some(client) = registered(old) else {
+        return Ok(());
+    };
+    let Some(news) = news(client, old, new) else {
+        return Ok(());
+    };
+    if client.means == Means::Dynamic && client.management.is_none() {
+        return news.problem().map_or(Ok(()), Err);
+    }
+    let registration = new.registration.as_mut();
+    if let Some(client) = registration.and_then(|registration| registration.client.as_mut()) {
+        client.untold = true;
+        if client.means == Means::Dynamic && client.redirect_uri.is_none() {
+            client.redirect_uri = Some(old.redirect_uri.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Where the provider sends browsers back to: as its server knows the client, which may be told of a new place later.
+pub fn redirect_uri(connector: &Connector) -> &str {
+    let known = registered(connector).and_then(|client| client.redirect_uri.as_deref());
+    known.unwrap_or(&connector.redirect_uri)
+}
+
+fn text<'a>(connector: &'a Connector, name: &str) -> Option<&'a str> {
+    connector.data.get(name).and_then(Value::as_str)
 }
 
 /// Whether a client can be registered for the connector: it names a server that may do so.
@@ -85,12 +163,12 @@ pub struct Description {
 impl Description {
     /// Of a client that `connector` shall have at `server`; `jwks_uri` is where its keys will be.
     pub fn of(connector: &Connector, server: &Server, jwks_uri: &str) -> Self {
-        let configured = connector.data.get("tokenEndpointAuthMethod");
-        let configured = configured
-            .and_then(Value::as_str)
-            .and_then(AuthMethod::parse);
+        let configured = text(connector, "tokenEndpointAuthMethod").and_then(AuthMethod::parse);
+        let standing = registered(connector).and_then(|client| AuthMethod::parse(&client.auth));
         let needs_secret = app_enabled(&connector.data);
-        let auth = configured.unwrap_or_else(|| auth_method(server, needs_secret));
+        let auth = configured
+            .or(standing)
+            .unwrap_or_else(|| auth_method(server, needs_secret));
         let grants = server.grant_types_supported.as_ref();
         let offered =
             |grant: &str| grants.is_none_or(|grants| grants.iter().any(|one| one == grant));
@@ -105,7 +183,6 @@ impl Description {
         offered: &dyn Fn(&str) -> bool,
     ) -> Self {
         let data = &connector.data;
-        let text = |name: &str| data.get(name).and_then(Value::as_str);
         let users = user_enabled(data);
         let grant_types = [
             ("authorization_code", users),
@@ -127,7 +204,7 @@ impl Description {
         scopes.dedup();
         let signs = auth == AuthMethod::PrivateKeyJwt || jwt_bearer_enabled(data);
         Self {
-            name: text("clientName").unwrap_or(NAME).to_owned(),
+            name: text(connector, "clientName").unwrap_or(NAME).to_owned(),
             redirect_uris: vec![connector.redirect_uri.clone()],
             grant_types: grant_types
                 .into_iter()

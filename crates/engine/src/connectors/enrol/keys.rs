@@ -2,11 +2,10 @@
 //! (§2.1). The public halves stand at a URL of the connector's own, and so does the document of a client that is known
 //! by its URL. Both are public, and hold nothing of a team's but what a provider is told anyway (requirement 27).
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use grantry_core::ids::ConnectorId;
-use grantry_core::nouns::{ClientKey, Connector, EventKind, Means, RegisteredClient, Registration};
+use grantry_core::nouns::{ClientKey, Connector, EventKind, Means, RegisteredClient};
 use grantry_core::{Entropy, Error, Result, Secret, StoreError, Timestamp};
 use grantry_oauth::assertion::Assertion;
 use grantry_oauth::client::AuthMethod;
@@ -81,7 +80,15 @@ fn needs_key(connector: &Connector) -> bool {
             || jwt_bearer_enabled(&connector.data))
 }
 
-fn keys_of(connector: &Connector) -> &[ClientKey] {
+/// The connector as `enrolment` makes it.
+fn becoming(connector: &Connector, enrolment: &Enrolment) -> Connector {
+    Connector {
+        registration: Some(enrolment.registration.clone()),
+        ..connector.clone()
+    }
+}
+
+pub(super) fn keys_of(connector: &Connector) -> &[ClientKey] {
     let registration = connector.registration.as_ref();
     registration.map_or(&[], |registration| &registration.keys)
 }
@@ -118,28 +125,43 @@ impl Engine {
         }
     }
 
-    /// Sees to it that what `enrolment` makes of the connector has the keys that it needs, and no others.
+    /// Sees to it that what `enrolment` makes of the connector has the keys that it needs.
     pub(super) async fn keep_keys(
         &self,
         connector: &Connector,
         server: &Server,
         enrolment: &mut Enrolment,
     ) -> Result<()> {
-        let becomes = Connector {
-            registration: Some(enrolment.registration.clone()),
-            ..connector.clone()
-        };
+        if !self.lacks_key(&becoming(connector, enrolment)) {
+            return Ok(());
+        }
+        self.add_client_key(algorithm(server), enrolment).await
+    }
+
+    /// The same for a client that is about to be described so to its server.
+    pub(super) async fn keys_for(
+        &self,
+        connector: &Connector,
+        description: &Description,
+        server: &Server,
+        enrolment: &mut Enrolment,
+    ) -> Result<()> {
+        if description.jwks_uri.is_empty() || !enrolment.registration.keys.is_empty() {
+            return self.keep_keys(connector, server, enrolment).await;
+        }
+        self.add_client_key(algorithm(server), enrolment).await
+    }
+
+    /// Drops the keys that what `enrolment` makes of the connector does not need.
+    pub(super) fn drop_keys(&self, connector: &Connector, enrolment: &mut Enrolment) {
+        let needed = needs_key(&becoming(connector, enrolment));
         let Enrolment {
             registration,
             secrets,
             ..
         } = enrolment;
-        if !needs_key(&becomes) {
+        if !needed {
             registration.keys.clear();
-        } else if self.lacks_key(&becomes) {
-            let algorithm = algorithm(server);
-            self.add_client_key(algorithm, registration, secrets)
-                .await?;
         }
         registration.keys = in_use(&registration.keys, self.now());
         let known = |name: &str| {
@@ -147,16 +169,19 @@ impl Engine {
             kid.is_none_or(|kid| registration.keys.iter().any(|key| key.kid == kid))
         };
         secrets.retain(|name, _| known(name));
-        Ok(())
     }
 
     /// Makes a key: one that signs at once where there is none, else after it has been published for long enough.
     async fn add_client_key(
         &self,
         algorithm: SigningAlgorithm,
-        registration: &mut Registration,
-        secrets: &mut HashMap<String, Secret>,
+        enrolment: &mut Enrolment,
     ) -> Result<()> {
+        let Enrolment {
+            registration,
+            secrets,
+            ..
+        } = enrolment;
         // RSA key generation takes up to a second of CPU: not on the runtime's threads.
         let generated = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await;
         let der = generated
@@ -225,15 +250,12 @@ impl Engine {
             Some(kty) if kty == "EC" => SigningAlgorithm::Es256,
             _ => SigningAlgorithm::Rs256,
         };
-        let mut registration = row.registration.clone().unwrap_or_default();
-        let mut secrets = self.registration_secrets(&row).await?;
-        self.add_client_key(algorithm, &mut registration, &mut secrets)
-            .await?;
-        let enrolment = Enrolment {
-            registration,
-            secrets,
+        let mut enrolment = Enrolment {
+            registration: row.registration.clone().unwrap_or_default(),
+            secrets: self.registration_secrets(&row).await?,
             fresh: false,
         };
+        self.add_client_key(algorithm, &mut enrolment).await?;
         self.enrolled_with(&mut row, &enrolment).await?;
         let read = row.updated_at;
         row.updated_at = now.max(Timestamp(read.0 + 1));
@@ -322,6 +344,9 @@ impl Engine {
             management: None,
             secret_expires_at: None,
             registered_at: self.now(),
+            renew_at: None,
+            redirect_uri: None,
+            untold: false,
             lost: false,
         })
     }
@@ -343,6 +368,9 @@ impl Engine {
 
     /// The public keys of a connector's client. [`Error::NotFound`] for every connector that has none.
     pub async fn client_jwks(&self, id: &ConnectorId) -> Result<Value> {
+        if let Some(keys) = self.enrolling.keys.get(id) {
+            return Ok(json!({ "keys": *keys }));
+        }
         let connector = self.public_client(id).await?;
         let keys = in_use(keys_of(&connector), self.now());
         if keys.is_empty() {

@@ -58,6 +58,10 @@ pub struct Setup {
     pub keep_alive: Option<Duration>,
     /// Outside issuers that are trusted.
     pub issuers: Vec<TrustedIssuer>,
+    /// Whether the sandbox lets clients that registered themselves manage that.
+    pub manages_registrations: bool,
+    /// How long the secrets of such clients live.
+    pub secret_ttl: Option<Duration>,
 }
 
 impl Default for Setup {
@@ -69,6 +73,8 @@ impl Default for Setup {
             service: "sandbox",
             keep_alive: None,
             issuers: vec![],
+            manages_registrations: true,
+            secret_ttl: None,
         }
     }
 }
@@ -120,6 +126,8 @@ impl World {
         let mut config = Config::new(issuer.clone(), Arc::clone(&shared), entropy.clone());
         config.auto_consent = true;
         config.grace = setup.grace;
+        config.manages_registrations = setup.manages_registrations;
+        config.secret_ttl = setup.secret_ttl;
         config.access_ttl = ACCESS_TTL;
         config.clients[0].secret = Some(Secret::new(setup.client_secret));
         let key = grantry_vault::jws::SigningKey::from_pem(&Secret::new(crate::types::PEM));

@@ -232,8 +232,8 @@ fn an_error_is_read_by_its_code_whatever_the_status() {
             ClientFault,
             "unauthorized_client",
         ),
-        ("", 401, "", ClientFault, "invalid_client"),
-        ("", 401, "<html>login</html>", ClientFault, "invalid_client"),
+        ("", 401, "", ClientFault, "unauthorized"),
+        ("", 401, "<html>login</html>", ClientFault, "unauthorized"),
         (
             "",
             400,
