@@ -20,6 +20,6 @@ CREATE TABLE setups (
 
 CREATE UNIQUE INDEX setups_code ON setups (code) WHERE code IS NOT NULL;
 
-CREATE INDEX setups_open ON setups (team, expires_at) WHERE state = 'pending';
+CREATE INDEX setups_team ON setups (team, expires_at);
 
 CREATE INDEX setups_over ON setups (expires_at);
