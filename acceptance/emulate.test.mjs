@@ -200,6 +200,21 @@ describe('slack', () => {
     assert.match(served.token, /^xoxp-/);
     assert.equal(served.metadata.team.id, who.team_id);
   });
+
+  it('installs the app in a workspace, whose bot has a token of its own that ends at Slack when it is revoked', async () => {
+    const refused = await token(id, { subject: app });
+    assert.equal(refused.status, 422);
+    const asked = ok(await call('POST', `/v1/connect/install/${id}`, { returnUrl: RETURN_URL }, KEYS.workload));
+    await connect(new Visitor(), asked.url, RETURN_URL);
+    const served = ok(await token(id, { subject: app }));
+    assert.match(served.token, /^xoxb-/);
+    const test = (bearer) =>
+      fetch(`${slack.url}/api/auth.test`, { method: 'POST', headers: { authorization: `Bearer ${bearer}` } }).then((answer) => answer.json());
+    const who = await test(served.token);
+    assert.deepEqual([who.ok, who.team_id], [true, served.installationId]);
+    ok(await server.revoke(id, { key: KEYS.admin, subject: app }));
+    assert.equal((await token(id, { subject: app })).status, 422);
+  });
 });
 
 describe('linear', () => {

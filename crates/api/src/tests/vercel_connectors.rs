@@ -327,3 +327,17 @@ async fn a_link_is_made_replaced_and_removed() {
         .await
         .expect(404);
 }
+
+#[tokio::test]
+async fn telephone_numbers_are_told_as_the_lines_that_clients_read() {
+    let server = Server::start().await;
+    let body = json!({
+        "type": "sendblue", "name": "Texts",
+        "data": {"apiKeyId": "i", "apiSecretKey": "never-shown", "phoneNumbers": ["+14155550100"]},
+    });
+    let made = server
+        .call("tok_admin", "POST /v1/connect/connectors", Some(&body))
+        .await;
+    let lines = &made.expect(201)["data"]["lines"];
+    assert_eq!(*lines, json!([{"phone_number": "+14155550100"}]));
+}

@@ -1,17 +1,18 @@
 //! `grantry connectors`.
 
-use std::path::PathBuf;
+mod flags;
 
 use grantry_core::http::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::list::{self, Page, Rows, given};
 use super::register;
-use super::target::{Target, object, read_object, secret_in};
+use super::target::Target;
 use crate::client::{Client, Content, segment};
 use crate::failure::{Exit, Failure};
 use crate::out::confirm::Sure;
 use crate::out::{self, Form};
+use flags::{Create, Update};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +21,7 @@ Examples:
     --service github --client-id Iv1.2 --client-secret-env GITHUB_SECRET --project web
   grantry connectors create --file connector.json
   grantry connectors attach oauth/github web --environment production
+  grantry connectors manifest slack/helper >manifest.json
   grantry connectors search wiki 'who signed the lease'";
 
 /// Connectors: a team's registered clients of services.
@@ -56,6 +58,16 @@ enum Act {
     },
     /// Ask a connector's search endpoint (data.search); its token stays at the server
     Search(Search),
+    /// Print the manifest that Slack makes an app of (type slack), as JSON
+    Manifest {
+        /// Its id or uid
+        connector: String,
+    },
+    /// Make the next key of a connector that signs; it signs from a day later
+    RotateKey {
+        /// Its id or uid
+        connector: String,
+    },
     /// List the projects that may use a connector
     Links {
         /// Its id or uid
@@ -111,70 +123,6 @@ struct Search {
     user: Option<String>,
 }
 
-#[derive(clap::Args)]
-struct Update {
-    /// Its id or uid
-    connector: String,
-    /// Another name for people
-    #[arg(long)]
-    name: Option<String>,
-    /// Another uid
-    #[arg(long)]
-    uid: Option<String>,
-    /// Another client id
-    #[arg(long)]
-    client_id: Option<String>,
-    /// The environment variable that holds another client secret
-    #[arg(long, value_name = "VAR")]
-    client_secret_env: Option<String>,
-    /// Data to change, as a JSON object; null takes a field away
-    #[arg(long, value_name = "JSON", value_parser = object)]
-    data: Option<Map<String, Value>>,
-    /// The redirect URI that is registered with the provider
-    #[arg(long, value_name = "URI")]
-    redirect_uri: Option<String>,
-    /// The whole request as JSON, as in the API; flags go before it. `-` is standard input
-    #[arg(long, short, value_name = "FILE")]
-    file: Option<PathBuf>,
-}
-
-#[derive(clap::Args)]
-struct Create {
-    /// For people
-    #[arg(long)]
-    name: Option<String>,
-    /// A name of your own, unique in the team, such as oauth/acme
-    #[arg(long)]
-    uid: Option<String>,
-    /// oauth, api-key … [default: oauth]
-    #[arg(long = "type", value_name = "TYPE")]
-    kind: Option<String>,
-    /// The service of the catalogue
-    #[arg(long)]
-    service: Option<String>,
-    /// The client id that the service gave you
-    #[arg(long)]
-    client_id: Option<String>,
-    /// The environment variable that holds the client secret
-    #[arg(long, value_name = "VAR")]
-    client_secret_env: Option<String>,
-    /// Scopes to ask for, separated by spaces or commas
-    #[arg(long, value_name = "SCOPES")]
-    scopes: Option<String>,
-    /// Let this project use it, by id or name
-    #[arg(long, value_name = "PROJECT")]
-    project: Option<String>,
-    /// The redirect URI to register with the provider [default: /callback at the public URL]
-    #[arg(long, value_name = "URI")]
-    redirect_uri: Option<String>,
-    /// Further data of the type, as a JSON object
-    #[arg(long, value_name = "JSON", value_parser = object)]
-    data: Option<Map<String, Value>>,
-    /// The whole request as JSON, as in the API; flags go before it. `-` is standard input
-    #[arg(long, short, value_name = "FILE")]
-    file: Option<PathBuf>,
-}
-
 const ROWS: Rows<6> = Rows {
     path: "/connectors",
     columns: [
@@ -206,7 +154,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Act::Register(asked) => asked.run(&client, form).await,
         Act::Update(change) => {
             let connector = change.connector.clone();
-            ROWS.change(&client, &connector, change.body()?, form).await
+            let body = change.body(&client).await?;
+            ROWS.change(&client, &connector, body, form).await
         }
         Act::Delete { connector, sure } => {
             let question =
@@ -215,6 +164,19 @@ pub async fn run(args: Args) -> Result<(), Failure> {
                 .await
         }
         Act::Search(asked) => search(&client, &asked, form).await,
+        Act::Manifest { connector } => {
+            let path = format!("/connectors/{}/manifest", segment(&connector));
+            let manifest = client.demand(Method::Get, &path, &[], Content::None);
+            // It is pasted or sent as it is: there is no other form of it.
+            out::json(&manifest.await?);
+            Ok(())
+        }
+        Act::RotateKey { connector } => {
+            let path = format!("/connectors/{}/rotate_key", segment(&connector));
+            let rotated = client.demand(Method::Post, &path, &[], Content::None);
+            list::print_row(&rotated.await?, form);
+            Ok(())
+        }
         Act::Links { connector } => links(&client, &connector, form).await,
         Act::Attach {
             connector,
@@ -241,85 +203,6 @@ async fn create(client: &Client, new: Create, form: Form) -> Result<(), Failure>
         .await?;
     list::print_row(&made, form);
     Ok(())
-}
-
-impl Update {
-    /// The request: what the file says, and before it the flags.
-    fn body(self) -> Result<Value, Failure> {
-        let mut body = match &self.file {
-            Some(path) => read_object(path)?,
-            None => Map::new(),
-        };
-        let flags = [
-            ("name", self.name),
-            ("uid", self.uid),
-            ("redirect_uri", self.redirect_uri),
-        ];
-        for (field, value) in flags {
-            if let Some(value) = value {
-                body.insert(field.to_owned(), value.into());
-            }
-        }
-        let mut data = self.data.unwrap_or_default();
-        if let Some(id) = self.client_id {
-            data.insert("clientId".to_owned(), id.into());
-        }
-        if let Some(name) = self.client_secret_env {
-            let secret = secret_in(&name)?;
-            data.insert("clientSecret".to_owned(), secret.expose().into());
-        }
-        if !data.is_empty() {
-            let fields = body.entry("data").or_insert_with(|| json!({}));
-            let Some(fields) = fields.as_object_mut() else {
-                return Err(Failure::usage("data must be a JSON object"));
-            };
-            fields.extend(data);
-        }
-        Ok(Value::Object(body))
-    }
-}
-
-impl Create {
-    /// The request: what the file says, and before it the flags.
-    fn body(self) -> Result<Value, Failure> {
-        let mut body = match &self.file {
-            Some(path) => read_object(path)?,
-            None => Map::new(),
-        };
-        if !body.contains_key("type") {
-            body.insert("type".to_owned(), json!("oauth"));
-        }
-        let flags = [
-            ("name", self.name),
-            ("uid", self.uid),
-            ("type", self.kind),
-            ("service", self.service),
-            ("project", self.project),
-            ("redirect_uri", self.redirect_uri),
-        ];
-        for (field, value) in flags {
-            if let Some(value) = value {
-                body.insert(field.to_owned(), value.into());
-            }
-        }
-        let data = body.entry("data").or_insert_with(|| json!({}));
-        let Some(data) = data.as_object_mut() else {
-            return Err(Failure::usage("data must be a JSON object"));
-        };
-        data.extend(self.data.unwrap_or_default());
-        if let Some(id) = self.client_id {
-            data.insert("clientId".to_owned(), id.into());
-        }
-        if let Some(scopes) = self.scopes {
-            let words = scopes.split([' ', ',']).filter(|word| !word.is_empty());
-            data.insert("scopes".to_owned(), words.collect());
-        }
-        if let Some(name) = self.client_secret_env {
-            let secret = secret_in(&name)?;
-            data.insert("clientSecret".to_owned(), secret.expose().into());
-        }
-        Ok(Value::Object(body))
-    }
 }
 
 async fn search(client: &Client, asked: &Search, form: Form) -> Result<(), Failure> {

@@ -3,6 +3,8 @@
 
 mod links;
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderMap, header};
 use grantry_core::limits::INCLUDED_LINKS_MAX;
 use grantry_core::nouns::{Actor, AuthorizationState, TriggerDestination};
@@ -10,7 +12,7 @@ use grantry_engine::{
     ConnectorView, ConsentResult, Requested, Revoked, ServedToken, SetupProgress, SetupView,
 };
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 pub use links::{ConnectorConnections, Link, Links, ProjectConnections, Projects, Updated};
@@ -78,7 +80,7 @@ pub struct Connector<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     default_installation_id: Option<&'a str>,
-    data: &'a Map<String, Value>,
+    data: Cow<'a, Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     icon: Option<&'a str>,
@@ -111,6 +113,17 @@ pub struct Connector<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     includes: Option<Includes<'a>>,
+}
+
+/// `data` as `@vercel/connect` reads it: telephone numbers as the lines that it looks for, too (its `vendor.lines`).
+fn with_lines(data: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
+    let Some(numbers) = data.get("phoneNumbers").and_then(Value::as_array) else {
+        return Cow::Borrowed(data);
+    };
+    let lines = numbers.iter().map(|number| json!({"phone_number": number}));
+    let mut all = data.clone();
+    all.insert("lines".to_owned(), lines.collect());
+    Cow::Owned(all)
 }
 
 /// What a list was asked to tell along with each connector.
@@ -218,7 +231,7 @@ impl<'a> Connector<'a> {
             redirect_uri: &row.redirect_uri,
             client_url: can.client_url.as_deref(),
             default_installation_id: row.default_installation.as_deref(),
-            data: &row.data,
+            data: with_lines(&row.data),
             icon: row.icon.as_deref(),
             background_color: row.background_color.as_deref(),
             accent_color: row.accent_color.as_deref(),
