@@ -26,7 +26,11 @@ const REDIRECT = 'http://localhost:9999/cb';
 const NATIVE = 'http://127.0.0.1/native';
 const ALICE = { sub: 'alice', email: 'alice@peer.example', email_verified: true, name: 'Alice of the peer' };
 
-let server, peer, denying, workload;
+/** `sub` of whom the provider of a connector calls `sub`. */
+const subjectOf = (sub, connector = 'scl_acme') => createHash('sha256').update(`${connector}\0${sub}`).digest('base64url');
+const ALICE_HERE = { ...ALICE, sub: subjectOf(ALICE.sub) };
+
+let server, peer, denying, workload, gateway;
 /** An HTTP server around `handle`, which takes a Request and gives a Response. */
 async function app(handle) {
   const listener = http.createServer(async (req, res) => {
@@ -78,6 +82,7 @@ before(async () => {
   document.projects[0].sign_in_uris = [REDIRECT, NATIVE];
   await server.apply(document);
   process.env.GRANTRY_URL = server.url;
+  gateway = `${server.url}/oauth`;
   workload = await server.workloadToken(PROJECT, 'production');
 });
 after(() => Promise.all([server, peer, denying].map((one) => one?.stop())));
@@ -179,7 +184,7 @@ describe('an application with Better Auth', () => {
           [ALICE.email, ALICE.email_verified, ALICE.name],
         );
         assert.equal(memory.user.length, 1, `round ${round}`);
-        assert.equal(memory.account[0].accountId, ALICE.sub);
+        assert.equal(memory.account[0].accountId, ALICE_HERE.sub);
       }
     } finally {
       site.stop();
@@ -216,27 +221,28 @@ describe('an application with Auth.js', () => {
 describe('a client that lets nothing pass (oauth4webapi)', () => {
   const insecure = { [oauth.allowInsecureRequests]: true };
   it('discovers, signs in, verifies, reads, renews and revokes', async () => {
-    const issuer = new URL(server.url);
+    const issuer = new URL(gateway);
     const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, insecure));
     const asOauth = await oauth.discoveryRequest(issuer, { ...insecure, algorithm: 'oauth2' });
     assert.deepEqual(await oauth.processDiscoveryResponse(issuer, asOauth), as);
     assert.equal(as.authorization_response_iss_parameter_supported, true);
-    const client = { client_id: CONNECTOR };
+    const client = { client_id: 'scl_acme' };
     const proof = oauth.ClientSecretBasic(workload);
     const [verifier, state, nonce] = [oauth.generateRandomCodeVerifier(), oauth.generateRandomState(), oauth.generateRandomNonce()];
     const code_challenge = await oauth.calculatePKCECodeChallenge(verifier);
-    const { arrived } = await new Visitor().open(authorizeUrl({ state, nonce, code_challenge }), { stopAt: REDIRECT });
+    const { arrived } = await new Visitor().open(authorizeUrl({ client_id: 'scl_acme', state, nonce, code_challenge }), { stopAt: REDIRECT });
     const parameters = oauth.validateAuthResponse(as, client, arrived, state);
     const answer = await oauth.authorizationCodeGrantRequest(as, client, proof, parameters, REDIRECT, verifier, insecure);
     assert.equal(answer.headers.get('cache-control'), 'no-store');
     const tokens = await oauth.processAuthorizationCodeResponse(as, client, answer, { expectedNonce: nonce, requireIdToken: true });
     await oauth.validateApplicationLevelSignature(as, answer, insecure);
     const claims = oauth.getValidatedIdTokenClaims(tokens);
-    assert.deepEqual([claims.sub, claims.email, claims.aud], [ALICE.sub, ALICE.email, CONNECTOR]);
+    assert.deepEqual([claims.sub, claims.email, claims.aud, claims.azp], [ALICE_HERE.sub, ALICE.email, 'scl_acme', 'scl_acme']);
+    assert.deepEqual([claims.team, claims.project, claims.environment], [TEAM, PROJECT, 'production']);
     assert.equal(tokens.scope, 'openid profile email offline_access');
 
     const read = await oauth.userInfoRequest(as, client, tokens.access_token, insecure);
-    assert.deepEqual(await oauth.processUserInfoResponse(as, client, claims.sub, read), ALICE);
+    assert.deepEqual(await oauth.processUserInfoResponse(as, client, claims.sub, read), ALICE_HERE);
 
     const keys = createRemoteJWKSet(new URL(as.jwks_uri));
     const audience = `${TEAM}:${PROJECT}:production`;
@@ -265,12 +271,14 @@ describe('a client that lets nothing pass (oauth4webapi)', () => {
       ['openid email', ['email', 'email_verified', 'sub']],
       ['profile', ['name', 'sub']],
     ]) {
-      const tokens = await signedIn({ scope });
+      const tokens = await signedIn({ scope, client_id: 'scl_acme' });
       assert.deepEqual(Object.keys((await userinfo(tokens.access_token)).body).toSorted(), expected);
       assert.equal(tokens.scope, scope);
       assert.equal(tokens.refresh_token, undefined);
       assert.equal(Boolean(tokens.id_token), scope.includes('openid'));
     }
+    // Another team may have a connector of that uid: no token is for a name.
+    assert.equal((await signedIn()).id_token, undefined);
   });
 
   it('is at home on every port of a loopback address that was declared without one', async () => {
@@ -281,7 +289,7 @@ describe('a client that lets nothing pass (oauth4webapi)', () => {
 
   it('may use the token of the person who signed in, in its environment', async () => {
     await signedIn();
-    const subject = { type: 'user', id: ALICE.sub, issuer: server.url };
+    const subject = { type: 'user', id: ALICE_HERE.sub, issuer: gateway };
     const answer = await server.token(CONNECTOR, { key: workload, subject });
     assert.equal(answer.status, 200, answer.text);
     assert.equal(await peer.honours(answer.body.token), true);
@@ -289,7 +297,7 @@ describe('a client that lets nothing pass (oauth4webapi)', () => {
 
   it('hears that a person said no', async () => {
     const answer = await arrive({ client_id: 'oidc/denied' });
-    assert.deepEqual(answer, { error: 'access_denied', state: 's1', iss: server.url });
+    assert.deepEqual(answer, { error: 'access_denied', state: 's1', iss: gateway });
   });
 });
 
@@ -345,7 +353,7 @@ describe('a browser that is sent with a request', () => {
       const { error: heard, error_description, ...rest } = await arrive(parameters);
       assert.equal(heard, error);
       assert.ok(error_description);
-      assert.deepEqual(rest, { state: 's1', iss: server.url });
+      assert.deepEqual(rest, { state: 's1', iss: gateway });
     });
 
   it('begins nothing by looking', async () => {
@@ -472,7 +480,7 @@ describe('a refresh token', () => {
     isRefused(await renew(refresh_token, { scope: 'openid profile' }), 400, 'invalid_scope');
     const less = await renew(refresh_token, { scope: 'openid' });
     assert.equal(less.body.scope, 'openid');
-    assert.deepEqual((await userinfo(less.body.access_token)).body, { sub: ALICE.sub });
+    assert.deepEqual((await userinfo(less.body.access_token)).body, { sub: ALICE_HERE.sub });
   });
 
   it("is nobody else's", async () => {
@@ -491,7 +499,7 @@ describe('a refresh token', () => {
     assert.equal((await post('/oauth/revoke', { token: 'unknown' })).status, 200);
 
     const disconnected = await signedIn();
-    const gone = await server.revoke(CONNECTOR, { key: workload, subject: { type: 'user', id: ALICE.sub, issuer: server.url } });
+    const gone = await server.revoke(CONNECTOR, { key: workload, subject: { type: 'user', id: ALICE_HERE.sub, issuer: gateway } });
     assert.equal(gone.status, 200, gone.text);
     isRefused(await renew(disconnected.refresh_token), 400, 'invalid_grant');
 
@@ -510,8 +518,27 @@ describe('a refresh token', () => {
   });
 });
 
+it('lets nothing of a sign-in pass for a workload where only our workloads are trusted', async () => {
+  const { access_token, id_token } = await signedIn({ client_id: 'scl_acme' });
+  const at = async (path) => (await server.call('GET', path)).body;
+  const [workloads, signIns] = [await at('/.well-known/openid-configuration'), await at('/oauth/.well-known/openid-configuration')];
+  assert.deepEqual([workloads.issuer, signIns.issuer], [server.url, gateway]);
+  assert.equal(workloads.authorization_endpoint, undefined);
+  // What a cloud does: the key set of the issuer that it trusts.
+  const [trusted, ours] = [workloads, signIns].map(({ jwks_uri }) => createRemoteJWKSet(new URL(jwks_uri)));
+  await jwtVerify(workload, trusted, { issuer: workloads.issuer });
+  await assert.rejects(jwtVerify(workload, ours));
+  for (const token of [access_token, id_token]) {
+    await jwtVerify(token, ours, { issuer: gateway });
+    await assert.rejects(jwtVerify(token, trusted), { code: 'ERR_JWKS_NO_MATCHING_KEY' });
+  }
+  const kids = async (metadata) => (await (await fetch(metadata.jwks_uri)).json()).keys.map((key) => key.kid);
+  const [one, other] = [await kids(workloads), await kids(signIns)];
+  assert.ok(one.length && other.length && !one.some((kid) => other.includes(kid)));
+});
+
 it('tells tokens of one kind from those of another', async () => {
-  const { access_token, id_token } = await signedIn();
+  const { access_token, id_token } = await signedIn({ client_id: 'scl_acme' });
   assert.equal(decodeProtectedHeader(access_token).typ, 'at+jwt');
   for (const token of [id_token, workload, 'a.b.c', 'x']) assert.equal((await userinfo(token)).status, 401);
   assert.equal((await server.call('GET', `/v1/connect/connectors/scl_acme`, { key: access_token })).status, 401);

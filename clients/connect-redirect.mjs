@@ -16,7 +16,7 @@ export function signInHere(provider) {
   const here = (url) => url.replace(/^https:\/\/connect\.vercel\.com(?=\/)/, base());
   const { authorizationUrl, authorization } = provider;
   if (authorizationUrl) return { ...provider, authorizationUrl: here(authorizationUrl) };
-  return { ...provider, issuer: base(), authorization: { ...authorization, url: here(authorization.url) } };
+  return { ...provider, issuer: `${base()}/oauth`, authorization: { ...authorization, url: here(authorization.url) } };
 }
 
 const fetchAnywhere = globalThis.fetch;
@@ -25,6 +25,8 @@ globalThis.fetch = function fetch(input, init) {
   const asked = new URL(input instanceof Request ? input.url : input);
   if (!VERCEL_HOSTS.test(asked.hostname)) return fetchAnywhere(input, init);
 
-  const target = base() + asked.pathname + asked.search;
+  // What is Vercel's host for sign-ins is a path here, next to which is the issuer of workload tokens.
+  const gateway = asked.hostname === 'connect.vercel.com' && asked.pathname === '/.well-known/openid-configuration';
+  const target = base() + (gateway ? '/oauth' : '') + asked.pathname + asked.search;
   return fetchAnywhere(input instanceof Request ? new Request(target, input) : target, init);
 };

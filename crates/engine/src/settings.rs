@@ -123,6 +123,12 @@ impl Settings {
         self.url("")
     }
 
+    /// The `iss` of what sign-ins bring. Another one than that of workloads' tokens: what a sign-in says is what its
+    /// connector's provider says, and no cloud that trusts our workloads may take it for a workload's.
+    pub fn sign_in_issuer(&self) -> String {
+        self.url("/oauth")
+    }
+
     /// The `aud` of a team's workload tokens.
     pub fn audience(&self, team_slug: &str) -> String {
         self.url(&format!("/{team_slug}"))

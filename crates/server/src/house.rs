@@ -79,15 +79,12 @@ pub async fn open(
         datagrid: config.datagrid.clone(),
         ..Settings::new(public_url, node(config, &*entropy))
     };
-    let own = settings.issuer();
-    if settings
-        .workload
-        .issuers
-        .iter()
-        .any(|trusted| trusted.issuer == own)
-    {
+    let own = [settings.issuer(), settings.sign_in_issuer()];
+    let declared = settings.workload.issuers.iter();
+    let mut declared = declared.map(|trusted| &trusted.issuer);
+    if let Some(issuer) = declared.find(|issuer| own.contains(issuer)) {
         return Err(Failure::usage(format!(
-            "workload.issuers declares {own}, which is this server: its own tokens need no rule"
+            "workload.issuers declares {issuer}, which is this server: its own tokens need no rule"
         )));
     }
     let ports = Ports {

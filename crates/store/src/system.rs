@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use grantry_core::ids::TeamId;
 use grantry_core::nouns::{Event, Sealed};
 use grantry_core::store::{
-    Author, Change, ChangeKind, DataKey, Depths, EventFilter, Page, SigningKey, Stored, SystemStore,
+    Author, Change, ChangeKind, DataKey, Depths, EventFilter, Page, SigningKey, SigningPurpose,
+    Stored, SystemStore,
 };
 use grantry_core::{StoreError, Timestamp};
 
@@ -121,10 +122,10 @@ impl<B: Backend> SystemStore for Db<B> {
         Self::returned(done.last())
     }
 
-    async fn signing_keys(&self) -> Stored<Vec<SigningKey>> {
+    async fn signing_keys(&self, purpose: SigningPurpose) -> Stored<Vec<SigningKey>> {
         self.all(select::<SigningKey>(
-            "WHERE retired_at IS NULL ORDER BY signs_from, kid",
-            vec![],
+            "WHERE retired_at IS NULL AND purpose = ?1 ORDER BY signs_from, kid",
+            params![purpose],
         ))
         .await
     }
@@ -139,8 +140,8 @@ impl<B: Backend> SystemStore for Db<B> {
         const SOMEBODY_WAS_FASTER: StoreError = StoreError::Missing("newest signing_key");
         let still_newest = guard(
             "SELECT 1 WHERE COALESCE((SELECT kid FROM signing_keys WHERE retired_at IS NULL
-             ORDER BY signs_from DESC, kid DESC LIMIT 1), '') = ?1",
-            params![newest.unwrap_or_default()],
+             AND purpose = ?2 ORDER BY signs_from DESC, kid DESC LIMIT 1), '') = ?1",
+            params![newest.unwrap_or_default(), key.purpose],
             SOMEBODY_WAS_FASTER,
         );
         let in_time = guard(

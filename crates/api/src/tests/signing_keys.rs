@@ -41,7 +41,7 @@ async fn the_operator_rotates_and_retires_signing_keys() {
     assert_eq!(
         made,
         json!({
-            "kid": second, "state": "pending", "verifies_until": null,
+            "kid": second, "purpose": "workload", "state": "pending", "verifies_until": null,
             "created_at": "2026-01-01T00:00:00Z", "signs_from": "2026-01-01T01:00:00Z",
         })
     );

@@ -44,7 +44,8 @@ pub use setups::SetupStore;
 pub use sign_in::SignInStore;
 pub use spool::{Spool, Spooled};
 pub use system::{
-    Author, Change, ChangeKind, DataKey, Depths, EventFilter, KeyStatus, SigningKey, SystemStore,
+    Author, Change, ChangeKind, DataKey, Depths, EventFilter, KeyStatus, SigningKey,
+    SigningPurpose, SystemStore,
 };
 pub use tenancy::{Member, TeamFilter, TenancyStore, UserFilter};
 

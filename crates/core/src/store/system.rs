@@ -35,12 +35,34 @@ pub enum KeyStatus {
     Retired,
 }
 
+/// What a signing key is for. Each purpose has an issuer and a key set of its own, so that who believes the tokens of one
+/// does not believe those of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigningPurpose {
+    /// Proofs of workloads.
+    Workload,
+    /// What applications get of those who sign in through a connector.
+    SignIn,
+}
+
+impl SigningPurpose {
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Workload => "workload",
+            Self::SignIn => "sign_in",
+        }
+    }
+}
+
 /// A key that signs the server's own tokens. What it does at a moment follows from the times of all
-/// of them, so that every node comes to the same answer and nobody has to move a status on.
+/// of its purpose, so that every node comes to the same answer and nobody has to move a status on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SigningKey {
     /// RFC 7638 thumbprint.
     pub kid: String,
+    /// What it signs.
+    pub purpose: SigningPurpose,
     /// The public half, as a JWK.
     pub public_jwk: serde_json::Value,
     /// The private half; empty once the key is retired.
@@ -144,10 +166,10 @@ pub trait SystemStore: Send + Sync + 'static {
     /// Stores `key` if its team has no active key; returns the active key that stands.
     async fn add_data_key(&self, key: &DataKey) -> Stored<DataKey>;
 
-    /// The server's signing keys that are not retired, by the time from which they sign.
-    async fn signing_keys(&self) -> Stored<Vec<SigningKey>>;
+    /// The server's signing keys for `purpose` that are not retired, by the time from which they sign.
+    async fn signing_keys(&self, purpose: SigningPurpose) -> Stored<Vec<SigningKey>>;
 
-    /// Stores `key` if `newest` is the last of [`Self::signing_keys`] (`None`: there are none); false
+    /// Stores `key` if `newest` is the last of its purpose's [`Self::signing_keys`] (`None`: there are none); false
     /// when somebody was faster. `InUse("database.clock")` for one that signs later than `lead` from now, by the
     /// database's clock: all nodes live with what one with a wrong clock would put there.
     async fn add_signing_key(

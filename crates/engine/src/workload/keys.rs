@@ -2,14 +2,16 @@
 //!
 //! A key is published before it signs, so that a verifier which keeps our key set for a while has it in
 //! time; it signs until a later one does; it is believed until the last token that it can have signed
-//! has ended. All of it follows from the times of the stored keys ([`timetable`]).
+//! has ended. All of it follows from the times of the stored keys ([`timetable`]), of each purpose for itself: the proofs
+//! of workloads and the tokens of sign-ins have keys, key sets and issuers of their own, because their claims are not
+//! equally ours to choose.
 
 use std::time::Duration;
 
 use grantry_core::ids::TeamId;
 use grantry_core::limits;
 use grantry_core::nouns::{Actor, Event, EventKind};
-use grantry_core::store::SigningKey as Row;
+use grantry_core::store::{SigningKey as Row, SigningPurpose};
 use grantry_core::{Error, Result, StoreError, Timestamp};
 use grantry_vault::envelope::Place;
 use grantry_vault::jws::{SigningAlgorithm, SigningKey};
@@ -22,6 +24,8 @@ use crate::{Engine, Steward};
 
 /// How far the clocks of two nodes may be apart: a key is believed this much longer.
 const CLOCKS_APART: Duration = Duration::from_secs(5 * 60);
+
+const PURPOSES: [SigningPurpose; 2] = [SigningPurpose::Workload, SigningPurpose::SignIn];
 
 /// What a signing key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +54,8 @@ impl SigningKeyState {
 pub struct PublishedKey {
     /// What the headers of its tokens call it.
     pub kid: String,
+    /// What it signs.
+    pub purpose: SigningPurpose,
     /// What it does.
     pub state: SigningKeyState,
     /// When it was made.
@@ -101,6 +107,7 @@ impl From<&Standing> for PublishedKey {
     fn from(key: &Standing) -> Self {
         Self {
             kid: key.row.kid.clone(),
+            purpose: key.row.purpose,
             state: key.state,
             created_at: key.row.created_at,
             signs_from: key.row.signs_from,
@@ -110,21 +117,24 @@ impl From<&Standing> for PublishedKey {
 }
 
 impl Engine {
-    /// The public keys of our issuer, as a JWK set (RFC 7517 §5).
-    pub async fn jwks(&self) -> Result<Value> {
-        self.active_key().await?;
-        let keys = self.public_keys().await?;
+    /// The public keys of our issuer for `purpose`, as a JWK set (RFC 7517 §5).
+    pub async fn jwks(&self, purpose: SigningPurpose) -> Result<Value> {
+        self.active_key(purpose).await?;
+        let keys = self.public_keys(purpose).await?;
         Ok(json!({ "keys": keys }))
     }
 
-    /// The signing keys, by the time from which they sign.
+    /// The signing keys of each purpose, by the time from which they sign.
     pub async fn published_keys(&self, steward: &Steward) -> Result<Vec<PublishedKey>> {
         steward.require(Act::ManageServer)?;
-        let keys = self.timetable().await?;
+        let mut keys = vec![];
+        for purpose in PURPOSES {
+            keys.extend(self.timetable(purpose).await?);
+        }
         Ok(keys.iter().map(PublishedKey::from).collect())
     }
 
-    /// Makes and publishes a key that signs in `lead` (the deployment's own when absent).
+    /// Makes and publishes a key for workloads' tokens that signs in `lead` (the deployment's own when absent).
     ///
     /// Errors: [`Error::Conflict`] while another key waits to sign that long or longer, or is made by
     /// somebody else at this moment.
@@ -135,12 +145,14 @@ impl Engine {
     ) -> Result<PublishedKey> {
         steward.require(Act::ManageServer)?;
         let lead = lead.unwrap_or(self.settings.workload.signing_key_lead);
-        self.active_key().await?;
-        self.add_key(lead, steward.actor.clone()).await
+        self.active_key(SigningPurpose::Workload).await?;
+        self.add_key(SigningPurpose::Workload, lead, steward.actor.clone())
+            .await
     }
 
     /// Ends the key `kid` now, and with it every token that it signed: on this node at once, on the
-    /// others within 2 s. Where it was the only one, another one is made.
+    /// others within 2 s. Where it was the only one for workloads, another one is made; for sign-ins, when
+    /// one is needed.
     pub async fn retire_signing_key(&self, steward: &Steward, kid: &str) -> Result<()> {
         steward.require(Act::ManageServer)?;
         let actor = steward.actor.clone();
@@ -153,15 +165,22 @@ impl Engine {
             return Err(Error::NotFound("signing key"));
         }
         self.caches.callers.clear();
-        self.active_key().await?;
+        self.active_key(SigningPurpose::Workload).await?;
         Ok(())
     }
 
     /// Background work: ends keys whose tokens have all ended, and makes a new one when the deployment
     /// wants that at the age of the newest.
     pub(crate) async fn tend_signing_keys(&self) -> Result<()> {
+        for purpose in PURPOSES {
+            self.tend_keys_of(purpose).await?;
+        }
+        Ok(())
+    }
+
+    async fn tend_keys_of(&self, purpose: SigningPurpose) -> Result<()> {
         let (store, now) = (&self.ports.store, self.now());
-        let rows = store.signing_keys().await?;
+        let rows = store.signing_keys(purpose).await?;
         let newest = rows.last().map(|row| row.signs_from);
         for key in timetable(rows, now).iter().filter(|key| key.is_over(now)) {
             let kid = &key.row.kid;
@@ -177,7 +196,7 @@ impl Engine {
             .is_some_and(|(from, age)| from.after(age) <= now)
         {
             let lead = self.settings.workload.signing_key_lead;
-            match self.add_key(lead, Actor::System).await {
+            match self.add_key(purpose, lead, Actor::System).await {
                 Ok(made) => {
                     tracing::info!(kid = made.kid, signs_from = %made.signs_from, "a new signing key is published")
                 }
@@ -188,52 +207,58 @@ impl Engine {
         Ok(())
     }
 
-    /// The public keys that tokens of ours may be signed by.
-    pub(crate) async fn public_keys(&self) -> Result<Vec<Value>> {
-        let keys = self.timetable().await?;
+    /// The public keys that tokens of ours for `purpose` may be signed by.
+    pub(crate) async fn public_keys(&self, purpose: SigningPurpose) -> Result<Vec<Value>> {
+        let keys = self.timetable(purpose).await?;
         Ok(keys.into_iter().map(|key| key.row.public_jwk).collect())
     }
 
-    /// The key that signs now.
-    pub(crate) async fn signing_key(&self) -> Result<SigningKey> {
-        let row = self.active_key().await?;
+    /// The key that signs for `purpose` now.
+    pub(crate) async fn signing_key(&self, purpose: SigningPurpose) -> Result<SigningKey> {
+        let row = self.active_key(purpose).await?;
         let text = self.keys.open_text(place(&row.kid), &row.sealed).await?;
         let der = base64_decode(text.expose())?;
         SigningKey::from_pkcs8(&der).map_err(|_| Error::Internal)
     }
 
     /// Without the keys whose last token has ended.
-    async fn timetable(&self) -> Result<Vec<Standing>> {
+    async fn timetable(&self, purpose: SigningPurpose) -> Result<Vec<Standing>> {
         let now = self.now();
-        let mut keys = timetable(self.ports.store.signing_keys().await?, now);
+        let mut keys = timetable(self.ports.store.signing_keys(purpose).await?, now);
         keys.retain(|key| !key.is_over(now));
         Ok(keys)
     }
 
-    /// The row of the key that signs now; made on first use.
-    async fn active_key(&self) -> Result<Row> {
-        if let Some(row) = self.find_active_key().await? {
+    /// The row of the key that signs for `purpose` now; made on first use.
+    async fn active_key(&self, purpose: SigningPurpose) -> Result<Row> {
+        if let Some(row) = self.find_active_key(purpose).await? {
             return Ok(row);
         }
-        match self.add_key(Duration::ZERO, Actor::System).await {
+        match self.add_key(purpose, Duration::ZERO, Actor::System).await {
             // Made by somebody else meanwhile: that one signs for both.
-            Ok(_) | Err(Error::Conflict { .. }) => {
-                self.find_active_key().await?.ok_or(Error::Unavailable)
-            }
+            Ok(_) | Err(Error::Conflict { .. }) => self
+                .find_active_key(purpose)
+                .await?
+                .ok_or(Error::Unavailable),
             Err(error) => Err(error),
         }
     }
 
-    async fn find_active_key(&self) -> Result<Option<Row>> {
-        let mut keys = self.timetable().await?.into_iter();
+    async fn find_active_key(&self, purpose: SigningPurpose) -> Result<Option<Row>> {
+        let mut keys = self.timetable(purpose).await?.into_iter();
         let active = keys.find(|key| key.state == SigningKeyState::Active);
         Ok(active.map(|key| key.row))
     }
 
-    /// Makes a key that signs in `lead`, behind all others.
-    async fn add_key(&self, lead: Duration, actor: Actor) -> Result<PublishedKey> {
+    /// Makes a key that signs for `purpose` in `lead`, behind all others.
+    async fn add_key(
+        &self,
+        purpose: SigningPurpose,
+        lead: Duration,
+        actor: Actor,
+    ) -> Result<PublishedKey> {
         let signs_from = self.now().after(lead);
-        let rows = self.ports.store.signing_keys().await?;
+        let rows = self.ports.store.signing_keys(purpose).await?;
         let newest = rows.last();
         if let Some(newest) = newest.filter(|newest| newest.signs_from >= signs_from) {
             return Err(Error::conflict(format!(
@@ -241,7 +266,7 @@ impl Engine {
                 newest.kid, newest.signs_from
             )));
         }
-        let row = self.make_key(signs_from).await?;
+        let row = self.make_key(purpose, signs_from).await?;
         let event = self.event_of_key(EventKind::SigningKeyAdded, &row.kid, actor);
         let newest = newest.map(|newest| newest.kid.as_str());
         let store = &self.ports.store;
@@ -260,12 +285,12 @@ impl Engine {
                 "another signing key was made at this moment",
             ));
         }
-        let keys = self.timetable().await?;
+        let keys = self.timetable(purpose).await?;
         let made = keys.iter().find(|key| key.row.kid == row.kid);
         made.map(PublishedKey::from).ok_or(Error::Unavailable)
     }
 
-    async fn make_key(&self, signs_from: Timestamp) -> Result<Row> {
+    async fn make_key(&self, purpose: SigningPurpose, signs_from: Timestamp) -> Result<Row> {
         self.keys.ready(&TeamId::from(SERVER)).await?;
         // RSA key generation takes up to a second of CPU: not on the runtime's threads.
         let generated =
@@ -277,6 +302,7 @@ impl Engine {
         let text = zeroize::Zeroizing::new(base64_encode(&der));
         Ok(Row {
             kid: key.kid().to_owned(),
+            purpose,
             public_jwk: key.jwk().clone(),
             sealed: self.keys.seal(place(key.kid()), text.as_bytes())?,
             created_at: self.now(),
@@ -326,6 +352,7 @@ mod tests {
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
         let row = |kid: &str, signs_from: i64| Row {
             kid: kid.to_owned(),
+            purpose: SigningPurpose::Workload,
             public_jwk: Value::Null,
             sealed: Sealed(vec![]),
             created_at: at(0),

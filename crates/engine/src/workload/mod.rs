@@ -11,6 +11,7 @@ use std::time::Duration;
 use grantry_core::ids::{ProjectId, TeamId};
 use grantry_core::limits;
 use grantry_core::nouns::{Digest, Environment, EventKind};
+use grantry_core::store::SigningPurpose;
 use grantry_core::{Error, Result, Secret, Timestamp, entropy};
 use grantry_vault::jws::{self, Expected, KeySet};
 use serde::{Deserialize, Serialize};
@@ -106,7 +107,7 @@ impl Engine {
             project_id: project.id.to_string(),
             environment: environment.to_string(),
         };
-        let key = self.signing_key().await?;
+        let key = self.signing_key(SigningPurpose::Workload).await?;
         let token = key.sign(TYP, &claims).map_err(|_| Error::Internal)?;
         let event = self
             .draft(EventKind::WorkloadTokenMinted, caller)
@@ -129,7 +130,7 @@ impl Engine {
         if let Some(principal) = self.verify_outside_token(token, credential).await? {
             return Ok(principal);
         }
-        let keys = self.public_keys().await?;
+        let keys = self.public_keys(SigningPurpose::Workload).await?;
         let keys = KeySet::new(&keys);
         let now = self.now();
         let unverified = unverified_owner(token).ok_or(Error::Unauthenticated)?;

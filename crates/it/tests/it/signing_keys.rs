@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_core::nouns::{Actor, Environment};
+use grantry_core::store::SigningPurpose;
 use grantry_core::{Clock as _, Error, Timestamp};
 use grantry_engine::permissions::Standing;
 use grantry_engine::{Engine, SigningKeyState, Steward};
@@ -46,7 +47,7 @@ struct Verifier(KeySet);
 
 impl Verifier {
     async fn of(engine: &Arc<Engine>) -> Self {
-        let set = engine.jwks().await.unwrap();
+        let set = engine.jwks(SigningPurpose::Workload).await.unwrap();
         Self(KeySet::new(set["keys"].as_array().unwrap()))
     }
 
@@ -112,7 +113,11 @@ async fn a_key_is_published_until_its_last_token_has_ended_and_then_destroyed() 
     assert!(!kids(&world).await.contains(&kid(&last)));
     // Whenever its last round was: the next one is within ten minutes.
     world.pass(SECOND * 601).await;
-    let rows = world.store.signing_keys().await.unwrap();
+    let rows = world
+        .store
+        .signing_keys(SigningPurpose::Workload)
+        .await
+        .unwrap();
     assert_eq!(rows.len(), 1, "the background work has retired it");
     world.engine.drain().await;
 }

@@ -57,10 +57,11 @@ fn time(text: &str) -> Result<Duration, &'static str> {
         .ok_or("a time such as 30m, 1h or 24h would be right")
 }
 
-const ROWS: Rows<4> = Rows {
+const ROWS: Rows<5> = Rows {
     path: "/signing-keys",
     columns: [
         list::id("KID", &["/kid"]),
+        list::text("FOR", &["/purpose"]),
         list::state("STATE", &["/state"]),
         list::time("SIGNS FROM", &["/signs_from"]),
         list::time("VERIFIES UNTIL", &["/verifies_until"]),

@@ -260,6 +260,7 @@ macro_rules! contract_tests {
                 the_first_key_check_stands,
                 a_team_has_one_active_data_key,
                 one_of_many_signing_keys_is_added_behind_the_newest,
+                signing_keys_of_one_purpose_are_none_of_another,
                 a_signing_key_is_retired_once_and_its_private_half_destroyed,
                 a_wrong_clock_puts_no_signing_key_far_ahead_and_ends_none_too_early,
                 events_are_kept_once_and_read_back,

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use grantry_core::nouns::{Actor, AuthorizationState, Event, EventKind, OutsideIdentity};
-use grantry_core::store::{Author, DataKey, EventFilter, KeyStatus, Page, SigningKey};
+use grantry_core::store::{
+    Author, DataKey, EventFilter, KeyStatus, Page, SigningKey, SigningPurpose,
+};
 use grantry_core::{Clock as _, StoreError, Timestamp};
 use serde_json::json;
 
@@ -81,6 +83,7 @@ pub async fn a_team_has_one_active_data_key(world: &World) {
 pub(super) fn signing_key(kid: &str, signs_from: Timestamp) -> SigningKey {
     SigningKey {
         kid: kid.to_owned(),
+        purpose: SigningPurpose::Workload,
         public_jwk: json!({"kty": "EC", "crv": "P-256"}),
         sealed: sealed(kid),
         created_at: NOW,
@@ -90,7 +93,10 @@ pub(super) fn signing_key(kid: &str, signs_from: Timestamp) -> SigningKey {
 }
 
 pub async fn one_of_many_signing_keys_is_added_behind_the_newest(world: &World) {
-    assert_eq!(world.store.signing_keys().await, Ok(vec![]));
+    assert_eq!(
+        world.store.signing_keys(SigningPurpose::Workload).await,
+        Ok(vec![])
+    );
     let mut standing: Vec<SigningKey> = vec![];
     for round in 1..=2 {
         let newest = standing.last().map(|key| key.kid.clone());
@@ -116,7 +122,14 @@ pub async fn one_of_many_signing_keys_is_added_behind_the_newest(world: &World) 
         let ((winner, _), _) = winners.next().unwrap();
         assert_eq!(winners.count(), 0, "round {round}");
         standing.push(winner.clone());
-        assert_eq!(world.store.signing_keys().await.as_ref(), Ok(&standing));
+        assert_eq!(
+            world
+                .store
+                .signing_keys(SigningPurpose::Workload)
+                .await
+                .as_ref(),
+            Ok(&standing)
+        );
     }
     assert_eq!(world.events_of(EventKind::SigningKeyAdded).await, 2);
     let again = world.event(EventKind::SigningKeyAdded);
@@ -148,10 +161,30 @@ pub async fn a_signing_key_is_retired_once_and_its_private_half_destroyed(world:
         assert_eq!(answer, Ok(retired), "{kid}");
     }
     assert_eq!(world.events_of(EventKind::SigningKeyRetired).await, 1);
-    assert_eq!(world.store.signing_keys().await, Ok(vec![first]));
+    assert_eq!(
+        world.store.signing_keys(SigningPurpose::Workload).await,
+        Ok(vec![first])
+    );
     // The next one stands behind what is left.
     assert_eq!(add(signing_key("c", at), Some("b")).await, Ok(false));
     assert_eq!(add(signing_key("c", at), Some("a")).await, Ok(true));
+}
+
+pub async fn signing_keys_of_one_purpose_are_none_of_another(world: &World) {
+    let workload = signing_key("a", NOW.after(MINUTE));
+    let sign_in = SigningKey {
+        purpose: SigningPurpose::SignIn,
+        ..signing_key("b", NOW)
+    };
+    for key in [&workload, &sign_in] {
+        let event = world.event(EventKind::SigningKeyAdded);
+        let added = world.store.add_signing_key(key, None, HOUR, &event);
+        assert_eq!(added.await, Ok(true), "each is the first of its purpose");
+    }
+    for key in [workload, sign_in] {
+        let kept = world.store.signing_keys(key.purpose).await;
+        assert_eq!(kept, Ok(vec![key]));
+    }
 }
 
 pub async fn a_wrong_clock_puts_no_signing_key_far_ahead_and_ends_none_too_early(world: &World) {
@@ -175,10 +208,21 @@ pub async fn a_wrong_clock_puts_no_signing_key_far_ahead_and_ends_none_too_early
         retired.await
     };
     assert_eq!(retire().await, Ok(false));
-    assert_eq!(world.store.signing_keys().await.unwrap().len(), 1);
+    assert_eq!(
+        world
+            .store
+            .signing_keys(SigningPurpose::Workload)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     world.clock.advance(HOUR);
     assert_eq!(retire().await, Ok(true));
-    assert_eq!(world.store.signing_keys().await, Ok(vec![]));
+    assert_eq!(
+        world.store.signing_keys(SigningPurpose::Workload).await,
+        Ok(vec![])
+    );
 }
 
 pub async fn events_are_kept_once_and_read_back(world: &World) {

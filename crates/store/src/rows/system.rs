@@ -1,12 +1,13 @@
 //! Keys of the vault, the change feed.
 
-use grantry_core::store::{Change, ChangeKind, DataKey, KeyStatus, SigningKey};
+use grantry_core::store::{Change, ChangeKind, DataKey, KeyStatus, SigningKey, SigningPurpose};
 
 use super::Noun;
 use super::values::{json, params, words};
 use crate::backend::{Bad, Row, Statement, Value};
 
 words!(KeyStatus { Active = "active", DecryptOnly = "decrypt_only", Retired = "retired" });
+words!(SigningPurpose { Workload = "workload", SignIn = "sign_in" });
 words!(ChangeKind {
     Key = "key",
     User = "user",
@@ -60,6 +61,7 @@ impl Noun for SigningKey {
         "created_at",
         "signs_from",
         "retired_at",
+        "purpose",
     ];
 
     fn to_row(&self) -> Vec<Value> {
@@ -70,6 +72,7 @@ impl Noun for SigningKey {
             self.created_at,
             self.signs_from,
             self.retired_at,
+            self.purpose,
         ]
     }
 
@@ -81,6 +84,7 @@ impl Noun for SigningKey {
             created_at: row.get("created_at")?,
             signs_from: row.get("signs_from")?,
             retired_at: row.get("retired_at")?,
+            purpose: row.get("purpose")?,
         })
     }
 }

@@ -249,6 +249,13 @@ impl Backend for Sqlite {
                 min_binary: 3,
                 sql: include_str!("../../migrations/sqlite/0018_sign_in.sql"),
             },
+            Migration {
+                version: 20,
+                name: "key_purposes",
+                // A program that knows no purposes would sign workloads' tokens with keys of sign-ins.
+                min_binary: 20,
+                sql: include_str!("../../migrations/sqlite/0020_key_purposes.sql"),
+            },
         ],
     };
 

@@ -12,13 +12,15 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use grantry_core::Secret;
+use grantry_core::store::SigningPurpose;
+use grantry_core::{Result, Secret};
 use grantry_engine::{AskTokens, Denied, SIGN_IN_SCOPES, Settings, SignInTokens, TokenProof, Told};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::App;
 use crate::kit::answer;
+use crate::kit::call::{Call, call};
 use crate::kit::edge::Failed;
 use crate::kit::route::{Access, Method, Route, Takes};
 
@@ -65,6 +67,33 @@ pub const ROUTES: &[Route] = &[
     .about("The same.")
     .takes(Takes::Page)
     .gives(200, "Claims."),
+    Route::new(
+        Method::Get,
+        "/oauth/.well-known/openid-configuration",
+        Access::Public("applications that sign people in discover the endpoints here"),
+        "getSignInConfiguration",
+        |route| call(route, discovery),
+    )
+    .about("G1: the issuer of sign-ins (OpenID Connect Discovery 1.0 §4).")
+    .gives(200, "The metadata."),
+    Route::new(
+        Method::Get,
+        "/.well-known/oauth-authorization-server/oauth",
+        Access::Public("applications that sign people in discover the endpoints here"),
+        "getSignInOauthMetadata",
+        |route| call(route, discovery),
+    )
+    .about("The same at its other place (RFC 8414 §3).")
+    .gives(200, "The metadata."),
+    Route::new(
+        Method::Get,
+        "/oauth/jwks",
+        Access::Public("public keys"),
+        "getSignInJwks",
+        |route| call(route, jwks),
+    )
+    .about("The public keys of the issuer of sign-ins (RFC 7517 §5): none that signs for workloads is among them.")
+    .gives(200, "The key set."),
 ];
 
 /// Parameters by name. `None` when one comes twice (RFC 6749 §3.1).
@@ -313,12 +342,20 @@ pub(crate) fn refused(denied: Denied, by_header: bool) -> Response {
     refusal
 }
 
-/// What of the discovery document tells of sign-ins (RFC 8414 §2, OpenID Connect Discovery 1.0 §3).
-pub fn metadata(settings: &Settings) -> Value {
+async fn discovery(call: Call) -> Result<Response> {
+    answer::public(&metadata(call.engine.settings()))
+}
+
+async fn jwks(call: Call) -> Result<Response> {
+    answer::public(&call.engine.jwks(SigningPurpose::SignIn).await?)
+}
+
+/// What the discovery document says (RFC 8414 §2, OpenID Connect Discovery 1.0 §3).
+fn metadata(settings: &Settings) -> Value {
     let methods = ["client_secret_basic", "client_secret_post"];
     json!({
-        "issuer": settings.issuer(),
-        "jwks_uri": settings.url("/.well-known/jwks"),
+        "issuer": settings.sign_in_issuer(),
+        "jwks_uri": settings.url("/oauth/jwks"),
         "authorization_endpoint": settings.url("/oauth/authorize"),
         "token_endpoint": settings.url("/oauth/token"),
         "revocation_endpoint": settings.url("/oauth/revoke"),
@@ -336,9 +373,8 @@ pub fn metadata(settings: &Settings) -> Value {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "claims_supported": [
-            "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "nonce",
+            "iss", "sub", "aud", "azp", "exp", "iat", "nonce", "team", "project", "environment",
             "email", "email_verified", "name", "picture",
-            "owner", "owner_id", "project", "project_id", "environment",
         ],
     })
 }

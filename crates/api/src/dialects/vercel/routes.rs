@@ -3,9 +3,11 @@
 
 use axum::response::Response;
 use grantry_core::nouns::Environment;
+use grantry_core::store::SigningPurpose;
 use grantry_core::{Error, Result};
 use grantry_engine::Which;
 use grantry_engine::permissions::Act;
+use serde_json::json;
 
 use super::wire::{self, Reader};
 use super::{fields, map};
@@ -130,20 +132,11 @@ pub const ROUTES: &[Route] = &[
     Route::new(
         Method::Get,
         "/.well-known/openid-configuration",
-        Access::Public("verifiers of our tokens discover the keys here"),
+        Access::Public("verifiers of workloads' tokens discover the keys here"),
         "getOpenIdConfiguration",
         |route| call(route, discovery),
     )
-    .about("Our issuer (OpenID Connect Discovery 1.0 §4).")
-    .gives(200, "The metadata."),
-    Route::new(
-        Method::Get,
-        "/.well-known/oauth-authorization-server",
-        Access::Public("applications that sign people in discover the endpoints here"),
-        "getOauthMetadata",
-        |route| call(route, discovery),
-    )
-    .about("The same by its other name (RFC 8414 §3).")
+    .about("Our issuer of workload tokens (OpenID Connect Discovery 1.0 §4). That of sign-ins is `/oauth`.")
     .gives(200, "The metadata."),
     Route::new(
         Method::Get,
@@ -269,9 +262,20 @@ async fn project_token(call: Call) -> Result<Response> {
 }
 
 async fn discovery(call: Call) -> Result<Response> {
-    answer::public(&super::gateway::metadata(call.engine.settings()))
+    let settings = call.engine.settings();
+    answer::public(&json!({
+        "issuer": settings.issuer(),
+        "jwks_uri": settings.url("/.well-known/jwks"),
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "claims_supported": [
+            "iss", "sub", "aud", "exp", "nbf", "iat", "jti",
+            "owner", "owner_id", "project", "project_id", "environment",
+        ],
+    }))
 }
 
 async fn jwks(call: Call) -> Result<Response> {
-    answer::public(&call.engine.jwks().await?)
+    answer::public(&call.engine.jwks(SigningPurpose::Workload).await?)
 }

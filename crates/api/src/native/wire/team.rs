@@ -54,6 +54,8 @@ impl<'a> From<&'a WorkloadToken> for Minted<'a> {
 #[derive(Serialize, ToSchema)]
 pub struct SigningKey<'a> {
     kid: &'a str,
+    /// What it signs: `workload`, `sign_in`.
+    purpose: &'static str,
     /// `pending`, `active`, `verifying`.
     state: &'static str,
     created_at: Time,
@@ -66,6 +68,7 @@ impl<'a> From<&'a PublishedKey> for SigningKey<'a> {
     fn from(key: &'a PublishedKey) -> Self {
         Self {
             kid: &key.kid,
+            purpose: key.purpose.as_str(),
             state: key.state.as_str(),
             created_at: Time(key.created_at),
             signs_from: Time(key.signs_from),

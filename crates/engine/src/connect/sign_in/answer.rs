@@ -129,7 +129,7 @@ impl Engine {
             return Err(Error::Gone("sign_in_uri"));
         }
         let state = sign_in.asked.state.as_deref();
-        let url = answer_url(uri, answer, state, &self.settings.issuer());
+        let url = answer_url(uri, answer, state, &self.settings.sign_in_issuer());
         Ok(CallbackEnd::Onward(url))
     }
 }

@@ -15,7 +15,7 @@ use serde_json::Map;
 
 use super::super::identity::Account;
 use super::start::may_return;
-use super::tokens::SignInTokens;
+use super::tokens::{SignInTokens, subject_of};
 use super::{ACCESS_TIME, GRANT_CHARS, OFFLINE, REFRESH_TIME, Told, denied};
 use crate::connectors::Entry;
 use crate::permissions::Act;
@@ -191,8 +191,11 @@ impl Engine {
         // It is a connection of whoever signed in, where the application runs.
         authorization.grant = Grant {
             subject: Subject::User {
-                id: held.external_subject.clone().unwrap_or_default(),
-                issuer: Some(self.settings.issuer()),
+                id: subject_of(
+                    &sign_in.connector,
+                    held.external_subject.as_deref().unwrap_or_default(),
+                ),
+                issuer: Some(self.settings.sign_in_issuer()),
             },
             environment: proof.caller.environment(),
             scopes: Scopes::Default,

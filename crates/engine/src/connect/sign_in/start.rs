@@ -80,7 +80,7 @@ impl Engine {
                 &known.redirect_uri,
                 &answer,
                 state,
-                &self.settings.issuer(),
+                &self.settings.sign_in_issuer(),
             )))
         };
         match self.begin(&known, &ask, cookie).await {
@@ -254,7 +254,7 @@ impl Engine {
                 connector: connector.id.clone(),
                 subject: Subject::User {
                     id: id.to_string(),
-                    issuer: Some(self.settings.issuer()),
+                    issuer: Some(self.settings.sign_in_issuer()),
                 },
                 // Whose it will be is known when the code is redeemed.
                 environment: Environment::production(),

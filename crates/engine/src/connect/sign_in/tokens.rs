@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use grantry_core::ids::{SignInId, TeamId};
+use grantry_core::ids::{ConnectorId, SignInId, TeamId};
 use grantry_core::nouns::{Connector, SignIn};
+use grantry_core::store::SigningPurpose;
 use grantry_core::{Error, Result, Secret, entropy};
+use grantry_vault::hash::sha256;
 use grantry_vault::jws::{self, Expected, KeySet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -57,17 +59,29 @@ struct Access {
     uid: String,
 }
 
-/// Claims of an ID token (OpenID Connect Core §2).
+/// Claims of an ID token (OpenID Connect Core §2). None but those of the person are for others to choose: `aud` is the
+/// connector's id, which is one in all teams, and the session says for which of the connector's projects it is.
 #[derive(Serialize)]
 struct IdToken<'a> {
     iss: &'a str,
     aud: &'a str,
+    azp: &'a str,
+    team: &'a str,
+    project: &'a str,
+    environment: &'a str,
     iat: i64,
     exp: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<&'a str>,
     #[serde(flatten)]
     person: Person,
+}
+
+/// The `sub` by which we know somebody whom a connector's provider calls `sub`: never two people's within our issuer, and
+/// nothing that a provider can choose (OpenID Connect Core §8).
+pub(super) fn subject_of(connector: &ConnectorId, sub: &str) -> String {
+    let hash = sha256(&[connector.as_str().as_bytes(), b"\0", sub.as_bytes()]);
+    base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, hash)
 }
 
 impl Person {
@@ -85,7 +99,9 @@ impl Person {
 }
 
 impl Engine {
-    /// The tokens of a session. The ID token is for the first time only: it says that somebody has just signed in.
+    /// The tokens of a session. The ID token is for the first time only: it says that somebody has just signed in. Its
+    /// `aud` has to be what the application calls itself (OpenID Connect Core §3.1.3.7), so one that names the connector
+    /// by its uid, which another team may use too, gets none and reads userinfo.
     pub(super) async fn tokens_of(
         &self,
         connector: &Connector,
@@ -94,7 +110,7 @@ impl Engine {
         first: bool,
     ) -> Result<SignInTokens> {
         let session = sign_in.session.as_ref().ok_or(Error::Internal)?;
-        let (iss, now) = (self.settings.issuer(), self.now());
+        let (iss, now) = (self.settings.sign_in_issuer(), self.now());
         let exp = now.after(ACCESS_TIME);
         let scope = scopes.join(" ");
         let claims = Access {
@@ -114,15 +130,20 @@ impl Engine {
             uid: connector.uid.clone(),
             iss: iss.clone(),
         };
-        let key = self.signing_key().await?;
+        let key = self.signing_key(SigningPurpose::SignIn).await?;
         let access = key.sign(ACCESS_TYP, &claims).map_err(|_| Error::Internal)?;
-        let id_token = match first && scopes.iter().any(|scope| scope == "openid") {
+        let by_id = sign_in.asked.client_id == connector.id.as_str();
+        let id_token = match first && by_id && scopes.iter().any(|scope| scope == "openid") {
             false => None,
             true => {
                 let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
                 let claims = IdToken {
                     iss: &iss,
-                    aud: &sign_in.asked.client_id,
+                    aud: connector.id.as_str(),
+                    azp: connector.id.as_str(),
+                    team: sign_in.team.as_str(),
+                    project: session.project.as_str(),
+                    environment: session.environment.as_str(),
                     iat: now.as_secs(),
                     exp: exp.as_secs(),
                     nonce: sign_in.asked.nonce.as_deref(),
@@ -145,7 +166,11 @@ impl Engine {
         let sealed = sign_in.identity.as_ref().ok_or(Error::Internal)?;
         let place = place(sign_in.team.as_str(), sign_in.id.as_str());
         let json = self.keys.open_text(place, sealed).await?;
-        serde_json::from_str(json.expose()).map_err(|_| Error::Internal)
+        let person: Person = serde_json::from_str(json.expose()).map_err(|_| Error::Internal)?;
+        Ok(Person {
+            sub: subject_of(&sign_in.connector, &person.sub),
+            ..person
+        })
     }
 
     /// Who signed in, as far as the access token's scopes reach (OpenID Connect Core §5.3).
@@ -172,11 +197,11 @@ impl Engine {
         let Some(audience) = unverified_audience(token.expose()) else {
             return invalid();
         };
-        let keys = self.public_keys().await?;
+        let keys = self.public_keys(SigningPurpose::SignIn).await?;
         let keys = KeySet::new(&keys);
         let expected = Expected {
             typ: Some(ACCESS_TYP),
-            issuer: &self.settings.issuer(),
+            issuer: &self.settings.sign_in_issuer(),
             audience: &audience,
             now: self.now(),
             leeway: Duration::ZERO,
@@ -209,4 +234,21 @@ fn unverified_audience(token: &str) -> Option<String> {
     let payload = base64::Engine::decode(engine, payload).ok()?;
     let claims: Value = serde_json::from_slice(&payload).ok()?;
     claims.get("aud")?.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_of_one_connector_and_nothing_that_its_provider_chose() {
+        let of = |connector: &str, sub: &str| subject_of(&connector.into(), sub);
+        let workload = "owner:acme:project:web:environment:production";
+        let ours = of("scl_a", workload);
+        assert_eq!(ours, of("scl_a", workload));
+        assert!(ours.len() == 43 && !ours.contains(':'), "{ours}");
+        for (connector, sub) in [("scl_b", workload), ("scl_a", "u"), ("scl_", "aowner")] {
+            assert_ne!(ours, of(connector, sub));
+        }
+    }
 }
