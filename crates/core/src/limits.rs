@@ -374,6 +374,8 @@ fixed! {
     ENVIRONMENTS_MAX: count = 64;
     /// Redirect URIs that a project declares for its sign-ins.
     SIGN_IN_URIS_MAX: count = 32;
+    /// `state` and `nonce` of an application that signs people in: its own, kept until they come back.
+    SIGN_IN_VALUE_BYTES_MAX: bytes = 1024;
     /// How long an outside issuer's keys are used before they are fetched again.
     ISSUER_KEYS_FRESH_TIME: time = secs(600);
     /// How far two requests for an outside issuer's keys are apart, whatever tokens come in.

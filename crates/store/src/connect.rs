@@ -306,9 +306,13 @@ impl<B: Backend> ConnectStore for Db<B> {
         state: &AuthorizationState,
         event: &Event,
     ) -> Stored<()> {
+        // As with `queue_replaced`: anybody's page can begin a consent that nobody confirms.
+        let alone = "authorization_id = {} AND NOT EXISTS
+             (SELECT 1 FROM connections s WHERE s.team = held_consents.team AND s.connector = held_consents.connector
+              AND s.external_subject = held_consents.external_subject AND s.state <> 'revoked')";
         self.run(vec![
             advance(id, UNCONFIRMED, state, event.at),
-            queue_held(event.at, event.at, "authorization_id = {}", params![id]),
+            queue_held(event.at, event.at, alone, params![id]),
             Statement::new(
                 "DELETE FROM held_consents WHERE authorization_id = ?1",
                 params![id],

@@ -6,7 +6,7 @@ use grantry_core::nouns::{
 };
 use grantry_core::store::{AuthorizationFilter, Page};
 
-use super::fixtures::{self, HOUR, MINUTE, NOW, connection, digest, token_set};
+use super::fixtures::{self, HOUR, MINUTE, NOW, connection, digest, grant, token_set};
 use super::{World, parallel, row, rows};
 
 const CODE: &str = "code";
@@ -145,6 +145,32 @@ pub async fn a_held_consent_is_dropped_and_its_pair_queued(world: &World) {
         (&queued.access, &queued.refresh),
         (&held.set.access, &held.set.refresh)
     );
+}
+
+pub async fn a_held_pair_is_not_revoked_where_its_account_stays_connected(world: &World) {
+    let store = &world.store;
+    let connector = world.connector("scl_1").await;
+    let asked = world.authorization(&connector, "sca_1").await;
+    let (held, _) = hold(world, &asked).await;
+    assert!(held.external_subject.is_some());
+    let standing = Connection {
+        external_subject: held.external_subject.clone(),
+        ..connection("conn_standing", &world.ours, grant(&connector.id, "who"))
+    };
+    let set = token_set("stk_standing", &standing, "main");
+    world.import(&standing, &[set]).await;
+    let event = Event {
+        at: NOW.after(HOUR),
+        ..world.event(EventKind::AuthorizationFailed)
+    };
+    let canceled = AuthorizationState::Canceled;
+    assert_eq!(
+        store.drop_consent(&asked.id, &canceled, &event).await,
+        Ok(())
+    );
+    assert!(store.held_consent(&asked.id).await.unwrap().is_none());
+    let queued = store.due_revocations(event.at, MINUTE, 10, &[]).await;
+    assert_eq!(queued.unwrap().len(), 0);
 }
 
 pub async fn a_deleted_connector_takes_what_is_held_along(world: &World) {

@@ -376,6 +376,7 @@ macro_rules! contract_tests {
             confirm: [
                 a_consent_is_held_until_it_is_confirmed,
                 a_held_consent_is_dropped_and_its_pair_queued,
+                a_held_pair_is_not_revoked_where_its_account_stays_connected,
                 a_deleted_connector_takes_what_is_held_along,
                 a_deleted_team_takes_what_is_held_along,
                 authorizations_are_filtered,

@@ -17,6 +17,7 @@ use grantry_core::{Result, Secret};
 use grantry_engine::{AskTokens, Denied, SIGN_IN_SCOPES, Settings, SignInTokens, TokenProof, Told};
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::App;
 use crate::kit::answer;
@@ -95,6 +96,14 @@ pub const ROUTES: &[Route] = &[
     .about("The public keys of the issuer of sign-ins (RFC 7517 §5): none that signs for workloads is among them.")
     .gives(200, "The key set."),
 ];
+
+/// RFC 6749 §5.2
+#[derive(Serialize, ToSchema)]
+#[schema(as = OauthRefusal)]
+pub struct Refusal {
+    error: &'static str,
+    error_description: String,
+}
 
 /// Parameters by name. `None` when one comes twice (RFC 6749 §3.1).
 pub(crate) fn parameters(text: &[u8]) -> Option<HashMap<String, String>> {
@@ -322,8 +331,13 @@ pub(crate) fn refused(denied: Denied, by_header: bool) -> Response {
             (status, code, error.to_string())
         }
     };
-    let body = json!({ "error": code, "error_description": why });
-    let mut refusal = answer::json(status, &body);
+    let mut refusal = answer::json(
+        status,
+        &Refusal {
+            error: code,
+            error_description: why,
+        },
+    );
     let challenge = match code {
         "invalid_token" => Some("Bearer error=\"invalid_token\""),
         "invalid_client" if by_header => Some("Basic realm=\"grantry\""),

@@ -4,11 +4,12 @@ use utoipa::ToSchema;
 use utoipa::openapi::response::Responses;
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{
-    Content, ContentBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
+    Content, ContentBuilder, ObjectBuilder, OneOfBuilder, Ref, RefOr, Response, ResponseBuilder,
     ResponsesBuilder, Schema,
 };
 
 use super::{Schemas, examples};
+use crate::dialects::vercel::gateway;
 use crate::dialects::{cohere, datagrid, sequin, vercel};
 use crate::kit::dialect::Dialect;
 use crate::kit::route::{Body, Route};
@@ -96,7 +97,12 @@ pub fn responses(route: &Route, schemas: &mut Schemas) -> Responses {
             }
         }
         Dialect::Vercel => {
-            let refused = describe::<vercel::error::Wrapped>(schemas);
+            let mut refused = describe::<vercel::error::Wrapped>(schemas);
+            // The gateway's are OAuth's, but for what is refused before it sees the request.
+            if gateway::ROUTES.iter().any(|one| one.path == route.path) {
+                let oauth = describe::<gateway::Refusal>(schemas);
+                refused = OneOfBuilder::new().item(oauth).item(refused).into();
+            }
             responses = responses.response("default", refusal(refused));
         }
         Dialect::Sequin => {

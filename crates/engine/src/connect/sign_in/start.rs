@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use grantry_core::ids::{AuthorizationId, SignInId, unique};
-use grantry_core::limits::RETURN_URL_BYTES_MAX;
+use grantry_core::limits::{RETURN_URL_BYTES_MAX, SIGN_IN_VALUE_BYTES_MAX};
 use grantry_core::nouns::{
     Actor, AskedSignIn, Authorization, AuthorizationState, Connector, Environment, EventKind,
     Grant, Project, Scopes, SignIn, Subject,
@@ -199,6 +199,16 @@ impl Engine {
             .is_some_and(|mode| mode != "query")
         {
             return invalid("response_mode must be query");
+        }
+        for (name, value) in [("state", &ask.state), ("nonce", &ask.nonce)] {
+            if value
+                .as_ref()
+                .is_some_and(|value| value.len() > SIGN_IN_VALUE_BYTES_MAX)
+            {
+                return invalid(&format!(
+                    "{name} must be {SIGN_IN_VALUE_BYTES_MAX} bytes at most"
+                ));
+            }
         }
         if ask.code_challenge_method.as_deref() != Some("S256") {
             return invalid("code_challenge_method must be S256");
