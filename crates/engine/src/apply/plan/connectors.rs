@@ -256,7 +256,8 @@ impl Planner<'_> {
                 let changed = changed_secrets(&connector, &secrets, &standing.secrets);
                 let declared = Declared {
                     read: Some(old.updated_at),
-                    secrets: !changed.is_empty(),
+                    // Those of a deleted connector are destroyed once its tokens have ended, which may be a moment from now.
+                    secrets: !changed.is_empty() || old.deleted_at.is_some(),
                     client: !changed.is_empty()
                         || old.data != connector.data
                         || old.registration != connector.registration
