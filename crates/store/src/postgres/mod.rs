@@ -265,12 +265,6 @@ impl Backend for Postgres {
                 sql: include_str!("../../migrations/postgres/0015_mended.sql"),
             },
             Migration {
-                version: 16,
-                name: "setups",
-                min_binary: 3,
-                sql: include_str!("../../migrations/postgres/0016_setups.sql"),
-            },
-            Migration {
                 version: 17,
                 name: "provisioning",
                 min_binary: 3,
@@ -288,6 +282,12 @@ impl Backend for Postgres {
                 // A program that knows no purposes would sign workloads' tokens with keys of sign-ins.
                 min_binary: 20,
                 sql: include_str!("../../migrations/postgres/0020_key_purposes.sql"),
+            },
+            Migration {
+                version: 21,
+                name: "setups",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0021_setups.sql"),
             },
         ],
     };

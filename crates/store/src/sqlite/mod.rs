@@ -232,12 +232,6 @@ impl Backend for Sqlite {
                 sql: include_str!("../../migrations/sqlite/0015_mended.sql"),
             },
             Migration {
-                version: 16,
-                name: "setups",
-                min_binary: 3,
-                sql: include_str!("../../migrations/sqlite/0016_setups.sql"),
-            },
-            Migration {
                 version: 17,
                 name: "provisioning",
                 min_binary: 3,
@@ -255,6 +249,12 @@ impl Backend for Sqlite {
                 // A program that knows no purposes would sign workloads' tokens with keys of sign-ins.
                 min_binary: 20,
                 sql: include_str!("../../migrations/sqlite/0020_key_purposes.sql"),
+            },
+            Migration {
+                version: 21,
+                name: "setups",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0021_setups.sql"),
             },
         ],
     };
