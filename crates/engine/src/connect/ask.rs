@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use grantry_core::ids::{self, AuthorizationId, ConnectionId};
 use grantry_core::nouns::{
-    Actor, Authorization, AuthorizationState, ConnectionState, Digest, Embed, EventKind, Grant,
-    Install, Subject,
+    Actor, Authorization, AuthorizationState, ConnectionState, Embed, EventKind, Grant, Install,
+    Subject,
 };
 use grantry_core::store::{ConnectorFilter, Page};
-use grantry_core::{Error, Problem, Result, Secret, StoreError, Timestamp, entropy};
+use grantry_core::{Error, Problem, Result, Secret, Timestamp, entropy};
 use grantry_oauth::authorize::is_reserved;
 use grantry_vault::hash::sha256;
 use serde_json::{Map, Value};
@@ -44,8 +44,6 @@ pub struct AskConsent {
     pub webhook: Option<String>,
     /// Install the application in a tenant, in place of connecting a person.
     pub install: Option<Install>,
-    /// Hash of the handle for the result, where the requester chose that (reference/vercel-connect E3).
-    pub request_code: Option<Digest>,
 }
 
 /// What a connection of the team's own is asked for.
@@ -298,7 +296,6 @@ impl Engine {
             .expires_in
             .unwrap_or(self.settings.limits.authorization_time);
         let verifier = Secret::new(entropy::alphanumeric(self.entropy(), VERIFIER_CHARS));
-        let minted = || sha256(&[verifier.expose().as_bytes()]);
         let id = match &ask.install {
             Some(_) => format!("sci_{}", ids::unique(now, self.entropy())).into(),
             None => AuthorizationId::mint(now, self.entropy()),
@@ -310,7 +307,7 @@ impl Engine {
             grant,
             requested_by: caller.actor.clone(),
             requester: self.requester(caller).await?,
-            verifier: ask.request_code.unwrap_or_else(minted),
+            verifier: sha256(&[verifier.expose().as_bytes()]),
             device_code,
             return_url: ask.return_url,
             prompt: ask.prompt.filter(|prompt| !prompt.is_empty()),
@@ -328,20 +325,9 @@ impl Engine {
             .connector(&entry.connector.id)
             .with("authorization", authorization.id.as_str())
             .done();
-        let created = self
-            .ports
-            .store
-            .create_authorization(&authorization, &event);
-        match created.await {
-            Err(StoreError::Taken("authorization.verifier")) => {
-                let message = "request_code: a request was made with it before";
-                Err(Error::conflict(message))
-            }
-            created => {
-                created?;
-                Ok((authorization, verifier))
-            }
-        }
+        let store = &self.ports.store;
+        store.create_authorization(&authorization, &event).await?;
+        Ok((authorization, verifier))
     }
 
     /// How the requester is called on the page.

@@ -46,28 +46,40 @@ pub const CONNECTOR: &[Field] = &[
         Shape::Text(256),
         "Unique in the team; generated when absent.",
     ),
-    optional(
-        "name",
-        Shape::Text(1200),
-        "The linked project's name when absent.",
-    ),
-    optional("projectId", Shape::Text(256), "Link this project at once."),
-    optional(
-        "environments",
-        Shape::Texts(128),
-        "Of that link; the three built-in ones when absent.",
-    ),
-    optional("triggers", Shape::Switch, "Take in provider events."),
-    optional("events", Shape::Texts(256), "Events wanted."),
-    optional(
-        "triggerDestination",
-        Shape::Object(DESTINATION),
-        "Where events go.",
-    ),
+    NAME,
+    PROJECT,
+    ENVIRONMENTS,
+    TRIGGERS,
+    EVENTS,
+    TRIGGER_DESTINATION,
     ICON,
-    optional("backgroundColor", Shape::Text(16), "`#rrggbb`"),
-    optional("accentColor", Shape::Text(16), "`#rrggbb`"),
+    BACKGROUND_COLOR,
+    ACCENT_COLOR,
 ];
+
+/// What a connector is made with whichever way it comes about.
+pub(super) const NAME: Field = optional(
+    "name",
+    Shape::Text(1200),
+    "The linked project's name when absent.",
+);
+pub(super) const PROJECT: Field =
+    optional("projectId", Shape::Text(256), "Link this project at once.");
+pub(super) const ENVIRONMENTS: Field = optional(
+    "environments",
+    Shape::Texts(128),
+    "Of that link; the three built-in ones when absent.",
+);
+pub(super) const TRIGGERS: Field = optional("triggers", Shape::Switch, "Take in provider events.");
+pub(super) const EVENTS: Field = optional("events", Shape::Texts(256), "Events wanted.");
+pub(super) const TRIGGER_DESTINATION: Field = optional(
+    "triggerDestination",
+    Shape::Object(DESTINATION),
+    "Where events go.",
+);
+pub(super) const BACKGROUND_COLOR: Field =
+    optional("backgroundColor", Shape::Text(16), "`#rrggbb`");
+pub(super) const ACCENT_COLOR: Field = optional("accentColor", Shape::Text(16), "`#rrggbb`");
 
 pub(super) const DESTINATION: &[Field] = &[
     optional(

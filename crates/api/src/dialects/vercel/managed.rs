@@ -11,7 +11,10 @@ use grantry_engine::permissions::Act;
 use grantry_engine::{AskSetup, Asked};
 use serde::Serialize;
 
-use super::fields::{DESTINATION, ICON};
+use super::fields::{
+    ACCENT_COLOR, BACKGROUND_COLOR, ENVIRONMENTS, EVENTS, ICON, NAME, PROJECT, TRIGGER_DESTINATION,
+    TRIGGERS,
+};
 use super::map;
 use super::wire::{Connector, Reader};
 use crate::kit::answer;
@@ -57,27 +60,15 @@ const MANAGED: &[Field] = &[
         Shape::Text(64),
         "One of those that the service has.",
     ),
-    optional(
-        "name",
-        Shape::Text(256),
-        "The linked project's name when absent.",
-    ),
-    optional("projectId", Shape::Text(256), "Link this project at once."),
-    optional(
-        "environments",
-        Shape::Texts(128),
-        "Of that link; the three built-in ones when absent.",
-    ),
-    optional("triggers", Shape::Switch, "Take in provider events."),
-    optional("events", Shape::Texts(256), "Events wanted."),
-    optional(
-        "triggerDestination",
-        Shape::Object(DESTINATION),
-        "Where events go.",
-    ),
+    NAME,
+    PROJECT,
+    ENVIRONMENTS,
+    TRIGGERS,
+    EVENTS,
+    TRIGGER_DESTINATION,
     ICON,
-    optional("backgroundColor", Shape::Text(16), "`#rrggbb`"),
-    optional("accentColor", Shape::Text(16), "`#rrggbb`"),
+    BACKGROUND_COLOR,
+    ACCENT_COLOR,
     optional(
         "request_code",
         Shape::Text(64),
