@@ -6,8 +6,8 @@ steps=0
 rm -rf "$results"
 mkdir -p "$results"
 
-# heading TEXT
-heading() { printf '\n\033[1m== %s\033[0m\n' "$1"; }
+# heading TEXT: with the seconds since the script began, so that a run that is cut off tells where its time went.
+heading() { printf '\n\033[1m== %s\033[0m  (at %d s)\n' "$1" "$SECONDS"; }
 
 # wanted NAME: is this step among those asked for? (`only` is set by --only; empty means all)
 wanted() { [[ -z ${only:-} || $only == "$1" ]]; }
@@ -51,7 +51,7 @@ take_step() {
   # A command that failed without a failed test (it did not build, it crashed) still failed.
   if [[ $code != 0 && $bad == 0 ]]; then bad=1; fi
   printf '%-6s  %-22s %4d s  %d passed, %d failed\n' \
-    "$([[ $bad == 0 ]] && echo ok || echo FAILED)" "$name" $((SECONDS - started)) "$ok" "$bad" >"$at.line"
+    "$([[ $bad == 0 ]] && echo ok || echo FAILED)" "$name" $((SECONDS - started)) "$ok" "$bad" | tee "$at.line"
   return "$code"
 }
 
