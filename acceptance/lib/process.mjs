@@ -1,7 +1,8 @@
-// Child processes that never outlive the test that started them.
+// Child processes that never outlive the test that started them, and a test's own that does not outlive its tests.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
+import { after } from 'node:test';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -13,6 +14,10 @@ process.on('exit', () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
+
+// A test that fails may leave a listener behind, with which this process would wait for ever. By then the suite's own
+// clearing up is long done.
+if (process.env.NODE_TEST_CONTEXT) after(() => setTimeout(() => process.exit(), 60_000).unref());
 
 /** A folder that is gone when this process is. */
 export function temporaryFolder(name) {
