@@ -12,12 +12,13 @@ let databases = 0;
 export class Grantry {
   /**
    * Starts a server on an empty data folder and applies `document` (see world.mjs).
-   * @param {{ databaseUrl?: string, env?: Record<string, string>, config?: string }} settings an empty database to be
-   *   on, settings as variables of the environment, more lines (TOML) of the configuration
+   * @param {{ databaseUrl?: string, env?: Record<string, string>, config?: string, publicUrl?: string }} settings an
+   *   empty database to be on, settings as variables of the environment, more lines (TOML) of the configuration, an
+   *   address other than its own
    */
-  static async start(document, { databaseUrl, env, config = '' } = {}) {
+  static async start(document, { databaseUrl, env, config = '', publicUrl } = {}) {
     const server = new Grantry(temporaryFolder('data'), await freePort());
-    server.env = env;
+    Object.assign(server, { env, publicUrl });
     appendFileSync(server.config, config);
     if (databaseUrl) server.#on(databaseUrl);
     else if (process.env.ACCEPTANCE_DATABASE === 'postgres') await server.#onPostgres();
