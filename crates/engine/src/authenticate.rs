@@ -155,12 +155,13 @@ impl Engine {
         if workload::looks_like_token(bearer) {
             return self.verify_workload_token(bearer, credential).await;
         }
-        let key = self
-            .ports
-            .store
-            .key_by_hash(&credential)
-            .await?
-            .ok_or(Error::Unauthenticated)?;
+        self.principal_of_key(credential).await
+    }
+
+    /// Whose key has this hash, while it is live.
+    pub(crate) async fn principal_of_key(&self, credential: Digest) -> Result<Principal> {
+        let key = self.ports.store.key_by_hash(&credential).await?;
+        let key = key.ok_or(Error::Unauthenticated)?;
         let now = self.now();
         if key.revoked_at.is_some() || key.expires_at.is_some_and(|expires| expires <= now) {
             return Err(Error::Unauthenticated);
@@ -241,7 +242,11 @@ impl Engine {
         }
     }
 
-    async fn act_in(&self, principal: &Principal, selector: Option<&str>) -> Result<Caller> {
+    pub(crate) async fn act_in(
+        &self,
+        principal: &Principal,
+        selector: Option<&str>,
+    ) -> Result<Caller> {
         let own = match &principal.kind {
             PrincipalKind::Team { team, .. } | PrincipalKind::Workload { team, .. } => Some(team),
             PrincipalKind::Server | PrincipalKind::Account { .. } => None,

@@ -82,8 +82,8 @@ pub use search::{AskSearch, SearchFailure, Searched};
 pub use secrets::KeptSecret;
 pub use settings::{DatagridSettings, RefreshSettings, Settings, WorkloadSettings};
 pub use setups::{
-    AskSetup, Asked, Filling, GithubForm, GithubPlace, SetupFlow, SetupPage, SetupProgress,
-    SetupView,
+    AskSetup, Asked, Filling, GithubEnd, GithubForm, GithubPlace, SetupFlow, SetupPage,
+    SetupProgress, SetupView,
 };
 pub use tenancy::{
     Identity, KeyPatch, KeyPlace, Me, NewInvite, NewKey, NewProject, NewTeam, NewUser,

@@ -70,6 +70,11 @@ pub(crate) fn guard(sql: &'static str, params: Vec<Value>, error: StoreError) ->
 
 /// Cuts a list that is ordered by `time_column` and the id, as the page says.
 pub(crate) fn by_time(query: &mut Query, time_column: &str, page: &Page) {
+    by_time_and(query, time_column, "id", page);
+}
+
+/// The same where another column than the id tells rows of one moment apart.
+pub(crate) fn by_time_and(query: &mut Query, time_column: &str, id_column: &str, page: &Page) {
     let (follows, direction, end) = match page.oldest_first {
         false => ("<", "DESC", i64::MIN),
         true => (">", "ASC", i64::MAX),
@@ -78,11 +83,11 @@ pub(crate) fn by_time(query: &mut Query, time_column: &str, page: &Page) {
         // A cursor that is no number comes from nobody's list: nothing follows it.
         let sort = sort.parse().unwrap_or(end);
         query.push(
-            &format!(" AND ({time_column}, id) {follows} ({{}}, {{}})"),
+            &format!(" AND ({time_column}, {id_column}) {follows} ({{}}, {{}})"),
             params![sort, id],
         );
     }
-    let order = format!(" ORDER BY {time_column} {direction}, id {direction} LIMIT {{}}");
+    let order = format!(" ORDER BY {time_column} {direction}, {id_column} {direction} LIMIT {{}}");
     query.push(&order, params![rows_wanted(page)]);
 }
 

@@ -195,3 +195,56 @@ async fn give_lease_back<B: Backend>(backend: &B) -> Stored<()> {
     let release = Statement::new("DELETE FROM leases WHERE name = 'migrations'", vec![]);
     backend.write(vec![release]).await.map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every migration that was ever released or landed. A new one goes below all others, with a higher number than
+    /// any: a database that is at the highest never gets what is put in further up.
+    const LISTED: &[(i64, &str)] = &[
+        (1, "init"),
+        (2, "belongings"),
+        (3, "signing_keys"),
+        (4, "keyed_requests"),
+        (5, "tenancy"),
+        (6, "resources"),
+        (7, "provenance"),
+        (8, "endings"),
+        (9, "datagrid"),
+        (10, "credentials"),
+        (11, "administration"),
+        (13, "registrations"),
+        (14, "flows"),
+        (15, "mended"),
+        (17, "provisioning"),
+        (18, "sign_in"),
+        (20, "key_purposes"),
+        (21, "setups"),
+    ];
+
+    fn numbers(migrations: &Migrations) -> Vec<(i64, &'static str)> {
+        let all = migrations.list.iter();
+        all.map(|one| (one.version, one.name)).collect()
+    }
+
+    #[test]
+    fn migrations_only_ever_follow_those_that_are_there() {
+        for migrations in [
+            crate::sqlite::Sqlite::MIGRATIONS,
+            crate::postgres::Postgres::MIGRATIONS,
+        ] {
+            let numbers = numbers(&migrations);
+            let (before, new) = numbers.split_at(LISTED.len().min(numbers.len()));
+            assert_eq!(
+                before, LISTED,
+                "a listed migration was moved or one put before it"
+            );
+            assert_eq!(new, [], "add it to LISTED, below the others");
+            assert!(
+                numbers.is_sorted_by(|one, next| one.0 < next.0),
+                "{numbers:?}"
+            );
+        }
+    }
+}

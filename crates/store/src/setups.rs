@@ -1,14 +1,15 @@
 //! Setups.
 
 use async_trait::async_trait;
-use grantry_core::StoreError;
-use grantry_core::ids::{AuthorizationId, SetupId};
+use grantry_core::ids::{AuthorizationId, ConnectorId, SetupId, TeamId};
 use grantry_core::nouns::{Connector, Digest, Event, Link, Setup};
-use grantry_core::store::{SetupStore, Stored};
+use grantry_core::store::{Page, SetupStore, Stored};
+use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
 use crate::backend::{Backend, Statement};
 use crate::connectors;
+use crate::db::by_time_and;
 use crate::rows::{insert, insert_if, params, select};
 
 const GONE: StoreError = StoreError::Missing("setup");
@@ -34,6 +35,25 @@ impl<B: Backend> SetupStore for Db<B> {
     async fn setup_by_code(&self, code: &Digest) -> Stored<Option<Setup>> {
         self.first(select::<Setup>("WHERE code = ?1", params![code]))
             .await
+    }
+
+    async fn open_setups(
+        &self,
+        team: &TeamId,
+        connector: Option<&ConnectorId>,
+        at: Timestamp,
+        page: &Page,
+    ) -> Stored<Vec<Setup>> {
+        let mut query = select::<Setup>(
+            "WHERE team = ?1 AND state = 'pending' AND expires_at > ?2",
+            params![team, at],
+        );
+        if let Some(connector) = connector {
+            query.push(" AND connector = {}", params![connector]);
+        }
+        // A cursor is shown, and a setup's id is its link.
+        by_time_and(&mut query, "created_at", "connector", page);
+        self.all(query).await
     }
 
     async fn complete_setup(

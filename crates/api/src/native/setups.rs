@@ -7,11 +7,11 @@ use grantry_engine::permissions::Act;
 use grantry_engine::{AskSetup, Filling, NewConnector, NewLink};
 
 use super::connectors::environments;
-use super::wire;
-use crate::kit::answer;
+use super::{fields, wire};
 use crate::kit::call::{Call, call};
 use crate::kit::fields::{Field, Shape, optional, present, required};
 use crate::kit::route::{Access, Method, Route, Takes};
+use crate::kit::{answer, cursor};
 
 const MANAGE: Access = Access::Act(Act::ManageConnectors);
 
@@ -31,6 +31,16 @@ pub const ROUTES: &[Route] = &[
     .takes(Takes::Json(SETUP))
     .json::<wire::Setup>(201, "The setup.")
     .refuses(&[409, 422, 502, 504]),
+    Route::new(
+        Method::Get,
+        "/api/v1/setups",
+        MANAGE,
+        "list_setups",
+        |route| call(route, list),
+    )
+    .about("The team's setups that wait to be registered, newest first, without their links.")
+    .query(fields::PAGE_BY_TIME)
+    .json::<wire::List<wire::OpenSetup>>(200, "One page."),
     Route::new(
         Method::Get,
         "/api/v1/setups/{setup}",
@@ -58,7 +68,7 @@ pub const ROUTES: &[Route] = &[
         "cancel_setup",
         |route| call(route, cancel),
     )
-    .about("Calls a setup off: its link ends.")
+    .about("Calls a setup off: its link ends. It is named by its id, or by its connector's as the list shows it.")
     .nothing("Canceled.")
     .refuses(&[409]),
 ];
@@ -89,6 +99,11 @@ const SETUP: &[Field] = &[
         "environments",
         Shape::Texts(128),
         "Of that link; the three built-in ones when absent.",
+    ),
+    optional(
+        "host",
+        Shape::Text(256),
+        "Of the team's own GitHub Enterprise Server: its host name. github.com when absent.",
     ),
     optional("triggers", Shape::Bool, "Take in provider events."),
     optional("events", Shape::Texts(256), "Events wanted."),
@@ -136,11 +151,18 @@ async fn create(mut call: Call) -> Result<Response> {
             accent_color: present(body.take_text("accent_color")),
             ..NewConnector::default()
         },
+        host: present(body.take_text("host")),
         autoinstall: body.flag("install").unwrap_or_default(),
         code: None,
     };
     let asked = call.engine.ask_setup(call.caller()?, ask).await?;
     answer::created(&wire::Setup::from(&asked.view))
+}
+
+async fn list(call: Call) -> Result<Response> {
+    let page = cursor::page(&call.query)?;
+    let found = call.engine.open_setups(call.caller()?, &page).await?;
+    answer::ok(&wire::List::of(&found, wire::OpenSetup::from))
 }
 
 async fn get(call: Call) -> Result<Response> {
@@ -160,7 +182,7 @@ async fn complete(mut call: Call) -> Result<Response> {
 }
 
 async fn cancel(call: Call) -> Result<Response> {
-    let id = call.path("setup").into();
-    call.engine.cancel_setup(call.caller()?, &id).await?;
+    let id = call.path("setup");
+    call.engine.cancel_setup(call.caller()?, id).await?;
     answer::nothing()
 }

@@ -1,8 +1,8 @@
 //! The page on which a person registers a connector that somebody asked for (reference/vercel-connect A2). The link is
 //! the whole authority: it makes this one connector, once, in its requester's name.
 //!
-//! Without a script and without a session: everything that the page knows is in its address and its forms. What was
-//! typed is shown again when it was wrong, but never a secret.
+//! Without a script and without a session: everything that the page knows is in its forms. What was typed is shown again
+//! when it was wrong, but never a secret; what an address says is not, because whoever sends the link wrote that.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use grantry_core::ids::SetupId;
 use grantry_core::limits::{Bound, SETUP_TIME, TOKEN_BYTES_MAX};
 use grantry_core::{Error, Problem, Secret};
 use grantry_engine::{
-    AskedField, Filling, GithubForm, GithubPlace, SetupFlow, SetupPage, SetupProgress,
+    AskedField, Filling, GithubEnd, GithubForm, GithubPlace, SetupFlow, SetupPage, SetupProgress,
 };
 use serde_json::Map;
 use url::form_urlencoded;
@@ -81,6 +81,11 @@ struct AskedNow<'a> {
 }
 
 impl Register<'_> {
+    /// Where the page's first button leads.
+    fn leads_to(&self) -> Option<&str> {
+        self.github.and_then(|form| form.action.host_str())
+    }
+
     /// The credentials form is what the page is for, rather than another way.
     fn asks_first(&self) -> bool {
         !matches!(self.page.flow, SetupFlow::Github | SetupFlow::Dynamic)
@@ -130,8 +135,7 @@ pub(super) async fn show(
             .get("notice")
             .and_then(|word| notice(word.expose()))
             .map(str::to_owned),
-        typed: query,
-        problems: Vec::new(),
+        ..Tried::default()
     };
     shown(&app, &id_of(part), &headers, tried).await
 }
@@ -160,10 +164,16 @@ async fn shown(app: &App, id: &SetupId, headers: &HeaderMap, tried: Tried) -> Re
             &Message::said(
                 true,
                 format!("{service} is set up"),
-                format!(
-                    "{} has its connector “{}”.",
-                    page.view.setup.requester, page.name
-                ),
+                match &page.host {
+                    Some(host) => format!(
+                        "{} has its connector “{}” to {host}.",
+                        page.view.setup.requester, page.name
+                    ),
+                    None => format!(
+                        "{} has its connector “{}”.",
+                        page.view.setup.requester, page.name
+                    ),
+                },
                 match page.install_url {
                     Some(_) => "One thing is left: install the app where it shall work.",
                     None => "You can close this window.",
@@ -205,7 +215,6 @@ async fn pending(
     let mut problems = tried.problems.clone();
     let mut place = GithubPlace {
         organization: typed("organization").unwrap_or_default(),
-        host: typed("host").unwrap_or_default(),
         permissions: typed("permissions").unwrap_or_default(),
     };
     let mut github = None;
@@ -219,9 +228,12 @@ async fn pending(
                 place = GithubPlace::default();
                 match app.engine.github_form(page, &place, cookie).await {
                     Ok(form) => Some(form),
+                    // It cannot be made at all any more.
+                    Err(Error::Invalid(_)) => None,
                     Err(error) => return broken(error),
                 }
             }
+            Err(Error::Gone(_)) => return stopped(EXPIRED),
             Err(error) => return broken(error),
         };
     }
@@ -360,6 +372,14 @@ pub(super) async fn decide(
             let made = app.engine.complete_by_link(&id, Filling { data }).await;
             made.map(|_| here.clone())
         }
+        // Where and as what the app is to be made: said again, above the button that makes it.
+        Some("choose") => {
+            let tried = Tried {
+                typed,
+                ..Tried::default()
+            };
+            return shown(&app, &id, &headers, tried).await;
+        }
         Some("cancel") => app.engine.cancel_by_link(&id).await.map(|()| here.clone()),
         Some("finish") => app.engine.finish_by_link(&id).await.map(|()| here.clone()),
         Some("install") => app.engine.install_by_link(&id).await,
@@ -424,11 +444,10 @@ pub(super) async fn made_by_github(
         .await
     {
         // The page itself knows how it ended.
-        Ok(_) | Err(Error::Gone(_)) => return see_other(&here),
-        Err(Error::Provider { .. }) => return see_other(&format!("{here}?notice=github")),
-        Err(Error::Invalid(_) | Error::Conflict { .. }) => {
-            return see_other(&format!("{here}?notice=app"));
-        }
+        Ok(GithubEnd::Stored) | Err(Error::Gone(_) | Error::Invalid(_)) => return see_other(&here),
+        Ok(GithubEnd::Unreached) => return see_other(&format!("{here}?notice=unreached")),
+        Ok(GithubEnd::Untold) => return see_other(&format!("{here}?notice=untold")),
+        Ok(GithubEnd::Unstored) => return see_other(&format!("{here}?notice=unstored")),
         Err(Error::Unauthenticated) => NOT_WAITING,
         Err(error) => (&error).into(),
     };
@@ -438,12 +457,17 @@ pub(super) async fn made_by_github(
 /// What the page says above the form. Fixed words in its address.
 fn notice(word: &str) -> Option<&'static str> {
     match word {
-        "github" => Some(
-            "GitHub did not tell what it made. Nothing was stored here; delete the new app at GitHub and try again.",
+        "unreached" => Some(
+            "GitHub could not be reached, and keeps the new app's keys for an hour. Go back and reload that page to try \
+             again; or generate keys at GitHub and enter them below.",
         ),
-        "app" => Some(
-            "The app that GitHub made could not be stored: its name may be in use here. Delete it at GitHub, or enter \
-             its credentials below.",
+        "untold" => Some(
+            "GitHub did not tell of the app that it made. Reload this page in a minute: if it still asks then, nothing was \
+             stored here. Delete the new app at GitHub and try again.",
+        ),
+        "unstored" => Some(
+            "The app was made at GitHub and is not stored here. GitHub does not tell its keys again: delete the new app \
+             there and try again, or generate keys there and enter them below.",
         ),
         _ => None,
     }

@@ -27,6 +27,7 @@ struct Services {
     converted: AtomicU32,
     down: AtomicBool,
     registers: AtomicBool,
+    registry_down: AtomicBool,
 }
 
 #[async_trait]
@@ -36,6 +37,9 @@ impl Http for Services {
             return Err(Failure::Unknown(http::Silence::Timeout));
         }
         let url = &request.url;
+        if url.host_str() == Some("inside.example") {
+            return Err(Failure::Refused);
+        }
         let app = json!({
             "id": 7, "slug": "acme-app", "name": "Acme App", "client_id": "Iv1.acme", "client_secret": "cs-hub",
             "pem": PEM, "webhook_secret": "wh-hub", "owner": {"login": "acme", "id": 9, "type": "Organization"},
@@ -56,6 +60,9 @@ impl Http for Services {
             }
             (Some("ghe.example"), "/api/v3/app-manifests/good/conversions") => (201, app),
             (Some("tools.example"), "/.well-known/oauth-authorization-server") => (200, metadata),
+            (Some("tools.example"), "/r") if self.registry_down.load(Ordering::Relaxed) => {
+                (503, json!({}))
+            }
             (Some("tools.example"), "/r") if self.registers.load(Ordering::Relaxed) => (
                 201,
                 json!({"client_id": "dyn-1", "token_endpoint_auth_method": "none"}),
@@ -135,6 +142,17 @@ impl World {
             .send(request(None, &route, None))
             .await
             .expect(200)
+    }
+
+    /// The one event of `kind` that says it came by a link.
+    async fn by_link(&self, kind: &str) -> Value {
+        let route = "GET /api/v1/events?limit=100";
+        let events = self.server.call("tok_admin", route, None).await.expect(200);
+        let all = events["data"].as_array().unwrap().iter();
+        let mut found = all.filter(|event| event["kind"] == kind && event["data"]["via"] == "link");
+        let event = found.next().unwrap().clone();
+        assert_eq!(found.count(), 0);
+        event
     }
 
     async fn connectors(&self) -> usize {
@@ -487,4 +505,105 @@ async fn a_team_has_so_many_open_ones_and_no_more() {
             .contains("100"),
         "{refused}"
     );
+}
+
+#[tokio::test]
+async fn a_registration_that_failed_for_now_is_tried_again_with_the_same_code() {
+    let world = world().await;
+    let tools = json!({"service": "https://tools.example", "name": "tools", "request_code": code_of("v-1")});
+    world.services.registry_down.store(true, Ordering::Relaxed);
+    let failed = world.ask(&tools).await;
+    assert!(failed.status.is_server_error(), "{}", failed.text);
+    assert_eq!(world.result("v-1").await["status"], "pending");
+    world.services.registry_down.store(false, Ordering::Relaxed);
+    world.server.clock.advance(Duration::from_secs(60));
+    let made = world.ask(&tools).await.expect(201);
+    assert_eq!(world.result("v-1").await["data"]["clientId"], made["id"]);
+}
+
+#[tokio::test]
+async fn a_link_ends_with_the_key_that_asked_for_it() {
+    let world = world().await;
+    let before = world.connectors().await;
+    for body in [
+        json!({"role": "admin"}),
+        json!({"role": "admin", "user": "usr_alice"}),
+        json!({"role": "admin", "user": null}),
+    ] {
+        let route = "POST /api/v1/keys";
+        let made = world.server.call("tok_admin", route, Some(&body)).await;
+        let key = made.expect(201);
+        let secret = key["key"].as_str().unwrap();
+        let asked = json!({"service": "notion", "name": "leaked"});
+        let setup = world
+            .server
+            .call(secret, "POST /api/v1/setups", Some(&asked))
+            .await
+            .expect(201);
+        let path = format!("/register/{}", setup["id"].as_str().unwrap());
+        assert_eq!(world.get(&path, None).await.status, 200);
+        let revoke = format!("DELETE /api/v1/keys/{}", key["id"].as_str().unwrap());
+        let revoked = world.server.call("tok_admin", &revoke, None).await;
+        assert!(revoked.status.is_success(), "{}", revoked.text);
+        let typed = "action=register&data.clientId=a&data.clientSecret=b";
+        assert_eq!(world.post(&path, typed).await.status, 410);
+    }
+    assert_eq!(world.connectors().await, before);
+}
+
+#[tokio::test]
+async fn what_came_by_the_link_is_told_apart_from_what_the_requester_did() {
+    let world = world().await;
+    let path = world.page_for(&slack("v-1")).await;
+    location(&world.post(&path, FILLED).await);
+    let path = world.page_for(&slack("v-2")).await;
+    location(&world.post(&path, "action=cancel").await);
+    for (kind, app) in [
+        ("connector.created", json!("A1")),
+        ("setup.canceled", Value::Null),
+    ] {
+        let event = world.by_link(kind).await;
+        assert_eq!(event["actor"]["type"], "end_user", "{event}");
+        assert_eq!(event["data"]["requested_by"]["id"], "usr_alice");
+        assert_eq!(event["data"]["app"], app);
+    }
+}
+
+#[tokio::test]
+async fn open_ones_are_listed_without_their_links_and_called_off() {
+    let world = world().await;
+    for name in ["one", "two", "three"] {
+        let asked = json!({"service": "slack", "name": name});
+        world.ask(&asked).await.expect(422);
+    }
+    let list = async |query: &str| {
+        let route = format!("GET /api/v1/setups?{query}");
+        world.server.call("tok_admin", &route, None).await
+    };
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    for left in [2, 1] {
+        let answer = list(&format!("limit=2{cursor}")).await;
+        assert!(!answer.text.contains("scr_"), "{}", answer.text);
+        let page = answer.expect(200);
+        let rows = page["data"].as_array().unwrap();
+        assert_eq!(rows.len(), left);
+        seen.extend(rows.clone());
+        let next = page["next_cursor"].as_str().unwrap_or_default();
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(cursor, "&cursor=");
+    assert_eq!(seen[0]["requested_by"]["id"], "usr_alice");
+    let first = seen[0]["connector"].as_str().unwrap();
+    let cancel = format!("DELETE /api/v1/setups/{first}");
+    let theirs = world.server.call("tok_stranger", &cancel, None).await;
+    theirs.expect(404);
+    let member = world.server.call("tok_member", "GET /api/v1/setups", None);
+    member.await.expect(403);
+    let canceled = world.server.call("tok_admin", &cancel, None).await;
+    assert!(canceled.status.is_success(), "{}", canceled.text);
+    let left = list("limit=10").await.expect(200);
+    let left = left["data"].as_array().unwrap();
+    assert_eq!(left.len(), 2);
+    assert!(left.iter().all(|row| row["connector"] != first));
 }

@@ -21,6 +21,8 @@ pub struct Setup {
     pub ask: SetupAsk,
     /// Who asked: the connector's maker.
     pub requested_by: Actor,
+    /// Hash of the credential that asked: the link ends with it. All zero for the operator at the control socket.
+    pub credential: Digest,
     /// How the requester is called on the page: the project's or the team's name.
     pub requester: String,
     /// How far it has come.
@@ -42,6 +44,9 @@ pub struct SetupAsk {
     pub service: String,
     /// By which of the service's ways; none for a service that is known by its URL.
     pub connection_method: Option<String>,
+    /// Origin of the service's server where the team runs its own: GitHub Enterprise Server.
+    #[serde(default)]
+    pub host: Option<String>,
     /// For people.
     pub name: Option<String>,
     /// The project to be linked, by id.

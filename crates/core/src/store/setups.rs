@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::Stored;
-use crate::ids::{AuthorizationId, SetupId};
+use super::{Page, Stored};
+use crate::Timestamp;
+use crate::ids::{AuthorizationId, ConnectorId, SetupId, TeamId};
 use crate::nouns::{Connector, Digest, Event, Link, Setup};
 
 /// Setups. They are found by their ids, which are unguessable, and by hashes.
@@ -18,6 +19,16 @@ pub trait SetupStore: Send + Sync + 'static {
 
     /// One setup by the hash of its requester's verifier.
     async fn setup_by_code(&self, code: &Digest) -> Stored<Option<Setup>>;
+
+    /// The team's setups that are pending and in time at `at`, or the one of `connector`; newest first. Of a page's
+    /// last row the connector's id is told, in place of the setup's.
+    async fn open_setups(
+        &self,
+        team: &TeamId,
+        connector: Option<&ConnectorId>,
+        at: Timestamp,
+        page: &Page,
+    ) -> Stored<Vec<Setup>>;
 
     /// Makes the connector of a setup, and its links, as `create_connector` does, and with it the setup `Created`: of
     /// many at once one succeeds. `Missing("setup")` when it is not pending and in time at the event's time, or of

@@ -35,6 +35,7 @@ pub(crate) use page::is_open;
 pub use page::{Consent, ConsentPage, ConsentResult};
 pub use press::Pressed;
 pub(crate) use press::browser_cookie;
+pub(crate) use return_url::is_loopback;
 pub(crate) use sign_in::uri_problems as sign_in_uri_problems;
 pub use sign_in::{
     AskSignIn, AskTokens, Denied, SCOPES as SIGN_IN_SCOPES, SignInStart, SignInTokens, TokenProof,

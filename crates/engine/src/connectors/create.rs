@@ -30,6 +30,8 @@ pub struct NewConnector {
     pub id: Option<ConnectorId>,
     /// It completes this setup, in the same transaction.
     pub setup: Option<SetupId>,
+    /// Of who completes it only that setup's link is known: the event tells that, not of the caller.
+    pub by_link: bool,
     /// Without an `id`: mint one from the name, `acme-wiki-4k2x9b`, in place of our own form.
     pub named_id: bool,
     /// A word of [`ConnectorType`].
@@ -88,6 +90,7 @@ struct Parts<'a> {
     generated_uid: bool,
     named_id: bool,
     setup: Option<&'a SetupId>,
+    by_link: bool,
 }
 
 /// A link to be made with a connector.
@@ -173,6 +176,7 @@ impl Engine {
             generated_uid,
             named_id,
             setup: new.setup.as_ref(),
+            by_link: new.by_link,
         };
         let made = self.insert_connector(caller, &mut connector, &mut links, &parts);
         match (made.await, enrolment) {
@@ -214,8 +218,11 @@ impl Engine {
             if let Some(enrolment) = parts.enrolment {
                 self.enrolled_with(connector, enrolment).await?;
             }
-            let event = self
-                .draft(EventKind::ConnectorCreated, caller)
+            let event = match parts.by_link {
+                true => self.made_by_link(caller, connector),
+                false => self.draft(EventKind::ConnectorCreated, caller),
+            };
+            let event = event
                 .connector(&connector.id)
                 .with("type", connector.kind.as_str())
                 .with("uid", connector.uid.as_str())

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use grantry_core::ids::{ConnectorId, SetupId};
+use grantry_core::ids::ConnectorId;
 use grantry_core::limits::{SETUP_TIME, SETUPS_OPEN_MAX};
 use grantry_core::nouns::{ConnectorType, Digest, EventKind, Setup, SetupAsk, SetupState};
+use grantry_core::store::Page;
 use grantry_core::{Error, Problem, Result, StoreError, entropy};
 
 use super::complete::Filling;
 use super::{SetupProgress, SetupView};
 use crate::connectors::{as_url, checked_environments, ways};
+use crate::lists::cut;
 use crate::permissions::Act;
-use crate::{Caller, ConnectorView, Engine, NewConnector};
+use crate::{Caller, ConnectorView, CursorPage, Engine, NewConnector};
 
 /// Characters of a link's secret part: more than 128 bits.
 const ID_CHARS: usize = 32;
@@ -21,6 +23,8 @@ const ID_CHARS: usize = 32;
 pub struct AskSetup {
     /// The connector, without its type and its `data`.
     pub new: NewConnector,
+    /// The team's own server of the service: GitHub Enterprise Server, by its host name.
+    pub host: Option<String>,
     /// It is done when its application is installed, too.
     pub autoinstall: bool,
     /// Hash of the handle for the result, where the requester chose one (reference/vercel-connect E3).
@@ -60,6 +64,7 @@ impl Engine {
             code,
             ask: wanted,
             requested_by: caller.actor.clone(),
+            credential: caller.credential,
             requester: self.requester(caller).await?,
             state: SetupState::Pending,
             install: None,
@@ -85,11 +90,17 @@ impl Engine {
             }
             created => created?,
         }
+        self.begun(caller, setup).await
+    }
+
+    /// What comes of an open setup at once: its connector, where its server registers clients by itself.
+    async fn begun(self: &Arc<Self>, caller: &Caller, setup: Setup) -> Result<Asked> {
         if !registers_itself(&setup) {
             let view = self.setup_view(setup).await?;
             return Ok(Asked { view, made: None });
         }
-        match self.make_of_setup(caller, &setup, Filling::default()).await {
+        let filling = Filling::default();
+        match self.make_of_setup(caller, &setup, filling, false).await {
             Ok(made) => {
                 let view = self.setup(caller, &setup.id).await?;
                 let made = Some(made);
@@ -100,8 +111,15 @@ impl Engine {
                 let view = self.setup_view(setup).await?;
                 Ok(Asked { view, made: None })
             }
+            // The same asked at the same time was faster.
+            Err(Error::Gone("setup")) => {
+                let view = self.setup(caller, &setup.id).await?;
+                self.ended(caller, view).await
+            }
+            // Clients ask again by themselves, and it may go better then. Without a code nobody would find it.
+            Err(error) if setup.code.is_some() && is_passing(&error) => Err(error),
             Err(error) => {
-                self.withdraw_setup(caller, &setup).await?;
+                self.withdraw_setup(caller, &setup, false).await?;
                 Err(error)
             }
         }
@@ -122,14 +140,19 @@ impl Engine {
             return Err(Error::conflict(message));
         }
         let view = self.setup_view(standing).await?;
-        let made = match (&view.progress, view.connector()) {
-            (SetupProgress::Pending, _) => None,
-            (_, Some(connector)) => Some(self.connector(caller, connector.as_str()).await?),
-            _ => {
-                let message = "request_code: what was asked for with it has ended; use another one";
-                return Err(Error::conflict(message));
-            }
+        match view.progress {
+            SetupProgress::Pending => self.begun(caller, view.setup).await,
+            _ => self.ended(caller, view).await,
+        }
+    }
+
+    /// The answer about a setup that is not open any more.
+    async fn ended(&self, caller: &Caller, view: SetupView) -> Result<Asked> {
+        let Some(connector) = view.connector() else {
+            let message = "request_code: what was asked for with it has ended; use another one";
+            return Err(Error::conflict(message));
         };
+        let made = Some(self.connector(caller, connector.as_str()).await?);
         Ok(Asked { view, made })
     }
 
@@ -212,8 +235,13 @@ impl Engine {
             Some(icon) => Some(self.settled_icon(caller, icon).await?),
             None => None,
         };
+        let host = match ask.host.as_deref().map(str::trim) {
+            None | Some("") => None,
+            Some(host) => Some(self.checked_host(kind, host).await?),
+        };
         Ok(SetupAsk {
             kind,
+            host,
             service: new.service.unwrap_or(service).trim().to_owned(),
             connection_method: new.connection_method,
             name: new.name,
@@ -229,21 +257,43 @@ impl Engine {
         })
     }
 
-    /// Takes a setup back for its own team.
+    /// The team's open setups, newest first. Their links are told to nobody but who asked.
+    pub async fn open_setups(&self, caller: &Caller, page: &Page) -> Result<CursorPage<Setup>> {
+        caller.require(Act::ManageConnectors)?;
+        let (store, now) = (&self.ports.store, self.now());
+        let rows = store.open_setups(&caller.team, None, now, page).await?;
+        Ok(cut(rows, page, |row| {
+            (row.created_at.0.to_string(), row.connector.to_string())
+        }))
+    }
+
+    /// Takes a setup back for its own team, by its id or by the id that its connector would have.
     ///
     /// # Errors
     /// [`Error::Conflict`] when it has ended.
-    pub async fn cancel_setup(&self, caller: &Caller, id: &SetupId) -> Result<()> {
+    pub async fn cancel_setup(&self, caller: &Caller, id: &str) -> Result<()> {
         caller.require(Act::ManageConnectors)?;
-        let setup = self.setup_of(caller, id).await?;
-        self.withdraw_setup(caller, &setup).await
+        let connector = ConnectorId::from(id);
+        let (store, page) = (&self.ports.store, Page::first(1));
+        let named = store.open_setups(&caller.team, Some(&connector), self.now(), &page);
+        let setup = match named.await?.into_iter().next() {
+            Some(setup) => setup,
+            None => self.setup_of(caller, &id.into()).await?,
+        };
+        self.withdraw_setup(caller, &setup, false).await
     }
 
-    pub(super) async fn withdraw_setup(&self, caller: &Caller, setup: &Setup) -> Result<()> {
-        let event = self
-            .draft(EventKind::SetupCanceled, caller)
-            .connector(&setup.connector)
-            .done();
+    pub(super) async fn withdraw_setup(
+        &self,
+        caller: &Caller,
+        setup: &Setup,
+        by_link: bool,
+    ) -> Result<()> {
+        let event = match by_link {
+            true => self.link_draft(EventKind::SetupCanceled, caller),
+            false => self.draft(EventKind::SetupCanceled, caller),
+        };
+        let event = event.connector(&setup.connector).done();
         match self.ports.store.cancel_setup(&setup.id, &event).await {
             Err(StoreError::Missing(_)) => Err(Error::conflict("this setup has ended already")),
             canceled => Ok(canceled?),
@@ -254,6 +304,16 @@ impl Engine {
 /// Whether nobody has to be asked for credentials: the server that the service names may register a client.
 pub(super) fn registers_itself(setup: &Setup) -> bool {
     setup.ask.connection_method.is_none() && setup.ask.kind == ConnectorType::Oauth
+}
+
+/// The same may succeed a moment later.
+fn is_passing(error: &Error) -> bool {
+    use Error::{Busy, Conflict, Full, Provider, RateLimited, Unavailable};
+    match error {
+        Provider { .. } | RateLimited { .. } | Busy { .. } | Unavailable | Full => true,
+        Conflict { passing, .. } => *passing,
+        _ => false,
+    }
 }
 
 fn is_client_id(problem: &Problem) -> bool {

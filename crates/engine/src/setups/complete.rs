@@ -3,15 +3,18 @@
 
 use std::sync::Arc;
 
-use grantry_core::ids::{KeyId, SetupId, UserId};
-use grantry_core::nouns::{Actor, Install, Role, Setup, SetupState, Subject};
-use grantry_core::store::KeyOwner;
-use grantry_core::{Error, Result, StoreError};
-use serde_json::{Map, Value};
+use grantry_core::ids::SetupId;
+use grantry_core::nouns::{Actor, Connector, EventKind, Install, Setup, SetupState, Subject};
+use grantry_core::{Error, Problem, Result, StoreError};
+use serde_json::{Map, Value, json};
+use url::Url;
 
 use super::ask::registers_itself;
-use super::{SetupProgress, SetupView};
-use crate::permissions::{Act, Standing};
+use super::{SetupProgress, SetupView, github};
+use crate::connectors::checked_environments;
+use crate::events::Draft;
+use crate::permissions::Act;
+use crate::principal::Principal;
 use crate::tokens::AskToken;
 use crate::{AskConsent, Caller, ConnectorView, Engine, NewConnector, NewLink};
 
@@ -35,7 +38,8 @@ impl Engine {
     ) -> Result<ConnectorView> {
         let setup = self.open_setup(id).await?;
         let maker = self.maker_of(&setup).await?;
-        self.make_of_setup(&maker, &setup, filling).await
+        self.check_makeable(&maker, &setup).await?;
+        self.make_of_setup(&maker, &setup, filling, true).await
     }
 
     /// The same for somebody of its team who may make connectors, and makes this one.
@@ -53,7 +57,7 @@ impl Engine {
         if !setup.is_open(self.now()) {
             return Err(Error::conflict("this setup has ended already"));
         }
-        match self.make_of_setup(caller, &setup, filling).await {
+        match self.make_of_setup(caller, &setup, filling, false).await {
             Err(Error::Gone("setup")) => Err(Error::conflict("this setup has ended already")),
             made => {
                 made?;
@@ -66,7 +70,7 @@ impl Engine {
     pub async fn cancel_by_link(&self, id: &SetupId) -> Result<()> {
         let setup = self.open_setup(id).await?;
         let maker = self.maker_of(&setup).await?;
-        match self.withdraw_setup(&maker, &setup).await {
+        match self.withdraw_setup(&maker, &setup, true).await {
             Err(Error::Conflict { .. }) => Err(Error::Gone("setup")),
             canceled => canceled,
         }
@@ -135,61 +139,102 @@ impl Engine {
         }
     }
 
-    /// Makes the connector as `maker`.
+    /// Makes the connector as `maker`; `by_link` says that who does it is only known to have the link.
     pub(super) async fn make_of_setup(
         self: &Arc<Self>,
         maker: &Caller,
         setup: &Setup,
         filling: Filling,
+        by_link: bool,
     ) -> Result<ConnectorView> {
-        self.create_connector(maker, connector_of(setup, filling))
-            .await
+        let new = NewConnector {
+            by_link,
+            ..connector_of(setup, filling)
+        };
+        self.create_connector(maker, new).await
     }
 
-    /// Who asked, with what they may do now: a link does not outlive the standing of whoever made it.
-    pub(super) async fn maker_of(&self, setup: &Setup) -> Result<Caller> {
-        let gone = Error::Gone("setup");
-        let standing = match &setup.requested_by {
-            Actor::Server => Some(Standing::Server),
-            Actor::User { id } => {
-                let user = UserId::from(id.as_str());
-                let places = self.ports.store.memberships(&user);
-                let places = places.await?;
-                let place = places.into_iter().find(|place| place.team == setup.team);
-                place.map(|place| Standing::Role(place.role))
+    /// What making the connector can fail at here, asked before anything is made elsewhere for it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names what is not there any more.
+    pub(super) async fn check_makeable(&self, maker: &Caller, setup: &Setup) -> Result<()> {
+        const GONE: &str = "is not there any more: ask for the connector again";
+        let ask = &setup.ask;
+        let mut problems = Vec::new();
+        if let Some(id) = &ask.project {
+            match (self.project(maker, id).await, &ask.environments) {
+                (Ok(project), Some(named)) => {
+                    let found = checked_environments(&project, named.clone(), "environments");
+                    problems.extend(found.err().unwrap_or_default());
+                }
+                (Err(Error::NotFound(_)), _) => problems.push(Problem::new("project", GONE)),
+                (found, _) => drop(found?),
             }
-            Actor::Key { id } => self
-                .role_of_key(setup, &id.as_str().into())
-                .await?
-                .map(Standing::Role),
-            _ => None,
-        };
-        let standing = standing.filter(|standing| standing.may(Act::ManageConnectors));
-        Ok(Caller {
-            team: setup.team.clone(),
-            standing: standing.ok_or(gone)?,
-            actor: setup.requested_by.clone(),
-            credential: [0; 32],
-            until: None,
+        }
+        if problems.is_empty() {
+            let goes_to = ask.trigger_destination.as_slice();
+            self.destination_problems(maker, goes_to, "triggerDestination", &mut problems)
+                .await?;
+        }
+        if let Some(icon) = &ask.icon {
+            match self.settled_icon(maker, icon).await {
+                Err(Error::Invalid(_)) => problems.push(Problem::new("icon", GONE)),
+                settled => drop(settled?),
+            }
+        }
+        match problems.is_empty() {
+            true => self.keys.ready(&setup.team).await,
+            false => Err(Error::Invalid(problems)),
+        }
+    }
+
+    /// An event of somebody of whom only the link is known.
+    pub(crate) fn link_draft(&self, kind: EventKind, maker: &Caller) -> Draft {
+        let (now, team) = (self.now(), Some(&maker.team));
+        Draft::new(kind, team, Actor::EndUser, now, self.entropy())
+            .with("via", "link")
+            .with("requested_by", json!(maker.actor))
+    }
+
+    /// The event of a connector that was made by somebody of whom only the link is known. By it a team sees whether that
+    /// was what it had asked for: whose application it is, and at which server.
+    pub(crate) fn made_by_link(&self, maker: &Caller, connector: &Connector) -> Draft {
+        let data = &connector.data;
+        let app = data.get("appId").or_else(|| data.get("clientId"));
+        let owner = data.get("owner").and_then(|owner| owner.get("slug"));
+        let host = data.get("serverConfig").and_then(|config| {
+            let url = Url::parse(config.get("token_endpoint")?.as_str()?).ok()?;
+            Some(Value::from(url.host_str()?))
+        });
+        let details = [
+            ("app", app.cloned()),
+            ("owner", owner.cloned()),
+            ("host", host),
+        ];
+        let draft = self.link_draft(EventKind::ConnectorCreated, maker);
+        details.into_iter().fold(draft, |draft, (name, value)| {
+            let Some(value) = value else { return draft };
+            draft.with(name, value)
         })
     }
 
-    /// What a key that belongs to nobody may do, while it may do anything.
-    async fn role_of_key(&self, setup: &Setup, id: &KeyId) -> Result<Option<Role>> {
-        let store = &self.ports.store;
-        let mut owners = vec![KeyOwner::Team(setup.team.clone())];
-        if let Some(team) = store.team(setup.team.as_str()).await? {
-            owners.push(KeyOwner::Account(team.account));
-        }
-        for owner in owners {
-            if let Some(key) = store.key(&owner, id).await? {
-                let now = self.now();
-                let ended =
-                    key.revoked_at.is_some() || key.expires_at.is_some_and(|end| end <= now);
-                return Ok((!ended).then_some(key.role));
+    /// Who asked, with what they may do now: a link does not outlive the credential or the standing of whoever made it.
+    pub(super) async fn maker_of(&self, setup: &Setup) -> Result<Caller> {
+        let gone = |error| match error {
+            Error::Unauthenticated | Error::NotFound(_) | Error::Forbidden(_) => {
+                Error::Gone("setup")
             }
-        }
-        Ok(None)
+            error => error,
+        };
+        let principal = match setup.credential {
+            hash if hash == Principal::OPERATOR.credential => Principal::OPERATOR,
+            hash => self.principal_of_key(hash).await.map_err(gone)?,
+        };
+        let maker = self.act_in(&principal, Some(setup.team.as_str())).await;
+        let maker = maker.map_err(gone)?;
+        maker.require(Act::ManageConnectors).map_err(gone)?;
+        Ok(maker)
     }
 }
 
@@ -199,6 +244,10 @@ fn connector_of(setup: &Setup, mut filling: Filling) -> NewConnector {
     if registers_itself(setup) && !data.contains_key("serverConfig") {
         let server = data.entry("serverUrl");
         server.or_insert_with(|| ask.service.as_str().into());
+    }
+    if let Some(host) = &ask.host {
+        let config = data.entry("serverConfig");
+        config.or_insert_with(|| github::config_of(host));
     }
     NewConnector {
         id: Some(setup.connector.clone()),

@@ -20,7 +20,7 @@ use grantry_core::{Error, Result};
 
 pub use ask::{AskSetup, Asked};
 pub use complete::Filling;
-pub use github::{GithubForm, GithubPlace};
+pub use github::{GithubEnd, GithubForm, GithubPlace};
 pub use page::{SetupFlow, SetupPage};
 
 use crate::connectors::installing;

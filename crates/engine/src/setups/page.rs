@@ -34,6 +34,8 @@ pub struct SetupPage {
     pub flow: SetupFlow,
     /// The service's name.
     pub service: String,
+    /// Where the team's own server of the service is, where it has one.
+    pub host: Option<String>,
     /// The connector's name, or its project's.
     pub name: String,
     /// What the credentials form asks for.
@@ -94,6 +96,7 @@ impl Engine {
                 _ if flow == SetupFlow::Github => types::of(ask.kind).name.to_owned(),
                 (row, _) => service_name(&ask.service, row),
             },
+            host: ask.host.clone(),
             name: self.name_of_setup(&view).await?,
             fields,
             redirect_uri: sent_back.then(|| self.settings.url("/callback")),

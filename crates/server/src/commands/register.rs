@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use grantry_core::http::Method;
 use serde_json::{Map, Value, json};
 
-use super::list;
+use super::list::{self, Page, Rows};
 use super::target::{object, read_object, secret_in};
 use crate::client::{Client, Content, segment};
 use crate::failure::Failure;
@@ -14,7 +14,7 @@ use crate::out::{self, Form};
 #[derive(clap::Args)]
 pub struct Register {
     /// The service of the catalogue, or the URL of a server
-    #[arg(required_unless_present_any = ["complete", "status", "cancel"])]
+    #[arg(required_unless_present_any = ["complete", "status", "cancel", "list"])]
     service: Option<String>,
     /// For people [default: the project's name]
     #[arg(long)]
@@ -25,6 +25,9 @@ pub struct Register {
     /// Let this project use it, by id or name
     #[arg(long, value_name = "PROJECT")]
     project: Option<String>,
+    /// The host name of your own GitHub Enterprise Server [default: github.com]
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
     /// Take in provider events
     #[arg(long)]
     triggers: bool,
@@ -37,9 +40,14 @@ pub struct Register {
     /// Say how far this setup has come
     #[arg(long, value_name = "SETUP", conflicts_with_all = ["service", "cancel"])]
     status: Option<String>,
-    /// Call this setup off
+    /// Call this setup off, by its id or its connector's
     #[arg(long, value_name = "SETUP", conflicts_with = "service")]
     cancel: Option<String>,
+    /// Those that wait to be registered
+    #[arg(long, conflicts_with_all = ["service", "complete", "status", "cancel"])]
+    list: bool,
+    #[command(flatten)]
+    page: Page,
     /// The client id that the service gave you
     #[arg(long, requires = "complete")]
     client_id: Option<String>,
@@ -54,9 +62,25 @@ pub struct Register {
     file: Option<PathBuf>,
 }
 
+/// Setups that wait, without their links.
+const OPEN: Rows<5> = Rows {
+    path: "/setups",
+    columns: [
+        list::id("CONNECTOR", &["/connector"]),
+        list::text("SERVICE", &["/service"]),
+        list::text("NAME", &["/name"]),
+        list::text("ASKED BY", &["/requested_by/id", "/requested_by/type"]),
+        list::time("EXPIRES", &["/expires_at"]),
+    ],
+    none: "No connector waits to be registered.",
+};
+
 impl Register {
     /// Does what was asked.
     pub async fn run(self, client: &Client, form: Form) -> Result<(), Failure> {
+        if self.list {
+            return OPEN.list(client, &[], &self.page, form).await;
+        }
         let at = |id: &str| format!("/setups/{}", segment(id));
         let answer = match (&self.complete, &self.status, &self.cancel) {
             (Some(id), _, _) => {
@@ -96,6 +120,7 @@ impl Register {
             ("name", &self.name),
             ("connection_method", &self.connection_method),
             ("project", &self.project),
+            ("host", &self.host),
         ];
         for (field, text) in texts {
             if let Some(text) = text {

@@ -10,6 +10,8 @@ CREATE TABLE setups (
     code         TEXT,
     ask          TEXT NOT NULL,
     requested_by TEXT NOT NULL,
+    -- Hash of the credential that asked.
+    credential   TEXT NOT NULL,
     requester    TEXT NOT NULL,
     state        TEXT NOT NULL,
     -- The authorization that installs the application.

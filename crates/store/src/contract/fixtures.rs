@@ -106,6 +106,7 @@ pub(crate) fn setup(id: &str, team: &TeamId) -> Setup {
             kind: ConnectorType::Slack,
             service: "slack".to_owned(),
             connection_method: Some("slack-app".to_owned()),
+            host: None,
             name: Some(format!("{id} name")),
             project: Some("prj_ours".to_owned()),
             environments: Some(vec![Environment::production()]),
@@ -120,6 +121,7 @@ pub(crate) fn setup(id: &str, team: &TeamId) -> Setup {
         requested_by: Actor::User {
             id: "usr_1".to_owned(),
         },
+        credential: digest("asked"),
         requester: "Acme".to_owned(),
         state: SetupState::Pending,
         install: None,

@@ -435,6 +435,7 @@ macro_rules! contract_tests {
                 a_team_has_so_many_open_setups_and_no_more,
                 a_setup_is_completed_once_in_time_with_its_own_connector,
                 a_created_setup_knows_its_installation_until_it_is_finished,
+                open_setups_are_listed_by_their_connectors_and_each_team_s_apart,
                 setups_that_are_over_are_swept,
             ]
             rejections: [

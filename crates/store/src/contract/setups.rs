@@ -2,6 +2,7 @@
 
 use grantry_core::StoreError;
 use grantry_core::nouns::{EventKind, Setup, SetupState};
+use grantry_core::store::Page;
 
 use super::World;
 use super::fixtures::{HOUR, MINUTE, NOW, connector, digest, link, setup};
@@ -148,6 +149,46 @@ pub async fn a_created_setup_knows_its_installation_until_it_is_finished(world: 
     assert_eq!(store.finish_setup(&made.id).await, Ok(()));
     let found = store.setup(&made.id).await.unwrap().unwrap();
     assert_eq!(found.state, SetupState::Finished);
+}
+
+pub async fn open_setups_are_listed_by_their_connectors_and_each_team_s_apart(world: &World) {
+    let store = &world.store;
+    for (id, team, after) in [
+        ("scr_1", &world.ours, 0),
+        ("scr_2", &world.ours, 0),
+        ("scr_3", &world.ours, 1),
+        ("scr_4", &world.ours, 2),
+        ("scr_t", &world.theirs, 0),
+    ] {
+        let made = Setup {
+            created_at: NOW.after(after * MINUTE),
+            ..setup(id, team)
+        };
+        let asked = world.event(EventKind::SetupRequested);
+        assert_eq!(store.create_setup(&made, MANY, &asked).await, Ok(()));
+    }
+    let canceled = world.event(EventKind::SetupCanceled);
+    assert_eq!(store.cancel_setup(&"scr_4".into(), &canceled).await, Ok(()));
+    let ids = async |connector: Option<&str>, at, page: Page| {
+        let connector = connector.map(Into::into);
+        let found = store.open_setups(&world.ours, connector.as_ref(), at, &page);
+        let found = found.await.unwrap().into_iter();
+        found.map(|row| row.id.to_string()).collect::<Vec<_>>()
+    };
+    let all = ids(None, NOW, Page::first(10)).await;
+    assert_eq!(all, ["scr_3", "scr_2", "scr_1"]);
+    let after = Some((NOW.0.to_string(), "scl_of_scr_2".to_owned()));
+    let rest = Page {
+        after,
+        ..Page::first(10)
+    };
+    assert_eq!(ids(None, NOW, rest).await, ["scr_1"]);
+    let one = ids(Some("scl_of_scr_2"), NOW, Page::first(1)).await;
+    assert_eq!(one, ["scr_2"]);
+    let theirs = ids(Some("scl_of_scr_t"), NOW, Page::first(1)).await;
+    assert!(theirs.is_empty(), "{theirs:?}");
+    let late = ids(None, NOW.after(2 * HOUR), Page::first(10)).await;
+    assert!(late.is_empty(), "{late:?}");
 }
 
 pub async fn setups_that_are_over_are_swept(world: &World) {

@@ -95,6 +95,7 @@ async fn create(mut call: Call) -> Result<Response> {
     let code = call.body.take_text("request_code");
     let code = present(code).map(|code| digest(&code)).transpose()?;
     let ask = AskSetup {
+        host: None,
         new: map::connector(std::mem::take(&mut call.body))?,
         autoinstall: call.query.flag("autoinstall").unwrap_or_default(),
         code,

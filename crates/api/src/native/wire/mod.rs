@@ -21,7 +21,7 @@ pub use connections::{Authorization, Connection, Ended, EndedSome, Outcome, Requ
 pub use connectors::{Connector, Link};
 pub use nouns::{Actor, KeyLevel, Progress, Role, Subject, WebhookSecret};
 pub use search::Searched;
-pub use setups::Setup;
+pub use setups::{OpenSetup, Setup};
 pub use team::{Event, Minted, SigningKey};
 
 use crate::kit::cursor;

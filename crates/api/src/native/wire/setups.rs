@@ -1,10 +1,11 @@
 //! Connectors that are to be registered.
 
+use grantry_core::nouns;
 use grantry_engine::{SetupProgress, SetupView};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Time;
+use super::{Actor, Time};
 
 /// A connector that was asked for, and is registered at its service by a person or a program.
 #[derive(Serialize, ToSchema)]
@@ -63,6 +64,38 @@ impl<'a> From<&'a SetupView> for Setup<'a> {
             name: ask.name.as_deref(),
             connector: view.connector().map(|id| id.as_str()),
             installation,
+            created_at: Time(setup.created_at),
+            expires_at: Time(setup.expires_at),
+        }
+    }
+}
+
+/// A connector that waits to be registered.
+#[derive(Serialize, ToSchema)]
+pub struct OpenSetup<'a> {
+    /// The id that the connector will have. It calls the setup off, and registers nothing.
+    connector: &'a str,
+    r#type: &'static str,
+    service: &'a str,
+    name: Option<&'a str>,
+    /// Where the service is the team's own server.
+    host: Option<&'a str>,
+    /// Who asked.
+    requested_by: Actor<'a>,
+    created_at: Time,
+    expires_at: Time,
+}
+
+impl<'a> From<&'a nouns::Setup> for OpenSetup<'a> {
+    fn from(setup: &'a nouns::Setup) -> Self {
+        let ask = &setup.ask;
+        Self {
+            connector: setup.connector.as_str(),
+            r#type: ask.kind.as_str(),
+            service: &ask.service,
+            name: ask.name.as_deref(),
+            host: ask.host.as_deref(),
+            requested_by: (&setup.requested_by).into(),
             created_at: Time(setup.created_at),
             expires_at: Time(setup.expires_at),
         }

@@ -5,11 +5,14 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
-use super::{World, code_of, location, world};
+use super::{Answer, World, code_of, location, world};
 
 /// The form that the page posts to GitHub: where, and its manifest; and the browser's cookie.
 async fn github_form(world: &World, path: &str) -> (Url, Value, String) {
-    let page = world.get(path, None).await;
+    form_on(&world.get(path, None).await)
+}
+
+fn form_on(page: &Answer) -> (Url, Value, String) {
     assert_eq!(page.status, 200, "{}", page.text);
     let between = |from: &str, to: &str| {
         let (_, rest) = page.text.split_once(from).unwrap();
@@ -87,13 +90,13 @@ async fn github_makes_the_app_of_a_manifest_and_its_keys_come_by_themselves() {
         .get(&back(&path, &state, "../../user"), Some(&cookie))
         .await;
     assert!(
-        location(&bad).ends_with("?notice=github"),
+        location(&bad).ends_with("?notice=untold"),
         "{}",
         location(&bad)
     );
     world.services.down.store(true, Ordering::Relaxed);
     let silent = world.get(&back(&path, &state, "good"), Some(&cookie)).await;
-    assert!(location(&silent).ends_with("?notice=github"));
+    assert!(location(&silent).ends_with("?notice=untold"));
     world.services.down.store(false, Ordering::Relaxed);
     assert_eq!(world.result("v-hub").await["status"], "pending");
 
@@ -127,55 +130,154 @@ async fn github_makes_the_app_of_a_manifest_and_its_keys_come_by_themselves() {
     assert_eq!(world.services.converted.load(Ordering::Relaxed), 1);
 }
 
+/// The page of a setup that is asked for with `body`, and the connector it will be.
+async fn native(world: &World, body: &Value) -> (String, String) {
+    let asked = world
+        .server
+        .call("tok_admin", "POST /api/v1/setups", Some(body));
+    let setup = asked.await.expect(201);
+    let listed = world.server.call("tok_admin", "GET /api/v1/setups", None);
+    let listed = listed.await.expect(200);
+    let connector = listed["data"][0]["connector"].as_str().unwrap();
+    (
+        format!("/register/{}", setup["id"].as_str().unwrap()),
+        connector.to_owned(),
+    )
+}
+
 #[tokio::test]
-async fn an_app_is_made_for_an_organization_on_a_github_of_one_s_own() {
+async fn an_app_is_made_for_an_organization_on_a_github_that_was_asked_for() {
     let world = world().await;
-    let path = world.page_for(&github()).await;
-    let chosen = format!("{path}?organization=acme&host=ghe.example&permissions=contents%3Awrite");
-    let (action, manifest, cookie) = github_form(&world, &chosen).await;
+    let asked = json!({"service": "github", "name": "own", "host": "ghe.example"});
+    let (path, id) = native(&world, &asked).await;
+    let chosen = "action=choose&organization=acme&permissions=contents%3Awrite";
+    let page = world.post(&path, chosen).await;
+    let (action, manifest, cookie) = form_on(&page);
     assert_eq!(action.host_str(), Some("ghe.example"));
     assert_eq!(action.path(), "/organizations/acme/settings/apps/new");
     assert_eq!(manifest["default_permissions"]["contents"], "write");
-    location(
-        &world
-            .get(&back(&path, &state_of(&action), "good"), Some(&cookie))
-            .await,
+    // All of it is said above the button that does it.
+    let (above, _) = page.text.split_once("<button").unwrap();
+    for said in [
+        "ghe.example",
+        "<bdi>acme</bdi>",
+        "contents: write",
+        "Continue only if you expected this",
+    ] {
+        assert!(above.contains(said), "{said}: {above}");
+    }
+    let good = back(&path, &state_of(&action), "good");
+    location(&world.get(&good, Some(&cookie)).await);
+    let done = world.get(&path, None).await;
+    assert!(
+        done.text.contains("to https://ghe.example"),
+        "{}",
+        done.text
     );
-    let id = world.result("v-hub").await["data"]["clientId"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let made = world
-        .server
-        .call(
-            "tok_admin",
-            &format!("GET /v1/connect/connectors/{id}"),
-            None,
-        )
-        .await;
+    let route = format!("GET /v1/connect/connectors/{id}");
+    let made = world.server.call("tok_admin", &route, None).await;
     let config = &made.expect(200)["data"]["serverConfig"];
     assert_eq!(config["api_base_url"], "https://ghe.example/api/v3");
     assert_eq!(
         config["token_endpoint"],
         "https://ghe.example/login/oauth/access_token"
     );
-    let other = json!({"service": "github", "name": "b"});
-    let path = world.page_for(&other).await;
-    for (wrong, named) in [
-        ("organization=a%2Fb", "organization"),
-        ("host=ghe.example%2Fx", "host"),
-        ("host=javascript%3Aalert(1)", "host"),
-        ("permissions=root", "root"),
-        ("permissions=contents%3Aall", "permissions"),
+    let event = world.by_link("connector.created").await["data"].clone();
+    assert_eq!(
+        (&event["host"], &event["app"], &event["owner"]),
+        (&json!("ghe.example"), &json!(7), &json!("acme"))
+    );
+}
+
+#[tokio::test]
+async fn a_host_is_asked_for_reached_by_https_and_allowed() {
+    let world = world().await;
+    for (service, host, told) in [
+        ("github", "http://ghe.example", "https"),
+        ("github", "ghe.example/x", "must be a host name"),
+        ("github", "javascript:alert(1)", "must be a host name"),
+        ("github", "a@ghe.example", "must be a host name"),
+        ("github", "inside.example", "egress.allow"),
+        ("notion", "ghe.example", "GitHub Enterprise Server only"),
     ] {
-        let page = world.get(&format!("{path}?{wrong}"), None).await;
-        let known = wrong.starts_with("permissions=root");
-        assert_eq!(
-            page.status.as_u16(),
-            if known { 200 } else { 422 },
-            "{wrong}: {}",
-            page.text
-        );
-        assert!(page.text.contains(named), "{wrong}");
+        let asked = json!({"service": service, "name": "own", "host": host});
+        let refused = world
+            .server
+            .call("tok_admin", "POST /api/v1/setups", Some(&asked));
+        let refused = refused.await.expect(400);
+        assert_eq!(refused["errors"][0]["field"], "host", "{refused}");
+        assert!(refused.to_string().contains(told), "{host}: {refused}");
     }
+    let listed = world.server.call("tok_admin", "GET /api/v1/setups", None);
+    assert_eq!(listed.await.expect(200)["data"], json!([]));
+}
+
+#[tokio::test]
+async fn who_sends_the_link_chooses_nothing_by_its_query() {
+    let world = world().await;
+    let path = world.page_for(&github()).await;
+    let query = "organization=victim&host=evil.example&permissions=administration%3Awrite&data.appName=evil";
+    let (action, manifest, _) = github_form(&world, &format!("{path}?{query}")).await;
+    assert_eq!(
+        (action.host_str(), action.path()),
+        (Some("github.com"), "/settings/apps/new")
+    );
+    assert_eq!(
+        manifest["default_permissions"]["administration"],
+        Value::Null
+    );
+    let page = world.get(&format!("{path}?{query}"), None).await;
+    for word in ["victim", "evil", "administration"] {
+        assert!(!page.text.contains(word), "{word}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_chosen_wrong_is_named() {
+    let world = world().await;
+    let path = world.page_for(&github()).await;
+    for (wrong, told) in [
+        (
+            "organization=a%2Fb",
+            "organization must be the organization&#39;s name",
+        ),
+        ("permissions=root", "&#34;root&#34; is no permission"),
+        (
+            "permissions=contents%3Aall",
+            "&#34;contents:all&#34; is no permission",
+        ),
+    ] {
+        let page = world.post(&path, &format!("action=choose&{wrong}")).await;
+        assert_eq!(page.status, 422, "{wrong}: {}", page.text);
+        assert!(page.text.contains(told), "{wrong}: {}", page.text);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_exchanged_for_a_connector_that_could_not_be_stored() {
+    let world = world().await;
+    let project = json!({"name": "short-lived"});
+    let project = world
+        .server
+        .call("tok_admin", "POST /api/v1/projects", Some(&project));
+    let project = project.await.expect(201)["id"].as_str().unwrap().to_owned();
+    let mut asked = github();
+    asked["projectId"] = json!(project);
+    let path = world.page_for(&asked).await;
+    let (action, _, cookie) = github_form(&world, &path).await;
+    let route = format!("DELETE /api/v1/projects/{project}");
+    let gone = world.server.call("tok_admin", &route, None).await;
+    assert!(gone.status.is_success(), "{}", gone.text);
+    let good = back(&path, &state_of(&action), "good");
+    let back = world.get(&good, Some(&cookie)).await;
+    assert_eq!(location(&back), format!("https://connect.example{path}"));
+    assert_eq!(world.services.converted.load(Ordering::Relaxed), 0);
+    let page = world.get(&path, None).await;
+    assert_eq!(page.status, 422);
+    assert!(
+        page.text.contains("project is not there any more"),
+        "{}",
+        page.text
+    );
+    assert!(!page.text.contains("name=\"manifest\""), "{}", page.text);
 }
