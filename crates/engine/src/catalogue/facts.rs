@@ -12,19 +12,6 @@ const VARIABLES: &str = "data.variables";
 /// What a variable without a pattern of its own may hold: nothing that could lead to another part of a URL.
 const PLAIN: &str = "[A-Za-z0-9][A-Za-z0-9._-]{0,252}";
 
-/// Members of a row that a [`Server`] has under the same name.
-const MEMBERS: [&str; 9] = [
-    "issuer",
-    "authorization_endpoint",
-    "token_endpoint",
-    "revocation_endpoint",
-    "introspection_endpoint",
-    "userinfo_endpoint",
-    "registration_endpoint",
-    "jwks_uri",
-    API_BASE_URL,
-];
-
 /// The authorization server of `row`, with `{variables}` filled in from a connector's `given`, and what is wrong
 /// with those. A member whose variables are not known is left out.
 ///
@@ -39,21 +26,25 @@ pub fn server(row: &Service, given: Option<&Map<String, Value>>) -> (Server, Vec
         problems: Vec::new(),
     };
     variables.check_names(&row.id);
-    let mut members: Map<String, Value> = MEMBERS
-        .into_iter()
-        .filter_map(|name| {
-            let template = row.data.get(name)?.as_str()?;
-            Some((name.to_owned(), variables.fill(template)?.into()))
-        })
-        .collect();
-    if let Some(scopes) = row.data.get("common_scopes") {
-        members.insert("scopes_supported".to_owned(), scopes.clone());
-    }
-    if let Some(method) = row.data.get("token_endpoint_auth_method") {
-        let methods = Value::Array(vec![method.clone()]);
-        members.insert("token_endpoint_auth_methods_supported".to_owned(), methods);
-    }
-    let server = serde_json::from_value(Value::Object(members)).unwrap_or_default();
+    let mut member = |name: &str| variables.fill(row.data.get(name)?.as_str()?);
+    let extra = member(API_BASE_URL).map(|url| (API_BASE_URL.to_owned(), url.into()));
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let scopes = row.data.get("common_scopes").and_then(Value::as_array);
+    let method = row.data.get("token_endpoint_auth_method").and_then(text);
+    let server = Server {
+        issuer: member("issuer"),
+        authorization_endpoint: member("authorization_endpoint"),
+        token_endpoint: member("token_endpoint"),
+        revocation_endpoint: member("revocation_endpoint"),
+        introspection_endpoint: member("introspection_endpoint"),
+        userinfo_endpoint: member("userinfo_endpoint"),
+        registration_endpoint: member("registration_endpoint"),
+        jwks_uri: member("jwks_uri"),
+        scopes_supported: scopes.map(|scopes| scopes.iter().filter_map(text).collect()),
+        token_endpoint_auth_methods_supported: method.map(|method| vec![method]),
+        extra: extra.into_iter().collect(),
+        ..Server::default()
+    };
     (server, variables.problems)
 }
 

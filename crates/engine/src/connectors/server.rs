@@ -11,6 +11,7 @@ use grantry_oauth::discovery::DiscoveryError;
 use grantry_oauth::providers::{Quirks, snowflake};
 use grantry_oauth::server::{API_BASE_URL, Endpoint, Server};
 use grantry_vault::envelope::Place;
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -428,7 +429,7 @@ pub(super) fn layered(
         server = server.overridden_by(discovered);
     }
     if let Some(config) = connector.data.get("serverConfig") {
-        let config: Server = serde_json::from_value(config.clone()).map_err(|_| Error::Internal)?;
+        let config = Server::deserialize(config).map_err(|_| Error::Internal)?;
         server = server.overridden_by(&config);
     }
     if row.is_none() && given.is_some() {
