@@ -2,8 +2,6 @@
 // module that we ship; npm oauth4webapi as a client that lets nothing pass; and those who try what they should not.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import http from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import { signInHere } from '../clients/connect-redirect.mjs';
 import { Auth } from '@auth/core';
@@ -14,6 +12,7 @@ import { memoryAdapter } from 'better-auth/adapters/memory';
 import { genericOAuth } from 'better-auth/plugins';
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import * as oauth from 'oauth4webapi';
+import { app } from './lib/app.mjs';
 import { Grantry } from './lib/grantry.mjs';
 import { CLIENTS, Peer } from './lib/peers.mjs';
 import { Visitor } from './lib/visitor.mjs';
@@ -31,21 +30,6 @@ const subjectOf = (sub, connector = 'scl_acme') => createHash('sha256').update(`
 const ALICE_HERE = { ...ALICE, sub: subjectOf(ALICE.sub) };
 
 let server, peer, denying, workload, gateway;
-/** An HTTP server around `handle`, which takes a Request and gives a Response. */
-async function app(handle) {
-  const listener = http.createServer(async (req, res) => {
-    const url = `http://${req.headers.host}${req.url}`;
-    const body = req.method === 'GET' || req.method === 'HEAD' ? undefined : Buffer.concat(await req.toArray());
-    const headers = new Headers(Object.entries(req.headers).map(([name, value]) => [name, `${value}`]));
-    const answer = await handle(new Request(url, { method: req.method, headers, body }));
-    for (const [name, value] of answer.headers) if (name !== 'set-cookie') res.setHeader(name, value);
-    const cookies = answer.headers.getSetCookie();
-    if (cookies.length) res.setHeader('set-cookie', cookies);
-    res.writeHead(answer.status).end(Buffer.from(await answer.arrayBuffer()));
-  });
-  await once(listener.listen(0, '127.0.0.1'), 'listening');
-  return { url: `http://127.0.0.1:${listener.address().port}`, stop: () => listener.close() };
-}
 
 const connectorOf = (id, uid, data, more = {}) => ({
   id,
