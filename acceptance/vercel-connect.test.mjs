@@ -5,8 +5,11 @@ import { after, before, describe, it } from 'node:test';
 import '../clients/connect-redirect.mjs';
 import {
   ConnectError,
+  deleteTokenCacheEntry,
   getConnectorMetadata,
+  getToken,
   getTokenResponse,
+  NoValidTokenError,
   revokeToken,
   startAuthorization,
   UserAuthorizationRequiredError,
@@ -15,7 +18,7 @@ import { Grantry } from './lib/grantry.mjs';
 import { Peer } from './lib/peers.mjs';
 import { run } from './lib/process.mjs';
 import { Visitor } from './lib/visitor.mjs';
-import { connectorOf, PROJECT, RETURN_URL, world } from './lib/world.mjs';
+import { connectorOf, KEYS, PROJECT, RETURN_URL, world } from './lib/world.mjs';
 
 const CONNECTOR = 'oidc/acme';
 let server, peer, workload;
@@ -73,6 +76,101 @@ describe('a workload with a token of our issuer', () => {
     const [head, claims] = workload.vercelToken.split('.');
     const forged = { vercelToken: `${head}.${claims}.${'A'.repeat(342)}` };
     await assert.rejects(getTokenResponse(CONNECTOR, { subject: { type: 'app' } }, forged), ConnectError);
+  });
+});
+
+describe('what the package remembers', () => {
+  /** What the requests that a test made asked for. */
+  async function asked(act) {
+    const real = globalThis.fetch;
+    const seen = [];
+    globalThis.fetch = (input, init) => {
+      seen.push(`${input}`);
+      return real(input, init);
+    };
+    try {
+      await act();
+    } finally {
+      globalThis.fetch = real;
+    }
+    return seen;
+  }
+
+  it('is a token for as long as we say, until it is told to forget it', async () => {
+    const params = { subject: { type: 'user', id: 'remembered' } };
+    const { url } = await startAuthorization(CONNECTOR, params, { ...workload, callbackUrl: RETURN_URL });
+    await new Visitor().connect(url, RETURN_URL);
+    let token;
+    assert.equal((await asked(async () => (token = await getToken(CONNECTOR, params, workload)))).length, 1);
+    assert.deepEqual(await asked(async () => assert.equal(await getToken(CONNECTOR, params, workload), token)), []);
+    deleteTokenCacheEntry(CONNECTOR, params);
+    const again = await asked(async () => assert.equal(await getToken(CONNECTOR, params, workload), token));
+    assert.deepEqual(again, ['https://api.vercel.com/v1/connect/token/oidc%2Facme']);
+
+    // The same person of another issuer is another person.
+    await assert.rejects(
+      getToken(CONNECTOR, { subject: { ...params.subject, issuer: 'https://idp.example' } }, workload),
+      UserAuthorizationRequiredError,
+    );
+    // What an admin ended elsewhere is served from memory until somebody asks anew, and then says what helps: a consent.
+    const revoked = await server.revoke(CONNECTOR, { key: KEYS.admin, ...params });
+    assert.equal(revoked.status, 200, revoked.text);
+    assert.equal(await getToken(CONNECTOR, params, workload), token);
+    await assert.rejects(getToken(CONNECTOR, params, { ...workload, forceRefresh: true }), (error) => {
+      assert.ok(error instanceof UserAuthorizationRequiredError && !(error instanceof NoValidTokenError));
+      return true;
+    });
+  });
+
+  it('is asked for at the host of a region, by an option or the environment', async () => {
+    const metadata = async (options) => asked(() => getConnectorMetadata(CONNECTOR, { ...workload, ...options }));
+    const route = '/v1/connect/connectors/oidc%2Facme';
+    assert.deepEqual(await metadata({ region: 'sfo1' }), [`https://api-sfo1.vercel.com${route}`]);
+    process.env.VERCEL_REGION = 'fra1';
+    try {
+      assert.deepEqual(await metadata({}), [`https://api-fra1.vercel.com${route}`]);
+    } finally {
+      delete process.env.VERCEL_REGION;
+    }
+  });
+});
+
+describe('an authorization', () => {
+  const subject = { type: 'user', id: 'asked' };
+  const start = (options) => startAuthorization(CONNECTOR, { subject }, { ...workload, callbackUrl: RETURN_URL, ...options });
+
+  it('asks the provider for a prompt, shows a code, ends when it is told to, and calls somebody', async () => {
+    const before = Date.now();
+    const started = await start({ prompt: 'login', deviceCode: true, expiresInMs: 90_000, webhook: 'https://hooks.example/done' });
+    assert.ok(started.expiresAt - before >= 89_000 && started.expiresAt - Date.now() <= 90_000);
+    assert.match(started.deviceCode, /^[A-Z0-9]{4}-[A-Z0-9]{4}$/);
+    const visitor = new Visitor();
+    const { page } = await visitor.open(started.url);
+    assert.ok(page.text.includes(started.deviceCode));
+    const { arrived } = await visitor.press(page, { stopAt: peer.url });
+    assert.equal(arrived.searchParams.get('prompt'), 'login');
+  });
+
+  it('is refused for what cannot be', async () => {
+    for (const expiresInMs of [0, 86_400_001])
+      await assert.rejects(start({ expiresInMs }), ({ status, message }) => status === 400 && /expiresInMs/.test(message));
+    await assert.rejects(start({ callbackUrl: 'https://elsewhere.example/' }), ({ status, message }) => status === 400 && /returnUrl/.test(message));
+    await assert.rejects(start({ callbackUrl: 'http://elsewhere.example/' }), /callbackUrl/i);
+  });
+
+  it('of a terminal leads back nowhere, and shows a code', async () => {
+    process.env.VERCEL_CONNECT_INTERACTIVE_AUTH_MODE = 'detached';
+    try {
+      const started = await start({ callbackUrl: 'no URL at all' });
+      assert.match(started.deviceCode, /^[A-Z0-9]{4}-[A-Z0-9]{4}$/);
+      const visitor = new Visitor();
+      const { page } = await visitor.open(started.url);
+      const { page: end } = await visitor.press(page);
+      assert.match(end.text, /is connected/);
+      assert.equal(await peer.honours(await getToken(CONNECTOR, { subject }, workload)), true);
+    } finally {
+      delete process.env.VERCEL_CONNECT_INTERACTIVE_AUTH_MODE;
+    }
   });
 });
 
