@@ -113,6 +113,25 @@ describe('between callback and answer', () => {
   });
 });
 
+describe('between button and callback', () => {
+  const all = house({ accessTtl: 3600 });
+
+  for (const round of [1, 2, 3])
+    it(`requirement 8: a consent outlives its server, kill ${round}`, async () => {
+      const { server, sandbox } = all;
+      const who = user(`button-${round}`);
+      const { body } = await server.authorize(CONNECTOR, { ...who, returnUrl: RETURN_URL });
+      const visitor = new Visitor();
+      const { page } = await visitor.open(body.url);
+      const { arrived: callback } = await visitor.press(page, { stopAt: server.callback });
+      assert.equal(await server.kill(), 'SIGKILL');
+      await server.serve();
+      const { arrived } = await visitor.open(callback.href, { stopAt: RETURN_URL });
+      assert.equal(`${arrived.origin}${arrived.pathname}`, RETURN_URL.split('?')[0]);
+      assert.equal(await sandbox.honours((await served(server, CONNECTOR, who)).token), true);
+    });
+});
+
 for (const [provider, grace] of [
   ['gives 60 s of grace', 60],
   ['ends a grant on reuse', 0],
