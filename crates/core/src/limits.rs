@@ -300,6 +300,10 @@ fixed! {
     EXTERNAL_ID_BYTES_MAX: bytes = 512;
     /// Values of an api-key connector.
     CONNECTOR_VALUES_MAX: count = 100;
+    /// A URL in the data of a connector.
+    CONNECTOR_URL_BYTES_MAX: bytes = 2 * KIB;
+    /// An object in the data of a connector that is kept as it is (`extras`, `serverConfig`, claims), as JSON.
+    CONNECTOR_OBJECT_BYTES_MAX: bytes = 64 * KIB;
     /// A private key in PEM form, in the data of a connector.
     PEM_BYTES_MAX: bytes = 16 * KIB;
     /// Repositories that a GitHub installation's token can be narrowed to: GitHub takes no more.

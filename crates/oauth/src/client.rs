@@ -142,6 +142,9 @@ mod tests {
             ),
             (AuthMethod::BasicRaw, "we:ird id", "p%+", "we:ird id:p%+"),
         ];
+        let raw = AuthMethod::parse("client_secret_basic_raw");
+        assert_eq!(raw, Some(AuthMethod::BasicRaw));
+        assert_eq!(AuthMethod::BasicRaw.as_str(), "client_secret_basic");
         for (auth, id, secret, pair) in cases {
             let client = client(auth, id, Some(secret));
             let credentials = client.credentials().ok().unwrap();

@@ -25,7 +25,6 @@ mod connections;
 mod connectors;
 mod credentials;
 mod db;
-mod destinations;
 mod endings;
 mod installations;
 mod keys;

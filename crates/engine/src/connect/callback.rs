@@ -6,6 +6,7 @@ use grantry_core::nouns::{Authorization, AuthorizationState, Flow};
 use grantry_core::{Error, Result, Secret};
 use grantry_oauth::callback::{Callback, Denied};
 use grantry_oauth::server::Server;
+use grantry_oauth::text::tame;
 use grantry_vault::hash::{Handle, HandleKind, constant_time_eq};
 
 use super::page::{ConsentResult, is_open};
@@ -92,7 +93,7 @@ impl Engine {
             return refused(AlreadyUsed);
         }
         if let Err(error) = issuer {
-            tracing::warn!(authorization = %authorization.id, %error, said = callback.iss, known = server.issuer, "an authorization response is not believed; data.serverConfig.issuer says who may answer");
+            tracing::warn!(authorization = %authorization.id, %error, said = callback.iss.as_deref().map(tame), known = server.issuer, "an authorization response is not believed; data.serverConfig.issuer says who may answer");
             return refused(WrongServer);
         }
         let end = match callback.answer {

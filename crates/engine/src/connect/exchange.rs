@@ -96,6 +96,8 @@ impl Engine {
         };
         self.was_taken(&connector).await;
         let account = match &tokens.id_token {
+            // It has to be there (OpenID Connect Core §3.1.3.3): without it nobody knows whose these tokens are.
+            None if sent_nonce => None,
             None => Some(Account::default()),
             Some(id_token) => {
                 let nonce = nonce_of(&verifier);
@@ -163,7 +165,13 @@ impl Engine {
             }
             (Some(_), Some(account)) => account,
             (Some(known), None) => {
-                self.drop_pair(&authorization, &known.id, pair).await?;
+                // Most likely it is the same account: what it has is not ended for want of an answer.
+                let of = ConnectionFilter {
+                    external_subject: known.external_subject.clone(),
+                    ..ConnectionFilter::default()
+                };
+                self.drop_unless_shared(&authorization, &known.id, pair, of)
+                    .await?;
                 return self
                     .exchange_failed(authorization, Outcome::Unknown, "account_unreadable")
                     .await;

@@ -1,4 +1,7 @@
 //! Whose account was connected, as far as a signed ID token says so.
+//!
+//! Only the ID token of a consent is read. That of a refresh could say nothing new, as a connection keeps whose it is
+//! (OpenID Connect Core §12.2), and checking it would put the provider's keys between a rotated pair and its row.
 
 use grantry_core::Secret;
 use grantry_core::http::{Method, Purpose, Request};
@@ -35,32 +38,30 @@ impl Engine {
         nonce: &str,
         sent: bool,
     ) -> Result<Option<Account>, IdTokenError> {
-        let server = &oauth.server;
-        let keys = match (server.keys(), server.url(Endpoint::Jwks)) {
-            (Some(keys), _) => Some(KeySet::new(keys)),
-            (None, Ok(url)) => self.provider_keys(url).await,
-            (None, Err(_)) => return Ok(Some(Account::default())),
-        };
-        let Some(issuer) = server.issuer.as_deref() else {
+        let (Some(issuer), Ok(url)) = (
+            oauth.server.issuer.as_deref(),
+            oauth.server.url(Endpoint::Jwks),
+        ) else {
             return Ok(Some(Account::default()));
         };
-        let Some(keys) = keys else {
+        let Some(keys) = self.provider_keys(url).await else {
             return Ok(None);
         };
         let expected = Expected {
             issuer,
             client_id: &oauth.client.id,
-            nonce: Some(nonce),
+            nonce,
             nonce_required: sent,
-            subject: None,
             now: self.now(),
         };
         let claims = id_token::verify(id_token, &keys, &expected)?;
+        // A subject that cannot be kept could not be told from another (OpenID Connect Core §2: at most 255 characters).
+        let subject = text(&claims, "sub").ok_or(IdTokenError::Subject)?;
         let name = ["email", "preferred_username", "name"]
             .iter()
             .find_map(|claim| text(&claims, claim));
         Ok(Some(Account {
-            subject: text(&claims, "sub"),
+            subject: Some(subject),
             name,
             claims,
         }))

@@ -11,7 +11,6 @@ mod oauth;
 mod patch;
 mod salesforce;
 mod schema;
-mod server_config;
 mod shapes;
 mod slack;
 mod snowflake;
@@ -20,15 +19,15 @@ mod tests;
 
 use std::collections::HashSet;
 
-use grantry_core::limits::CONNECTOR_VALUES_MAX;
+use grantry_core::limits::{CONNECTOR_OBJECT_BYTES_MAX, CONNECTOR_VALUES_MAX, ITEMS_MAX};
 use grantry_core::nouns::ConnectorType;
 use grantry_core::{Problem, Secret};
 use grantry_vault::jws::SigningAlgorithm;
 use serde_json::{Map, Value};
 
 pub use asked::{AskedField, asked_fields};
-pub use shapes::is_web_url;
-use shapes::{is_bare, is_phone, is_slug, is_text, private_key, text_complaint};
+use shapes::{is_bare, is_phone, is_slug, is_text, private_key, text_words};
+pub use shapes::{is_web_url, text_complaint, url_words};
 
 pub use patch::{Manner, Patched, convert, patch};
 pub use schema::{schema, sealed_fields};
@@ -74,8 +73,6 @@ enum Shape {
     TextMap(usize),
     /// Object that another part of the engine checks, or that is only kept.
     Free,
-    /// What is known of an authorization server.
-    ServerConfig,
     /// The values of an `api-key` connector.
     Values,
 }
@@ -98,9 +95,6 @@ const fn required(name: &'static str, shape: Shape) -> Field {
 
 /// What the caller wants to keep beside it, in the clear.
 const EXTRAS: Field = field("extras", Shape::Free);
-
-/// Overrides of what is known of its authorization server, for types that have one.
-const SERVER_CONFIG: Field = field("serverConfig", Shape::ServerConfig);
 
 /// Types that can be searched have this field: an endpoint that takes `{"query"}` and answers `{"results"}`
 /// (reference/cohere-sequin §1.8).
@@ -316,12 +310,11 @@ impl Check<'_> {
             (Shape::Slug(max), _) => format!(
                 "must be 1 to {max} lower-case letters, digits and single hyphens, which neither begin nor end it"
             ),
-            (Shape::Phones, Value::Array(items)) if items.iter().all(is_phone) => {
-                return Some(value.clone());
+            (Shape::Phones, Value::Array(items)) => {
+                let what = "a phone number in E.164 form, such as +14155550100";
+                return self.list(path, items, what, is_phone);
             }
-            (Shape::Phones, _) => {
-                "must be a list of phone numbers in E.164 form, such as +14155550100".to_owned()
-            }
+            (Shape::Phones, _) => "must be a list of phone numbers".to_owned(),
             (Shape::Objects(rows, max), Value::Array(items)) if items.len() <= *max => {
                 return Some(self.objects(path, rows, items));
             }
@@ -330,21 +323,14 @@ impl Check<'_> {
                 "must be a string".to_owned()
             }
             (Shape::Url, Value::String(text)) if is_web_url(text) => return Some(value.clone()),
-            (Shape::Url, _) => {
-                "must be an absolute http(s) URL without user name or password".to_owned()
-            }
+            (Shape::Url, _) => format!("must be {}", url_words()),
             (Shape::BareUrl, Value::String(text)) if is_bare(text) => return Some(value.clone()),
-            (Shape::BareUrl, _) => {
-                "must be an absolute http(s) URL without user name, query and fragment".to_owned()
+            (Shape::BareUrl, _) => format!("must be {}, query and fragment", url_words()),
+            (Shape::Urls, Value::Array(items)) => {
+                let good = |item: &Value| item.as_str().is_some_and(is_web_url);
+                return self.list(path, items, &url_words(), good);
             }
-            (Shape::Urls, Value::Array(items))
-                if items
-                    .iter()
-                    .all(|item| item.as_str().is_some_and(is_web_url)) =>
-            {
-                return Some(value.clone());
-            }
-            (Shape::Urls, _) => "must be a list of absolute http(s) URLs".to_owned(),
+            (Shape::Urls, _) => "must be a list of URLs".to_owned(),
             (Shape::Bool, Value::Bool(_)) => return Some(value.clone()),
             (Shape::Bool, _) => "must be true or false".to_owned(),
             (Shape::Integer(min), _) if value.as_i64().is_some_and(|number| number >= *min) => {
@@ -358,27 +344,21 @@ impl Check<'_> {
             (Shape::Object(rows), Value::Object(object)) => {
                 return Some(Value::Object(self.object(path, rows, object)));
             }
-            (Shape::Texts(max), Value::Array(items))
-                if items.iter().all(|item| is_text(item, *max)) =>
-            {
-                return Some(value.clone());
+            (Shape::Texts(max), Value::Array(items)) => {
+                return self.list(path, items, &text_words(*max), |item| is_text(item, *max));
             }
-            (Shape::Texts(max), _) => format!("must be a list of strings of at most {max} bytes"),
-            (Shape::TextMap(max), Value::Object(object))
-                if object.values().all(|item| is_text(item, *max)) =>
-            {
-                return Some(value.clone());
+            (Shape::Texts(_), _) => "must be a list of strings".to_owned(),
+            (Shape::TextMap(max), Value::Object(object)) => {
+                return self.texts_by_name(path, object, *max);
             }
-            (Shape::TextMap(max), _) => {
-                format!("must be an object whose values are strings of at most {max} bytes")
+            (Shape::TextMap(_), _) => "must be an object whose values are strings".to_owned(),
+            (Shape::Free, Value::Object(_)) => {
+                if value.to_string().len() <= CONNECTOR_OBJECT_BYTES_MAX {
+                    return Some(value.clone());
+                }
+                format!("is longer than {CONNECTOR_OBJECT_BYTES_MAX} bytes as JSON")
             }
-            (Shape::Free, Value::Object(_)) => return Some(value.clone()),
-            (Shape::ServerConfig, Value::Object(config)) => {
-                return Some(self.server_config(path, config));
-            }
-            (Shape::Object(_) | Shape::Free | Shape::ServerConfig, _) => {
-                "must be an object".to_owned()
-            }
+            (Shape::Object(_) | Shape::Free, _) => "must be an object".to_owned(),
             (Shape::Values, Value::Array(items)) if items.len() <= CONNECTOR_VALUES_MAX => {
                 return Some(self.values(path, items));
             }
@@ -388,6 +368,49 @@ impl Check<'_> {
         };
         self.problem(path, complaint);
         None
+    }
+
+    /// A list of what is `good`; each item that is none is named by its place.
+    fn list(
+        &mut self,
+        path: &str,
+        items: &[Value],
+        what: &str,
+        good: impl Fn(&Value) -> bool,
+    ) -> Option<Value> {
+        if items.len() > ITEMS_MAX {
+            self.problem(path, format!("must have at most {ITEMS_MAX} items"));
+            return None;
+        }
+        let wrong: Vec<usize> = (0..items.len()).filter(|at| !good(&items[*at])).collect();
+        for at in &wrong {
+            self.problem(&format!("{path}[{at}]"), format!("must be {what}"));
+        }
+        wrong.is_empty().then(|| Value::Array(items.to_vec()))
+    }
+
+    /// An object of texts; names are held to what values are held to.
+    fn texts_by_name(
+        &mut self,
+        path: &str,
+        object: &Map<String, Value>,
+        max: usize,
+    ) -> Option<Value> {
+        let before = self.problems.len();
+        if object.len() > ITEMS_MAX {
+            self.problem(path, format!("must have at most {ITEMS_MAX} members"));
+        } else if let Some(complaint) = object
+            .keys()
+            .find_map(|name| text_complaint(name, max, false))
+        {
+            self.problem(path, format!("has a name that {complaint}"));
+        } else {
+            for (name, _) in object.iter().filter(|(_, value)| !is_text(value, max)) {
+                let message = format!("must be {}", text_words(max));
+                self.problem(&format!("{path}.{name}"), message);
+            }
+        }
+        (self.problems.len() == before).then(|| Value::Object(object.clone()))
     }
 
     fn objects(&mut self, path: &str, rows: &[Field], items: &[Value]) -> Value {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use grantry_core::limits::CONNECTOR_URL_BYTES_MAX;
 use grantry_core::nouns::{Connector, ConnectorType, Sealed, Service, Subject};
 use grantry_core::{Entropy, Error, Problem, Result, Secret, Timestamp};
 use grantry_oauth::authorize::is_reserved;
@@ -179,30 +180,12 @@ impl From<Unresolved> for Error {
 /// What is wrong with `serverConfig` and `authorizationUrlParams`.
 pub fn config_problems(data: &Map<String, Value>) -> Option<Vec<Problem>> {
     let mut problems = Vec::new();
-    if let Some(config) = data.get("serverConfig") {
-        match serde_json::from_value::<Server>(config.clone()) {
-            Err(error) => problems.push(Problem::new("data.serverConfig", error.to_string())),
-            Ok(server) => problems.extend(Endpoint::ALL.into_iter().filter_map(|endpoint| {
-                let given = config
-                    .get(endpoint.as_str())
-                    .and_then(Value::as_str)
-                    .is_some_and(|text| !text.is_empty());
-                let wrong = given && server.url(endpoint).is_err();
-                wrong.then(|| {
-                    Problem::new(
-                        format!("data.serverConfig.{}", endpoint.as_str()),
-                        "must be an absolute http(s) URL without user name",
-                    )
-                })
-            })),
-        }
-        let api = config.get(API_BASE_URL).filter(|api| *api != "");
-        if api.is_some_and(|api| !api.as_str().is_some_and(data::is_web_url)) {
-            problems.push(Problem::new(
-                format!("data.serverConfig.{API_BASE_URL}"),
-                "must be an absolute http(s) URL without user name",
-            ));
-        }
+    if let Some(Value::Object(config)) = data.get("serverConfig") {
+        let wrong = |(name, value): (&String, &Value)| {
+            let message = member_complaint(name, value)?;
+            Some(Problem::new(format!("data.serverConfig.{name}"), message))
+        };
+        problems.extend(config.iter().filter_map(wrong));
     }
     if let Some(Value::Object(params)) = data.get("authorizationUrlParams") {
         problems.extend(params.keys().filter(|name| is_reserved(name)).map(|name| {
@@ -216,6 +199,29 @@ pub fn config_problems(data: &Map<String, Value>) -> Option<Vec<Problem>> {
         None
     } else {
         Some(problems)
+    }
+}
+
+/// What is wrong with a member of `serverConfig`; an empty one takes away what stands below it.
+fn member_complaint(name: &str, value: &Value) -> Option<String> {
+    let alone = Map::from_iter([(name.to_owned(), value.clone())]);
+    if let Err(error) = serde_json::from_value::<Server>(alone.into()) {
+        // "invalid type: integer `7`, expected a string"
+        let error = error.to_string();
+        let (_, expected) = error.rsplit_once("expected ").unwrap_or(("", "what it is"));
+        return Some(format!("must be {expected}"));
+    }
+    let is_url = name == API_BASE_URL || Endpoint::ALL.iter().any(|known| known.as_str() == name);
+    match value {
+        Value::Null => None,
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) if name == "issuer" => {
+            data::text_complaint(text, CONNECTOR_URL_BYTES_MAX, false)
+        }
+        value if is_url && !value.as_str().is_some_and(data::is_web_url) => {
+            Some(format!("must be {}", data::url_words()))
+        }
+        _ => None,
     }
 }
 

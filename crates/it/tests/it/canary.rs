@@ -3,8 +3,6 @@
 //! token (requirements 78 to 81).
 
 use std::collections::BTreeMap;
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use axum::http::Request;
@@ -12,10 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use grantry_api::kit::edge::Visit;
 use grantry_sandbox::{Endpoint, Order};
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::world::browser::{Browser, Page, send};
 use crate::world::database;
+use crate::world::log::Log;
 use crate::world::{CONNECTOR, Setup, World};
 
 const CLIENT_SECRET: &str = "canary/client+secret=1b7f";
@@ -25,39 +23,6 @@ const IMPORTED: [&str; 2] = [
     "canary~imported~access~77aa",
     "canary~imported~refresh~77ab",
 ];
-
-/// All that is logged, at every level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> Vec<u8> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        log.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 /// The ways in which a secret could be written down.
 fn spellings(secret: &str) -> Vec<String> {
@@ -110,11 +75,7 @@ async fn call(world: &World, method: &str, path: &str, key: &str, body: &str) ->
 #[tokio::test]
 async fn no_secret_is_found_in_the_files_the_log_or_an_answer() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(log.clone())
-        .finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let _logging = log.listen();
 
     let world = World::with(Setup {
         client_secret: CLIENT_SECRET,

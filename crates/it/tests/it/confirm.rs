@@ -6,14 +6,20 @@ use grantry_core::error::ReconnectReason;
 use grantry_core::nouns::AuthorizationState;
 use grantry_core::{Error, Secret};
 use grantry_engine::{AskConsent, Requested};
+use serde_json::json;
 use url::Url;
 
+use crate::callback::{DISCOVERED, discovered, play};
 use crate::world::browser::{Browser, standing};
 use crate::world::{CONNECTOR, World, token_of};
 
 const RETURN: &str = "http://127.0.0.1:3000/done?step=2";
 
 async fn ask(world: &World, user: &str) -> Requested {
+    ask_of(world, CONNECTOR, user).await
+}
+
+async fn ask_of(world: &World, connector: &str, user: &str) -> Requested {
     let ask = AskConsent {
         token: token_of(user),
         return_url: Some(RETURN.to_owned()),
@@ -23,7 +29,7 @@ async fn ask(world: &World, user: &str) -> Requested {
     let caller = world.server().await;
     world
         .engine
-        .authorize(&caller, CONNECTOR, ask)
+        .authorize(&caller, connector, ask)
         .await
         .unwrap()
 }
@@ -174,4 +180,38 @@ async fn a_request_that_is_taken_back_ends_with_what_it_brought() {
     assert!(matches!(late, Err(Error::Conflict { .. })), "{late:?}");
     world.pass(Duration::from_secs(30)).await;
     assert!(world.revocations() > 0);
+}
+
+#[tokio::test]
+async fn requirement_21_of_two_accounts_that_wait_the_one_confirmed_first_is_connected() {
+    let world = World::new().await;
+    let mut new = discovered();
+    new.data["userAuthorization"]["scopes"] = json!(["openid"]);
+    let caller = world.server().await;
+    let made = world.engine.create_connector(&caller, new).await;
+    made.ok().unwrap();
+    let first = ask_of(&world, DISCOVERED, "u1").await;
+    let second = ask_of(&world, DISCOVERED, "u1").await;
+    let code = consent(&world, &first).await;
+    play(&world, "swap", None);
+    let others = consent(&world, &second).await;
+    assert!(success(&confirm(&world, &first, &code).await));
+    let before = world.live("u1").await.unwrap();
+    let refused = confirm(&world, &second, &others).await;
+    assert!(
+        matches!(refused, Err(Error::Conflict { .. })),
+        "{refused:?}"
+    );
+    let state = AuthorizationState::Error {
+        code: "other_account".to_owned(),
+    };
+    assert_eq!(standing(&world, &second).await, state);
+    let after = world.live("u1").await.unwrap();
+    assert_eq!(after.connection, before.connection);
+    assert_eq!(after.sets[0].id, before.sets[0].id);
+    // The pair that nobody took is the other account's alone: it ends.
+    world.engine.start().await.unwrap();
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(world.revocations(), 2);
+    world.run(world.engine.drain()).await;
 }

@@ -414,7 +414,7 @@ async fn requirement_27_the_document_is_public_static_and_without_a_secret() {
 }
 
 #[tokio::test]
-async fn requirement_28_only_the_public_half_of_a_key_is_ever_shown() {
+async fn only_the_public_half_of_a_key_is_ever_shown() {
     let world = World::new().await;
     let signs = json!({"clientId": "demo", "jwtBearer": {"enabled": true}});
     let view = made(&world, signs).await.unwrap();

@@ -47,6 +47,7 @@ const TABLE: &[(Then, &[&str])] = &[
             "emptyrefresh",
             "morescope",
             "lessscope",
+            "noscope",
             "skewdate",
             "late",
             // Without the scope `openid` there is no ID token to spoil.
@@ -58,6 +59,7 @@ const TABLE: &[(Then, &[&str])] = &[
             "idt_azp",
             "idt_nonce",
             "idt_exp",
+            "idt_absent",
             "idt_sub",
         ],
     ),

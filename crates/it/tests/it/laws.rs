@@ -182,7 +182,7 @@ static WORKSPACE: LazyLock<Metadata> = LazyLock::new(|| {
         .unwrap()
 });
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -359,7 +359,7 @@ fn the_lock_file_stays_small() {
 }
 
 /// Our Rust sources.
-fn sources() -> Vec<PathBuf> {
+pub fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join("crates")];
     while let Some(folder) = folders.pop() {

@@ -53,7 +53,7 @@ const DECLARED: &str = r#"
 "#;
 
 /// The route's path, its parameters filled with ids that exist.
-fn path(route: &Route) -> String {
+pub fn filled(route: &Route) -> String {
     let fill = |segment: &str| match segment.strip_prefix('{') {
         None => segment.to_owned(),
         Some(name) => match name.trim_end_matches('}').trim_start_matches('*') {
@@ -76,7 +76,7 @@ fn path(route: &Route) -> String {
 async fn call(world: &World, route: &Route, query: &str, key: Option<&str>) -> Page {
     let mut request = Request::builder()
         .method(route.method.as_str())
-        .uri(format!("{}{query}", path(route)))
+        .uri(format!("{}{query}", filled(route)))
         .header("content-type", "application/json");
     if let Some(key) = key {
         request = request.header("authorization", format!("Bearer {key}"));

@@ -13,7 +13,7 @@ use crate::world::World;
 pub const PEM: &str = include_str!("../../../vault/testdata/keys/rsa-pkcs1.pem");
 
 /// What a connector of each type is made of, whom it has tokens for, and a field that it cannot do without.
-fn kinds() -> Vec<(&'static str, Value, &'static [&'static str], &'static str)> {
+pub fn kinds() -> Vec<(&'static str, Value, &'static [&'static str], &'static str)> {
     let config = json!({
         "authorization_endpoint": "http://sandbox.test/authorize",
         "token_endpoint": "http://sandbox.test/token",
@@ -35,14 +35,13 @@ fn kinds() -> Vec<(&'static str, Value, &'static [&'static str], &'static str)> 
         (
             "discord",
             json!({"applicationId": "17", "botToken": "never-shown"}),
-            // No code is redeemed without a client secret.
-            &["app"],
+            &["user", "app"],
             "applicationId",
         ),
         (
             "github",
             json!({"appId": 7, "appSlug": "my-app", "appName": "My App", "clientId": "Iv1.x", "privateKeyPem": PEM}),
-            &["app"],
+            &["user", "app"],
             "appSlug",
         ),
         (

@@ -9,7 +9,7 @@ use grantry_core::{Secret, Timestamp};
 use grantry_vault::jws::{SigningError, SigningKey};
 use serde_json::json;
 
-/// Life of a token: Snowflake takes none of more than an hour.
+/// Life of a token, which is no assertion that buys one: Snowflake takes none of more than an hour.
 const LIFE: Duration = Duration::from_secs(59 * 60);
 
 /// How far `iat` is set back, for a clock behind ours.

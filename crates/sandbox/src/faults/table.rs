@@ -77,6 +77,7 @@ pub static FAULTS: &[Fault] = &[
     keep(TOKEN, "emptyrefresh", &[36], "empty refresh_token; the old one stays good", |a, _| a.set(json!({"refresh_token": ""}))),
     edit(TOKEN, "morescope", &[20], "grants a scope nobody asked for", |a, _| scope(a, |s| s.push("admin"))),
     edit(TOKEN, "lessscope", &[20], "grants one scope less than asked", |a, _| scope(a, |s| { s.pop(); })),
+    edit(TOKEN, "noscope", &[20], "does not say what was granted", |a, _| a.remove("scope")),
     edit(TOKEN, "skewdate", &[48], "a clock one hour ahead, in the Date header and the ID token", |a, s| {
         let ahead = s.now.after(HOUR);
         a.header(DATE, &http_date(ahead));
@@ -92,6 +93,7 @@ pub static FAULTS: &[Fault] = &[
     edit(TOKEN, "idt_azp", &[22], "ID token for two clients, authorised for the other", |a, s| id_token(a, s, Signing::Rs256, None, &[("azp", json!("another"))])),
     edit(TOKEN, "idt_nonce", &[22], "ID token with another nonce", |a, s| id_token(a, s, Signing::Rs256, None, &[("nonce", json!("another"))])),
     edit(TOKEN, "idt_exp", &[22], "ID token that expired an hour ago", |a, s| id_token(a, s, Signing::Rs256, None, &[("exp", json!(s.now.before(HOUR).as_secs()))])),
+    edit(TOKEN, "idt_absent", &[21, 22], "no ID token, though openid was asked for", |a, _| a.remove("id_token")),
     edit(TOKEN, "idt_sub", &[22], "ID token of another user", |a, s| id_token(a, s, Signing::Rs256, None, &[("sub", json!("mallory"))])),
 
     // ---- Token answers a client must not use; the grant is not touched ----

@@ -78,6 +78,7 @@ const PLAYED: &[(&str, Token, Check)] = &[
         is(r, "scope", json!("openid email admin"))
     }),
     ("lessscope", Rotated, |r| is(r, "scope", json!("openid"))),
+    ("noscope", Rotated, |r| is(r, "scope", Value::Null)),
     ("skewdate", Rotated, |r| {
         assert_eq!(r.header("date"), "Sun, 06 Nov 1994 09:49:37 GMT");
         assert_eq!(
@@ -109,6 +110,10 @@ const PLAYED: &[(&str, Token, Check)] = &[
     }),
     ("idt_exp", Rotated, |r| {
         assert_eq!(id_token(r, "exp", "alg").0, json!(784_108_177))
+    }),
+    ("idt_absent", Rotated, |r| {
+        is(r, "id_token", Value::Null);
+        is(r, "token_type", json!("Bearer"));
     }),
     ("idt_sub", Rotated, |r| {
         assert_eq!(id_token(r, "sub", "alg").0, json!("mallory"))

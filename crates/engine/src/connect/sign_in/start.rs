@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_uri_is_a_declared_one_to_the_letter() {
+    fn requirement_17_a_redirect_uri_is_a_declared_one_to_the_letter() {
         let web = project(&[
             "https://app.example/api/auth/callback/slack",
             "http://localhost:3000/cb",
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_loopback_address_without_a_port_is_one_on_every_port() {
+    fn requirement_17_only_a_loopback_address_without_a_port_is_one_on_every_port() {
         let native = project(&[
             "http://127.0.0.1/cb",
             "http://[::1]/cb",

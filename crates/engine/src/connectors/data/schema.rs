@@ -1,11 +1,13 @@
 //! The rows of a type's `data` as a JSON schema (draft 2020-12), for clients that ask people for it
 //! (reference/vercel-connect §9 F1).
 
-use grantry_core::limits::CONNECTOR_VALUES_MAX;
+use grantry_core::limits::{
+    CONNECTOR_URL_BYTES_MAX, CONNECTOR_VALUES_MAX, ITEMS_MAX, PEM_BYTES_MAX,
+};
 use grantry_core::nouns::ConnectorType;
 use serde_json::{Value, json};
 
-use super::{Field, Shape, VALUE, rows, server_config};
+use super::{Field, Shape, VALUE, rows};
 
 /// What a new connector of this type takes.
 pub fn schema(kind: ConnectorType) -> Value {
@@ -39,18 +41,24 @@ fn object(rows: &[Field]) -> Value {
 }
 
 fn of(shape: &Shape) -> Value {
+    let list = |items: Value| json!({"type": "array", "items": items, "maxItems": ITEMS_MAX});
     match shape {
-        Shape::Text(max) | Shape::Markdown(max) => json!({"type": "string", "maxLength": max}),
+        Shape::Text(max) => json!({"type": "string", "maxLength": max}),
+        Shape::Markdown(max) => {
+            json!({"type": "string", "contentMediaType": "text/markdown", "maxLength": max})
+        }
         Shape::Secret(max) => json!({"type": "string", "maxLength": max, "writeOnly": true}),
-        Shape::Pem(_) => json!({"type": "string", "format": "pem", "writeOnly": true}),
+        Shape::Pem(_) => {
+            json!({"type": "string", "format": "pem", "maxLength": PEM_BYTES_MAX, "writeOnly": true})
+        }
         Shape::Slug(max) => {
             json!({"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "maxLength": max})
         }
         Shape::Phones => {
-            json!({"type": "array", "items": {"type": "string", "pattern": "^\\+[1-9][0-9]{1,14}$"}})
+            list(json!({"type": "string", "pattern": "^\\+[1-9][0-9]{1,14}$", "maxLength": 16}))
         }
-        Shape::Url | Shape::BareUrl => json!({"type": "string", "format": "uri"}),
-        Shape::Urls => json!({"type": "array", "items": {"type": "string", "format": "uri"}}),
+        Shape::Url | Shape::BareUrl => url(),
+        Shape::Urls => list(url()),
         Shape::Bool => json!({"type": "boolean"}),
         Shape::Integer(least) => json!({"type": "integer", "minimum": least}),
         Shape::OneOf(words) => json!({"type": "string", "enum": words}),
@@ -58,20 +66,22 @@ fn of(shape: &Shape) -> Value {
         Shape::Objects(rows, most) => {
             json!({"type": "array", "items": object(rows), "maxItems": most})
         }
-        Shape::Texts(max) => {
-            json!({"type": "array", "items": {"type": "string", "maxLength": max}})
-        }
-        Shape::TextMap(max) => {
-            json!({"type": "object", "additionalProperties": {"type": "string", "maxLength": max}})
-        }
+        Shape::Texts(max) => list(json!({"type": "string", "maxLength": max})),
+        Shape::TextMap(max) => json!({
+            "type": "object",
+            "additionalProperties": {"type": "string", "maxLength": max},
+            "propertyNames": {"maxLength": max},
+            "maxProperties": ITEMS_MAX,
+        }),
         Shape::Free => json!({"type": "object"}),
-        Shape::ServerConfig => {
-            json!({"type": "object", "propertyNames": {"enum": server_config::known()}})
-        }
         Shape::Values => {
             json!({"type": "array", "items": object(VALUE), "maxItems": CONNECTOR_VALUES_MAX})
         }
     }
+}
+
+fn url() -> Value {
+    json!({"type": "string", "format": "uri", "maxLength": CONNECTOR_URL_BYTES_MAX})
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! What single values may look like.
 
 use grantry_core::Secret;
-use grantry_core::limits::PEM_BYTES_MAX;
+use grantry_core::limits::{CONNECTOR_URL_BYTES_MAX, PEM_BYTES_MAX};
 use grantry_vault::jws::{SigningAlgorithm, SigningKey};
 use serde_json::Value;
 use url::Url;
 
-pub(super) fn text_complaint(text: &str, max: usize, line_breaks: bool) -> Option<String> {
+/// What is wrong with a text, for people.
+pub fn text_complaint(text: &str, max: usize, line_breaks: bool) -> Option<String> {
     let unwanted = |c: char| c.is_control() && !(line_breaks && matches!(c, '\n' | '\r' | '\t'));
     if text.len() > max {
         Some(format!("is longer than {max} bytes"))
@@ -23,14 +24,29 @@ pub(super) fn is_text(value: &Value, max: usize) -> bool {
         .is_some_and(|text| text_complaint(text, max, false).is_none())
 }
 
-/// Absolute, http or https, with a host and without user name or password.
+/// Absolute, http or https, with a host and without user name or password. What a parser would pass over (white space,
+/// line breaks) is no part of a URL.
 pub fn is_web_url(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| {
+    let stray = |c: char| c.is_control() || c.is_whitespace();
+    let fits = text.len() <= CONNECTOR_URL_BYTES_MAX && !text.contains(stray);
+    fits && Url::parse(text).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https")
             && url.has_host()
             && url.username().is_empty()
             && url.password().is_none()
     })
+}
+
+/// What a list of texts is made of.
+pub(super) fn text_words(max: usize) -> String {
+    format!("a string of at most {max} bytes without control characters")
+}
+
+/// What a URL is.
+pub fn url_words() -> String {
+    format!(
+        "an absolute http(s) URL of at most {CONNECTOR_URL_BYTES_MAX} bytes without user name or password"
+    )
 }
 
 pub(super) fn is_bare(text: &str) -> bool {

@@ -102,7 +102,7 @@ fn each_wrong_field_is_named() {
         (
             ConnectorType::Oauth,
             json!({"clientId": "c", "authorizationUrlParams": {"a": 1}}),
-            vec!["data.authorizationUrlParams"],
+            vec!["data.authorizationUrlParams.a"],
         ),
         (ConnectorType::ApiKey, json!({}), vec!["data.values"]),
         (
@@ -176,14 +176,22 @@ fn an_empty_string_is_absence() {
 
 /// A good `data` of each type, with every field that it has.
 fn whole(kind: ConnectorType) -> Value {
+    let mut whole = own(kind);
+    whole["search"] = json!({"url": "https://s.example/q", "description": "d\nd", "excludes": ["a"], "active": true,
+        "continueOnFailure": false, "scheme": "basic"});
+    whole
+}
+
+/// The same without what all types have.
+fn own(kind: ConnectorType) -> Value {
     const PEM: &str = include_str!("../../../../vault/testdata/keys/rsa-pkcs8.pem");
     match kind {
-        ConnectorType::ApiKey => json!({"subjectType": "app", "values": [{"value": "k"}],
-            "serviceUrls": ["https://api.example"], "instructions": "Paste\nit"}),
+        ConnectorType::ApiKey => {
+            json!({"subjectType": "app", "values": [{"value": "k", "scope": "read", "expiresAt": 7}],
+            "serviceUrls": ["https://api.example"], "instructions": "Paste\nit"})
+        }
         ConnectorType::AwsAlpha => json!({"roleArn": "arn:aws:iam::123456789012:role/x",
             "region": "eu-central-1", "audience": "sts.amazonaws.com", "extras": {}}),
-        ConnectorType::Custom => json!({"clientId": "c", "clientSecret": "s",
-            "serverUrl": "https://as.example", "userAuthorization": {"enabled": true}}),
         ConnectorType::Discord => {
             json!({"applicationId": "1", "applicationName": "n", "publicKey": "ab",
             "botToken": "b", "clientSecret": "s", "userScopes": ["identify"], "serverConfig": {}, "extras": {}})
@@ -207,20 +215,27 @@ fn whole(kind: ConnectorType) -> Value {
             json!({"appId": "c", "clientSecret": "s", "tenantId": "botframework.com",
             "appName": "n", "appScopes": [], "userScopes": ["User.Read"], "serverConfig": {}, "extras": {}})
         }
-        ConnectorType::Oauth => {
+        ConnectorType::Custom | ConnectorType::Oauth => {
             json!({"clientId": "c", "clientSecret": "s", "serverUrl": "https://as.example",
             "serverConfig": {}, "variables": {"shop": "x"}, "clientName": "n", "responseType": "code",
             "tokenEndpointAuthMethod": "none", "pkceRequired": true, "codeChallengeMethod": "S256",
             "userAuthorization": {"enabled": true, "scopes": ["a"]}, "refreshTokens": {"enabled": true},
-            "clientCredentials": {"enabled": false}, "defaultAudience": "a", "defaultTokenExpiresIn": 60,
-            "authorizationUrlParams": {"a": "b"}, "search": {"url": "https://s.example/q"}})
+            "clientCredentials": {"enabled": false, "scopes": ["a"]}, "defaultAudience": "a", "defaultTokenExpiresIn": 60,
+            "authorizationUrlParams": {"a": "b"}, "clientRegistration": "dynamic",
+            "clientAssertion": {"type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "ttl": 60,
+                "claims": {"a": "b"}},
+            "jwtBearer": {"enabled": true, "scopes": ["a"], "sub": "s", "iss": "i", "aud": "a", "ttl": 60,
+                "additionalClaims": {"a": "b"}, "useClientCredentials": true},
+            "forwardedClaims": {"idToken": ["email"]},
+            "installation": {"enabled": true, "url": "https://x.example/install", "scopes": ["a"], "params": {"a": "b"},
+                "id": "team.id", "tenant": "team", "name": "team.name"}})
         }
         ConnectorType::Photon => {
             json!({"projectId": "p", "projectSecret": "s", "webhookSecret": "w", "extras": {}})
         }
         ConnectorType::Salesforce => json!({"consumerKey": "c", "consumerSecret": "s",
             "loginHost": "test.salesforce.com", "userScopes": ["api"], "username": "u@x.example",
-            "privateKeyPem": PEM, "jwtBearer": {"enabled": true}, "clientCredentials": {"enabled": true}, "defaultTokenExpiresIn": 60,
+            "privateKeyPem": PEM, "clientCredentials": {"enabled": true, "scopes": ["api"]}, "defaultTokenExpiresIn": 60,
             "serverConfig": {}, "extras": {}}),
         ConnectorType::Sendblue => json!({"apiKeyId": "i", "apiSecretKey": "s",
             "phoneNumbers": ["+14155550100", "+4930123456"], "extras": {}}),
@@ -230,13 +245,34 @@ fn whole(kind: ConnectorType) -> Value {
             "botScopes": ["chat:write"], "userScopes": ["search:read"],
             "slashCommands": [{"command": "/x", "description": "d", "usageHint": "h", "shouldEscape": true}],
             "shortcuts": [{"type": "global", "name": "n", "callbackId": "c", "description": "d"}],
-            "serverConfig": {}, "extras": {}})
+            "tokenRotationEnabled": true, "orgDeployEnabled": false, "serverConfig": {}, "extras": {}})
         }
         ConnectorType::Snowflake => json!({"accountIdentifier": "acme-prod", "clientName": "n",
             "defaultSessionRole": "ANALYST", "clientId": "c", "clientSecret": "s", "userScopes": ["refresh_token"],
             "user": "SVC", "privateKeyPem": PEM, "serverConfig": {}, "extras": {}}),
         ConnectorType::SnowflakeWif => json!({"clientName": "n", "accountIdentifier": "acme-prod",
             "defaultSessionRole": "ANALYST", "extras": {}}),
+    }
+}
+
+/// One more than a list may have.
+fn many(item: Value) -> Value {
+    vec![item; 257].into()
+}
+
+/// `value` has every one of `rows`, and so have the objects in it.
+fn complete(path: &str, rows: &[Field], value: &Value) {
+    for row in rows {
+        let path = format!("{path}.{}", row.name);
+        let Some(given) = value.get(row.name) else {
+            panic!("{path} is not in what should be whole");
+        };
+        match &row.shape {
+            Shape::Object(rows) => complete(&path, rows, given),
+            Shape::Objects(rows, _) => complete(&path, rows, &given[0]),
+            Shape::Values => complete(&path, VALUE, &given[0]),
+            _ => {}
+        }
     }
 }
 
@@ -268,25 +304,59 @@ fn wrong(shape: &Shape) -> Vec<Value> {
         ]
         .into_iter()
         .map(|number| json!([number]))
-        .chain([json!("+14155550100"), json!([7])])
+        .chain([
+            json!("+14155550100"),
+            json!([7]),
+            many(json!("+14155550100")),
+        ])
         .collect(),
-        Shape::Url | Shape::BareUrl => ["x", "ftp://x", "https://u@x", "javascript:alert(1)"]
-            .map(Value::from)
-            .into(),
-        Shape::Urls => vec![json!("https://x"), json!(["ftp://x"])],
+        Shape::Url | Shape::BareUrl => [
+            "x",
+            "ftp://x",
+            "https://u@x",
+            "javascript:alert(1)",
+            "https://x/\r\nHost: y",
+            " https://x",
+        ]
+        .map(Value::from)
+        .into_iter()
+        .chain([format!("https://x/{}", "x".repeat(2048)).into()])
+        .collect(),
+        Shape::Urls => vec![
+            json!("https://x"),
+            json!(["ftp://x"]),
+            json!(["https://x/\n"]),
+            many(json!("https://x")),
+        ],
         Shape::Bool => vec![json!("true"), json!(1)],
         Shape::Integer(min) => vec![json!(min - 1), json!("7"), json!(1.5), json!(u64::MAX)],
         Shape::OneOf(_) => vec![json!("other"), json!(7)],
-        Shape::Object(_) | Shape::Free | Shape::ServerConfig => vec![json!("x"), json!([])],
+        Shape::Object(_) => vec![json!("x"), json!([])],
+        Shape::Free => vec![json!("x"), json!([]), json!({"x": "x".repeat(64 * 1024)})],
         Shape::Objects(_, max) => vec![json!({}), json!(["x"]), json!(vec![json!({}); max + 1])],
         Shape::Texts(max) => vec![
             json!("a"),
             json!([7]),
             json!([long(max)]),
             json!(["a\u{7}"]),
+            many(json!("a")),
         ],
-        Shape::TextMap(max) => vec![json!({"a": 1}), json!({"a": long(max)}), json!([])],
-        Shape::Values => vec![json!("k"), json!([{"value": 7}])],
+        Shape::TextMap(max) => vec![
+            json!({"a": 1}),
+            json!({"a": long(max)}),
+            json!({long(max).as_str().unwrap(): "a"}),
+            json!({"a\nb": "a"}),
+            (0..257)
+                .map(|n| (n.to_string(), json!("a")))
+                .collect::<Map<_, _>>()
+                .into(),
+            json!([]),
+        ],
+        Shape::Values => vec![
+            json!("k"),
+            json!([{"value": 7}]),
+            json!(vec![json!({"value": "k"}); 101]),
+        ],
     }
 }
 
@@ -294,6 +364,7 @@ fn wrong(shape: &Shape) -> Vec<Value> {
 fn every_type_takes_all_its_fields_and_keeps_its_secrets_apart() {
     for kind in ConnectorType::ALL {
         let whole = whole(*kind);
+        complete(kind.as_str(), rows(*kind), &whole);
         let checked =
             run(*kind, whole.clone()).unwrap_or_else(|wrong| panic!("{kind:?}: {wrong:?}"));
         let public = Value::Object(checked.public).to_string();
@@ -344,7 +415,7 @@ fn every_field_of_every_type_is_named_when_it_is_missing_or_wrong() {
             "{kind:?}"
         );
     }
-    assert!(tried > 300, "{tried}");
+    assert!(tried > 500, "{tried}");
 }
 
 #[test]

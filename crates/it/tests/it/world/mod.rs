@@ -6,6 +6,7 @@
 
 pub mod browser;
 pub mod database;
+pub mod log;
 mod spool;
 mod watch;
 mod wire;
@@ -133,6 +134,8 @@ impl World {
         let key = grantry_vault::jws::SigningKey::from_pem(&Secret::new(crate::types::PEM));
         config.clients[0].assertion_key =
             key.ok().map(|key| serde_json::to_value(key.jwk()).unwrap());
+        let of_the_team = format!("{CALLBACK}/team_1");
+        config.clients[0].redirect_uris.push(of_the_team);
         config.clients.push(grantry_sandbox::Client {
             id: "other".to_owned(),
             ..grantry_sandbox::Client::demo()

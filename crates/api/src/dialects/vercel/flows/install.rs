@@ -48,8 +48,7 @@ const BODY: &[Field] = &[
 async fn install(mut call: Call) -> Result<Response> {
     let external_id = present(call.body.take_text("installationId"));
     let tenant = present(call.body.take_text("tenantId"));
-    let body = std::mem::take(&mut call.body);
-    let mut ask = map::consent(body, call.caller()?)?;
+    let mut ask = map::consent(std::mem::take(&mut call.body))?;
     ask.token.subject = Some(Subject::App);
     ask.install = Some(Install {
         external_id,
