@@ -70,6 +70,46 @@ describe('create by service', () => {
     assert.equal(asked.status, 200, asked.text);
   });
 
+  it('makes what Grantry has a type of its own for', async () => {
+    const keys = { clientId: 'cid', clientSecret: 's' };
+    for (const [service, type, data, subjects] of [
+      ['linear', 'linear', { ...keys, appScopes: ['read'] }, ['user', 'app']],
+      ['discord', 'discord', { applicationId: '1', botToken: 'bot' }, ['app']],
+      ['microsoft-entra', 'microsoft-entra', { ...keys, tenantId: 'acme.example' }, ['user', 'app']],
+      ['microsoft-teams', 'microsoft-teams', { appId: 'cid', clientSecret: 's', tenantId: 'acme.example' }, ['user', 'app']],
+      ['sendblue', 'sendblue', { apiKeyId: 'i', apiSecretKey: 's', phoneNumbers: ['+14155550100'] }, ['app']],
+      ['photon', 'photon', { projectId: 'p', projectSecret: 's' }, ['app']],
+      ['linq', 'linq', { apiToken: 'k' }, ['app']],
+      ['salesforce', 'salesforce', { consumerKey: 'k', consumerSecret: 's', loginHost: 'login.salesforce.com' }, ['user']],
+      ['slack', 'slack', { appId: 'A', appName: 'n', ...keys }, ['user', 'app']],
+      ['notion', 'oauth', keys, ['user']],
+    ]) {
+      const made = await cli.json('create', service, '--name', `own ${service}`, '--data', JSON.stringify(data));
+      const row = await seen(made.id);
+      assert.deepEqual([row.type, row.service, row.supportedSubjectTypes], [type, service, subjects]);
+    }
+    const { code, err } = await cli.run('create', 'linear', '--name', 'bad', '--data', '{"clientId":"c"}');
+    assert.notEqual(code, 0);
+    assert.match(err, /data\.clientSecret/);
+  });
+
+  it('takes the first way where none is named, without a terminal too', async () => {
+    for (const service of ['github', 'snowflake', 'salesforce', 'microsoft-teams', 'photon']) {
+      const { address, done } = cli.begin('create', service, '--name', `managed ${service}`, '--format=json');
+      const [, id] = /\/register\/(scr_\w+)$/.exec(await address);
+      const canceled = await server.call('DELETE', `/api/v1/setups/${id}`, { key: KEYS.admin });
+      assert.ok(canceled.status < 300, canceled.text);
+      const { code, err } = await done;
+      assert.notEqual(code, 0);
+      assert.match(err, /canceled/i);
+    }
+  });
+
+  it('says what a service takes', async () => {
+    const { out, err } = await cli.run('create', 'github', '--help');
+    for (const word of ['GitHub App', 'github-app', 'OAuth app']) assert.ok((out + err).includes(word), out + err);
+  });
+
   it('fills in what differs between customers', async () => {
     const made = await cli.json('create', 'okta', '--name', 'staff', '--data', secrets, '--connection-method', 'oauth', '--param', 'domain=acme.okta.com');
     assert.deepEqual((await seen(made.id)).data.variables, { domain: 'acme.okta.com' });
@@ -80,29 +120,44 @@ describe('create by service', () => {
     }
   });
 
-  it('discovers a server that is named by its URL', async () => {
+  /** A server that says how it authorizes, for as long as `use` takes. */
+  async function withServer(more, use) {
     const metadata = (url) => ({
       issuer: url,
       authorization_endpoint: `${url}/authorize`,
       token_endpoint: `${url}/token`,
       response_types_supported: ['code'],
       code_challenge_methods_supported: ['S256'],
+      ...more(url),
     });
     const provider = createServer((request, answer) => {
       const known = /^\/\.well-known\/(oauth-authorization-server|openid-configuration)$/.test(request.url);
-      answer.writeHead(known ? 200 : 404, { 'content-type': 'application/json' });
-      answer.end(JSON.stringify(known ? metadata(`http://${request.headers.host}`) : {}));
+      const registers = request.method === 'POST' && request.url === '/register';
+      answer.writeHead(registers ? 201 : known ? 200 : 404, { 'content-type': 'application/json' });
+      const registered = { client_id: 'registered', token_endpoint_auth_method: 'none', redirect_uris: [`${server.url}/callback`] };
+      answer.end(JSON.stringify(registers ? registered : known ? metadata(`http://${request.headers.host}`) : {}));
     });
     await new Promise((done) => provider.listen(0, '127.0.0.1', done));
     try {
-      const url = `http://127.0.0.1:${provider.address().port}`;
-      const made = await cli.json('create', url, '--name', 'found', '--data', JSON.stringify({ clientId: 'cid' }));
-      const row = await seen(made.id);
-      assert.deepEqual([row.type, row.data.serverUrl.replace(/\/$/, '')], ['oauth', url]);
+      await use(`http://127.0.0.1:${provider.address().port}`);
     } finally {
       provider.close();
     }
-  });
+  }
+
+  it('discovers a server that is named by its URL', () =>
+    withServer(() => ({}), async (url) => {
+      const made = await cli.json('create', url, '--name', 'found', '--data', JSON.stringify({ clientId: 'cid' }));
+      const row = await seen(made.id);
+      assert.deepEqual([row.type, row.data.serverUrl.replace(/\/$/, '')], ['oauth', url]);
+    }));
+
+  it('registers with a server that is named by its URL alone', () =>
+    withServer((url) => ({ registration_endpoint: `${url}/register` }), async (url) => {
+      const made = await cli.json('create', `${url}/mcp`, '--name', 'registered');
+      const row = await seen(made.id);
+      assert.deepEqual([row.type, row.service, row.data.clientId], ['oauth', new URL(url).host, 'registered']);
+    }));
 
   it('is told what the service takes', async () => {
     const { body } = await server.call('GET', '/v1/connect/services/okta?schemas=true', { key: KEYS.admin });
@@ -146,6 +201,8 @@ describe('a connector from its making to its end', () => {
 
   it('gives out its token', async () => {
     assert.equal((await cli.json('token', id, '--subject', 'app')).token, 'k-life');
+    assert.equal((await cli.json('token', id)).token, 'k-life');
+    assert.equal((await cli.json('token', id, '--subject', 'app', '--no-default-scopes')).token, 'k-life');
     const { code, out } = await cli.run('token', 'crm.example.com/life', '--subject', 'app');
     assert.deepEqual([code, out.trim()], [0, 'k-life']);
   });
@@ -184,6 +241,93 @@ describe('a connector from its making to its end', () => {
     const removed = await cli.json('remove', id, '--disconnect-all', '--yes');
     assert.equal(removed.removed, true);
     assert.equal((await seen(id)).error.code, 'gone');
+  });
+});
+
+describe('tokens', () => {
+  const stored = async (body) => {
+    const made = await server.call('POST', '/api/v1/connections', { key: KEYS.admin, body });
+    assert.equal(made.status, 201, made.text);
+  };
+  const mine = (...more) => cli.run('token', ...more, '--yes', '--format=json');
+
+  it('are those of who asks, and end alone', async () => {
+    const { id } = await create('mine', 'oauth', CRM, '--format=json');
+    for (const name of ['usr_alice', 'usr_bob'])
+      await stored({ connector: id, subject: { type: 'user', id: name }, access_token: `of-${name}` });
+    for (const subject of [[], ['--subject', 'user']])
+      for (const [key, name] of [[KEYS.admin, 'usr_alice'], [KEYS.member, 'usr_bob']])
+        assert.equal((await as(key).json('token', id, ...subject)).token, `of-${name}`, `${subject}`);
+    const { tokensFound, deleted } = await cli.json('revoke-tokens', id, '--my-tokens', '--yes');
+    assert.deepEqual([tokensFound, deleted], [1, 1]);
+    assert.equal((await as(KEYS.member).json('token', id, '--subject', 'user')).token, 'of-usr_bob');
+    const ended = await mine(id, '--subject', 'user');
+    assert.notEqual(ended.code, 0);
+    assert.match(ended.out + ended.err, /authoriz/i);
+  });
+
+  it('are those of the scopes that were asked for', async () => {
+    const values = [{ value: 'k-read', scope: 'read' }, { value: 'k-write', scope: 'write' }];
+    const { id } = await create('scoped', 'api-key', { values }, '--format=json');
+    for (const scope of ['read', 'write'])
+      assert.equal((await cli.json('token', id, '--subject', 'app', '--scopes', scope)).token, `k-${scope}`);
+  });
+
+  it('are those of one installation', async () => {
+    const data = JSON.stringify({ appId: 'A1', appName: 'n', clientId: 'c', clientSecret: 's' });
+    const { id } = await cli.json('create', 'slack', '--name', 'spaces', '--data', data);
+    for (const space of ['T1', 'T2'])
+      await stored({ connector: id, subject: { type: 'app' }, installation: space, access_token: `xoxb-${space}` });
+    for (const space of ['T1', 'T2'])
+      assert.equal((await cli.json('token', id, '--subject', 'app', '--installation-id', space)).token, `xoxb-${space}`);
+    const none = await mine(id, '--subject', 'app', '--installation-id', 'T3');
+    assert.notEqual(none.code, 0);
+    assert.match(none.out + none.err, /install/i);
+  });
+});
+
+describe('lists', () => {
+  it('are of types and services, and go on', async () => {
+    const made = [];
+    for (const name of ['p1', 'p2', 'p3'])
+      made.push((await cli.json('create', 'linq', '--name', name, '--data', '{"apiToken":"k"}')).id);
+    const ids = async (...more) => (await cli.json('list', '--all-projects', ...more)).connectors.map(({ id }) => id);
+    const ofType = await ids('--type', 'linq');
+    assert.ok(made.every((id) => ofType.includes(id)));
+    assert.deepEqual(await ids('--service', 'linq'), ofType);
+    assert.deepEqual(await ids('--type', 'linq', '--service', 'notion'), []);
+    const seen = [];
+    let next;
+    do {
+      const page = await cli.json('list', '--all-projects', '--type', 'linq', '--limit', '2', ...(next ? ['--next', next] : []));
+      assert.ok(page.connectors.length <= 2);
+      seen.push(...page.connectors.map(({ id }) => id));
+      next = page.cursor ?? page.pagination?.next;
+    } while (next);
+    assert.deepEqual(seen.toSorted(), ofType.toSorted());
+  });
+});
+
+describe('triggers', () => {
+  const rest = (method, route, body) => server.call(method, route, { key: KEYS.admin, body });
+  const places = async (id) => (await seen(id)).triggerDestinations ?? [];
+
+  it('are attached, and can be again when where they went is gone', async () => {
+    const made = await rest('POST', '/api/v1/projects', { name: 'doomed' });
+    assert.equal(made.status, 201, made.text);
+    const data = JSON.stringify({ appId: 'A2', appName: 'n', clientId: 'c', clientSecret: 's' });
+    const { id } = await cli.json('create', 'slack', '--name', 'events', '--data', data, '--triggers');
+    const attach = (...more) => cli.json('attach', id, '-e', 'production', '--triggers', ...more, '--yes');
+    await attach('--project', 'doomed', '--trigger-path', '/gone');
+    await attach('--project', 'api', '--trigger-path', '/hook', '--trigger-environment', 'qa');
+    const there = { projectId: 'prj_2', customEnvironmentId: 'env_qa', path: '/hook' };
+    assert.deepEqual(await places(id), [{ projectId: made.body.id, path: '/gone' }, there]);
+    assert.equal((await rest('DELETE', `/api/v1/projects/${made.body.id}`)).status, 204);
+    assert.deepEqual(await places(id), [there]);
+    await attach('--project', 'web', '--trigger-path', '/more', '--trigger-branch', 'main');
+    assert.deepEqual(await places(id), [there, { projectId: PROJECT, branch: 'main', path: '/more' }]);
+    assert.equal((await rest('DELETE', '/api/v1/projects/prj_2/environments/env_qa')).status, 200);
+    assert.deepEqual(await places(id), [{ projectId: PROJECT, branch: 'main', path: '/more' }]);
   });
 });
 

@@ -127,6 +127,32 @@ describe('vercel connect create', () => {
     assert.deepEqual(complaints, []);
   });
 
+  for (const [service, type, fields] of [
+    ['linear', 'linear', { 'Client ID': 'c', 'Client secret': 's', 'App scopes': 'read, write' }],
+    ['discord', 'discord', { 'Application ID': '1', 'Bot token': 'bot' }],
+    ['microsoft-entra', 'microsoft-entra', { 'Client ID': 'c', 'Client secret': 's', 'Tenant ID': 'acme.example' }],
+    ['microsoft-teams', 'microsoft-teams', { 'App ID': 'c', 'Client secret': 's' }],
+    ['sendblue', 'sendblue', { 'API key ID': 'i', 'API secret key': 's', 'Phone numbers': '+14155550100 +4930123456' }],
+    ['photon', 'photon', { 'Project ID': 'p', 'Project secret': 's' }],
+    ['linq', 'linq', { 'API token': 'k' }],
+  ])
+    it(`${service}: asks for what its own type takes`, async () => {
+      const asked = cli.begin('create', service, '--name', `own ${service}`, '--format=json');
+      const { page, complaints, close } = await visit(await asked.address, { javaScriptEnabled: false });
+      for (const [label, value] of Object.entries(fields)) await page.getByLabel(label).fill(value);
+      await page.getByRole('button', { name: /^Set up/ }).click();
+      await page.waitForLoadState();
+      assert.match(await page.locator('h1').innerText(), /is set up/);
+      await close();
+      const { code, out, err } = await asked.done;
+      assert.equal(code, 0, err + out);
+      const row = await seen(JSON.parse(out).id);
+      assert.deepEqual([row.type, row.service], [type, service]);
+      if (service === 'linear') assert.deepEqual(row.data.appScopes, ['read', 'write']);
+      if (service === 'sendblue') assert.deepEqual(row.data.phoneNumbers, ['+14155550100', '+4930123456']);
+      assert.deepEqual(complaints, []);
+    });
+
   it('is told that the person said no', async () => {
     const asked = cli.begin('create', 'notion', '--name', 'no', '--format=json');
     const { page, close } = await visit(await asked.address);

@@ -112,6 +112,32 @@ describe('a connector', () => {
     await assert.rejects(sdk().getConnector({ teamId, connector }), failsWith(410));
     assert.notEqual((await create({ uid: 'oauth/short-lived' })).id, connector);
   });
+
+  // The SDK does not know `search`, so it sends the whole `data` as it is, in its own spelling.
+  it('has a server that is said in camelCase', async () => {
+    const data = {
+      clientId: 'cid',
+      search: { url: 'https://crm.example.com/search' },
+      serverConfig: {
+        authorizationEndpoint: 'https://crm.example.com/authorize',
+        tokenEndpoint: 'https://crm.example.com/token',
+        jwks: { keys: [{ kty: 'RSA', n: 'AQAB', e: 'AQAB', keyOps: ['verify'] }] },
+      },
+      userAuthorization: { enabled: true },
+    };
+    const { id } = await create({ name: 'camel', data });
+    const { body } = await server.call('GET', `/v1/connect/connectors/${id}`, { key: KEYS.admin });
+    assert.deepEqual(body.data.serverConfig, {
+      authorization_endpoint: 'https://crm.example.com/authorize',
+      token_endpoint: 'https://crm.example.com/token',
+      jwks: { keys: [{ kty: 'RSA', n: 'AQAB', e: 'AQAB', key_ops: ['verify'] }] },
+    });
+    for (const wrong of [{ tokenEndpiont: 'https://crm.example.com/t' }, { nonsense: 1 }])
+      await assert.rejects(
+        create({ name: 'wrong', data: { ...data, serverConfig: { ...data.serverConfig, ...wrong } } }),
+        (error) => failsWith(400, 'bad_request')(error) && error.error.message.includes(`data.serverConfig.${Object.keys(wrong)[0]}`),
+      );
+  });
 });
 
 describe('an update', () => {

@@ -160,6 +160,12 @@ impl Server {
         web_url(self.extra.get(API_BASE_URL)?.as_str()?)
     }
 
+    /// The keys that sign ID tokens, where they are here themselves (`jwks`, RFC 7517 §5) rather than at a URL.
+    pub fn keys(&self) -> Option<&[Value]> {
+        let keys = self.extra.get("jwks")?.get("keys")?.as_array()?;
+        Some(keys)
+    }
+
     /// These values under `overrides`: a member that is set there wins, and `""` or `[]` there removes it.
     #[must_use]
     pub fn overridden_by(&self, overrides: &Self) -> Self {

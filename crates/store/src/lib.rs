@@ -25,6 +25,7 @@ mod connections;
 mod connectors;
 mod credentials;
 mod db;
+mod destinations;
 mod endings;
 mod installations;
 mod keys;

@@ -15,6 +15,7 @@ use grantry_core::{StoreError, Timestamp};
 use crate::Db;
 use crate::backend::{Backend, Query, Statement};
 use crate::db::{UNCHANGED, after_id, and_contains, and_in, by_id, by_name, guard, rows_wanted};
+use crate::destinations::Gone;
 use crate::keys::revoke_keys;
 use crate::rows::{Noun, Upsert, change, insert, params, replace, select};
 
@@ -465,23 +466,25 @@ impl<B: Backend> TenancyStore for Db<B> {
         .await
     }
 
-    async fn remove_environment(
+    async fn remove_environments(
         &self,
         old: &Project,
         new: &Project,
-        environment: &Environment,
+        environments: &[Environment],
         at: Timestamp,
         event: &Event,
     ) -> Stored<()> {
         let Project { id, team, .. } = new;
-        // A link's environments are a list in JSON: this one with the comma behind it, before it, or alone.
-        let quoted = serde_json::Value::from(environment.as_str()).to_string();
         let mut write = vec![
             replace(old, new).one_or(StoreError::Missing("project")),
             insert(event),
             change(ChangeKind::Project, id),
             tell_links(team, id),
-            Statement::new(
+        ];
+        for environment in environments {
+            // A link's environments are a list in JSON: this one with the comma behind it, before it, or alone.
+            let quoted = serde_json::Value::from(environment.as_str()).to_string();
+            write.push(Statement::new(
                 "UPDATE links SET updated_at = ?6,
                  environments = replace(replace(replace(environments, ?3, ''), ?4, ''), ?5, '')
                  WHERE project = ?1 AND team = ?2 AND replace(environments, ?5, '') <> environments",
@@ -493,18 +496,26 @@ impl<B: Backend> TenancyStore for Db<B> {
                     &quoted,
                     at
                 ],
-            ),
-            Statement::new(
-                "DELETE FROM links WHERE project = ?1 AND team = ?2 AND environments = '[]'",
-                params![id, team],
-            ),
-        ];
-        write.extend(revoke_keys(
-            "project = ?2 AND environment = ?3",
-            at,
-            params![id, environment],
+            ));
+            write.extend(revoke_keys(
+                "project = ?2 AND environment = ?3",
+                at,
+                params![id, environment],
+            ));
+        }
+        write.push(Statement::new(
+            "DELETE FROM links WHERE project = ?1 AND team = ?2 AND environments = '[]'",
+            params![id, team],
         ));
-        self.run(write).await
+        if environments.is_empty() {
+            return self.run(write).await;
+        }
+        let gone = Gone {
+            team,
+            project: id,
+            environments,
+        };
+        self.run_without_destinations(&gone, at, write).await
     }
 
     async fn delete_project(
@@ -529,7 +540,12 @@ impl<B: Backend> TenancyStore for Db<B> {
             change(ChangeKind::Project, id),
         ];
         write.extend(revoke_keys("project = ?2", at, params![id]));
-        self.run(write).await
+        let gone = Gone {
+            team,
+            project: id,
+            environments: &[],
+        };
+        self.run_without_destinations(&gone, at, write).await
     }
 
     async fn put_service(&self, service: &Service, event: &Event) -> Stored<bool> {

@@ -43,6 +43,8 @@ pub enum Shape {
     Texts(usize),
     /// An object with these fields only.
     Object(&'static [Field]),
+    /// The same where its `type` is one of these words. What has another `type` is its handler's to refuse.
+    Typed(&'static [Field], &'static [&'static str]),
     /// At most [`ITEMS_MAX`] objects with these fields only.
     Objects(&'static [Field]),
     /// Text of 1 to so many bytes, whatever is in it.
@@ -198,7 +200,15 @@ impl Shape {
                 object(SWITCH, inner, name, problems);
                 None
             }
-            (Self::Object(rows), Value::Object(inner)) => {
+            (Self::Typed(_, words), Value::Object(inner))
+                if inner
+                    .get("type")
+                    .and_then(Value::as_str)
+                    .is_some_and(|word| !word.is_empty() && !words.contains(&word)) =>
+            {
+                None
+            }
+            (Self::Object(rows) | Self::Typed(rows, _), Value::Object(inner)) => {
                 object(rows, inner, name, problems);
                 None
             }
@@ -269,7 +279,7 @@ impl Shape {
                 format!("must be a whole number from {least} to {most}")
             }
             Self::Texts(_) => "must be a list of strings".to_owned(),
-            Self::Object(_) | Self::Free => "must be an object".to_owned(),
+            Self::Object(_) | Self::Typed(..) | Self::Free => "must be an object".to_owned(),
             Self::FreeList | Self::Objects(_) => "must be a list of objects".to_owned(),
             Self::Any => "must be JSON".to_owned(),
         }

@@ -266,7 +266,7 @@ fn least(rows: &[Field]) -> Value {
         Shape::Bool | Shape::Switch => json!(true),
         Shape::Integer(least, _) | Shape::Whole(least, _) => json!(least),
         Shape::Texts(_) => json!(["x"]),
-        Shape::Object(rows) => least(rows),
+        Shape::Object(rows) | Shape::Typed(rows, _) => least(rows),
         Shape::Free | Shape::Any => json!({}),
         Shape::Objects(_) | Shape::FreeList => json!([]),
     };

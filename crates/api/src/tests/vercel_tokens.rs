@@ -84,9 +84,9 @@ async fn a_token_that_cannot_be_had_says_why_in_the_codes_that_clients_know() {
             "tok_workload",
             "scl_1",
             json!({"subject": {"type": "pigeon"}}),
-            400,
-            "bad_request",
-            "subject.type",
+            422,
+            "unresolved_token",
+            "pigeon",
         ),
         (
             "tok_workload",

@@ -158,17 +158,18 @@ pub trait TenancyStore: Send + Sync + 'static {
     async fn project_by_id(&self, id: &ProjectId) -> Stored<Option<Project>>;
     /// Replaces the row. `Missing("project")`, `Taken("project.name")`.
     async fn update_project(&self, old: &Project, new: &Project, event: &Event) -> Stored<()>;
-    /// The same of a project that loses `environment`: links no longer name it, those that named no other go,
-    /// and the project's keys in it are revoked.
-    async fn remove_environment(
+    /// The same of a project that loses `environments`: links no longer name them, those that named no other go, the
+    /// project's keys in them are revoked, and connectors send no events there.
+    async fn remove_environments(
         &self,
         old: &Project,
         new: &Project,
-        environment: &Environment,
+        environments: &[Environment],
         at: Timestamp,
         event: &Event,
     ) -> Stored<()>;
-    /// Deletes a project with its links, and revokes its keys. `Missing("project")`.
+    /// Deletes a project with its links and the places in it that connectors send events to, and revokes its keys.
+    /// `Missing("project")`.
     async fn delete_project(
         &self,
         team: &TeamId,

@@ -7,7 +7,7 @@ use grantry_core::nouns::{Actor, Event, EventKind};
 use grantry_core::store::{Put, RevocationScope};
 use grantry_core::{Error, Result, StoreError};
 
-use super::plan::{Removal, Step, Write, server_in};
+use super::plan::{Removal, Step, Write, environments_gone, server_in};
 use super::problem::Place;
 use super::report::{AppliedRow, Change};
 use crate::Engine;
@@ -154,6 +154,25 @@ impl Engine {
             Write::Project(project) => {
                 let event = applied(Some(&project.team));
                 (Put::Project(project), event)
+            }
+            Write::Narrowed(old, new) => {
+                let (gone, event) = (environments_gone(&old, &new), applied(Some(&new.team)));
+                let store = &self.ports.store;
+                let narrowed = store
+                    .remove_environments(&old, &new, &gone, self.now(), &event)
+                    .await;
+                // Links of many connectors may be other now.
+                self.caches.clear();
+                match narrowed {
+                    Err(StoreError::Missing(_)) => {
+                        let name = &new.name;
+                        let message =
+                            format!("project {name} is being changed by others: apply it again");
+                        return Err(Error::busy(message));
+                    }
+                    narrowed => narrowed?,
+                }
+                return Ok(Prepared::Done);
             }
             Write::Service(service) => (Put::Service(service), applied(None)),
             Write::Key(key) => {

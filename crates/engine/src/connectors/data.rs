@@ -11,6 +11,7 @@ mod oauth;
 mod patch;
 mod salesforce;
 mod schema;
+mod server_config;
 mod shapes;
 mod slack;
 mod snowflake;
@@ -73,6 +74,8 @@ enum Shape {
     TextMap(usize),
     /// Object that another part of the engine checks, or that is only kept.
     Free,
+    /// What is known of an authorization server.
+    ServerConfig,
     /// The values of an `api-key` connector.
     Values,
 }
@@ -95,6 +98,9 @@ const fn required(name: &'static str, shape: Shape) -> Field {
 
 /// What the caller wants to keep beside it, in the clear.
 const EXTRAS: Field = field("extras", Shape::Free);
+
+/// Overrides of what is known of its authorization server, for types that have one.
+const SERVER_CONFIG: Field = field("serverConfig", Shape::ServerConfig);
 
 /// Types that can be searched have this field: an endpoint that takes `{"query"}` and answers `{"results"}`
 /// (reference/cohere-sequin §1.8).
@@ -358,7 +364,15 @@ impl Check<'_> {
                 }
                 format!("is longer than {CONNECTOR_OBJECT_BYTES_MAX} bytes as JSON")
             }
-            (Shape::Object(_) | Shape::Free, _) => "must be an object".to_owned(),
+            (Shape::ServerConfig, Value::Object(config)) => {
+                if value.to_string().len() <= CONNECTOR_OBJECT_BYTES_MAX {
+                    return Some(self.server_config(path, config));
+                }
+                format!("is longer than {CONNECTOR_OBJECT_BYTES_MAX} bytes as JSON")
+            }
+            (Shape::Object(_) | Shape::Free | Shape::ServerConfig, _) => {
+                "must be an object".to_owned()
+            }
             (Shape::Values, Value::Array(items)) if items.len() <= CONNECTOR_VALUES_MAX => {
                 return Some(self.values(path, items));
             }

@@ -9,6 +9,7 @@ use url::Url;
 use super::NewConnector;
 use super::data::{is_web_url, schema, sealed_fields};
 use super::discovered::At;
+use super::types;
 use crate::catalogue::Catalogue;
 use crate::permissions::Act;
 use crate::{Caller, Engine};
@@ -30,10 +31,28 @@ const WAYS: &[(&str, &str, &str, &str)] = &[
     ("api_key", "api-key", "api-key", "API key"),
 ];
 
-/// Ways of single services, which go before those of their kind: the service, then as above.
+/// Ways of single services, which go before those of their kind: the service, then as above. A row of the catalogue is
+/// that of any OAuth app or key; what Grantry has a type of its own for is more than that.
 const OWN_WAYS: &[(&str, &str, &str, &str)] = &[
-    // The catalogue's row is that of OAuth apps; an app is what GitHub recommends, and what a manifest makes.
+    ("discord", "discord-app", "discord", "Discord app"),
+    // An app is what GitHub recommends, and what a manifest makes.
     ("github", "github-app", "github", "GitHub App"),
+    ("linear", "linear-app", "linear", "Linear app"),
+    ("linq", "linq-token", "linq", "Linq API token"),
+    (
+        "microsoft-entra",
+        "entra-app",
+        "microsoft-entra",
+        "Microsoft Entra application",
+    ),
+    (
+        "microsoft-teams",
+        "teams-bot",
+        "microsoft-teams",
+        "Microsoft Teams bot",
+    ),
+    ("photon", "photon-project", "photon", "Photon project"),
+    ("sendblue", "sendblue-keys", "sendblue", "Sendblue API keys"),
 ];
 
 /// A way to connect a service.
@@ -85,6 +104,11 @@ impl Way {
         schema(self.kind)
     }
 
+    /// Whether somebody is sent back to this server from the service, which has to know where to.
+    pub fn redirects(&self) -> bool {
+        types::of(self.kind).client.is_some()
+    }
+
     /// The fields of `data` that are never given back.
     pub fn sealed_fields(&self) -> Vec<&'static str> {
         sealed_fields(self.kind)
@@ -119,7 +143,6 @@ pub fn ways(row: &Service) -> Vec<Way> {
     let of_its_kind = WAYS.iter().filter(|(kind, ..)| *kind == of_kind);
     own.chain(of_its_kind)
         .filter_map(|(_, word, kind, label)| {
-            // Types that a later version serves.
             let kind = ConnectorType::from_word(kind)?;
             let grant = match with_users {
                 true => "userAuthorization",
@@ -282,6 +305,22 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::row_of;
+
+    #[test]
+    fn a_type_of_its_own_is_the_first_way_to_its_service() {
+        for kind in ConnectorType::ALL {
+            let row = match types::of(*kind).service.unwrap_or(kind.as_str()) {
+                // They are of no service, or without tokens here.
+                "api-key" | "custom" | "oauth" | "aws" => continue,
+                service => row_of(&[], service).unwrap(),
+            };
+            if *kind == ConnectorType::SnowflakeWif {
+                continue;
+            }
+            assert_eq!(ways(&row)[0].kind, *kind, "{}", row.id);
+        }
+    }
 
     #[test]
     fn a_service_is_named_by_its_url_with_or_without_a_scheme() {

@@ -217,6 +217,7 @@ const TYPES: &[Type] = &[
     Type {
         kind: Linq,
         name: "Linq",
+        service: Some("linq"),
         app: &[(
             Given::Always,
             AppTokens::Kept {
@@ -270,6 +271,7 @@ const TYPES: &[Type] = &[
     Type {
         kind: Photon,
         name: "Photon",
+        service: Some("photon"),
         app: &[(
             Given::Always,
             AppTokens::Kept {
@@ -299,6 +301,7 @@ const TYPES: &[Type] = &[
     Type {
         kind: Sendblue,
         name: "Sendblue",
+        service: Some("sendblue"),
         app: &[(
             Given::Always,
             AppTokens::Kept {
@@ -408,6 +411,18 @@ impl Given {
 /// How users of `connector` get tokens.
 pub fn user_tokens(connector: &Connector) -> Option<UserTokens> {
     of(connector.kind).user_tokens(&connector.data)
+}
+
+/// Whether users can consent as far as the connector's client goes: Discord and GitHub redeem no code without a secret, and
+/// their connectors may be without, for a bot's or an installation's tokens alone.
+pub fn can_redeem(connector: &Connector) -> bool {
+    !matches!(connector.kind, Discord | Github) || connector.client_secret.is_some()
+}
+
+/// Whether the connector's own key can speak for users of its service (RFC 7523 §2.1).
+pub fn speaks_by_key(connector: &Connector) -> bool {
+    let ways = of(connector.kind).app.iter();
+    ways.into_iter().any(|(_, way)| *way == AppTokens::Bearer)
 }
 
 /// How `connector` gets tokens of its own.

@@ -93,7 +93,7 @@ pub fn capabilities(connector: &Connector, service: Option<&Service>) -> Capabil
     let (user, app) = (types::user_tokens(connector), types::app_tokens(connector));
     let installs = installing(connector).is_some();
     let subjects = [
-        ("user", user.is_some()),
+        ("user", user.is_some() && types::can_redeem(connector)),
         ("app", app.is_some() || installs),
         ("jwt-bearer", enrol::jwt_bearer_enabled(&connector.data)),
     ];

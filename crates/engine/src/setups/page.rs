@@ -67,7 +67,7 @@ impl Engine {
         let flow = match ask.kind {
             ConnectorType::Github => SetupFlow::Github,
             ConnectorType::Slack => SetupFlow::Slack,
-            ConnectorType::ApiKey => SetupFlow::Key,
+            kind if types::of(kind).client.is_none() => SetupFlow::Key,
             _ if registers_itself(&view.setup) => SetupFlow::Dynamic,
             _ => SetupFlow::Settings,
         };

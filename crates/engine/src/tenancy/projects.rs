@@ -212,8 +212,8 @@ impl Engine {
         Ok(project)
     }
 
-    /// Deletes a project: its links go, its keys are revoked, its workload tokens are refused. What was connected
-    /// stays: connections belong to connectors.
+    /// Deletes a project: its links go, and with them what connectors send it; its keys are revoked, its workload tokens
+    /// are refused. What was connected stays: connections belong to connectors.
     pub async fn delete_project(&self, caller: &Caller, id_or_name: &str) -> Result<()> {
         caller.require(Act::ManageProjects)?;
         let id = self.project(caller, id_or_name).await?.id;
@@ -285,7 +285,8 @@ impl Engine {
         .await
     }
 
-    /// Takes an environment from a project: keys and links in it end, its base URL goes.
+    /// Takes an environment from a project: keys and links in it end, so do events that connectors send there, and its base
+    /// URL goes.
     pub async fn remove_environment(
         &self,
         caller: &Caller,
@@ -311,9 +312,13 @@ impl Engine {
                 new.base_urls.remove(&gone.id);
                 new
             },
-            self.ports
-                .store
-                .remove_environment(&old, &new, &named, at, &event)
+            self.ports.store.remove_environments(
+                &old,
+                &new,
+                std::slice::from_ref(&named),
+                at,
+                &event
+            )
         );
         self.caches.clear();
         Ok(project)

@@ -103,6 +103,24 @@ pub fn check_plain(grant: &Grant) -> Result<()> {
 
 /// Refuses to narrow a token that a signature buys: it has what its user approved.
 pub fn check_bearer(grant: &Grant) -> Result<()> {
+    if let Subject::JwtBearer {
+        iss, aud, claims, ..
+    } = &grant.subject
+    {
+        let chosen = [
+            ("subject.iss", iss.is_some()),
+            ("subject.aud", aud.is_some()),
+            ("subject.additionalClaims", claims.is_some()),
+        ];
+        let chosen = chosen.into_iter().filter(|(_, chosen)| *chosen);
+        let message = "cannot be chosen: the assertion says what Salesforce wants it to say";
+        let problems: Vec<Problem> = chosen
+            .map(|(field, _)| Problem::new(field, message))
+            .collect();
+        if !problems.is_empty() {
+            return Err(Error::Invalid(problems));
+        }
+    }
     check_whole(
         grant,
         "cannot be chosen: the token has what the app's user approved",

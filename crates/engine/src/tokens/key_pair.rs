@@ -1,6 +1,6 @@
 //! What a connector's own key signs: a token that nobody is asked for, or what buys one.
 
-use grantry_core::nouns::{Connector, Grant};
+use grantry_core::nouns::{Connector, Grant, Subject};
 use grantry_core::{Error, Result, Secret};
 use grantry_oauth::assertion::Assertion;
 use grantry_oauth::providers::{salesforce, snowflake};
@@ -37,13 +37,21 @@ impl Engine {
             servers: Some(servers_of(connector)),
         })
     }
-    /// What a `salesforce` connector says about the user it acts as (`data.username`).
-    pub(super) async fn bearer_assertion(&self, connector: &Connector) -> Result<Secret> {
-        let key = self.connectors_key(connector, "data.username").await?;
+    /// What a `salesforce` connector says about a user: the one it acts as (`data.username`), or whom `subject` names.
+    pub(super) async fn bearer_assertion(
+        &self,
+        connector: &Connector,
+        subject: &Subject,
+    ) -> Result<Secret> {
         let text = |name: &str| connector.data.get(name).and_then(Value::as_str);
+        let (user, named) = match subject {
+            Subject::JwtBearer { sub, .. } => (sub.as_deref(), "subject.sub"),
+            _ => (text("username"), "data.username"),
+        };
+        let key = self.connectors_key(connector, named).await?;
         let assertion = Assertion {
             issuer: text("consumerKey").unwrap_or_default(),
-            subject: text("username").unwrap_or_default(),
+            subject: user.unwrap_or_default(),
             audience: salesforce::audience(text("loginHost").unwrap_or_default()),
             lifetime: salesforce::ASSERTION_LIFE,
             extra: &Map::new(),

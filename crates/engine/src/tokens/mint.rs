@@ -189,6 +189,11 @@ impl Engine {
             Some(AppTokens::Installation) if grant.subject == Subject::App => {
                 self.ask_for_installation_token(connector, grant).await
             }
+            _ if types::speaks_by_key(connector)
+                && matches!(grant.subject, Subject::JwtBearer { .. }) =>
+            {
+                self.ask_for_bearer_token(connector, grant).await
+            }
             Some(AppTokens::KeyPair) => self.sign_token(connector, grant).await,
             Some(AppTokens::Bearer) if grant.subject == Subject::App => {
                 self.ask_for_bearer_token(connector, grant).await
@@ -197,14 +202,15 @@ impl Engine {
         }
     }
 
-    /// A token of the org's user that a `salesforce` connector's own key speaks for.
+    /// A token of the org's user that a `salesforce` connector's own key speaks for: the connector's, or whom the grant
+    /// names.
     async fn ask_for_bearer_token(
         self: &Arc<Self>,
         connector: &Connector,
         grant: &Grant,
     ) -> Result<NewPair> {
         check_bearer(grant)?;
-        let assertion = self.bearer_assertion(connector).await?;
+        let assertion = self.bearer_assertion(connector, &grant.subject).await?;
         let oauth = self.oauth_client(connector).await?;
         // What is signed speaks for itself: Salesforce takes no secret beside it.
         let client = Client {

@@ -11,6 +11,10 @@ use crate::types::PEM;
 use crate::world::World;
 
 async fn made(world: &World, more: &Value) -> String {
+    created(world, more, &["user", "app"]).await
+}
+
+async fn created(world: &World, more: &Value, subjects: &[&str]) -> String {
     let mut data = json!({
         "consumerKey": "demo", "consumerSecret": "demo-secret", "loginHost": "acme--dev.sandbox.my.salesforce.com",
         "username": "alice", "privateKeyPem": PEM,
@@ -30,7 +34,7 @@ async fn made(world: &World, more: &Value) -> String {
     };
     let caller = world.server().await;
     let made = world.engine.create_connector(&caller, new).await.unwrap();
-    assert_eq!(made.capabilities.subjects, ["user", "app"]);
+    assert_eq!(made.capabilities.subjects, subjects);
     made.connector.id.to_string()
 }
 
@@ -67,6 +71,49 @@ async fn an_assertion_about_the_apps_user_buys_a_token_that_says_where_to_ask_wi
     world.pass(Duration::from_secs(7201)).await;
     let later = token(&world, &id, app()).await.unwrap();
     assert_ne!(later.token.expose(), first.token.expose());
+}
+
+#[tokio::test]
+async fn the_key_speaks_for_whom_a_request_names_where_the_connector_lets_it() {
+    let about = |sub: Option<&str>, aud: Option<&str>| AskToken {
+        subject: Some(Subject::JwtBearer {
+            sub: sub.map(str::to_owned),
+            iss: None,
+            aud: aud.map(str::to_owned),
+            claims: None,
+        }),
+        ..AskToken::default()
+    };
+    let refused = |served: Result<ServedToken>| match served {
+        Err(Error::Invalid(problems)) => problems[0].field.clone(),
+        Err(Error::Unresolvable { reason }) => reason,
+        other => panic!("{:?}", other.map(|served| served.scope)),
+    };
+    let world = World::new().await;
+    let plain = made(&world, &json!({})).await;
+    let reason = "this connector has no tokens for the subject type jwt-bearer";
+    assert_eq!(
+        refused(token(&world, &plain, about(Some("alice"), None)).await),
+        reason
+    );
+
+    let open = json!({"jwtBearer": {"enabled": true}, "username": null});
+    let id = created(&world, &open, &["user", "jwt-bearer"]).await;
+    let served = token(&world, &id, about(Some("alice"), None))
+        .await
+        .unwrap();
+    assert_eq!(
+        served.metadata["instance_url"],
+        "https://acme.my.salesforce.com"
+    );
+    let stranger = token(&world, &id, about(Some("mallory"), None)).await;
+    assert_eq!(refused(stranger), "the provider refuses it (invalid_grant)");
+    assert_eq!(
+        refused(token(&world, &id, about(None, None)).await),
+        "subject.sub"
+    );
+    let chosen = about(Some("alice"), Some("https://evil.example"));
+    assert_eq!(refused(token(&world, &id, chosen).await), "subject.aud");
 }
 
 #[tokio::test]

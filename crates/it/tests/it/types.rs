@@ -35,13 +35,14 @@ pub fn kinds() -> Vec<(&'static str, Value, &'static [&'static str], &'static st
         (
             "discord",
             json!({"applicationId": "17", "botToken": "never-shown"}),
-            &["user", "app"],
+            // No code is redeemed without a client secret.
+            &["app"],
             "applicationId",
         ),
         (
             "github",
             json!({"appId": 7, "appSlug": "my-app", "appName": "My App", "clientId": "Iv1.x", "privateKeyPem": PEM}),
-            &["user", "app"],
+            &["app"],
             "appSlug",
         ),
         (

@@ -3,8 +3,8 @@
 use grantry_core::StoreError;
 use grantry_core::ids::{TeamId, UserId};
 use grantry_core::nouns::{
-    Account, AuthorizationState, ConnectionState, Environment, EventKind, Key, KeyLevel, Link,
-    Membership, Project, Role, Service, Team, User,
+    Account, AuthorizationState, ConnectionState, EventKind, Key, KeyLevel, Membership, Project,
+    Role, Service, Team, User,
 };
 use grantry_core::store::{ChangeKind, Page, TeamFilter, UserFilter};
 use serde_json::Map;
@@ -47,13 +47,16 @@ async fn stored(world: &World, key: Key) -> Key {
     key
 }
 
-async fn is_revoked(world: &World, key: &Key) -> bool {
+pub(super) async fn is_revoked(world: &World, key: &Key) -> bool {
     let found = world.store.key_by_hash(&key.hash).await.unwrap().unwrap();
     found.revoked_at.is_some()
 }
 
 /// What the caches are told by `write`.
-async fn told<T>(world: &World, write: impl Future<Output = T>) -> Vec<(ChangeKind, String)> {
+pub(super) async fn told<T>(
+    world: &World,
+    write: impl Future<Output = T>,
+) -> Vec<(ChangeKind, String)> {
     let before = world.store.last_change().await.unwrap();
     write.await;
     let changes = world.store.changes(before).await.unwrap();
@@ -489,97 +492,13 @@ pub async fn projects_are_searched(world: &World) {
 }
 
 /// A key of our project in `environment`.
-async fn workload(world: &World, id: &str, environment: &str) -> Key {
+pub(super) async fn workload(world: &World, id: &str, environment: &str) -> Key {
     let key = Key {
         environment: Some(environment.into()),
         hash: digest(id),
         ..key(id, "acc_ours", &world.ours)
     };
     stored(world, key).await
-}
-
-pub async fn an_environment_goes_with_what_works_only_there(world: &World) {
-    let store = &world.store;
-    let event = || world.event(KIND);
-    let gone: Environment = "env_1".into();
-    let other: Environment = "env_11".into();
-    let environments = |list: &[&str]| -> Vec<Environment> {
-        list.iter().map(|one| Environment::from(*one)).collect()
-    };
-    let cases = [
-        ("scl_first", vec!["env_1", "production"], vec!["production"]),
-        (
-            "scl_mid",
-            vec!["preview", "env_1", "env_11"],
-            vec!["preview", "env_11"],
-        ),
-        ("scl_last", vec!["production", "env_1"], vec!["production"]),
-        ("scl_only", vec!["env_1"], vec![]),
-        ("scl_not", vec!["env_11"], vec!["env_11"]),
-    ];
-    for (id, before, _) in &cases {
-        let connector = world.connector(id).await;
-        let link = Link {
-            environments: environments(before),
-            ..link(&world.ours, &connector.id, &"prj_ours".into())
-        };
-        store.put_link(&link, &event()).await.unwrap();
-    }
-    let ends = workload(world, "key_1", gone.as_str()).await;
-    let stays = workload(world, "key_2", other.as_str()).await;
-    let old = project("prj_ours", &world.ours);
-    let new = Project {
-        custom_environments: vec![],
-        ..old.clone()
-    };
-    let changes = told(world, async {
-        let removed = store
-            .remove_environment(&old, &new, &gone, NOW, &event())
-            .await;
-        assert_eq!(removed, Ok(()));
-    });
-    let changes = changes.await;
-    for (id, _, after) in &cases {
-        let links = store.links(&world.ours, &(*id).into()).await.unwrap();
-        let found = links.first().map(|link| link.environments.clone());
-        let expected = Some(environments(after)).filter(|list| !list.is_empty());
-        assert_eq!(found, expected, "{id}");
-        assert!(
-            changes.contains(&(ChangeKind::Connector, (*id).to_owned())),
-            "{id}"
-        );
-    }
-    assert!(is_revoked(world, &ends).await && !is_revoked(world, &stays).await);
-    assert_eq!(store.project_by_id(&old.id).await, Ok(Some(new.clone())));
-    let stale = store
-        .remove_environment(&old, &new, &gone, NOW, &event())
-        .await;
-    assert_eq!(stale, Err(StoreError::Missing("project")));
-}
-
-pub async fn a_project_goes_with_links_and_keys(world: &World) {
-    let store = &world.store;
-    let event = || world.event(KIND);
-    let connector = world.connector("scl_1").await;
-    let id = "prj_ours".into();
-    let linked = link(&world.ours, &connector.id, &id);
-    store.put_link(&linked, &event()).await.unwrap();
-    let ends = workload(world, "key_1", "preview").await;
-    let foreign = store
-        .delete_project(&world.theirs, &id, NOW, &event())
-        .await;
-    assert_eq!(foreign, Err(StoreError::Missing("project")));
-    let changes = told(world, async {
-        let deleted = store.delete_project(&world.ours, &id, NOW, &event()).await;
-        assert_eq!(deleted, Ok(()));
-    });
-    let kinds: Vec<_> = changes.await.into_iter().map(|(kind, _)| kind).collect();
-    assert_eq!(
-        kinds,
-        [ChangeKind::Connector, ChangeKind::Project, ChangeKind::Key]
-    );
-    assert_eq!(store.links(&world.ours, &connector.id).await, Ok(vec![]));
-    assert!(is_revoked(world, &ends).await);
 }
 
 pub async fn an_overlay_is_removed_once(world: &World) {

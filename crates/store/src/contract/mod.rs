@@ -22,6 +22,7 @@ pub mod connectors;
 pub mod conversions;
 pub mod credentials;
 pub mod datagrid;
+pub mod departures;
 pub mod feed;
 pub mod flows;
 pub mod installations;
@@ -294,9 +295,12 @@ macro_rules! contract_tests {
                 a_team_keeps_an_owner,
                 members_are_listed_and_searched,
                 projects_are_searched,
+                an_overlay_is_removed_once,
+            ]
+            departures: [
                 an_environment_goes_with_what_works_only_there,
                 a_project_goes_with_links_and_keys,
-                an_overlay_is_removed_once,
+                no_connector_sends_events_to_what_is_gone,
             ]
             flows: [
                 connectors_are_found_before_their_keys_run_out,

@@ -118,7 +118,15 @@ const SUBJECT: &[Field] = &[
     subject::TOKEN,
 ];
 
-const WHOSE: Field = optional("subject", Shape::Object(SUBJECT), "Whose token.");
+/// Types of subjects that there can be tokens for. Clients may name others, with fields of their own, and are told that
+/// no connector has any for those (reference/vercel-connect §7).
+pub const SUBJECT_TYPES: &[&str] = &["app", "user", "jwt-bearer", "token"];
+
+const WHOSE: Field = optional(
+    "subject",
+    Shape::Typed(SUBJECT, SUBJECT_TYPES),
+    "Whose token. A person's own where the type is `user` and there is no `id`.",
+);
 const INSTALLATION: Field = optional("installationId", Shape::Text(512), "Provider tenant.");
 pub(super) const AUDIENCE: Field =
     optional("audience", Shape::Texts(2048), "`audience` parameters.");

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use grantry_core::nouns::{ConnectorType, Environment, Scopes, Subject, TriggerDestination};
+use grantry_core::nouns::{Actor, ConnectorType, Environment, Scopes, Subject, TriggerDestination};
 use grantry_core::store::{ConnectorFilter, ConnectorSort};
 use grantry_core::{Error, Problem, Result};
-use grantry_engine::{AskConsent, AskToken, ConnectorChange, NewConnector, NewLink};
+use grantry_engine::{AskConsent, AskToken, Caller, ConnectorChange, NewConnector, NewLink};
 
+use super::fields::SUBJECT_TYPES;
 use crate::kit::fields::{Fields, present};
-use crate::kit::subject;
+use crate::kit::subject::{self, Named};
 
 /// A1's body.
 pub fn connector(mut body: Fields) -> Result<NewConnector> {
@@ -141,12 +142,37 @@ pub fn change(mut body: Fields) -> ConnectorChange {
     }
 }
 
+/// Whom `subject` names: a user without an id is the person who asks.
+fn whose(body: &mut Fields, caller: &Caller) -> Result<Option<Named>> {
+    let Some(fields) = body.take_object("subject") else {
+        return Ok(None);
+    };
+    let kind = fields.text("type").unwrap_or_default();
+    if !kind.is_empty() && !SUBJECT_TYPES.contains(&kind) {
+        let kind: String = kind.chars().take(64).collect();
+        return Err(Error::Unresolvable {
+            reason: format!("no connector has tokens for the subject type {kind:?}"),
+        });
+    }
+    let nameless = fields.text("id").unwrap_or_default().is_empty();
+    match &caller.actor {
+        Actor::User { id } if kind == "user" && nameless => {
+            let issuer = present(fields.text("issuer").map(str::to_owned));
+            Ok(Some(Named {
+                subject: Subject::User {
+                    id: id.clone(),
+                    issuer,
+                },
+                token: None,
+            }))
+        }
+        _ => subject::named(fields, &[], "additionalClaims").map(Some),
+    }
+}
+
 /// The subject, where one was sent.
-pub fn subject(body: &mut Fields) -> Result<Option<Subject>> {
-    let fields = body.take_object("subject");
-    let named = fields
-        .map(|fields| subject::named(fields, &["token", "connection"], "additionalClaims"))
-        .transpose()?;
+pub fn subject(body: &mut Fields, caller: &Caller) -> Result<Option<Subject>> {
+    let named = whose(body, caller)?;
     if named.as_ref().is_some_and(|named| named.token.is_some()) {
         let reason = "tokens that were exchanged for a caller's own are not kept".to_owned();
         return Err(Error::Unresolvable { reason });
@@ -155,11 +181,8 @@ pub fn subject(body: &mut Fields) -> Result<Option<Subject>> {
 }
 
 /// D1's body.
-pub fn token(body: &mut Fields) -> Result<AskToken> {
-    let named = body
-        .take_object("subject")
-        .map(|fields| subject::named(fields, &["connection"], "additionalClaims"))
-        .transpose()?;
+pub fn token(body: &mut Fields, caller: &Caller) -> Result<AskToken> {
+    let named = whose(body, caller)?;
     let (subject, subject_token) =
         named.map_or((None, None), |named| (Some(named.subject), named.token));
     Ok(AskToken {
@@ -176,9 +199,9 @@ pub fn token(body: &mut Fields) -> Result<AskToken> {
 }
 
 /// E1's body.
-pub fn consent(mut body: Fields) -> Result<AskConsent> {
+pub fn consent(mut body: Fields, caller: &Caller) -> Result<AskConsent> {
     Ok(AskConsent {
-        token: token(&mut body)?,
+        token: token(&mut body, caller)?,
         return_url: present(body.take_text("returnUrl")),
         prompt: present(body.take_text("prompt")),
         device_code: body.flag("deviceCode").unwrap_or_default(),

@@ -200,7 +200,8 @@ async fn delete_link(call: Call) -> Result<Response> {
 }
 
 async fn token(mut call: Call) -> Result<Response> {
-    let ask = map::token(&mut call.body)?;
+    let mut body = std::mem::take(&mut call.body);
+    let ask = map::token(&mut body, call.caller()?)?;
     let served = call
         .engine
         .token(call.caller()?, call.path("connector"), ask)
@@ -209,8 +210,9 @@ async fn token(mut call: Call) -> Result<Response> {
 }
 
 async fn revoke(mut call: Call) -> Result<Response> {
-    let subject = map::subject(&mut call.body)?;
-    let installation = call.body.take_text("installationId");
+    let mut body = std::mem::take(&mut call.body);
+    let subject = map::subject(&mut body, call.caller()?)?;
+    let installation = body.take_text("installationId");
     // An empty one is an absent one, but not where that would make a part the whole.
     if subject.is_none() && installation.as_deref() == Some("") {
         let message = "must not be empty where nothing else says whose tokens are meant";
@@ -229,7 +231,8 @@ async fn revoke(mut call: Call) -> Result<Response> {
 }
 
 async fn authorize(mut call: Call) -> Result<Response> {
-    let ask = map::consent(std::mem::take(&mut call.body))?;
+    let body = std::mem::take(&mut call.body);
+    let ask = map::consent(body, call.caller()?)?;
     let requested = call
         .engine
         .authorize(call.caller()?, call.path("connector"), ask)

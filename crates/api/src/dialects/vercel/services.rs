@@ -61,6 +61,10 @@ struct ServiceAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     discovery: Option<DiscoveryAnswer>,
+    /// What a client takes that was not told which: the first. Without it the CLI asks, or refuses where it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    resolved_connection_method: Option<&'static str>,
     connection_methods: Vec<MethodAnswer>,
 }
 
@@ -151,9 +155,9 @@ impl TypeAnswer {
 
 impl MethodAnswer {
     fn of(way: Way, schemas: bool, redirect_uri: &str) -> Self {
-        let instructions = match way.kind {
-            ConnectorType::ApiKey => String::new(),
-            _ => format!(
+        let instructions = match way.redirects() {
+            false => String::new(),
+            true => format!(
                 "The redirect URI of this server is **{redirect_uri}**: add exactly that one."
             ),
         };
@@ -221,6 +225,7 @@ async fn service(call: Call) -> Result<Response> {
             server_url,
             r#type: oauth(),
         }),
+        resolved_connection_method: ways.first().map(|way| way.word),
         connection_methods: ways
             .into_iter()
             .map(|way| MethodAnswer::of(way, schemas, redirect_uri))

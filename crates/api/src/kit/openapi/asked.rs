@@ -256,7 +256,7 @@ fn schema(shape: &Shape, nullable: bool) -> Schema {
             .build()
             .into(),
         Shape::Texts(max) => list(&Shape::Text(*max)),
-        Shape::Object(rows) => object(rows, nullable),
+        Shape::Object(rows) | Shape::Typed(rows, _) => object(rows, nullable),
         Shape::Free => of(Type::Object).build().into(),
         Shape::Any => ObjectBuilder::new()
             .schema_type(SchemaType::AnyValue)

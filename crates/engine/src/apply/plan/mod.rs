@@ -33,6 +33,7 @@ use crate::permissions::Standing;
 use crate::{Caller, Engine};
 pub use prune::Removal;
 use prune::Scope;
+pub use tenancy::gone as environments_gone;
 
 /// Reads in flight.
 const AT_ONCE: usize = 64;
@@ -54,6 +55,8 @@ pub enum Write {
     User(User),
     Membership(Membership),
     Project(Project),
+    /// A project that loses environments: as it was, and as it shall be.
+    Narrowed(Box<Project>, Box<Project>),
     Service(Service),
     Key(Key),
     Connector {

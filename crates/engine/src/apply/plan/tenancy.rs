@@ -223,7 +223,8 @@ impl Planner<'_> {
             if by_name.is_some_and(|other| other.id != id) {
                 self.problem(&place, "name", "is taken by another project of the team");
             }
-            let project = Project {
+            let keeps_urls = row.base_urls.is_none();
+            let mut project = Project {
                 id,
                 team,
                 name: row.name,
@@ -253,6 +254,12 @@ impl Planner<'_> {
                 ),
                 created_at: old.as_ref().map_or(self.now, |old| old.created_at),
             };
+            if keeps_urls {
+                // As where an environment is removed by itself: its URL goes with it.
+                let mut urls = std::mem::take(&mut project.base_urls);
+                urls.retain(|name, _| project.has_environment(&Environment::from(name.as_str())));
+                project.base_urls = urls;
+            }
             for (field, message) in crate::connect::sign_in_uri_problems(&project.sign_in_uris) {
                 self.problem(&place, field, &message);
             }
@@ -264,7 +271,13 @@ impl Planner<'_> {
             }
             self.know_project(&Arc::new(project.clone()));
             let id = project.id.to_string();
-            steps.push(Step::put(place, &id, old.as_ref(), project, Write::Project));
+            let write = |project: Project| match old.clone() {
+                Some(old) if !gone(&old, &project).is_empty() => {
+                    Write::Narrowed(Box::new(old), Box::new(project))
+                }
+                _ => Write::Project(project),
+            };
+            steps.push(Step::put(place, &id, old.as_ref(), project, write));
         }
         Ok(steps)
     }
@@ -286,4 +299,12 @@ impl Planner<'_> {
         }
         steps
     }
+}
+
+/// The environments that a project has no longer.
+pub fn gone(old: &Project, new: &Project) -> Vec<Environment> {
+    let stays = |id: &str| new.custom_environments.iter().any(|one| one.id == id);
+    let before = old.custom_environments.iter();
+    let gone = before.filter(|one| !stays(&one.id));
+    gone.map(|one| Environment::from(one.id.as_str())).collect()
 }

@@ -44,7 +44,14 @@ const UNWANTED: &[&str] = &["verificationToken"];
 
 /// Fields that are neither required nor sealed, and asked for all the same.
 const WANTED: &[(ConnectorType, &str)] = &[
+    // Without them there are no tokens of the application.
+    (ConnectorType::Linear, "appScopes"),
+    (ConnectorType::Linear, "userScopes"),
+    (ConnectorType::Linq, "phoneNumbers"),
+    (ConnectorType::MicrosoftEntra, "tenantId"),
+    (ConnectorType::MicrosoftTeams, "tenantId"),
     (ConnectorType::Oauth, "clientId"),
+    (ConnectorType::Sendblue, "phoneNumbers"),
     (ConnectorType::Slack, "botScopes"),
     (ConnectorType::Slack, "userScopes"),
 ];
@@ -88,7 +95,7 @@ fn asked(kind: ConnectorType, row: &Field) -> Option<AskedField> {
             lines: true,
             ..plain
         },
-        Shape::Texts(_) if wanted => AskedField {
+        Shape::Texts(_) | Shape::Phones if wanted => AskedField {
             help: Some("Separated by spaces or commas.".to_owned()),
             takes: Takes::Words,
             ..plain
@@ -213,6 +220,10 @@ mod tests {
         }
         assert!(!slack.iter().any(|name| name == "verificationToken"));
         assert_eq!(names(ConnectorType::ApiKey), ["values"]);
+        let teams = ["appId", "clientSecret", "tenantId"];
+        assert_eq!(names(ConnectorType::MicrosoftTeams), teams);
+        let sendblue = ["apiKeyId", "apiSecretKey", "phoneNumbers"];
+        assert_eq!(names(ConnectorType::Sendblue), sendblue);
         for kind in ConnectorType::ALL {
             for field in asked_fields(*kind) {
                 assert!(!field.label.is_empty(), "{kind:?} {}", field.name);
@@ -231,6 +242,11 @@ mod tests {
                 "chat:write, channels:read",
             ),
             (ConnectorType::ApiKey, "values", "k-1"),
+            (
+                ConnectorType::Linq,
+                "phoneNumbers",
+                "+14155550100 +4930123456",
+            ),
             (ConnectorType::Oauth, "clientSecret", "  "),
         ] {
             let fields = asked_fields(kind);
@@ -241,6 +257,7 @@ mod tests {
         let expected = json!({
             "appId": 42,
             "botScopes": ["chat:write", "channels:read"],
+            "phoneNumbers": ["+14155550100", "+4930123456"],
             "values": [{"value": "k-1"}],
             "variables": {"domain": "acme.okta.com"},
         });

@@ -2,7 +2,7 @@
 
 use grantry_vault::jws::SigningAlgorithm;
 
-use super::{EXTRAS, Field, SEARCHED, Shape, field, required};
+use super::{EXTRAS, Field, SEARCHED, SERVER_CONFIG, Shape, field, required};
 
 pub(super) const GITHUB: &[Field] = &[
     required("appId", Shape::Integer(1)),
@@ -15,7 +15,7 @@ pub(super) const GITHUB: &[Field] = &[
     field("webhookSecret", Shape::Secret(8192)),
     field("owner", Shape::Object(OWNER)),
     // GitHub Enterprise Server: the login endpoints, and `api_base_url`.
-    field("serverConfig", Shape::Free),
+    SERVER_CONFIG,
     EXTRAS,
     SEARCHED,
 ];

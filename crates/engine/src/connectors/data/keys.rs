@@ -1,6 +1,6 @@
 //! Types whose token is a key that the connector keeps.
 
-use super::{EXTRAS, Field, SEARCHED, Shape, field, required};
+use super::{EXTRAS, Field, SEARCHED, SERVER_CONFIG, Shape, field, required};
 
 pub(super) const API_KEY: &[Field] = &[
     field("subjectType", Shape::OneOf(&["app", "user"])),
@@ -44,7 +44,7 @@ pub(super) const DISCORD: &[Field] = &[
     field("botToken", Shape::Secret(8192)),
     field("clientSecret", Shape::Secret(8192)),
     field("userScopes", Shape::Texts(256)),
-    field("serverConfig", Shape::Free),
+    SERVER_CONFIG,
     EXTRAS,
     SEARCHED,
 ];

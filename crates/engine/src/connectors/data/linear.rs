@@ -1,6 +1,6 @@
 //! `linear`: an application of Linear's.
 
-use super::{EXTRAS, Field, SEARCHED, Shape, field, required};
+use super::{EXTRAS, Field, SEARCHED, SERVER_CONFIG, Shape, field, required};
 
 pub(super) const LINEAR: &[Field] = &[
     required("clientId", Shape::Text(256)),
@@ -12,7 +12,7 @@ pub(super) const LINEAR: &[Field] = &[
     field("userScopes", Shape::Texts(256)),
     field("ownerOrganization", Shape::Object(ORGANIZATION)),
     field("application", Shape::Free),
-    field("serverConfig", Shape::Free),
+    SERVER_CONFIG,
     EXTRAS,
     SEARCHED,
 ];

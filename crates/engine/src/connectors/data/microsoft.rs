@@ -1,6 +1,6 @@
 //! `microsoft-entra` and `microsoft-teams`: applications registered in a Microsoft Entra tenant.
 
-use super::{EXTRAS, Field, SEARCHED, Shape, field, required};
+use super::{EXTRAS, Field, SEARCHED, SERVER_CONFIG, Shape, field, required};
 
 pub(super) const ENTRA: &[Field] = &[
     required("clientId", Shape::Text(256)),
@@ -10,7 +10,7 @@ pub(super) const ENTRA: &[Field] = &[
     field("appName", Shape::Text(256)),
     field("appScopes", Shape::Texts(256)),
     field("userScopes", Shape::Texts(256)),
-    field("serverConfig", Shape::Free),
+    SERVER_CONFIG,
     EXTRAS,
     SEARCHED,
 ];
@@ -23,7 +23,7 @@ pub(super) const TEAMS: &[Field] = &[
     field("appName", Shape::Text(256)),
     field("appScopes", Shape::Texts(256)),
     field("userScopes", Shape::Texts(256)),
-    field("serverConfig", Shape::Free),
+    SERVER_CONFIG,
     EXTRAS,
     SEARCHED,
 ];

@@ -1,12 +1,12 @@
 //! `oauth`: any OAuth 2.0 client; and `custom`, which is one where it has a client id.
 
-use super::{Field, SEARCHED, Shape, field, required};
+use super::{Field, SEARCHED, SERVER_CONFIG, Shape, field, required};
 
 /// `oauth`. The client id is required, unless a server is named that may register a client; see `require_client`.
 pub(super) const OAUTH: &[Field] = &[
     // A resource, an authorization server, or an API beside one.
     field("serverUrl", Shape::Url),
-    field("serverConfig", Shape::Free),
+    SERVER_CONFIG,
     // What the catalogue's endpoints leave open: a shop's name, a tenant.
     field("variables", Shape::TextMap(256)),
     field("clientId", Shape::Text(2048)),

@@ -46,7 +46,7 @@ fn overrides(stored: Option<&Value>, value: &Value) -> Value {
         return value.clone();
     };
     let mut merged = stored.clone();
-    for (name, value) in value {
+    for (name, value) in &server_config::spelled(value) {
         if value.is_null() || *value == "" {
             merged.remove(name);
         } else {
@@ -108,13 +108,18 @@ pub fn patch(
         mint_value_id,
     };
     let mut merged = stored.clone();
+    // What an earlier version kept without using it would stand in every change's way.
+    let config = merged.get_mut(SERVER_CONFIG.name);
+    if let Some(config) = config.and_then(Value::as_object_mut) {
+        config.retain(|name, _| server_config::is_known(name));
+    }
     let mut edits = Map::new();
     for (name, value) in change {
         if kind == ConnectorType::ApiKey && EDITS.iter().any(|row| row.name == name) {
             edits.insert(name.clone(), value.clone());
         } else {
             let value = match name.as_str() {
-                "serverConfig" => overrides(stored.get(name), value),
+                "serverConfig" => overrides(merged.get(name), value),
                 _ => laid_over(stored.get(name), value, manner),
             };
             merged.insert(name.clone(), value);

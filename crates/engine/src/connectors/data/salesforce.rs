@@ -3,7 +3,7 @@
 use grantry_vault::jws::SigningAlgorithm;
 
 use super::oauth::GRANT;
-use super::{EXTRAS, Field, SEARCHED, Shape, field, required};
+use super::{EXTRAS, Field, SEARCHED, SERVER_CONFIG, Shape, field, required};
 
 pub(super) const SALESFORCE: &[Field] = &[
     required("consumerKey", Shape::Text(1024)),
@@ -16,8 +16,13 @@ pub(super) const SALESFORCE: &[Field] = &[
     // … or, with a certificate, as this user (JWT bearer).
     field("username", Shape::Text(256)),
     field("privateKeyPem", Shape::Pem(SigningAlgorithm::Rs256)),
+    // The same key may speak for whichever user a request names: of those who approved the app, it can be anybody.
+    field(
+        "jwtBearer",
+        Shape::Object(&[required("enabled", Shape::Bool)]),
+    ),
     field("defaultTokenExpiresIn", Shape::Integer(60)),
-    field("serverConfig", Shape::Free),
+    SERVER_CONFIG,
     EXTRAS,
     SEARCHED,
 ];

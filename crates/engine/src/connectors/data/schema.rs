@@ -7,7 +7,7 @@ use grantry_core::limits::{
 use grantry_core::nouns::ConnectorType;
 use serde_json::{Value, json};
 
-use super::{Field, Shape, VALUE, rows};
+use super::{Field, Shape, VALUE, rows, server_config};
 
 /// What a new connector of this type takes.
 pub fn schema(kind: ConnectorType) -> Value {
@@ -74,6 +74,9 @@ fn of(shape: &Shape) -> Value {
             "maxProperties": ITEMS_MAX,
         }),
         Shape::Free => json!({"type": "object"}),
+        Shape::ServerConfig => {
+            json!({"type": "object", "propertyNames": {"enum": server_config::known()}})
+        }
         Shape::Values => {
             json!({"type": "array", "items": object(VALUE), "maxItems": CONNECTOR_VALUES_MAX})
         }

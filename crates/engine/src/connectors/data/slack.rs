@@ -1,6 +1,6 @@
 //! `slack`: a Slack app.
 
-use super::{EXTRAS, Field, SEARCHED, Shape, field, required};
+use super::{EXTRAS, Field, SEARCHED, SERVER_CONFIG, Shape, field, required};
 
 pub(super) const SLACK: &[Field] = &[
     required("appId", Shape::Text(64)),
@@ -17,7 +17,7 @@ pub(super) const SLACK: &[Field] = &[
     // What its manifest says; Slack turns neither off again.
     field("tokenRotationEnabled", Shape::Bool),
     field("orgDeployEnabled", Shape::Bool),
-    field("serverConfig", Shape::Free),
+    SERVER_CONFIG,
     EXTRAS,
     SEARCHED,
 ];

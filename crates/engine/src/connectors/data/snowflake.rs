@@ -2,7 +2,7 @@
 
 use grantry_vault::jws::SigningAlgorithm;
 
-use super::{EXTRAS, Field, SEARCHED, Shape, field, required};
+use super::{EXTRAS, Field, SEARCHED, SERVER_CONFIG, Shape, field, required};
 
 pub(super) const SNOWFLAKE: &[Field] = &[
     // `orgname-accountname`, or a locator with its region: `xy12345.eu-central-1`.
@@ -16,7 +16,7 @@ pub(super) const SNOWFLAKE: &[Field] = &[
     // The app: this user's key pair.
     field("user", Shape::Text(256)),
     field("privateKeyPem", Shape::Pem(SigningAlgorithm::Rs256)),
-    field("serverConfig", Shape::Free),
+    SERVER_CONFIG,
     EXTRAS,
     SEARCHED,
 ];

@@ -235,7 +235,7 @@ fn own(kind: ConnectorType) -> Value {
         }
         ConnectorType::Salesforce => json!({"consumerKey": "c", "consumerSecret": "s",
             "loginHost": "test.salesforce.com", "userScopes": ["api"], "username": "u@x.example",
-            "privateKeyPem": PEM, "clientCredentials": {"enabled": true, "scopes": ["api"]}, "defaultTokenExpiresIn": 60,
+            "privateKeyPem": PEM, "jwtBearer": {"enabled": true}, "clientCredentials": {"enabled": true, "scopes": ["api"]}, "defaultTokenExpiresIn": 60,
             "serverConfig": {}, "extras": {}}),
         ConnectorType::Sendblue => json!({"apiKeyId": "i", "apiSecretKey": "s",
             "phoneNumbers": ["+14155550100", "+4930123456"], "extras": {}}),
@@ -332,7 +332,9 @@ fn wrong(shape: &Shape) -> Vec<Value> {
         Shape::Integer(min) => vec![json!(min - 1), json!("7"), json!(1.5), json!(u64::MAX)],
         Shape::OneOf(_) => vec![json!("other"), json!(7)],
         Shape::Object(_) => vec![json!("x"), json!([])],
-        Shape::Free => vec![json!("x"), json!([]), json!({"x": "x".repeat(64 * 1024)})],
+        Shape::Free | Shape::ServerConfig => {
+            vec![json!("x"), json!([]), json!({"x": "x".repeat(64 * 1024)})]
+        }
         Shape::Objects(_, max) => vec![json!({}), json!(["x"]), json!(vec![json!({}); max + 1])],
         Shape::Texts(max) => vec![
             json!("a"),

@@ -48,7 +48,8 @@ const BODY: &[Field] = &[
 async fn install(mut call: Call) -> Result<Response> {
     let external_id = present(call.body.take_text("installationId"));
     let tenant = present(call.body.take_text("tenantId"));
-    let mut ask = map::consent(std::mem::take(&mut call.body))?;
+    let body = std::mem::take(&mut call.body);
+    let mut ask = map::consent(body, call.caller()?)?;
     ask.token.subject = Some(Subject::App);
     ask.install = Some(Install {
         external_id,
