@@ -151,6 +151,21 @@ describe('github', () => {
     }
   });
 
+  it('marks what GitHub does not know any more, and compares what is known here with what the app has', async () => {
+    const statuses = async () => {
+      const { data: rows } = ok(await call('GET', `/api/v1/connectors/${id}/installations`));
+      return Object.fromEntries(rows.map((row) => [row.external_id, row.status]));
+    };
+    assert.deepEqual(await statuses(), { 100: 'active', 999: 'removed' });
+    ok(await call('POST', `/api/v1/connectors/${id}/installations`, { external_id: '998' }));
+    const synced = ok(await call('POST', `/api/v1/connectors/${id}/installations/sync`));
+    assert.deepEqual(synced.data.map((row) => [row.external_id, row.status]), [['998', 'removed']]);
+    assert.deepEqual(await statuses(), { 100: 'active', 998: 'removed', 999: 'removed' });
+    const refused = await token(id, { subject: app, installationId: '998' });
+    assert.equal(refused.body.error.code, 'client_installation_required', refused.text);
+    assert.match(ok(await token(id, installed)).token, /^ghs_/);
+  });
+
   it('opens the breaker, and not the installation, when GitHub does not know the app', async () => {
     const other = await made('github', { ...data(), appId: 77 });
     ok(await call('POST', `/api/v1/connectors/${other}/installations`, { external_id: '100' }));

@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import '../clients/connect-redirect.mjs';
 import { ConnectError } from '@vercel/connect';
 import { connect } from '@vercel/connect/eve';
+import { connect as connectOfJune } from 'vercel-connect-0.7.0/eve';
 import { Grantry } from './lib/grantry.mjs';
 import { mcpServer, whoami } from './lib/mcp.mjs';
 import { Visitor } from './lib/visitor.mjs';
@@ -53,6 +54,43 @@ describe('a project that may not make connectors', () => {
     });
     assert.equal((await read('mcp/refused')).status, 404);
     assert.equal(await registered(), 0);
+  });
+});
+
+describe('a client that provisions before it asks', () => {
+  const uid = 'mcp/by-hand';
+  it('comes from a connector that an admin made and linked to a token, and nothing is written for it', async () => {
+    const made = await server.call('POST', '/v1/connect/connectors', {
+      key: KEYS.admin,
+      body: { type: 'oauth', name: 'By hand', uid, projectId: PROJECT, environments: ['production'], data: { serverUrl: mcp.url } },
+    });
+    assert.equal(made.status, 201, made.text);
+    assert.ok((await read(uid)).body.data.clientId);
+    const count = await registered();
+    // Its server is named otherwise: what is linked is used as it is.
+    const context = { connection: { url: `${mcp.url}?by=hand` }, principal: { type: 'user', id: 'u1' } };
+    const auth = connectOfJune({ connector: uid, connectOptions: { vercelToken: await workload('production') } });
+    await assert.rejects(auth.getToken(context), ({ name }) => name === 'ConnectionAuthorizationRequiredError');
+    const { challenge } = await auth.startAuthorization({ ...context, callbackUrl: RETURN_URL });
+    await new Visitor().connect(challenge.url, RETURN_URL);
+    const { token } = await auth.completeAuthorization({ ...context, callbackUrl: RETURN_URL });
+    assert.equal(await whoami(mcp.url, token), (await read(uid)).body.data.clientId);
+    assert.equal(await registered(), count);
+
+    const before = await read(uid);
+    const answer = await provision(await workload('production'), { uid, serverUrl: mcp.url });
+    assert.equal(answer.status, 200, answer.text);
+    assert.equal(answer.body.id, made.body.id);
+    assert.equal((await read(uid)).text, before.text);
+  });
+
+  it('is refused where the connector is linked in another environment only', async () => {
+    const answer = await provision(await workload('preview'), { uid, serverUrl: mcp.url });
+    assert.equal(answer.status, 403, answer.text);
+    assert.equal(answer.body.error.message, 'Project OIDC connector provisioning is not allowed.');
+    assert.deepEqual((await link(uid)).body.environments, ['production']);
+    const key = await provision(await workload('production'), { uid: 'mcp/key', serverUrl: mcp.url });
+    assert.equal(key.status, 403, key.text);
   });
 });
 

@@ -14,11 +14,12 @@ import {
   startAuthorization,
   UserAuthorizationRequiredError,
 } from '@vercel/connect';
+import { connectAuthProvider } from '@vercel/connect/mcp';
 import { Grantry } from './lib/grantry.mjs';
 import { Peer } from './lib/peers.mjs';
 import { run } from './lib/process.mjs';
 import { Visitor } from './lib/visitor.mjs';
-import { connectorOf, KEYS, PROJECT, RETURN_URL, world } from './lib/world.mjs';
+import { connectorOf, KEYS, PROJECT, RETURN_URL, TEAM, world } from './lib/world.mjs';
 
 const CONNECTOR = 'oidc/acme';
 let server, peer, workload;
@@ -171,6 +172,51 @@ describe('an authorization', () => {
     } finally {
       delete process.env.VERCEL_CONNECT_INTERACTIVE_AUTH_MODE;
     }
+  });
+});
+
+describe('a token whose end nobody knows', () => {
+  const connector = 'keys/forever';
+  const params = { subject: { type: 'app' } };
+  before(() =>
+    server.apply(
+      world(connectorOf(peer, { id: 'scl_acme', uid: CONNECTOR }), {
+        connectors: [
+          {
+            id: 'scl_forever',
+            uid: connector,
+            team: TEAM,
+            name: 'Key',
+            type: 'api-key',
+            data: { values: [{ value: 'k-forever' }] },
+            links: [{ project: PROJECT, environments: ['production'] }],
+          },
+        ],
+      }),
+    ),
+  );
+
+  it('is said to be asked for again in an hour, and is cached until then', async () => {
+    let sent = 0;
+    const plain = globalThis.fetch;
+    globalThis.fetch = (...request) => (sent++, plain(...request));
+    try {
+      const first = await getTokenResponse(connector, params, workload);
+      const left = first.expiresAt - Date.now();
+      assert.ok(left > 3_500_000 && left <= 3_600_000, `${left}`);
+      assert.equal((await getTokenResponse(connector, params, workload)).token, 'k-forever');
+      assert.equal(sent, 1, 'the second is from memory');
+      await getTokenResponse(connector, params, { ...workload, forceRefresh: true });
+      assert.equal(sent, 2);
+    } finally {
+      globalThis.fetch = plain;
+    }
+  });
+
+  it('has a life that an MCP client can count', async () => {
+    const tokens = await connectAuthProvider(connector, params, workload).tokens();
+    assert.equal(tokens.access_token, 'k-forever');
+    assert.ok(tokens.expires_in > 3500 && tokens.expires_in <= 3600, `${tokens.expires_in}`);
   });
 });
 

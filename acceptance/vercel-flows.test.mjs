@@ -1,9 +1,11 @@
 // The calls that npm @vercel/sdk 1.28.8 still models and later ones left out, by that very package.
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import { Vercel } from 'vercel-sdk-1.28.8';
 import { Grantry } from './lib/grantry.mjs';
 import { Peer } from './lib/peers.mjs';
+import { until } from './lib/process.mjs';
 import { served, user } from './lib/provider-suite.mjs';
 import { Visitor } from './lib/visitor.mjs';
 import { connectorOf, KEYS, PROJECT, RETURN_URL, TEAM, world } from './lib/world.mjs';
@@ -62,6 +64,40 @@ describe('connect.importConnectorTokens', () => {
     const answer = await served(server, CONNECTOR, user('moved-2'));
     assert.equal(answer.token, 'at-moved-2');
     assert.ok(Math.abs(answer.expiresAt - expiresAt) < 2000, `${answer.expiresAt}`);
+  });
+
+  it('takes facts in that outlive refreshes whose answers do not repeat them', async () => {
+    const provider = createServer((request, response) => {
+      const body = { access_token: 'at-new', token_type: 'bearer', expires_in: 3600, instance_url: undefined };
+      request.resume().on('end', () => response.setHeader('content-type', 'application/json').end(JSON.stringify(body)));
+    });
+    await new Promise((done) => provider.listen(0, '127.0.0.1', done));
+    const at = `http://127.0.0.1:${provider.address().port}`;
+    try {
+      const connector = 'salesforce/moved';
+      const made = await server.call('POST', '/v1/connect/connectors', {
+        key: KEYS.admin,
+        body: {
+          type: 'salesforce', name: 'Moved', uid: connector, projectId: PROJECT, environments: ['production'],
+          data: {
+            consumerKey: 'k', consumerSecret: 's', loginHost: 'login.salesforce.com',
+            serverConfig: { authorization_endpoint: `${at}/authorize`, token_endpoint: `${at}/token` },
+          },
+        },
+      });
+      assert.equal(made.status, 201, made.text);
+      const data = { instance_url: 'https://acme.my.salesforce.com' };
+      const subject = { type: 'user', id: 'moved' };
+      const moved = { accessToken: 'at-old', refreshToken: 'rt', expiresAt: Date.now() + 1500, environment: 'production', subject, data };
+      await sdk().importConnectorTokens({ connector, requestBody: { tokens: [moved] } });
+      const read = () => server.token(connector, { key: KEYS.workload, subject });
+      let answer = await read();
+      assert.deepEqual([answer.body.token, answer.body.metadata], ['at-old', data], answer.text);
+      await until(async () => (answer = await read()).body.token === 'at-new', 'the token is refreshed', 20);
+      assert.deepEqual(answer.body.metadata, data);
+    } finally {
+      provider.close();
+    }
   });
 
   it('may be sent again, and never overwrites what stands', async () => {

@@ -14,7 +14,7 @@ import { DEMO, Sandbox } from './lib/sandbox.mjs';
 import { Visitor } from './lib/visitor.mjs';
 import { KEYS, PROJECT, RETURN_URL, TEAM, world } from './lib/world.mjs';
 
-const bot = (id, workspace) => ({
+const bot = (id, workspace, environments = ['production']) => ({
   id,
   uid: `sandbox/${id}`,
   team: TEAM,
@@ -26,7 +26,7 @@ const bot = (id, workspace) => ({
     clientSecret: DEMO.secret,
     installation: { enabled: true, id: '/team/id', name: '/team/name', params: { workspace } },
   },
-  links: [{ project: PROJECT, environments: ['production'] }],
+  links: [{ project: PROJECT, environments }],
 });
 
 let server, sandbox, workload, receiver;
@@ -48,7 +48,7 @@ before(async () => {
         revocation_endpoint: `${sandbox.url}/revoke`,
       },
     ],
-    connectors: [bot('scl_current', 'T1'), bot('scl_june', 'T2'), bot('scl_page', 'T3')],
+    connectors: [bot('scl_current', 'T1'), bot('scl_june', 'T2'), bot('scl_page', 'T3'), bot('scl_all', 'T4', ['production', 'preview'])],
   });
   await server.apply(document);
   process.env.GRANTRY_URL = server.url;
@@ -132,6 +132,49 @@ for (const [name, connect, connector, workspace] of [
       await assert.rejects(token());
     });
   });
+
+describe('an installation that was made from one environment', () => {
+  const connector = 'sandbox/scl_all';
+  const install = async (key) => {
+    const { body, text } = await server.call('POST', `/v1/connect/install/${encodeURIComponent(connector)}`, {
+      key,
+      body: { returnUrl: RETURN_URL },
+    });
+    assert.ok(body.url, text);
+    await new Visitor().connect(body.url, RETURN_URL);
+  };
+  const token = async (environment) => {
+    const options = { vercelToken: await server.workloadToken(PROJECT, environment), forceRefresh: true };
+    return current.getTokenResponse(connector, { subject: { type: 'app' } }, options);
+  };
+  const connections = async () => {
+    const route = '/api/v1/connections?connector=scl_all&limit=100';
+    return (await server.call('GET', route, { key: KEYS.admin })).body.data;
+  };
+
+  it('has its tokens in each that is linked, and in no other', async () => {
+    await install(KEYS.admin);
+    const production = await token('production');
+    const preview = await token('preview');
+    assert.deepEqual([preview.token, preview.installationId], [production.token, 'T4']);
+    assert.equal(await sandbox.honours(preview.token), true);
+    await assert.rejects(token('development'), ({ status, code }) => status === 403 && code === 'forbidden');
+    const { appTokens, userTokens } = (await server.call('GET', '/v1/connect/connectors/scl_all', { key: KEYS.admin })).body;
+    assert.deepEqual([appTokens.requiresReinstallation, userTokens.requiresReinstallation], [true, undefined]);
+  });
+
+  it('is renewed, and not doubled, by another', async () => {
+    const [before] = await connections();
+    const old = await token('production');
+    await install(await server.workloadToken(PROJECT, 'preview'));
+    const after = await connections();
+    assert.deepEqual(after.map(({ id }) => id), [before.id]);
+    const renewed = await token('production');
+    assert.notEqual(renewed.token, old.token);
+    assert.equal((await token('preview')).token, renewed.token);
+    assert.equal(await sandbox.honours(renewed.token), true);
+  });
+});
 
 describe('a webhook', () => {
   const ask = (path, more) =>

@@ -140,6 +140,56 @@ describe('a connector', () => {
   });
 });
 
+describe('what tokens can be asked for', () => {
+  const shown = async (type, uid, data) => {
+    await create({ type, name: uid, uid, data });
+    const { appTokens, userTokens } = await sdk().getConnector({ teamId, connector: uid });
+    return { app: appTokens, user: userTokens };
+  };
+  const plain = { crossInstallation: false, supportsRefinement: true };
+
+  it('are the scopes of the connector, and not all that its server knows', async () => {
+    const server = {
+      authorizationEndpoint: 'https://crm.example.com/authorize',
+      tokenEndpoint: 'https://crm.example.com/token',
+      scopesSupported: ['a', 'b', 'z'],
+    };
+    const { app, user } = await shown('oauth', 'oauth/scoped', {
+      clientId: 'cid',
+      clientSecret: 's',
+      serverConfig: server,
+      userAuthorization: { enabled: true, scopes: ['a'] },
+      clientCredentials: { enabled: true, scopes: ['b'] },
+    });
+    assert.deepEqual(app, { ...plain, scopes: ['b'], supportsResources: true });
+    assert.deepEqual(user, { ...plain, scopes: ['a'], supportsResources: true });
+    const { user: unscoped } = await shown('oauth', 'oauth/unscoped', { clientId: 'cid', clientSecret: 's', serverConfig: server });
+    assert.deepEqual(unscoped, { ...plain, supportsResources: true });
+  });
+
+  it('are what the application of each service was made with', async () => {
+    const slack = await shown('slack', 'slack/scoped', {
+      appId: 'A1', appName: 'Bot', clientId: 'c', clientSecret: 's', botScopes: ['chat:write'], userScopes: ['search:read'],
+    });
+    assert.deepEqual(slack.app, { ...plain, scopes: ['chat:write'], requiresReinstallation: true });
+    assert.deepEqual(slack.user, { ...plain, scopes: ['search:read'] });
+    const linear = await shown('linear', 'linear/scoped', { clientId: 'c', clientSecret: 's', appScopes: ['write'], userScopes: ['read'] });
+    assert.deepEqual([linear.app.scopes, linear.user.scopes], [['write'], ['read']]);
+    const app = { appId: 1, appName: 'n', clientId: 'c', clientSecret: 's' };
+    for (const [slug, owner, page] of [
+      ['mine', { type: 'user', id: 1, slug: 'octocat' }, 'https://github.com/settings/apps/mine/permissions'],
+      ['ours', { type: 'Organization', id: 2, slug: 'acme' }, 'https://github.com/organizations/acme/settings/apps/ours/permissions'],
+      ['whose', undefined, undefined],
+    ]) {
+      const github = await shown('github', `github/${slug}`, { ...app, appSlug: slug, ...(owner && { owner }) });
+      assert.equal(github.app.permissionsUrl, page);
+      assert.deepEqual(github.app.supportedAuthorizationDetails, ['github_app_installation']);
+      assert.deepEqual([github.app.scopes, github.app.supportsResources, github.app.requiresReinstallation], [undefined, undefined, undefined]);
+      assert.deepEqual(github.user, plain);
+    }
+  });
+});
+
 describe('an update', () => {
   const update = (connector, connectUpdateConnectorRequest) =>
     sdk().updateConnector({ teamId, connector, connectUpdateConnectorRequest });
@@ -513,6 +563,9 @@ describe('the SDK of July, which still had tokens', () => {
     assert.match(made.id, /^scl_/);
     const served = await july(KEYS.workload).getConnectorToken({ connector: 'keys/july', requestBody: { subject: { type: 'app' } } });
     assert.equal(served.token, 'k-july');
+    // It has no name for an end that nobody knows.
+    const left = served.expiresAt - Date.now();
+    assert.ok(left > 3_500_000 && left <= 3_600_000, `${left}`);
     await create({ uid: 'oauth/july', projectId });
     const asked = await july(KEYS.workload).createConnectorAuthorizationRequest({
       connector: 'oauth/july', requestBody: { subject: { type: 'user', id: 'u1' } },

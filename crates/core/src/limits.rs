@@ -253,6 +253,10 @@ fixed! {
     PROVIDER_BYTES_MAX: bytes = MIB;
     /// Longest life that any deployment believes of an access token.
     TOKEN_LIFE_MAX: time = secs(365 * 24 * 3600);
+    /// Pages of a GitHub App's installations, of 100 each, that are compared with what is known here.
+    GITHUB_PAGES_MAX: count = 50;
+    /// After this a client of the Vercel API that holds a token whose end nobody knows asks again.
+    TOKEN_LIFE_ASSUMED: time = secs(3600);
     /// A request id that is taken from a trusted proxy.
     REQUEST_ID_BYTES_MAX: bytes = 64;
     /// Rows of a page; part of the APIs' documents.

@@ -12,14 +12,26 @@ use serde_json::{Map, Value};
 
 /// Reads exactly one JSON object, with or without a byte order mark, and nothing after it.
 pub(crate) fn object(body: &[u8]) -> Option<Map<String, Value>> {
+    match value(body)? {
+        Value::Object(object) => Some(object),
+        _ => None,
+    }
+}
+
+/// The same for a list.
+pub(crate) fn list(body: &[u8]) -> Option<Vec<Value>> {
+    match value(body)? {
+        Value::Array(items) => Some(items),
+        _ => None,
+    }
+}
+
+fn value(body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = Strict { depth: 0 }.deserialize(&mut reader).ok()?;
     reader.end().ok()?;
-    match value {
-        Value::Object(object) => Some(object),
-        _ => None,
-    }
+    Some(value)
 }
 
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@ use grantry_core::store::{ChangeKind, InstallationStore, Page, Stored};
 use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
-use crate::backend::{Backend, Query, Statement};
+use crate::backend::{Backend, Statement};
 use crate::connectors::connector_is_live;
 use crate::db::{by_time, guard};
 use crate::rows::{change, insert, json, params, select, update};
@@ -99,22 +99,12 @@ impl<B: Backend> InstallationStore for Db<B> {
         self.all(query).await
     }
 
-    async fn suspended(&self, team: &TeamId, connector: &ConnectorId) -> Stored<Vec<String>> {
-        let query = Query::new(
-            "SELECT external_id FROM installations
-             WHERE team = ?1 AND connector = ?2 AND status = ?3 ORDER BY external_id",
-            params![team, connector, InstallationStatus::Suspended],
-        );
-        let rows = self.backend.read(query).await?;
-        let id = |row: &crate::backend::Row| {
-            row.get("external_id")
-                .map_err(|_| StoreError::Inconsistent {
-                    table: "installations",
-                    column: "external_id",
-                    row: connector.to_string(),
-                })
-        };
-        rows.iter().map(id).collect()
+    async fn inactive(&self, team: &TeamId, connector: &ConnectorId) -> Stored<Vec<Installation>> {
+        self.all(select::<Installation>(
+            "WHERE team = ?1 AND connector = ?2 AND status <> ?3 ORDER BY external_id",
+            params![team, connector, InstallationStatus::Active],
+        ))
+        .await
     }
 
     async fn set_default_installation(

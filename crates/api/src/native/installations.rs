@@ -4,7 +4,7 @@ use axum::response::Response;
 use grantry_core::Result;
 use grantry_core::nouns::InstallationStatus;
 use grantry_engine::permissions::Act;
-use grantry_engine::{InstallationChange, NewInstallation};
+use grantry_engine::{CursorPage, InstallationChange, NewInstallation};
 
 use super::{fields, wire};
 use crate::kit::call::{Call, call};
@@ -37,6 +37,19 @@ pub const ROUTES: &[Route] = &[
     .takes(Takes::Json(fields::NEW_INSTALLATION))
     .json::<wire::Installation>(201, "The installation.")
     .refuses(&[409]),
+    Route::new(
+        Method::Post,
+        "/api/v1/connectors/{connector}/installations/sync",
+        MANAGE,
+        "sync_installations",
+        |route| call(route, sync),
+    )
+    .about(
+        "Asks GitHub which installations the connector's app has, and brings the status of those that are known here up \
+         to date.",
+    )
+    .json::<wire::List<wire::Installation>>(200, "Those whose status changed.")
+    .refuses(&[422, 502, 504]),
     Route::new(
         Method::Get,
         "/api/v1/installations/{installation}",
@@ -90,6 +103,15 @@ async fn create(mut call: Call) -> Result<Response> {
         .create_installation(call.caller()?, call.path("connector"), new)
         .await?;
     answer::created(&wire::Installation::from(&made))
+}
+
+async fn sync(call: Call) -> Result<Response> {
+    let data = call
+        .engine
+        .sync_installations(call.caller()?, call.path("connector"))
+        .await?;
+    let changed = CursorPage { data, next: None };
+    answer::ok(&wire::List::of(&changed, wire::Installation::from))
 }
 
 async fn get(call: Call) -> Result<Response> {

@@ -65,7 +65,10 @@ async fn a_connector_is_answered_with_everything_the_page_requires_and_no_secret
     assert_eq!(made["supportedSubjectTypes"], json!(["user"]));
     assert_eq!(
         made["userTokens"],
-        json!({"crossInstallation": false, "supportsRefinement": true, "scopes": ["read", "write"]})
+        json!({
+            "crossInstallation": false, "supportsRefinement": true, "supportsResources": true,
+            "scopes": ["read"],
+        })
     );
     assert_eq!(made["supportsRevocation"], true);
     assert_eq!(made["supportsIcon"], true);

@@ -37,6 +37,10 @@ pub enum InstallationStatus {
     Active,
     /// No, until it is active again; its connections stay.
     Suspended,
+    /// No: its provider says that it is suspended there. Active again once the provider gives a token.
+    SuspendedThere,
+    /// No: its provider does not know it any more. Active again once the provider gives a token.
+    Removed,
 }
 
 impl InstallationStatus {
@@ -45,6 +49,13 @@ impl InstallationStatus {
         match self {
             Self::Active => "active",
             Self::Suspended => "suspended",
+            Self::SuspendedThere => "suspended_by_provider",
+            Self::Removed => "removed",
         }
+    }
+
+    /// Whether it is what a provider said, and changes by itself.
+    pub const fn is_theirs(self) -> bool {
+        matches!(self, Self::SuspendedThere | Self::Removed)
     }
 }

@@ -46,8 +46,8 @@ pub trait InstallationStore: Send + Sync + 'static {
         page: &Page,
     ) -> Stored<Vec<Installation>>;
 
-    /// External ids of a connector's suspended installations.
-    async fn suspended(&self, team: &TeamId, connector: &ConnectorId) -> Stored<Vec<String>>;
+    /// A connector's installations that are not active, by external id.
+    async fn inactive(&self, team: &TeamId, connector: &ConnectorId) -> Stored<Vec<Installation>>;
 
     /// Makes the installation the one that is used when a token request names none, or takes that away
     /// when `installation` is absent. `Missing("connector")`, `Missing("installation")`.

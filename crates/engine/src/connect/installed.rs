@@ -73,7 +73,14 @@ impl Engine {
         };
         let known = async {
             let installation = self.installation_of(&authorization, told).await?;
-            Ok((installation, self.connected(&authorization).await?))
+            let standing = match self.connected(&authorization).await? {
+                None => {
+                    let Authorization { team, grant, .. } = &authorization;
+                    self.installed_elsewhere(team, connector, grant).await?
+                }
+                standing => standing,
+            };
+            Ok((installation, standing))
         };
         let (installation, standing) = match known.await {
             Ok(known) => known,

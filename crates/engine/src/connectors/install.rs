@@ -59,6 +59,13 @@ pub fn installing(connector: &Connector) -> Option<Installing<'_>> {
     })
 }
 
+/// Whether the application's tokens of an installation are what its consent brought. Its provider knows of no environments:
+/// whoever installs once more where it is installed may get the same tokens, and ends all by ending one's. So there is one
+/// connection of it, for all environments (`@vercel/sdk`, `AppTokens.requiresReinstallation`).
+pub fn brought(connector: &Connector, installation: Option<&str>) -> bool {
+    installation.is_some() && installing(connector).is_some()
+}
+
 pub(super) fn texts(list: Option<&Value>) -> Vec<String> {
     let items = list.and_then(Value::as_array).into_iter().flatten();
     items.filter_map(Value::as_str).map(str::to_owned).collect()

@@ -28,7 +28,9 @@ use std::sync::Arc;
 
 use grantry_core::error::Forbidden;
 use grantry_core::ids::ConnectorId;
-use grantry_core::nouns::{Connector, Environment, EventKind, Link};
+use grantry_core::nouns::{
+    Connector, Environment, EventKind, Installation, InstallationStatus, Link,
+};
 use grantry_core::store::Ending;
 use grantry_core::{Error, Result};
 
@@ -44,7 +46,7 @@ pub use enrol::{
 pub use grants::{app_scopes, bearer_scopes};
 pub use health::{Health, HealthBasis, HealthStatus};
 pub(crate) use icon::is_url;
-pub(crate) use install::{Installed, installing};
+pub(crate) use install::{Installed, brought, installing};
 pub use links::checked_environments;
 pub use manifest::SlackApp;
 pub use provenance::{servers_of, within};
@@ -64,18 +66,33 @@ pub struct Entry {
     pub connector: Connector,
     /// Which projects may use it.
     pub links: Vec<Link>,
-    /// Installations, by their external ids, for which no tokens are given out.
-    pub suspended: Vec<String>,
+    /// Installations that are not active.
+    pub inactive: Vec<Installation>,
 }
 
 impl Entry {
+    fn is(&self, installation: Option<&str>, of: impl Fn(InstallationStatus) -> bool) -> bool {
+        let named = |row: &&Installation| Some(row.external_id.as_str()) == installation;
+        self.inactive
+            .iter()
+            .find(named)
+            .is_some_and(|row| of(row.status))
+    }
+
     /// Refuses an installation for which no tokens are given out.
     pub(crate) fn require_active(&self, installation: Option<&str>) -> Result<()> {
-        if installation.is_some_and(|named| self.suspended.iter().any(|one| one == named)) {
+        if self.is(installation, |status| {
+            status == InstallationStatus::Suspended
+        }) {
             let reason = "this installation is suspended".to_owned();
             return Err(Error::Unresolvable { reason });
         }
         Ok(())
+    }
+
+    /// Whether an installation's provider said that it gives no tokens of it: none that it gave before is worth anything.
+    pub(crate) fn is_over_there(&self, installation: Option<&str>) -> bool {
+        self.is(installation, InstallationStatus::is_theirs)
     }
 
     /// Refuses a workload whose project is not linked, or not in its environment.
@@ -206,11 +223,11 @@ impl Engine {
             .await?
             .ok_or(Error::NotFound("connector"))?;
         let links = self.ports.store.links(team, &id).await?;
-        let suspended = self.ports.store.suspended(team, &id).await?;
+        let inactive = self.ports.store.inactive(team, &id).await?;
         let entry = Arc::new(Entry {
             connector,
             links,
-            suspended,
+            inactive,
         });
         self.caches.connectors.fill(ticket, &id, Arc::clone(&entry));
         let reference_ticket = self.caches.connector_refs.ticket(&reference);

@@ -3,7 +3,7 @@
 //! A project may do so where somebody who manages it said so. What it gets is no more than what it could have asked an
 //! admin for: an `oauth` connector of that server, registered there by Grantry, with a link for the environment that
 //! asks. A connector that is there already is linked only if it is of the same server, so that guessing a uid leads to
-//! no other one.
+//! no other one. One that is linked already is answered with as it is, to every project.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ impl Engine {
     /// caller's environment. Asked any number of times, at once or later, it is one connector and one link.
     ///
     /// # Errors
-    /// [`Forbidden::Provisioning`] unless the project may do so; [`Error::Conflict`] for a uid of another type or of
+    /// [`Forbidden::Provisioning`] unless the project may do so, or has nothing to make; [`Error::Conflict`] for a uid of another type or of
     /// another server; [`Error::Invalid`] for a URL that leads to no server which registers clients. Nothing is stored then.
     #[tracing::instrument(target = "grantry_spans", name = "provision", skip_all)]
     pub async fn provision_connector(
@@ -37,16 +37,34 @@ impl Engine {
         // The server stands above the table, and is no project.
         let project = caller.project().ok_or(Error::Forbidden(Forbidden::Role))?;
         let project = self.project(caller, project).await?;
+        let (uid, url) = (uid.trim().to_owned(), url.trim().to_owned());
+        if let Some(linked) = self.provisioned(caller, &uid).await? {
+            return Ok(linked);
+        }
         if !project.provisions {
             return Err(Error::Forbidden(Forbidden::Provisioning));
         }
-        if Url::parse(url.trim()).is_err() {
+        if Url::parse(&url).is_err() {
             return Err(Error::invalid("serverUrl", "must be an absolute URL"));
         }
         let (engine, caller) = (Arc::clone(self), caller.clone());
-        let (uid, url) = (uid.trim().to_owned(), url.trim().to_owned());
         self.uncancellable(async move { engine.provision(&caller, &project, &uid, &url).await })
             .await
+    }
+
+    /// The `oauth` connector `uid`, where the caller may use it as it is: clients ask for it before each token
+    /// (`@vercel/connect` 0.7.0), and whoever made it and for which server, there is nothing to make.
+    async fn provisioned(&self, caller: &Caller, uid: &str) -> Result<Option<ConnectorView>> {
+        let entry = match self.usable_connector(caller, uid).await {
+            Ok(entry) => entry,
+            Err(Error::NotFound(_) | Error::Gone(_) | Error::Forbidden(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let connector = &entry.connector;
+        if connector.uid != uid || connector.kind != ConnectorType::Oauth {
+            return Ok(None);
+        }
+        Ok(Some(ConnectorView::of(&entry, &*self.catalogue().await?)))
     }
 
     async fn provision(

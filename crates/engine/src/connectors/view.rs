@@ -4,10 +4,11 @@ use grantry_core::nouns::{Connector, ConnectorType, Link, Service};
 use grantry_oauth::providers::{Revocation, github};
 use grantry_oauth::server::Endpoint;
 use serde_json::Value;
+use url::Url;
 
 use super::server::{known_server, quirks};
 use super::types::{self, AppTokens, UserTokens};
-use super::{Entry, enrol, installing};
+use super::{Entry, app_scopes, enrol, installing, user_scopes};
 use crate::catalogue::Catalogue;
 
 /// What a connector can do; read from its configuration, never probed.
@@ -23,12 +24,20 @@ pub struct Capabilities {
     pub type_name: &'static str,
     /// It is installed in tenants of the provider, each with tokens of its own.
     pub installation: bool,
+    /// What its app may do there changes by installing it again, for all environments at once.
+    pub reinstallation: bool,
     /// A token can be asked for that may do less.
     pub refinement: bool,
     /// What `authorizationDetails` can narrow an app token by.
     pub details: &'static [&'static str],
+    /// The scopes that it asks for as itself, and for users.
+    pub scopes: [Vec<String>; 2],
+    /// Tokens of one resource (RFC 8707) can be asked for, as itself and for users.
+    pub resources: [bool; 2],
     /// The provider's own page of the client.
     pub client_url: Option<String>,
+    /// The provider's page where what it may do as itself is declared.
+    pub permissions_url: Option<String>,
 }
 
 /// A connector without its secrets, with what follows from its type and service.
@@ -108,14 +117,42 @@ pub fn capabilities(connector: &Connector, service: Option<&Service>) -> Capabil
         manual_input: user == Some(UserTokens::Pasted),
         type_name: row.name,
         installation: row.installs(&connector.data).is_some() || installs,
+        reinstallation: installs,
         refinement: !kept && user != Some(UserTokens::Pasted),
         details: row.details,
-        client_url: client_url(connector, service),
+        scopes: [own_scopes(connector, app), user_scopes(connector)],
+        // Types of one service are known not to speak RFC 8707.
+        resources: [
+            app == Some(AppTokens::ClientCredentials),
+            user == Some(UserTokens::Consent),
+        ]
+        .map(|by_oauth| {
+            by_oauth && matches!(connector.kind, ConnectorType::Oauth | ConnectorType::Custom)
+        }),
+        client_url: page_of(connector, service, |login, slug, _| {
+            github::app_page(login, slug)
+        }),
+        permissions_url: page_of(connector, service, |login, slug, owner| {
+            github::permissions_page(login, slug, owner?)
+        }),
     }
 }
 
-/// The provider's own page of the client, where its type has one.
-fn client_url(connector: &Connector, service: Option<&Service>) -> Option<String> {
+/// What the application asks for as itself: where it is installed by a consent, in that.
+fn own_scopes(connector: &Connector, app: Option<AppTokens>) -> Vec<String> {
+    match (app, installing(connector)) {
+        (None, Some(way_in)) => way_in.scopes.unwrap_or_else(|| user_scopes(connector)),
+        _ => app_scopes(connector),
+    }
+}
+
+/// A page of the client at its provider, where its type has one; `page` is given the login's address, the client's name in
+/// addresses and the organisation that owns it, an empty one where a person does.
+fn page_of(
+    connector: &Connector,
+    service: Option<&Service>,
+    page: impl Fn(&Url, &str, Option<&str>) -> Option<Url>,
+) -> Option<String> {
     if connector.kind != ConnectorType::Github {
         return None;
     }
@@ -123,7 +160,14 @@ fn client_url(connector: &Connector, service: Option<&Service>) -> Option<String
     let login = known_server(connector, service)?
         .url(Endpoint::Authorization)
         .ok()?;
-    github::app_page(&login, slug).map(String::from)
+    let owner = connector.data.get("owner").and_then(|owner| {
+        let kind = owner.get("type")?.as_str()?;
+        match kind.eq_ignore_ascii_case("organization") {
+            true => owner.get("slug")?.as_str(),
+            false => Some(""),
+        }
+    });
+    page(&login, slug, owner).map(String::from)
 }
 
 /// Whether ending a connection reaches the provider.

@@ -11,7 +11,7 @@ use grantry_core::store::{Completion, Live, Spooled};
 use grantry_core::{Result, StoreError};
 
 use super::flights::Landed;
-use super::pair::{CLAIMS, NewPair, forwards_claims};
+use super::pair::{CLAIMS, NewPair, beside, forwards_claims};
 use super::read::reconnect;
 use crate::Engine;
 
@@ -58,6 +58,9 @@ impl Engine {
             .await?;
         // What the answer did not repeat still holds (RFC 6749 §6).
         next.scope = next.scope.or_else(|| presented.scope.clone());
+        if kind == EventKind::TokenRefreshed {
+            next.metadata = beside(&presented.metadata, next.metadata);
+        }
         // Nor does a refresh repeat whose account it is.
         if let Some(claims) = presented.metadata.get(CLAIMS)
             && forwards_claims(connector)

@@ -5,15 +5,21 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use grantry_core::ids::ConnectionId;
-use grantry_core::nouns::{Grant, Subject, TokenSet};
-use grantry_core::store::Live;
-use grantry_core::{Error, Result};
+use grantry_core::ids::TeamId;
+use grantry_core::nouns::{Connection, Connector, Grant, Subject, TokenSet};
+use grantry_core::store::{ConnectionFilter, Live, Page};
+use grantry_core::{Error, Result, StoreError};
 
 use super::pair::MAIN;
+use crate::connectors::brought;
 use crate::{Caller, Engine};
 
 /// How long caches are trusted without news of the change feed (design §8).
 const TRUST: Duration = Duration::from_secs(2);
+
+/// Connections of one installation that are looked through: one, and one more for each choice of scopes that was made
+/// when it was installed.
+const OF_ONE_INSTALLATION: u32 = 200;
 
 impl Engine {
     /// The live connection of a grant, from memory where that can be trusted. Absence is not remembered.
@@ -44,6 +50,60 @@ impl Engine {
             .grant_refs
             .fill(ticket, &reference, Arc::new(id.clone()));
         self.live_by_id(caller, &id).await
+    }
+
+    /// The live connection of an installation that was asked for from another environment, where its tokens are of all
+    /// ([`brought`]); from then on it is found as the grant's own is.
+    pub(crate) async fn live_elsewhere(
+        &self,
+        caller: &Caller,
+        connector: &Connector,
+        grant: &Grant,
+    ) -> Result<Option<Arc<Live>>> {
+        let found = self
+            .installed_elsewhere(&caller.team, connector, grant)
+            .await?;
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        let reference = format!("{}\0{}", grant.connector, grant.key());
+        let ticket = self.caches.grant_refs.ticket(&reference);
+        self.caches
+            .grant_refs
+            .fill(ticket, &reference, Arc::new(found.id.clone()));
+        self.live_by_id(caller, &found.id).await
+    }
+
+    /// The same, for who installs: the oldest one is renewed.
+    pub(crate) async fn installed_elsewhere(
+        &self,
+        team: &TeamId,
+        connector: &Connector,
+        grant: &Grant,
+    ) -> Result<Option<Connection>, StoreError> {
+        if grant.subject != Subject::App || !brought(connector, grant.installation.as_deref()) {
+            return Ok(None);
+        }
+        let of = ConnectionFilter {
+            connector: Some(grant.connector.clone()),
+            subject: Some(Subject::App),
+            installation: grant.installation.clone(),
+            ..ConnectionFilter::default()
+        };
+        let page = Page {
+            oldest_first: true,
+            ..Page::first(OF_ONE_INSTALLATION)
+        };
+        let key = grant.key();
+        let of_it = |found: &Connection| {
+            let here = Grant {
+                environment: grant.environment.clone(),
+                ..found.grant.clone()
+            };
+            here.key() == key
+        };
+        let found = self.ports.store.connections(team, &of, &page).await?;
+        Ok(found.into_iter().find(of_it))
     }
 
     async fn live_by_id(&self, caller: &Caller, id: &ConnectionId) -> Result<Option<Arc<Live>>> {

@@ -79,6 +79,21 @@ pub fn forwarded_claims(connector: &Connector, claims: &Map<String, Value>) -> M
     }
 }
 
+/// The facts that a refresh brought, over those of the pair that it renews: many providers name an instance, a bot or a
+/// workspace once, with the first tokens. What is named again is as it is named now, `null` too. Where both are more than
+/// is kept, the new ones are.
+pub fn beside(earlier: &Map<String, Value>, new: Map<String, Value>) -> Map<String, Value> {
+    let mut all = earlier.clone();
+    // They were verified, and stay or go by another rule.
+    all.remove(CLAIMS);
+    all.extend(new.clone());
+    let size = serde_json::to_vec(&all).map_or(usize::MAX, |text| text.len());
+    match size > TOKEN_EXTRA_BYTES_MAX {
+        true => new,
+        false => all,
+    }
+}
+
 /// A token response as the parser read it, with the lifetime that applies where it names none.
 pub struct Arrived(pub grantry_oauth::token::TokenSet);
 
@@ -180,5 +195,29 @@ fn place<'a>(team: &'a TeamId, set: &'a TokenSetId, half: Half) -> Place<'a> {
         table: TABLE,
         row: set.as_str(),
         field: half.field(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn of(earlier: &Value, new: &Value) -> Value {
+        let object = |value: &Value| value.as_object().cloned().unwrap();
+        Value::Object(beside(&object(earlier), object(new)))
+    }
+
+    #[test]
+    fn a_refresh_forgets_what_it_names_anew_and_keeps_the_rest_within_bounds() {
+        let earlier =
+            json!({"team": {"id": "T1"}, "url": "https://a.example", CLAIMS: {"sub": "u"}});
+        let new = json!({"url": null, "bot": "B1"});
+        let both = json!({"team": {"id": "T1"}, "url": null, "bot": "B1"});
+        assert_eq!(of(&earlier, &new), both);
+        assert_eq!(of(&json!({}), &new), new);
+        let long = "x".repeat(TOKEN_EXTRA_BYTES_MAX - 10);
+        assert_eq!(of(&json!({ "long": long }), &new), new);
     }
 }

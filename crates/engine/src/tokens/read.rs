@@ -181,7 +181,10 @@ impl Engine {
         entry: &Entry,
         grant: &Grant,
     ) -> Result<Option<Arc<Live>>> {
-        let live = self.live(caller, grant).await?;
+        let live = match self.live(caller, grant).await? {
+            None => self.live_elsewhere(caller, &entry.connector, grant).await?,
+            live => live,
+        };
         let default = &entry.connector.default_installation;
         let of_user = matches!(grant.subject, Subject::User { .. });
         if live.is_some() || default.is_none() || !of_user || grant.installation.is_some() {
@@ -356,7 +359,9 @@ impl Engine {
             renewable: set.refresh.is_some() || mints,
             spacing: self.settings.refresh.spacing,
         });
+        let over = installed && entry.is_over_there(grant.installation.as_deref());
         let flight = match decision {
+            Decision::Serve if over => self.mint(entry, grant, Some(Arc::clone(&live))),
             Decision::Serve => return Ok(live),
             Decision::Reconnect(reason) => return Err(reconnect(reason)),
             Decision::Later(_) if self.breaker_is_open(&entry.connector) => {
@@ -374,7 +379,7 @@ impl Engine {
         };
         match self.board(flight, Some(&set.id)).await {
             Ok(renewed) => Ok(renewed),
-            Err(error) if lives(set, self.now()) && spares_old_token(&error) => {
+            Err(error) if !over && lives(set, self.now()) && spares_old_token(&error) => {
                 tracing::debug!(connection = %live.connection.id, %error, "serving the old token after a failed flight");
                 Ok(live)
             }

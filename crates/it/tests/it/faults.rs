@@ -45,6 +45,7 @@ const TABLE: &[(Then, &[&str])] = &[
             "hugeexp",
             "norefresh",
             "emptyrefresh",
+            "nofacts",
             "morescope",
             "lessscope",
             "noscope",

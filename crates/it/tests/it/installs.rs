@@ -1,12 +1,13 @@
 //! Installations: the app's tokens in a tenant, from the refusal that tells where to install it to a fresh token. And
 //! the news of how a request ended.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use grantry_core::nouns::{AuthorizationState, EventKind, Install, Subject};
 use grantry_core::store::{EventFilter, Page};
 use grantry_core::{Clock, Error, Result};
-use grantry_engine::{AskConsent, AskToken, CallbackEnd, ConsentResult, ServedToken};
+use grantry_engine::{AskConsent, AskToken, CallbackEnd, ConsentResult, ServedToken, Which};
 use serde_json::json;
 
 use crate::world::{CALLBACK, World};
@@ -165,6 +166,110 @@ async fn who_connected_before_it_was_installed_stays_connected_wherever_the_defa
     let id = &rows.data[0].installation.id;
     world.engine.delete_installation(&server, id).await.unwrap();
     assert_eq!(read().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn what_is_installed_from_one_environment_has_its_tokens_in_all_and_is_one_connection() {
+    let world = World::new().await;
+    world.apply(DECLARED).await;
+    let server = world.server().await;
+    let within = |environment: &str, installation: Option<&str>| AskToken {
+        environment: Some(environment.into()),
+        ..app(installation)
+    };
+    let token = async |environment, installation| {
+        let asked = within(environment, installation);
+        let served = world.run(world.engine.token(&server, "scl_bot", asked));
+        let live = served.await?.connection.unwrap();
+        Ok::<_, Error>((live.connection.id.clone(), live.sets[0].id.clone()))
+    };
+    let install = async |environment, workspace: &str| {
+        let ask = AskConsent {
+            token: within(environment, None),
+            install: Some(Install::default()),
+            additional_params: json!({ "workspace": workspace })
+                .as_object()
+                .unwrap()
+                .clone(),
+            ..AskConsent::default()
+        };
+        let requested = world.engine.authorize(&server, "scl_bot", ask).await;
+        world.consent(&requested.unwrap()).await;
+    };
+    install("preview", "T1").await;
+    let first = token("preview", None).await.unwrap();
+    for environment in ["production", "development", "preview"] {
+        for installation in [None, Some("T1")] {
+            let found = token(environment, installation).await.unwrap();
+            assert_eq!(found, first, "{environment} {installation:?}");
+        }
+        assert!(matches!(
+            token(environment, Some("T2")).await,
+            Err(Error::InstallationRequired(_))
+        ));
+    }
+    install("production", "T1").await;
+    for environment in ["preview", "production", "development"] {
+        let found = token(environment, None).await.unwrap();
+        assert_eq!(found.0, first.0, "{environment}: renewed, and no second");
+        assert_ne!(
+            found.1, first.1,
+            "{environment}: by what the second brought"
+        );
+    }
+    // What is due is refreshed once, whichever environment asks.
+    world.expire().await;
+    let fresh = token("development", None).await.unwrap();
+    assert_eq!(token("production", None).await.unwrap(), fresh);
+
+    let which = Which {
+        subject: Some(Subject::App),
+        ..Which::default()
+    };
+    world
+        .run(world.engine.revoke(&server, "scl_bot", which))
+        .await
+        .unwrap();
+    for environment in ["preview", "production", "development"] {
+        assert!(matches!(
+            token(environment, None).await,
+            Err(Error::InstallationRequired(_))
+        ));
+    }
+}
+
+#[tokio::test]
+async fn a_users_connection_stays_in_its_environment() {
+    let world = World::new().await;
+    world.apply(DECLARED).await;
+    world.connect("u1").await;
+    let server = world.server().await;
+    let asked = AskToken {
+        environment: Some("preview".into()),
+        ..crate::world::token_of("u1")
+    };
+    assert!(matches!(
+        world.engine.token(&server, "scl_1", asked).await,
+        Err(Error::AuthorizationRequired(_))
+    ));
+}
+
+#[tokio::test]
+async fn what_came_with_the_first_tokens_outlives_refreshes_that_do_not_repeat_it() {
+    let world = World::new().await;
+    world.apply(DECLARED).await;
+    install(&world, "T1", Install::default()).await;
+    world.strike("nofacts", Some(2));
+    let mut seen = vec![token(&world, None).await.unwrap()];
+    for _ in 0..3 {
+        world.expire().await;
+        seen.push(token(&world, None).await.unwrap());
+    }
+    for served in &seen {
+        assert_eq!(served.metadata["team"]["name"], "Workspace T1");
+    }
+    let distinct: BTreeSet<&str> = seen.iter().map(|served| served.token.expose()).collect();
+    assert_eq!(distinct.len(), 4, "each was a refresh");
 }
 
 #[tokio::test]

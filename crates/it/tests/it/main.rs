@@ -24,6 +24,7 @@ mod cut;
 mod departures;
 mod enrol;
 mod faults;
+mod github;
 mod identity;
 mod installs;
 mod laws;

@@ -20,12 +20,29 @@ use crate::json;
 use crate::retry_after::retry_after;
 use crate::text::is_vschar;
 
+mod listed;
+
+pub use listed::{LISTED, Seen, parse_list};
+
 /// The `type` of the authorization detail that narrows an installation's token.
 pub const DETAIL: &str = "github_app_installation";
 
 /// The page of an app, at the host where users sign in.
 pub fn app_page(login: &Url, slug: &str) -> Option<Url> {
     login.join(&format!("/apps/{slug}")).ok()
+}
+
+/// The page on which its permissions are declared; `org` owns it, or where that is empty a person does.
+pub fn permissions_page(login: &Url, slug: &str, org: &str) -> Option<Url> {
+    let whose = match org {
+        "" => String::new(),
+        org => format!("/organizations/{org}"),
+    };
+    let path = format!("{whose}/settings/apps/{slug}/permissions");
+    login
+        .join(&path)
+        .ok()
+        .filter(|_| org.is_empty() || is_name(org))
 }
 
 /// The page that installs it. The browser comes back to the app's setup URL with `installation_id` and
@@ -418,9 +435,9 @@ pub struct Granted {
 pub enum Refused {
     /// The installation is not there any more (404).
     Gone,
-    /// It is suspended (403).
+    /// It is suspended: 403, "This installation has been suspended".
     Suspended,
-    /// It does not have what was asked for: its owner has to grant it (422).
+    /// It does not have what was asked for, or not from here: its owner has to grant it (422, or another 403).
     NotGranted,
     /// GitHub does not know the app by its id and key (401).
     App,
@@ -471,10 +488,23 @@ pub fn parse_account(result: Result<Response, Failure>, now: Timestamp) -> Resul
     Ok(login.to_lowercase())
 }
 
+fn says_suspended(response: &Response) -> bool {
+    let members = json::object(&response.body);
+    let message = members.as_ref().and_then(|members| members.get("message"));
+    let message = message.and_then(Value::as_str).unwrap_or_default();
+    message.to_ascii_lowercase().contains("suspended")
+}
+
 fn answer(
     result: Result<Response, Failure>,
     now: Timestamp,
 ) -> Result<Map<String, Value>, Refused> {
+    let response = taken(result, now)?;
+    json::object(&response.body).ok_or(Refused::Unusable)
+}
+
+/// The answer, where it is none of the refusals.
+fn taken(result: Result<Response, Failure>, now: Timestamp) -> Result<Response, Refused> {
     let response = match result {
         Ok(response) => response,
         Err(Failure::Refused) => return Err(Refused::Unusable),
@@ -484,10 +514,12 @@ fn answer(
     // Primary limits come as 403 without Retry-After (docs.github.com, rate limits).
     let spent = response.header("x-ratelimit-remaining") == Some("0");
     match response.status {
-        200..=299 => json::object(&response.body).ok_or(Refused::Unusable),
+        200..=299 => Ok(response),
         401 => Err(Refused::App),
         403 | 429 if spent || wait.is_some() => Err(Refused::Busy(wait)),
-        403 => Err(Refused::Suspended),
+        // Other rules of the owner's refuse with it too (a list of addresses, say).
+        403 if says_suspended(&response) => Err(Refused::Suspended),
+        403 => Err(Refused::NotGranted),
         404 => Err(Refused::Gone),
         422 => Err(Refused::NotGranted),
         408 | 425 | 429 | 500.. => Err(Refused::Busy(wait)),

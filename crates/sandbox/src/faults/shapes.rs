@@ -213,6 +213,21 @@ pub(super) fn scope(answer: &mut Answer, change: fn(&mut Vec<&str>)) {
     answer.set(json!({"scope": changed}));
 }
 
+/// Nothing but the tokens (RFC 6749 §5.1).
+pub(super) fn facts(answer: &mut Answer) {
+    const STANDARD: [&str; 6] = [
+        "access_token",
+        "token_type",
+        "expires_in",
+        "refresh_token",
+        "scope",
+        "id_token",
+    ];
+    if let Payload::Json(fields) = &mut answer.payload {
+        fields.retain(|name, _| STANDARD.contains(&name.as_str()));
+    }
+}
+
 /// An instant as HTTP writes it (RFC 9110 §5.6.7).
 pub(super) fn http_date(at: Timestamp) -> String {
     jiff::Timestamp::from_microsecond(at.0).map_or_else(

@@ -75,6 +75,7 @@ pub static FAULTS: &[Fault] = &[
     edit(TOKEN, "hugeexp", &[35], "expires_in of 10^18", |a, _| a.set(json!({"expires_in": 1_000_000_000_000_000_000_u64}))),
     keep(TOKEN, "norefresh", &[36], "no refresh_token; the old one stays good", |a, _| a.remove("refresh_token")),
     keep(TOKEN, "emptyrefresh", &[36], "empty refresh_token; the old one stays good", |a, _| a.set(json!({"refresh_token": ""}))),
+    edit(TOKEN, "nofacts", &[36], "says nothing of what it said beside the first tokens", |a, _| facts(a)),
     edit(TOKEN, "morescope", &[20], "grants a scope nobody asked for", |a, _| scope(a, |s| s.push("admin"))),
     edit(TOKEN, "lessscope", &[20], "grants one scope less than asked", |a, _| scope(a, |s| { s.pop(); })),
     edit(TOKEN, "noscope", &[20], "does not say what was granted", |a, _| a.remove("scope")),

@@ -74,6 +74,10 @@ const PLAYED: &[(&str, Token, Check)] = &[
     ("emptyrefresh", Untouched, |r| {
         is(r, "refresh_token", json!(""))
     }),
+    ("nofacts", Rotated, |r| {
+        is(r, "scope", json!("openid email"));
+        is(r, "team", Value::Null);
+    }),
     ("morescope", Rotated, |r| {
         is(r, "scope", json!("openid email admin"))
     }),

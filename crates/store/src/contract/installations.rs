@@ -60,8 +60,8 @@ pub async fn an_installation_is_kept_changed_and_removed(world: &World) {
         "the id is the provider's: unique among a connector's"
     );
 
-    let suspended = async || store.suspended(&world.ours, &connector.id).await.unwrap();
-    assert!(suspended().await.is_empty());
+    let inactive = async || store.inactive(&world.ours, &connector.id).await.unwrap();
+    assert!(inactive().await.is_empty());
     let changed = Installation {
         name: None,
         status: InstallationStatus::Suspended,
@@ -77,7 +77,33 @@ pub async fn an_installation_is_kept_changed_and_removed(world: &World) {
     assert_eq!(update(made.updated_at).await, Ok(()));
     let found = store.installation(&world.ours, &made.id).await;
     assert_eq!(found, Ok(Some(changed.clone())));
-    assert_eq!(suspended().await, [made.external_id.as_str()]);
+    assert_eq!(inactive().await, std::slice::from_ref(&changed));
+    assert!(
+        store
+            .inactive(&world.theirs, &connector.id)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let mut changed = changed;
+    for status in [
+        InstallationStatus::SuspendedThere,
+        InstallationStatus::Removed,
+        InstallationStatus::Active,
+    ] {
+        let read = changed.updated_at;
+        changed = Installation {
+            status,
+            updated_at: read.after(MINUTE),
+            ..changed
+        };
+        let updated = store.update_installation(&changed, read, &event()).await;
+        assert_eq!(updated, Ok(()));
+        let found = store.installation(&world.ours, &made.id).await;
+        assert_eq!(found, Ok(Some(changed.clone())));
+        let listed = inactive().await;
+        assert_eq!(listed.is_empty(), status == InstallationStatus::Active);
+    }
 
     assert_eq!(store.delete_installation(&there, &event()).await, Ok(()));
     let not_ours = Installation {

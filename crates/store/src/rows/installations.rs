@@ -9,6 +9,8 @@ use crate::backend::{Bad, Row, Value};
 words!(InstallationStatus {
     Active = "active",
     Suspended = "suspended",
+    SuspendedThere = "suspended_by_provider",
+    Removed = "removed",
 });
 
 impl Noun for Installation {

@@ -206,7 +206,7 @@ async fn token(mut call: Call) -> Result<Response> {
         .engine
         .token(call.caller()?, call.path("connector"), ask)
         .await?;
-    answer::ok(&wire::Token::of(&served))
+    answer::ok(&wire::Token::of(&served, call.engine.now()))
 }
 
 async fn revoke(mut call: Call) -> Result<Response> {

@@ -6,7 +6,8 @@ mod links;
 use std::borrow::Cow;
 
 use axum::http::{HeaderMap, header};
-use grantry_core::limits::INCLUDED_LINKS_MAX;
+use grantry_core::Timestamp;
+use grantry_core::limits::{INCLUDED_LINKS_MAX, TOKEN_LIFE_ASSUMED};
 use grantry_core::nouns::{Actor, AuthorizationState, TriggerDestination};
 use grantry_engine::{
     ConnectorView, ConsentResult, Requested, Revoked, ServedToken, SetupProgress, SetupView,
@@ -172,12 +173,25 @@ enum Principal<'a> {
 struct Tokens<'a> {
     cross_installation: bool,
     supports_refinement: bool,
+    /// Tokens of one resource can be asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    scopes: Option<&'a Value>,
+    supports_resources: Option<bool>,
+    /// What the connector asks for; left out where that is the provider's to say.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    scopes: &'a [String],
+    /// The provider's page where its permissions are declared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    permissions_url: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     manual_credential_input: Option<bool>,
+    /// Installing again is what changes it, for all environments: no environment has a token of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    requires_reinstallation: Option<bool>,
     /// Types of `authorizationDetails` that narrow it.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
@@ -195,14 +209,15 @@ impl<'a> Connector<'a> {
     pub fn of(view: &'a ConnectorView, reader: Reader) -> Self {
         let (row, can) = (&view.connector, &view.capabilities);
         let tokens = |subject: &str| {
+            let at = usize::from(subject == "user");
             can.subjects.contains(&subject).then(|| Tokens {
                 cross_installation: false,
                 supports_refinement: can.refinement,
-                scopes: row
-                    .data
-                    .get("serverConfig")
-                    .and_then(|config| config.get("scopes_supported")),
-                manual_credential_input: can.manual_input.then_some(true),
+                supports_resources: can.resources[at].then_some(true),
+                scopes: &can.scopes[at],
+                permissions_url: can.permissions_url.as_deref().filter(|_| subject == "app"),
+                manual_credential_input: (can.manual_input && subject == "user").then_some(true),
+                requires_reinstallation: (subject == "app" && can.reinstallation).then_some(true),
                 supported_authorization_details: match subject {
                     "app" => can.details,
                     _ => &[],
@@ -324,10 +339,8 @@ pub struct Pagination {
 pub struct Token<'a> {
     token: &'a str,
     token_id: &'a str,
-    /// Left out when nobody knows: `@vercel/connect` then asks again for every use instead of caching.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    expires_at: Option<i64>,
+    /// An hour from now when nobody knows: ask again then.
+    expires_at: i64,
     connector: TokenConnector<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -355,14 +368,18 @@ struct TokenConnector<'a> {
 }
 
 impl<'a> Token<'a> {
-    /// The one place where this dialect exposes a token.
-    pub fn of(served: &'a ServedToken) -> Self {
+    /// The one place where this dialect exposes a token. Its clients count on an end: without one, one reads 1970, one
+    /// makes `NaN` of it and none caches.
+    pub fn of(served: &'a ServedToken, now: Timestamp) -> Self {
         let connector = &served.connector.connector;
         let connection = served.connection.as_deref().map(|live| &live.connection);
         Self {
             token: served.token.expose(),
             token_id: served.token_set.as_str(),
-            expires_at: served.expires_at.map(|at| at.as_millis()),
+            expires_at: served
+                .expires_at
+                .unwrap_or(now.after(TOKEN_LIFE_ASSUMED))
+                .as_millis(),
             connector: TokenConnector {
                 id: connector.id.as_str(),
                 uid: &connector.uid,

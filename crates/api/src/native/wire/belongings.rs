@@ -37,7 +37,8 @@ pub struct Installation<'a> {
     external_id: &'a str,
     tenant: Option<&'a str>,
     name: Option<&'a str>,
-    /// `active`, or `suspended`: no tokens are given out for it.
+    /// `active`; `suspended`: no tokens are given out for it; `suspended_by_provider` and `removed`: the provider gives
+    /// none, which is tried again every ten minutes for who asks.
     status: &'static str,
     /// Whether it is used where a request names none.
     default: bool,

@@ -106,7 +106,7 @@ impl Planner<'_> {
         let entry = Entry {
             connector: Connector::clone(&connector),
             links: Vec::new(),
-            suspended: Vec::new(),
+            inactive: Vec::new(),
         };
         let caller = server_in(&connector.team);
         let grant = self.engine.grant_of(&caller, &entry, ask);

@@ -63,6 +63,8 @@ pub struct Setup {
     pub manages_registrations: bool,
     /// How long the secrets of such clients live.
     pub secret_ttl: Option<Duration>,
+    /// What else is at the sandbox's address, without sockets.
+    pub beside: Option<Router>,
 }
 
 impl Default for Setup {
@@ -76,6 +78,7 @@ impl Default for Setup {
             issuers: vec![],
             manages_registrations: true,
             secret_ttl: None,
+            beside: None,
         }
     }
 }
@@ -147,7 +150,11 @@ impl World {
                 tokio::spawn(async move { serving.serve(listener).await });
                 Arc::new(wire::Counted::new(watch.clone()))
             }
-            None => Arc::new(wire::InProcess::new(sandbox.router(), clock.clone())),
+            None => {
+                let beside = setup.beside.unwrap_or_default();
+                let router = sandbox.router().merge(beside);
+                Arc::new(wire::InProcess::new(router, clock.clone()))
+            }
         };
 
         let spool = Arc::new(MemorySpool::default());

@@ -243,7 +243,7 @@ fn every_refusal_says_who_can_help() {
     let all = || json!({"type": DETAIL});
     for (status, refused) in [
         (401, Refused::App),
-        (403, Refused::Suspended),
+        (403, Refused::NotGranted),
         (404, Refused::Gone),
         (422, Refused::NotGranted),
         (429, Refused::Busy(None)),
@@ -256,6 +256,8 @@ fn every_refusal_says_who_can_help() {
             "{status}"
         );
     }
+    let message = json!({"message": "This installation has been suspended"});
+    assert_eq!(parsed(all(), 403, message).err(), Some(Refused::Suspended));
     for body in [
         json!({}),
         json!({"token": ""}),
@@ -280,4 +282,29 @@ fn every_refusal_says_who_can_help() {
     );
     let account = answer(200, "application/json", r#"{"account":{"login":"Acme"}}"#);
     assert_eq!(parse_account(Ok(account), NOW), Ok("acme".to_owned()));
+}
+
+#[test]
+fn a_list_of_installations_is_read_whole_or_not_at_all() {
+    let list = |body: &str| parse_list(Ok(answer(200, "application/json", body)), NOW);
+    let seen = |id: &str, account: Option<&str>, suspended| Seen {
+        id: id.to_owned(),
+        account: account.map(str::to_owned),
+        suspended,
+    };
+    assert_eq!(
+        list(
+            r#"[{"id":1,"account":{"login":"Acme"},"suspended_at":null},
+                {"id":2,"account":{"slug":"corp"},"suspended_at":"2026-11-01T00:00:00Z"},{"id":3}]"#
+        ),
+        Ok(vec![
+            seen("1", Some("Acme"), false),
+            seen("2", Some("corp"), true),
+            seen("3", None, false),
+        ])
+    );
+    assert_eq!(list("[]"), Ok(vec![]));
+    for body in ["{}", "", r#"[{"id":"1"}]"#, r#"[{"id":1},{}]"#, "[1]"] {
+        assert_eq!(list(body), Err(Refused::Unusable), "{body}");
+    }
 }
