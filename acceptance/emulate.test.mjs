@@ -1,5 +1,6 @@
 // Connector types against vercel-labs' emulators of their third parties.
 import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { Emulator, GITHUB_KEY, connect } from './lib/emulate.mjs';
 import { Grantry } from './lib/grantry.mjs';
@@ -37,6 +38,65 @@ async function consent(connector, body) {
 
 const app = { type: 'app' };
 const user = (id) => ({ type: 'user', id });
+
+describe('signing in with GitHub', () => {
+  const REDIRECT = 'http://localhost:9999/github';
+  const VERIFIER = randomBytes(32).toString('base64url');
+  let github, id;
+  before(async () => {
+    github = await Emulator.start('github', server.callback);
+    const at = (path) => github.url + path;
+    id = await made('oauth', {
+      clientId: 'Iv1.abc123',
+      clientSecret: 'gh-secret',
+      userAuthorization: { enabled: true, scopes: ['read:user', 'user:email'] },
+      serverConfig: {
+        authorization_endpoint: at('/login/oauth/authorize'),
+        token_endpoint: at('/login/oauth/access_token'),
+        userinfo_endpoint: at('/user'),
+        user_emails_endpoint: at('/user/emails'),
+      },
+    }, { service: 'github' });
+    ok(await call('PATCH', `/api/v1/projects/${PROJECT}`, { sign_in_uris: [REDIRECT] }));
+  });
+  after(() => github?.stop());
+
+  /** The browser's way, by the emulator's page of users: the parameters that the application gets. */
+  async function arrive() {
+    const asked = {
+      response_type: 'code',
+      client_id: id,
+      redirect_uri: REDIRECT,
+      state: 's1',
+      code_challenge: createHash('sha256').update(VERIFIER).digest('base64url'),
+      code_challenge_method: 'S256',
+      scope: 'openid profile email',
+    };
+    const visitor = new Visitor();
+    const { page } = await visitor.open(`${server.url}/oauth/authorize?${new URLSearchParams(asked)}`, { stopAt: REDIRECT });
+    const [{ action, fields }] = page.forms;
+    const { arrived, page: stopped } = await visitor.open(action, { stopAt: REDIRECT, method: 'POST', body: new URLSearchParams(fields) });
+    assert.ok(arrived, stopped && `stopped at ${stopped.url} (${stopped.status}): ${stopped.text.slice(0, 300)}`);
+    return Object.fromEntries(arrived.searchParams);
+  }
+
+  it('makes whoever signs in known by what GitHub calls them', async () => {
+    const { code, error } = await arrive();
+    assert.equal(error, undefined);
+    const form = { grant_type: 'authorization_code', code, redirect_uri: REDIRECT, code_verifier: VERIFIER, client_id: id, client_secret: KEYS.workload };
+    const redeemed = await fetch(`${server.url}/oauth/token`, { method: 'POST', body: new URLSearchParams(form) });
+    const tokens = await redeemed.json();
+    assert.equal(redeemed.status, 200, JSON.stringify(tokens));
+    const answer = await fetch(`${server.url}/oauth/userinfo`, { headers: { authorization: `Bearer ${tokens.access_token}` } });
+    const person = await answer.json();
+    const served = ok(await token(id, { subject: { type: 'user', id: person.sub, issuer: `${server.url}/oauth` } }));
+    const theirs = await (await fetch(`${github.url}/user`, { headers: { authorization: `Bearer ${served.token}` } })).json();
+    assert.equal(theirs.login, 'octocat');
+    const sub = createHash('sha256').update(`${id}\0${theirs.id}`).digest('base64url');
+    assert.deepEqual([person.sub, person.name, person.email], [sub, 'Octo', 'o@example.com']);
+    assert.ok(tokens.id_token, 'ours, signed by us');
+  });
+});
 
 describe('github', () => {
   let github, id;

@@ -244,6 +244,24 @@ describe('a client that lets nothing pass (oauth4webapi)', () => {
     isRefused(await renew(second.refresh_token), 400, 'invalid_grant');
   });
 
+  it('learns when the person was asked, and holds the provider to it', async () => {
+    const issuer = new URL(gateway);
+    const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, insecure));
+    const client = { client_id: 'scl_acme' };
+    const { arrived } = await new Visitor().open(authorizeUrl({ client_id: 'scl_acme', max_age: 300 }), { stopAt: REDIRECT });
+    const parameters = oauth.validateAuthResponse(as, client, arrived, 's1');
+    const proof = oauth.ClientSecretBasic(workload);
+    const answer = await oauth.authorizationCodeGrantRequest(as, client, proof, parameters, REDIRECT, VERIFIER, insecure);
+    const tokens = await oauth.processAuthorizationCodeResponse(as, client, answer, { maxAge: 300, requireIdToken: true });
+    const { auth_time } = oauth.getValidatedIdTokenClaims(tokens);
+    assert.ok(Math.abs(Date.now() / 1000 - auth_time) < 60, `${auth_time}`);
+    // It is of the sign-in, not of the person.
+    assert.equal((await userinfo(tokens.access_token)).body.auth_time, undefined);
+    const { error, error_description } = await arrive({ max_age: 'soon' });
+    assert.equal(error, 'invalid_request');
+    assert.match(error_description, /max_age/);
+  });
+
   it('may name the connector by its id, and the team', async () => {
     for (const parameters of [{ client_id: 'scl_acme' }, { teamId: TEAM }, { teamId: 'acme' }, { client_id: 'scl_acme', teamId: TEAM }])
       assert.match((await arrive(parameters)).code, /^\w{43}$/);
@@ -368,12 +386,37 @@ describe('a browser that is sent with a request', () => {
     assert.match(page.url, /\/problem\//);
   });
 
-  it('shows no consent page of a sign-in', async () => {
-    const { sub } = JSON.parse(Buffer.from((await signedIn()).access_token.split('.')[1], 'base64url'));
-    const events = await server.call('GET', '/api/v1/events?limit=100', { key: KEYS.admin });
-    const begun = events.body.data.find((event) => event.data.sign_in === sub && event.data.authorization);
-    const { page } = await new Visitor().open(`${server.url}/authorize/${begun.data.authorization}`);
-    assert.equal(page.forms.length, 0);
+  it('leaves nothing in the log while the provider has not answered', async () => {
+    const lines = async () => {
+      const events = await server.call('GET', '/api/v1/events?limit=100', { key: KEYS.admin });
+      return events.body.data.map((event) => event.id);
+    };
+    const before = await lines();
+    for (let beginnings = 0; beginnings < 5; beginnings++) {
+      const started = await fetch(authorizeUrl(), { redirect: 'manual' });
+      assert.equal(new URL(started.headers.get('location')).origin, peer.url);
+    }
+    assert.deepEqual(await lines(), before);
+    await signedIn();
+    assert.ok((await lines()).length > before.length);
+  });
+
+  it('is one of so many from its address, and is told how many', async () => {
+    const guarded = await Grantry.start(undefined, { env: { GRANTRY_LIMITS_SIGN_INS_PER_MINUTE: '5' }, config: '[proxy]\ntrusted = ["127.0.0.1"]\n' });
+    try {
+      const begin = (client) =>
+        fetch(`${guarded.url}/oauth/authorize`, { redirect: 'manual', headers: client && { 'x-forwarded-for': client } });
+      for (let beginnings = 0; beginnings < 5; beginnings++) assert.equal((await begin('192.0.2.1')).status, 400);
+      const refused = await begin('192.0.2.1');
+      assert.equal(refused.status, 429);
+      const wait = Number(refused.headers.get('retry-after'));
+      assert.ok(wait >= 1 && wait <= 12, `${wait}`);
+      assert.match(await refused.text(), /5 sign-ins a minute/);
+      assert.equal((await begin('192.0.2.2')).status, 400);
+      assert.equal((await begin()).status, 400);
+    } finally {
+      await guarded.stop();
+    }
   });
 });
 

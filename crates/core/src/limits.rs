@@ -205,6 +205,12 @@ chosen! {
     /// Requests of one team to one endpoint of the Datagrid API in any 60 seconds, counted by each node; more is
     /// answered with 429. `datagrid.route_limits` sets it for single endpoints. 0 is no limit.
     datagrid_requests_per_minute: count = 200, 0 => 100_000;
+    /// Sign-ins (`GET /oauth/authorize`) that one client address may begin in a minute, counted by each node: so many at
+    /// once, then evenly; more is answered with 429. Of IPv6 a /64 is one address. All people of an office may have the
+    /// same; 0 is no limit.
+    sign_ins_per_minute: count = 600, 0 => 1_000_000;
+    /// Longest life of a session that began with a sign-in, however often it is renewed; then the person signs in anew.
+    sign_in_time_max: time = secs(90 * 24 * 3600), HOUR => secs(365 * 24 * 3600);
     /// After the order to stop: how long requests are still taken while `/readyz` answers 503, so that a load balancer
     /// looks elsewhere first. Its probe's interval would be right.
     stop_delay: time = Duration::ZERO, Duration::ZERO => MINUTE;
@@ -319,6 +325,9 @@ fixed! {
     /// Pairs of a team and an endpoint of the Datagrid API whose requests are counted, in memory; those that were
     /// silent for a minute leave first.
     COUNTED_ENDPOINTS_MAX: count = 10_000;
+    /// Connectors of one uid, of several teams, among which a sign-in that names no team is looked for; with more of
+    /// them it has to.
+    SIGN_IN_NAMESAKES_MAX: count = 16;
     /// Links that a list tells along with each connector; part of Vercel's API.
     INCLUDED_LINKS_MAX: count = 100;
     /// An image for a connector's pages.

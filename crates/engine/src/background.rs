@@ -29,6 +29,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 const WEBHOOKS: Duration = Duration::from_secs(1);
 /// How often stored keys that run out soon are looked for.
 const EXPIRIES: Duration = Duration::from_secs(600);
+/// How often sign-ins are looked for that have lost what they rest on, or that nobody redeemed.
+const SIGN_INS: Duration = Duration::from_secs(60);
 /// How often signing keys that have become old or useless are looked for.
 const SIGNING_KEYS: Duration = Duration::from_secs(600);
 /// How often rows that nothing needs any more are dropped, and how long they are kept.
@@ -110,6 +112,9 @@ impl Engine {
         });
         self.spawn_loop("spool", RETRY, |engine| async move {
             engine.replay_spool().await
+        });
+        self.spawn_loop("sign-ins", SIGN_INS, |engine| async move {
+            engine.end_sign_ins().await
         });
         self.spawn_loop("signing keys", SIGNING_KEYS, |engine| async move {
             engine.tend_signing_keys().await

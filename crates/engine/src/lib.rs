@@ -43,6 +43,7 @@ mod tenancy;
 mod tokens;
 mod workload;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -130,7 +131,8 @@ pub struct Engine {
     discovered: connectors::Discovered,
     enrolling: connectors::Enrolling,
     outside: workload::Outside,
-    rates: rate::Rates,
+    rates: rate::Rates<TeamId>,
+    sign_ins: rate::Rates<IpAddr>,
     searches: Arc<rate::AtWork>,
     endpoints: rate::Endpoints,
     stopping: AtomicBool,
@@ -190,6 +192,7 @@ impl Engine {
             enrolling: connectors::Enrolling::default(),
             outside: workload::Outside::of(&settings.workload.issuers),
             rates: rate::Rates::default(),
+            sign_ins: rate::Rates::default(),
             searches: Arc::default(),
             endpoints: rate::Endpoints::default(),
             stopping: AtomicBool::new(false),
@@ -242,6 +245,16 @@ impl Engine {
     pub fn admit(&self, team: &TeamId) -> Result<()> {
         let limit = self.settings.limits.team_requests_per_minute;
         self.rates.admit(team, limit, self.ports.clock.boot())
+    }
+
+    /// Counts a sign-in that `client` begins (`limits.sign_ins_per_minute`).
+    ///
+    /// # Errors
+    /// [`grantry_core::Error::RateLimited`].
+    pub fn admit_sign_in(&self, client: IpAddr) -> Result<()> {
+        let limit = self.settings.limits.sign_ins_per_minute;
+        let now = self.ports.clock.boot();
+        self.sign_ins.admit(&rate::host_of(client), limit, now)
     }
 
     /// Counts a request of `bucket` to an endpoint of the Datagrid API, by its operation id. `None` where nothing is

@@ -1,6 +1,9 @@
-//! How often a team may ask (`limits.team_requests_per_minute`), counted by each node for itself.
+//! How often a team may ask (`limits.team_requests_per_minute`), and a stranger begin a sign-in
+//! (`limits.sign_ins_per_minute`), counted by each node for itself.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,31 +13,36 @@ use grantry_core::{Error, Result, Timestamp};
 
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Teams that are looked after before those that have been silent are forgotten.
-const TEAMS_KEPT: usize = 10_000;
+/// Askers that are looked after before those whose allowance is whole again are forgotten.
+const ASKERS_KEPT: usize = 10_000;
 
-/// A window's worth at once, then evenly: each request moves the instant at which its team's allowance is
+/// A window's worth at once, then evenly: each request moves the instant at which its asker's allowance is
 /// whole again, and is refused while that lies more than a window ahead (the generic cell rate algorithm).
-#[derive(Default)]
-pub struct Rates(Mutex<HashMap<TeamId, Duration>>);
+pub struct Rates<K>(Mutex<HashMap<K, Duration>>);
 
-impl Rates {
-    /// Counts a request of `team` at `now` (boot time). 0 is no limit.
+impl<K> Default for Rates<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Clone + Eq + Hash> Rates<K> {
+    /// Counts a request of `asker` at `now` (boot time). 0 is no limit.
     ///
     /// # Errors
     /// [`Error::RateLimited`].
-    pub fn admit(&self, team: &TeamId, limit: usize, now: Duration) -> Result<()> {
+    pub fn admit(&self, asker: &K, limit: usize, now: Duration) -> Result<()> {
         let limit = match u32::try_from(limit) {
             Ok(0) | Err(_) => return Ok(()),
             Ok(limit) => limit,
         };
         let step = WINDOW / limit;
         // Nothing panics while it is held.
-        let mut teams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if teams.len() >= TEAMS_KEPT && !teams.contains_key(team) {
-            teams.retain(|_, whole| *whole > now);
+        let mut askers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if askers.len() >= ASKERS_KEPT && !askers.contains_key(asker) {
+            askers.retain(|_, whole| *whole > now);
         }
-        let whole = teams.entry(team.clone()).or_insert(now);
+        let whole = askers.entry(asker.clone()).or_insert(now);
         let next = (*whole).max(now) + step;
         let early = next.saturating_sub(now + WINDOW);
         if early > Duration::ZERO {
@@ -46,6 +54,17 @@ impl Rates {
         }
         *whole = next;
         Ok(())
+    }
+}
+
+/// Whom requests without a credential are counted for: an address, and of IPv6 the /64 that one host has to itself.
+pub fn host_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from(network))
+        }
+        address => address,
     }
 }
 
@@ -263,12 +282,25 @@ mod tests {
     #[test]
     fn silent_teams_are_forgotten() {
         let rates = Rates::default();
-        for number in 0..2 * TEAMS_KEPT as u64 {
+        for number in 0..2 * ASKERS_KEPT as u64 {
             let team = TeamId::from(number.to_string().as_str());
             rates
                 .admit(&team, 60, Duration::from_secs(10 * number))
                 .unwrap();
         }
-        assert!(rates.0.lock().unwrap().len() <= TEAMS_KEPT);
+        assert!(rates.0.lock().unwrap().len() <= ASKERS_KEPT);
+    }
+
+    #[test]
+    fn a_host_is_an_address_or_a_network_of_its_own() {
+        for (address, host) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:3:3:4:5:6", "2001:db8:1:3::"),
+        ] {
+            let host: IpAddr = host.parse().unwrap();
+            assert_eq!(host_of(address.parse().unwrap()), host, "{address}");
+        }
     }
 }

@@ -32,6 +32,10 @@ pub struct Server {
     /// OpenID Connect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub userinfo_endpoint: Option<String>,
+    /// Where the mail addresses of a user are, of providers whose userinfo leaves out those that are not public (GitHub's
+    /// `GET /user/emails`). Not of an RFC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_emails_endpoint: Option<String>,
     /// Keys that sign ID tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
@@ -87,13 +91,15 @@ pub enum Endpoint {
     Revocation,
     /// `token_endpoint`
     Token,
+    /// `user_emails_endpoint`
+    UserEmails,
     /// `userinfo_endpoint`
     Userinfo,
 }
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Authorization,
         Self::Introspection,
         Self::Jwks,
@@ -101,6 +107,7 @@ impl Endpoint {
         Self::Registration,
         Self::Revocation,
         Self::Token,
+        Self::UserEmails,
         Self::Userinfo,
     ];
 
@@ -114,6 +121,7 @@ impl Endpoint {
             Self::Registration => "registration_endpoint",
             Self::Revocation => "revocation_endpoint",
             Self::Token => "token_endpoint",
+            Self::UserEmails => "user_emails_endpoint",
             Self::Userinfo => "userinfo_endpoint",
         }
     }
@@ -147,6 +155,7 @@ impl Server {
             Endpoint::Registration => &self.registration_endpoint,
             Endpoint::Revocation => &self.revocation_endpoint,
             Endpoint::Token => &self.token_endpoint,
+            Endpoint::UserEmails => &self.user_emails_endpoint,
             Endpoint::Userinfo => &self.userinfo_endpoint,
         };
         let text = text.as_deref().ok_or(Misconfigured::NoEndpoint(endpoint))?;

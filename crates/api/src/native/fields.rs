@@ -4,6 +4,7 @@ use crate::kit::fields::{Field, Shape, optional, required};
 use crate::kit::subject;
 use grantry_core::limits;
 use grantry_core::nouns::ConnectorType;
+use grantry_core::store::SigningPurpose;
 
 pub(super) const LIMIT: Field = optional(
     "limit",
@@ -512,11 +513,18 @@ pub const WORKLOAD_TOKEN_QUERY: &[Field] = &[optional(
 )];
 
 /// `POST /signing-keys`
-pub const SIGNING_KEY: &[Field] = &[optional(
-    "lead_ms",
-    Shape::Integer(0, 2_592_000_000),
-    "How long it is published before it signs, so that verifiers have it in time; the server's setting when absent.",
-)];
+pub const SIGNING_KEY: &[Field] = &[
+    optional(
+        "purpose",
+        Shape::Word(&SigningPurpose::WORDS),
+        "What it signs: proofs of workloads, or tokens of sign-ins; the former when absent.",
+    ),
+    optional(
+        "lead_ms",
+        Shape::Integer(0, 2_592_000_000),
+        "How long it is published before it signs, so that verifiers have it in time; the server's setting when absent.",
+    ),
+];
 
 /// `POST /apply`
 pub const APPLY: &[Field] = &[

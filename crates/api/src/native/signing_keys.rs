@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use grantry_core::Result;
+use grantry_core::store::SigningPurpose;
 use grantry_engine::CursorPage;
 use grantry_engine::permissions::Act;
 
@@ -32,7 +33,7 @@ pub const ROUTES: &[Route] = &[
         "rotate_signing_key",
         |route| call(route, rotate),
     )
-    .about("Makes and publishes a new signing key, which takes over after a lead.")
+    .about("Makes and publishes a new signing key, which takes over from that of its purpose after a lead.")
     .takes(Takes::OptionalJson(fields::SIGNING_KEY))
     .json::<wire::SigningKey<'_>>(201, "The new key.")
     .refuses(&[409]),
@@ -57,9 +58,12 @@ async fn list(call: Call) -> Result<Response> {
 
 async fn rotate(call: Call) -> Result<Response> {
     let lead = call.body.count("lead_ms").map(Duration::from_millis);
+    let purpose = call.body.text("purpose");
+    let purpose = purpose.and_then(SigningPurpose::from_word);
+    let purpose = purpose.unwrap_or(SigningPurpose::Workload);
     let made = call
         .engine
-        .rotate_signing_key(call.steward()?, lead)
+        .rotate_signing_key(call.steward()?, purpose, lead)
         .await?;
     answer::created(&wire::SigningKey::from(&made))
 }

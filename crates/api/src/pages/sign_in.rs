@@ -1,22 +1,28 @@
 //! Where a browser begins to sign in through a connector (docs/sign-in.md). There is no page: it goes on to the provider,
 //! or back to the application. Only a request that says of neither where is answered here, in words for its developer.
 
+use axum::Extension;
 use axum::extract::{OriginalUri, RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use grantry_core::Error;
 use grantry_engine::{AskSignIn, Denied, SignInStart};
 
-use super::answer::see_other;
+use super::answer::{message, see_other};
 use super::browser::{cookie, is_at_home};
 use super::consent::MOVED;
+use super::message::Message;
 use crate::App;
 use crate::dialects::vercel::gateway::{TWICE, parameters, refused};
+use crate::kit::answer::with_headers;
+use crate::kit::edge::Visit;
 
 /// `GET /oauth/authorize`
 pub(super) async fn authorize(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     OriginalUri(uri): OriginalUri,
+    visit: Option<Extension<Visit>>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
@@ -30,6 +36,11 @@ pub(super) async fn authorize(
     let away = !query.ends_with(MOVED) && !is_at_home(&headers, &uri, &settings.public_url);
     if away {
         return see_other(&settings.url(&format!("{}?{query}&{MOVED}", uri.path())));
+    }
+    // Nobody has proved anything yet, and each sign-in that begins is stored.
+    let client = visit.and_then(|Extension(visit)| visit.client);
+    if let Some(Err(error)) = client.map(|client| app.engine.admit_sign_in(client)) {
+        return too_many(&error);
     }
     let Some(mut given) = parameters(query.as_bytes()) else {
         return refused(Denied::Oauth("invalid_request", TWICE.to_owned()), false);
@@ -46,6 +57,7 @@ pub(super) async fn authorize(
         code_challenge: given.remove("code_challenge"),
         code_challenge_method: given.remove("code_challenge_method"),
         prompt: given.remove("prompt"),
+        max_age: given.remove("max_age"),
         has_request_object: given.contains_key("request") || given.contains_key("request_uri"),
     };
     match app
@@ -57,4 +69,21 @@ pub(super) async fn authorize(
         Ok(SignInStart::Back(url)) => see_other(&url),
         Err(denied) => refused(denied, false),
     }
+}
+
+/// A page for whom too many came before from the same address.
+fn too_many(error: &Error) -> Response {
+    let what = match error {
+        Error::RateLimited { limit, .. } => format!(
+            "{limit} sign-ins a minute may begin at one internet address, and more than that began at yours."
+        ),
+        error => error.to_string(),
+    };
+    let page = Message::said(
+        false,
+        "Too many sign-ins from your network".to_owned(),
+        what,
+        "Wait a minute, then sign in to the application again.",
+    );
+    with_headers(message(StatusCode::TOO_MANY_REQUESTS, &page), error)
 }

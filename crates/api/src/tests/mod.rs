@@ -21,6 +21,7 @@ mod sequin_credentials;
 mod sequin_link;
 mod server;
 mod setups;
+mod sign_in_limit;
 mod signing_keys;
 mod tenancy;
 mod tenancy_keys;

@@ -78,6 +78,50 @@ async fn the_operator_rotates_and_retires_signing_keys() {
 }
 
 #[tokio::test]
+async fn keys_of_sign_ins_are_rotated_by_their_purpose_and_no_others_by_that() {
+    let server = Server::start().await;
+    let rotate = async |body: Value, status| {
+        let answer = server.local("POST /api/v1/signing-keys", Some(&body)).await;
+        answer.expect(status)
+    };
+    let of = async |purpose: &str| {
+        let listed = server.local("GET /api/v1/signing-keys", None).await;
+        let listed = listed.expect(200);
+        let keys = listed["data"].as_array().unwrap().iter();
+        let ours = keys.filter(|key| key["purpose"] == purpose);
+        ours.map(|key| key["state"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let made = rotate(json!({"purpose": "sign_in"}), 201).await;
+    assert_eq!(
+        (&made["purpose"], &made["state"]),
+        (&json!("sign_in"), &json!("pending"))
+    );
+    assert_eq!(
+        (of("sign_in").await, of("workload").await),
+        (vec!["active".to_owned(), "pending".to_owned()], vec![])
+    );
+    let keys = server.send(request(None, "GET /oauth/jwks", None)).await;
+    let kids = keys.expect(200)["keys"].as_array().unwrap().clone();
+    assert!(
+        kids.iter().any(|key| key["kid"] == made["kid"]),
+        "it is published"
+    );
+    // Without a purpose it is the workloads'.
+    rotate(json!({}), 201).await;
+    assert_eq!(
+        (of("sign_in").await.len(), of("workload").await.len()),
+        (2, 2)
+    );
+    let refused = rotate(json!({"purpose": "both"}), 400).await;
+    assert!(refused.to_string().contains("purpose"), "{refused}");
+    assert_eq!(
+        (of("sign_in").await.len(), of("workload").await.len()),
+        (2, 2)
+    );
+}
+
+#[tokio::test]
 async fn a_project_token_is_made_by_id_or_name_in_the_named_team() {
     let server = Server::start().await;
     for (key, route, body, status) in [

@@ -34,7 +34,8 @@ pub struct SignIn {
 /// What the authorization request said (RFC 6749 §4.1.1), as far as it is needed afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AskedSignIn {
-    /// How the application calls the connector: its id or uid; the `aud` of ID tokens.
+    /// How the application calls the connector: by its id, which is then the `aud` of its ID token, or by its uid, for which
+    /// there is none.
     pub client_id: String,
     /// Where the browser goes back to.
     pub redirect_uri: String,
@@ -46,6 +47,10 @@ pub struct AskedSignIn {
     pub scopes: Vec<String>,
     /// PKCE, by S256.
     pub challenge: String,
+    /// How many seconds before the request the person may have shown the provider who they are, at most (OpenID Connect
+    /// Core §3.1.2.1); as long as the provider likes when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<u32>,
 }
 
 /// Whose session a sign-in is.

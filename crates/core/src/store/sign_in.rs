@@ -13,17 +13,17 @@ use crate::nouns::{
 /// Rows of sign-ins through a connector.
 #[async_trait]
 pub trait SignInStore: Send + Sync + 'static {
-    /// Live connectors of all teams that are called so by uid, two at most: who signs in names no team, and an
+    /// Live connectors of all teams that are called so by uid, `limit` at most: who signs in names no team, and an
     /// application need not. What strangers learn of it is whether there is one.
-    async fn connectors_called(&self, uid: &str) -> Stored<Vec<Connector>>;
+    async fn connectors_called(&self, uid: &str, limit: u32) -> Stored<Vec<Connector>>;
 
-    /// Stores a sign-in with the consent that it asks for and the flow that asks for it. `Missing("connector")`.
+    /// Stores a sign-in with the consent that it asks for and the flow that asks for it. No event: anybody may begin one,
+    /// and what nobody answers leaves nothing behind ([`SignInStore::drop_unredeemed_sign_ins`]). `Missing("connector")`.
     async fn start_sign_in(
         &self,
         sign_in: &SignIn,
         authorization: &Authorization,
         flow: &Flow,
-        event: &Event,
     ) -> Stored<()>;
 
     /// The sign-in of a consent, whose id is the proof.
@@ -31,6 +31,10 @@ pub trait SignInStore: Send + Sync + 'static {
 
     /// One sign-in.
     async fn sign_in(&self, team: &TeamId, id: &SignInId) -> Stored<Option<SignIn>>;
+
+    /// One whose session works at `at`: it is neither ended nor over, and what it rests on stands. That is a connection
+    /// that is not revoked, and a link of its connector to its project, in its environment.
+    async fn session(&self, team: &TeamId, id: &SignInId, at: Timestamp) -> Stored<Option<SignIn>>;
 
     /// Keeps what came back from the provider until the code is redeemed, as [`super::ConnectStore::hold_consent`] does.
     /// `Missing("authorization")`, `Missing("connector")`.
@@ -53,7 +57,7 @@ pub trait SignInStore: Send + Sync + 'static {
     ) -> Stored<()>;
 
     /// Replaces a refresh token by `next`, which moves the sign-in's end. Exactly one call succeeds; `Missing("grant")` as
-    /// for a code.
+    /// for a code, and for a session that does not work any more ([`SignInStore::session`]).
     async fn rotate_refresh(
         &self,
         presented: &Digest,
@@ -69,4 +73,20 @@ pub trait SignInStore: Send + Sync + 'static {
         at: Timestamp,
         event: &Event,
     ) -> Stored<bool>;
+
+    /// Ends those sessions that are over, or that have lost what they rest on ([`SignInStore::session`]), among the next
+    /// `limit` by id behind `after` whose people are known, and drops what is known of those. The last that it looked at;
+    /// `None` once there are no more.
+    ///
+    /// What ended a connection, a link or a project has its event; these have none of their own.
+    async fn end_lost_sign_ins(
+        &self,
+        now: Timestamp,
+        after: Option<&SignInId>,
+        limit: u32,
+    ) -> Stored<Option<SignInId>>;
+
+    /// Drops sign-ins that nobody redeemed and whose time ended before `before`, with all that was stored when they began;
+    /// how many of the `limit` that one call drops at most.
+    async fn drop_unredeemed_sign_ins(&self, before: Timestamp, limit: u32) -> Stored<u64>;
 }

@@ -46,12 +46,24 @@ pub enum SigningPurpose {
 }
 
 impl SigningPurpose {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Workload, Self::SignIn];
+    /// Their words.
+    pub const WORDS: [&'static str; 2] = [Self::Workload.as_str(), Self::SignIn.as_str()];
+
     /// The stable word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Workload => "workload",
             Self::SignIn => "sign_in",
         }
+    }
+
+    /// The one of this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|purpose| purpose.as_str() == word)
     }
 }
 

@@ -161,6 +161,7 @@ pub const SERVICES: &[Field] = &[
     optional("revocation_note", Shape::Text(1024)),
     optional("introspection_endpoint", Shape::Template),
     optional("userinfo_endpoint", Shape::Template),
+    optional("user_emails_endpoint", Shape::Template),
     optional("registration_endpoint", Shape::Template),
     optional("jwks_uri", Shape::Template),
     optional("installation_token_endpoint", Shape::Template),

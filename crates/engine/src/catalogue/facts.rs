@@ -38,6 +38,7 @@ pub fn server(row: &Service, given: Option<&Map<String, Value>>) -> (Server, Vec
         revocation_endpoint: member("revocation_endpoint"),
         introspection_endpoint: member("introspection_endpoint"),
         userinfo_endpoint: member("userinfo_endpoint"),
+        user_emails_endpoint: member("user_emails_endpoint"),
         registration_endpoint: member("registration_endpoint"),
         jwks_uri: member("jwks_uri"),
         scopes_supported: scopes.map(|scopes| scopes.iter().filter_map(text).collect()),

@@ -10,6 +10,7 @@ use grantry_oauth::text::tame;
 use grantry_vault::hash::{Handle, HandleKind, constant_time_eq};
 
 use super::page::{ConsentResult, is_open};
+use super::sign_in::signs_in;
 use crate::Engine;
 
 /// How a callback ended.
@@ -129,7 +130,25 @@ impl Engine {
         };
         tracing::info!(authorization = %authorization.id, code = denied.code, description = denied.description, "the provider refused a consent");
         Ok(CallbackEnd::Ended(
-            self.end_authorization(authorization, state).await?,
+            self.end_as_told(authorization, state).await?,
         ))
+    }
+
+    /// Ends an authorization on the word of who came back. Anybody may begin a sign-in and come back with a no, or a code, of their own
+    /// making: its application hears of it and the log does not, and its rows go by themselves.
+    pub(super) async fn end_as_told(
+        &self,
+        authorization: &Authorization,
+        state: AuthorizationState,
+    ) -> Result<ConsentResult> {
+        if !signs_in(authorization) {
+            return self.end_authorization(authorization, state).await;
+        }
+        let authorization = authorization.clone();
+        self.result(Authorization {
+            state,
+            ..authorization
+        })
+        .await
     }
 }

@@ -84,11 +84,16 @@ impl Engine {
             Ok(tokens) => tokens,
             Err(error) => {
                 tracing::info!(authorization = %authorization.id, outcome = ?error.outcome, code = error.code(), detail = %error.detail, "a code exchange brought no token");
-                if error.outcome == Outcome::ClientFault && !error.is_about_the_grant_type() {
+                let of_client = error.outcome == Outcome::ClientFault;
+                if of_client && !error.is_about_the_grant_type() {
                     self.fault(&connector, error.code()).await?;
                 }
-                self.note_exchange(&connector, Some(error.fixed_code()))
-                    .await;
+                // Anybody may begin a sign-in, and come back with a code of their own making: then only what the provider
+                // says of our client counts, which no code decides.
+                if of_client || !signs_in(&authorization) {
+                    self.note_exchange(&connector, Some(error.fixed_code()))
+                        .await;
+                }
                 return self
                     .exchange_failed(authorization, error.outcome, error.fixed_code())
                     .await;
@@ -105,8 +110,11 @@ impl Engine {
                     Ok(account) => account,
                     Err(error) => {
                         tracing::warn!(authorization = %authorization.id, %error, "an ID token does not hold");
-                        self.note_exchange(&connector, Some("invalid_id_token"))
-                            .await;
+                        // Where the provider knows no PKCE, a code of another flow buys one with another nonce.
+                        if !signs_in(&authorization) {
+                            self.note_exchange(&connector, Some("invalid_id_token"))
+                                .await;
+                        }
                         return self
                             .exchange_failed(authorization, Outcome::Config, "invalid_id_token")
                             .await;
@@ -259,7 +267,7 @@ impl Engine {
     }
 
     /// Whether the authorization request carried a nonce.
-    async fn asks_openid(
+    pub(super) async fn asks_openid(
         &self,
         authorization: &Authorization,
         connector: &Connector,
@@ -272,7 +280,8 @@ impl Engine {
     }
 
     /// Definite refusals end the authorization, so that its requester hears of them; anything else
-    /// leaves the link open for another try. A link flow is tried once: its redirect URL hears of either.
+    /// leaves the link open for another try. A link flow is tried once: its redirect URL hears of either. A sign-in, too, but
+    /// what anybody may have brought is no line of the log.
     pub(super) async fn exchange_failed(
         &self,
         authorization: Authorization,
@@ -285,8 +294,16 @@ impl Engine {
                     code: code.to_owned(),
                 };
                 Ok(CallbackEnd::Ended(
-                    self.end_authorization(&authorization, state).await?,
+                    self.end_as_told(&authorization, state).await?,
                 ))
+            }
+            Outcome::NotProcessed { .. } | Outcome::Unknown | Outcome::Rejected
+                if signs_in(&authorization) =>
+            {
+                Ok(CallbackEnd::TryAgain {
+                    id: authorization.id,
+                    code,
+                })
             }
             Outcome::NotProcessed { .. } | Outcome::Unknown | Outcome::Rejected
                 if self.link_flow_of(&authorization).await?.is_some() =>

@@ -4,18 +4,19 @@
 use std::collections::BTreeSet;
 
 use grantry_core::nouns::Connector;
-use grantry_oauth::server::{API_BASE_URL, Endpoint};
+use grantry_oauth::server::{API_BASE_URL, Endpoint, Server};
 use serde_json::Value;
 use url::Url;
 
 use super::types;
 
 /// Endpoints that receive tokens or the client's secret.
-const RECEIVING: [Endpoint; 5] = [
+const RECEIVING: [Endpoint; 6] = [
     Endpoint::Introspection,
     Endpoint::PushedAuthorization,
     Endpoint::Revocation,
     Endpoint::Token,
+    Endpoint::UserEmails,
     Endpoint::Userinfo,
 ];
 
@@ -104,4 +105,57 @@ pub fn within(servers: &str, before: &str) -> bool {
     servers
         .lines()
         .all(|server| before.contains(server) || unknown(server))
+}
+
+/// `base` under `overrides`. Who has a token endpoint of its own has people of its own, too: their tokens are not shown
+/// where the base's are, unless the overrides say so.
+pub fn over(mut base: Server, overrides: &Server) -> Server {
+    let moves = |base: &Server| {
+        let token = overrides.token_endpoint.as_ref();
+        token.is_some_and(|token| !token.is_empty() && base.token_endpoint.as_ref() != Some(token))
+    };
+    if moves(&base) {
+        (base.userinfo_endpoint, base.user_emails_endpoint) = (None, None);
+    }
+    base.overridden_by(overrides)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::health::tests::connector;
+    use super::super::server::known_server;
+    use super::*;
+
+    #[test]
+    fn a_server_of_its_own_is_not_the_catalogues_to_say_who_people_are() {
+        let mut github = connector(None);
+        github.service = "github".to_owned();
+        let row = crate::catalogue::row_for(&[], &github);
+        let of = |github: &Connector| known_server(github, row.as_ref()).unwrap();
+        let known = of(&github);
+        let userinfo = known.userinfo_endpoint.as_deref();
+        assert_eq!(userinfo, Some("https://api.github.com/user"));
+        let emails = known.user_emails_endpoint.as_deref();
+        assert_eq!(emails, Some("https://api.github.com/user/emails"));
+        let with = |config: Value| {
+            let mut github = github.clone();
+            github.data.insert("serverConfig".to_owned(), config);
+            of(&github)
+        };
+        // The same server, and another way in.
+        let same = with(json!({
+            "token_endpoint": known.token_endpoint, "authorization_endpoint": "https://x.example/a",
+        }));
+        assert_eq!(same.userinfo_endpoint, known.userinfo_endpoint);
+        let token = "https://github.acme.example/login/oauth/access_token";
+        let moved = with(json!({"token_endpoint": token}));
+        let theirs = (moved.userinfo_endpoint, moved.user_emails_endpoint);
+        assert_eq!(theirs, (None, None));
+        let user = "https://github.acme.example/api/v3/user";
+        let told = with(json!({"token_endpoint": token, "userinfo_endpoint": user}));
+        assert_eq!(told.userinfo_endpoint.as_deref(), Some(user));
+        assert_eq!(told.user_emails_endpoint, None);
+    }
 }

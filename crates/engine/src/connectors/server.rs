@@ -18,6 +18,7 @@ use url::Url;
 
 use super::discovered::At;
 use super::enrol::{Said, Signer, client_id, elsewhere, may_be_registered};
+use super::provenance::over;
 use super::types::{self, UserTokens};
 use super::{data, servers_of, within};
 use crate::{Engine, catalogue};
@@ -432,11 +433,11 @@ pub(super) fn layered(
     };
     if let Some(discovered) = discovered {
         source = ServerSource::Discovery;
-        server = server.overridden_by(discovered);
+        server = over(server, discovered);
     }
     if let Some(config) = connector.data.get("serverConfig") {
         let config = Server::deserialize(config).map_err(|_| Error::Internal)?;
-        server = server.overridden_by(&config);
+        server = over(server, &config);
     }
     if row.is_none() && given.is_some() {
         problems.push(Problem::new(

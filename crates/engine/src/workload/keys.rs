@@ -25,8 +25,6 @@ use crate::{Engine, Steward};
 /// How far the clocks of two nodes may be apart: a key is believed this much longer.
 const CLOCKS_APART: Duration = Duration::from_secs(5 * 60);
 
-const PURPOSES: [SigningPurpose; 2] = [SigningPurpose::Workload, SigningPurpose::SignIn];
-
 /// What a signing key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningKeyState {
@@ -128,26 +126,26 @@ impl Engine {
     pub async fn published_keys(&self, steward: &Steward) -> Result<Vec<PublishedKey>> {
         steward.require(Act::ManageServer)?;
         let mut keys = vec![];
-        for purpose in PURPOSES {
+        for purpose in SigningPurpose::ALL {
             keys.extend(self.timetable(purpose).await?);
         }
         Ok(keys.iter().map(PublishedKey::from).collect())
     }
 
-    /// Makes and publishes a key for workloads' tokens that signs in `lead` (the deployment's own when absent).
+    /// Makes and publishes a key for tokens of this purpose that signs in `lead` (the deployment's own when absent).
     ///
     /// Errors: [`Error::Conflict`] while another key waits to sign that long or longer, or is made by
     /// somebody else at this moment.
     pub async fn rotate_signing_key(
         &self,
         steward: &Steward,
+        purpose: SigningPurpose,
         lead: Option<Duration>,
     ) -> Result<PublishedKey> {
         steward.require(Act::ManageServer)?;
         let lead = lead.unwrap_or(self.settings.workload.signing_key_lead);
-        self.active_key(SigningPurpose::Workload).await?;
-        self.add_key(SigningPurpose::Workload, lead, steward.actor.clone())
-            .await
+        self.active_key(purpose).await?;
+        self.add_key(purpose, lead, steward.actor.clone()).await
     }
 
     /// Ends the key `kid` now, and with it every token that it signed: on this node at once, on the
@@ -172,7 +170,7 @@ impl Engine {
     /// Background work: ends keys whose tokens have all ended, and makes a new one when the deployment
     /// wants that at the age of the newest.
     pub(crate) async fn tend_signing_keys(&self) -> Result<()> {
-        for purpose in PURPOSES {
+        for purpose in SigningPurpose::ALL {
             self.tend_keys_of(purpose).await?;
         }
         Ok(())

@@ -25,6 +25,7 @@ mod departures;
 mod enrol;
 mod faults;
 mod github;
+mod gateway;
 mod identity;
 mod installs;
 mod laws;

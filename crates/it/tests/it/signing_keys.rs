@@ -68,7 +68,10 @@ async fn a_verifier_that_kept_the_key_set_from_before_a_rotation_sees_no_unknown
     let world = World::new().await;
     let (one, two) = (&world.engine, world.another_node("node-2").await);
     let before = mint(&world, one).await;
-    let made = one.rotate_signing_key(&operator(), None).await.unwrap();
+    let made = one
+        .rotate_signing_key(&operator(), SigningPurpose::Workload, None)
+        .await
+        .unwrap();
     assert_eq!(made.state, SigningKeyState::Pending);
 
     // It fetches the set once in the lead, and keeps it.
@@ -99,7 +102,7 @@ async fn a_key_is_published_until_its_last_token_has_ended_and_then_destroyed() 
     let first = mint(&world, &world.engine).await;
     world
         .engine
-        .rotate_signing_key(&operator(), None)
+        .rotate_signing_key(&operator(), SigningPurpose::Workload, None)
         .await
         .unwrap();
     world.clock.advance(HOUR - SECOND);
@@ -134,7 +137,7 @@ async fn a_retired_key_ends_its_tokens_here_at_once_and_on_other_nodes_when_they
     // The emergency: a new key signs at once, the old one is ended.
     world.clock.advance(SECOND);
     let made = one
-        .rotate_signing_key(&operator(), Some(Duration::ZERO))
+        .rotate_signing_key(&operator(), SigningPurpose::Workload, Some(Duration::ZERO))
         .await;
     one.retire_signing_key(&operator(), &kid(&stolen))
         .await

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use grantry_core::http::Method;
+use grantry_core::store::SigningPurpose;
 use serde_json::json;
 
 use super::list::{self, Page, Rows};
@@ -14,6 +15,7 @@ use crate::out::confirm::Sure;
 const EXAMPLES: &str = "\
 Examples:
   grantry signing-keys rotate
+  grantry signing-keys rotate --purpose sign_in
   grantry signing-keys rotate --now && grantry signing-keys retire KID   # the old one is known to others";
 
 /// Keys that sign the server's own tokens.
@@ -35,6 +37,9 @@ enum Act {
     },
     /// Publish a new key, which signs once verifiers have had time to fetch it
     Rotate {
+        /// What the key signs: proofs of workloads, or tokens of sign-ins
+        #[arg(long, default_value = "workload", value_parser = SigningPurpose::WORDS)]
+        purpose: String,
         /// Time for verifiers [default: the server's setting, 1h unless changed]
         #[arg(long, value_name = "TIME", value_parser = time)]
         lead: Option<Duration>,
@@ -66,7 +71,7 @@ const ROWS: Rows<5> = Rows {
         list::time("SIGNS FROM", &["/signs_from"]),
         list::time("VERIFIES UNTIL", &["/verifies_until"]),
     ],
-    none: "There are none yet: the first workload token makes one.",
+    none: "There are none yet: the first token makes one.",
 };
 
 /// Does what was asked.
@@ -74,15 +79,15 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let (client, form) = args.target.open()?;
     match args.act {
         Act::List { page } => ROWS.list(&client, &[], &page, form).await,
-        Act::Rotate { lead, now } => {
+        Act::Rotate { purpose, lead, now } => {
             let lead = if now { Some(Duration::ZERO) } else { lead };
             let millis = |lead: Duration| u64::try_from(lead.as_millis()).unwrap_or(u64::MAX);
-            let content = match lead.map(millis) {
-                Some(lead_ms) => Content::Json(json!({ "lead_ms": lead_ms })),
-                None => Content::None,
-            };
+            let mut body = json!({ "purpose": purpose });
+            if let Some(lead_ms) = lead.map(millis) {
+                body["lead_ms"] = lead_ms.into();
+            }
             let made = client
-                .demand(Method::Post, "/signing-keys", &[], content)
+                .demand(Method::Post, "/signing-keys", &[], Content::Json(body))
                 .await?;
             list::print_row(&made, form);
             Ok(())

@@ -255,6 +255,8 @@ macro_rules! contract_tests {
                 connectors_are_found_by_what_they_are_called_in_any_team,
                 a_code_is_redeemed_once_and_its_refresh_token_rotates,
                 nothing_of_an_ended_sign_in_works,
+                a_session_ends_with_whatever_it_rests_on,
+                a_sign_in_that_nobody_redeems_leaves_nothing,
             ]
             system: [
                 the_database_answers,

@@ -1,13 +1,13 @@
 //! Sign-ins, their codes and refresh tokens.
 
-use grantry_core::StoreError;
 use grantry_core::nouns::{
-    AskedSignIn, Authorization, AuthorizationState, Connection, Event, EventKind, Session, SignIn,
-    SignInGrant, SignedIn,
+    AskedSignIn, Authorization, AuthorizationState, Connection, Connector, Event, EventKind, Link,
+    Session, SignIn, SignInGrant, SignedIn,
 };
+use grantry_core::{StoreError, Timestamp};
 
 use super::fixtures::{
-    self, HOUR, MINUTE, NOW, authorization, connection, digest, flow, sealed, token_set,
+    self, HOUR, MINUTE, NOW, authorization, connection, digest, flow, link, sealed, token_set,
 };
 use super::{World, parallel, row};
 
@@ -29,6 +29,7 @@ async fn started(world: &World, id: &str) -> (SignIn, Authorization) {
             nonce: None,
             scopes: vec!["openid".to_owned()],
             challenge: "c".to_owned(),
+            max_age: None,
         },
         identity: None,
         session: None,
@@ -36,9 +37,8 @@ async fn started(world: &World, id: &str) -> (SignIn, Authorization) {
         expires_at: NOW.after(HOUR),
         ended_at: None,
     };
-    let event = world.event(EventKind::AuthorizationRequested);
     let flow = flow(&format!("state of {id}"), &asked);
-    let made = world.store.start_sign_in(&sign_in, &asked, &flow, &event);
+    let made = world.store.start_sign_in(&sign_in, &asked, &flow);
     assert_eq!(made.await, Ok(()));
     (sign_in, asked)
 }
@@ -57,6 +57,9 @@ fn grant(sign_in: &SignIn, secret: &str, refresh: bool) -> SignInGrant {
 /// The same, come back from there.
 async fn answered(world: &World, id: &str) -> (SignIn, SignedIn, Connection) {
     let (sign_in, asked) = started(world, id).await;
+    let linked = link(&world.ours, &sign_in.connector, &"prj_ours".into());
+    let put = world.event(EventKind::LinkPut);
+    world.store.put_link(&linked, &put).await.unwrap();
     let made = connection(&format!("conn of {id}"), &asked.team, asked.grant.clone());
     let set = token_set(&format!("stk of {id}"), &made, "main");
     let code = format!("code of {id}");
@@ -112,25 +115,37 @@ pub async fn a_sign_in_is_found_by_its_consent_and_by_its_team(world: &World) {
         },
         authorization("scs_2", &world.ours, &sign_in.connector),
     );
-    let event = world.event(EventKind::AuthorizationRequested);
     let flow = fixtures::flow("state 2", &consent);
-    let refused = store.start_sign_in(&next, &consent, &flow, &event).await;
+    let refused = store.start_sign_in(&next, &consent, &flow).await;
     assert_eq!(refused, Err(StoreError::Missing("connector")));
 }
 
 pub async fn connectors_are_found_by_what_they_are_called_in_any_team(world: &World) {
     let ours = world.connector("scl_1").await;
     let called = async |uid: &str| {
-        let found = world.store.connectors_called(uid).await.unwrap();
+        let found = world.store.connectors_called(uid, 2).await.unwrap();
         found
             .iter()
             .map(|row| row.id.to_string())
             .collect::<Vec<_>>()
     };
     assert_eq!(called(&ours.uid).await, ["scl_1"]);
+    for (id, team) in [("scl_2", "team_3"), ("scl_3", "team_4")] {
+        let team = fixtures::team(team, "acc_ours");
+        let put = world.event(EventKind::Applied);
+        assert_eq!(world.store.put_team(&team, &put).await, Ok(true));
+        let namesake = Connector {
+            uid: ours.uid.clone(),
+            ..fixtures::connector(id, &team.id)
+        };
+        let made = world.event(EventKind::ConnectorCreated);
+        let made = world.store.create_connector(&namesake, &[], &made).await;
+        assert_eq!(made, Ok(()));
+    }
+    assert_eq!(called(&ours.uid).await, ["scl_1", "scl_2"]);
     assert!(called("none").await.is_empty());
     world.delete(&ours, NOW).await;
-    assert!(called(&ours.uid).await.is_empty());
+    assert_eq!(called(&ours.uid).await, ["scl_2", "scl_3"]);
 }
 
 pub async fn a_code_is_redeemed_once_and_its_refresh_token_rotates(world: &World) {
@@ -247,4 +262,142 @@ pub async fn nothing_of_an_ended_sign_in_works(world: &World) {
         .unwrap()
         .unwrap();
     assert!(over.identity.is_none() && over.ended_at == Some(NOW));
+}
+
+/// The same with a session, and a refresh token.
+async fn redeemed(world: &World, id: &str) -> (SignIn, SignInGrant, Connection) {
+    let (sign_in, answer, made) = answered(world, id).await;
+    let first = grant(&sign_in, &format!("refresh of {id}"), true);
+    let event = world.event(EventKind::SignedIn);
+    let (code, set) = (answer.code.hash, &answer.held.set);
+    let redeemed = world
+        .store
+        .redeem_code(&code, &sign_in, Some(&first), &made, set, &event)
+        .await;
+    assert_eq!(redeemed, Ok(()));
+    (sign_in, first, made)
+}
+
+/// One after the other, as if there were many.
+async fn end_lost(world: &World, now: Timestamp) {
+    let mut behind = None;
+    let mut looks = 0;
+    loop {
+        let looked = world.store.end_lost_sign_ins(now, behind.as_ref(), 1).await;
+        let looked = looked.unwrap();
+        looks += 1;
+        assert!(looks < 50 && looked.as_ref().is_none_or(|id| behind.as_ref() < Some(id)));
+        match looked {
+            Some(_) => behind = looked,
+            None => break,
+        }
+    }
+}
+
+async fn is_known(world: &World, sign_in: &SignIn) -> bool {
+    let found = world.store.sign_in(&world.ours, &sign_in.id).await.unwrap();
+    let found = found.unwrap();
+    assert_eq!(found.identity.is_none(), found.ended_at.is_some());
+    found.identity.is_some()
+}
+
+pub async fn a_session_ends_with_whatever_it_rests_on(world: &World) {
+    let store = &world.store;
+    let project = "prj_ours".into();
+    for way in [
+        "connection",
+        "link",
+        "environment",
+        "connector",
+        "time",
+        "project",
+    ] {
+        let (sign_in, first, made) = redeemed(world, &format!("sgn {way}")).await;
+        let (other, ..) = redeemed(world, &format!("sgn beside {way}")).await;
+        let works = async |sign_in: &SignIn, at| {
+            let found = store.session(&world.ours, &sign_in.id, at).await.unwrap();
+            found.is_some()
+        };
+        assert!(works(&sign_in, NOW).await, "{way}");
+        let theirs = store.session(&world.theirs, &sign_in.id, NOW).await;
+        assert!(theirs.unwrap().is_none());
+        end_lost(world, NOW).await;
+        assert!(is_known(world, &sign_in).await, "{way}");
+        let mut now = NOW;
+        match way {
+            "connection" => world.revoke(&made).await,
+            "link" => {
+                let event = world.event(EventKind::LinkDeleted);
+                let gone = store.delete_link(&world.ours, &sign_in.connector, &project, &event);
+                assert_eq!(gone.await, Ok(()));
+            }
+            "environment" => {
+                let elsewhere = Link {
+                    environments: vec!["preview".into(), "not-production".into()],
+                    ..link(&world.ours, &sign_in.connector, &project)
+                };
+                let event = world.event(EventKind::LinkPut);
+                store.put_link(&elsewhere, &event).await.unwrap();
+            }
+            "connector" => {
+                let found = store
+                    .connector(&world.ours, sign_in.connector.as_str())
+                    .await;
+                world.delete(&found.unwrap().unwrap(), NOW).await;
+            }
+            "time" => now = sign_in.expires_at,
+            _ => {
+                let event = world.event(EventKind::ProjectDeleted);
+                let gone = store.delete_project(&world.ours, &project, NOW, &event);
+                assert_eq!(gone.await, Ok(()));
+            }
+        }
+        assert!(!works(&sign_in, now).await, "{way}");
+        let next = grant(&sign_in, &format!("next of {way}"), true);
+        let rotated = Event {
+            at: now,
+            ..world.event(EventKind::SignInRefreshed)
+        };
+        let refused = store.rotate_refresh(&first.hash, &next, &rotated).await;
+        assert_eq!(refused, GRANT, "{way}");
+        assert!(is_known(world, &sign_in).await, "{way}");
+        let shared = ["time", "project"].contains(&way);
+        end_lost(world, now).await;
+        assert!(!is_known(world, &sign_in).await, "{way}");
+        assert_eq!(is_known(world, &other).await, !shared, "{way}");
+    }
+}
+
+pub async fn a_sign_in_that_nobody_redeems_leaves_nothing(world: &World) {
+    let store = &world.store;
+    let (begun, asked) = started(world, "sgn_begun").await;
+    let (held, answer, _) = answered(world, "sgn_held").await;
+    let (redeemed, ..) = redeemed(world, "sgn_redeemed").await;
+    assert_eq!(world.events_of(EventKind::AuthorizationRequested).await, 0);
+    let state = digest("state of sgn_begun");
+    let over = begun.expires_at;
+    let there = async || {
+        let authorization = store.authorization(&asked.id).await.unwrap().is_some();
+        let flow = store.flow(&state).await.unwrap().is_some();
+        let sign_in = store.sign_in_of(&asked.id).await.unwrap().is_some();
+        assert!(authorization == flow && flow == sign_in);
+        sign_in
+    };
+    assert_eq!(store.drop_unredeemed_sign_ins(over, 100).await, Ok(0));
+    assert!(there().await);
+    let before = over.after(MINUTE);
+    assert_eq!(store.drop_unredeemed_sign_ins(before, 100).await, Ok(1));
+    assert!(!there().await);
+    // What it brought has to be revoked first.
+    assert!(is_known(world, &held).await && is_known(world, &redeemed).await);
+    let denied = AuthorizationState::Error {
+        code: "expired".to_owned(),
+    };
+    let id = &answer.held.authorization;
+    let event = world.event(EventKind::AuthorizationFailed);
+    assert_eq!(store.drop_consent(id, &denied, &event).await, Ok(()));
+    assert_eq!(store.drop_unredeemed_sign_ins(before, 100).await, Ok(1));
+    let gone = store.sign_in(&world.ours, &held.id).await.unwrap();
+    assert!(gone.is_none());
+    assert!(is_known(world, &redeemed).await);
 }

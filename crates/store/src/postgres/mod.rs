@@ -289,6 +289,12 @@ impl Backend for Postgres {
                 min_binary: 3,
                 sql: include_str!("../../migrations/postgres/0021_setups.sql"),
             },
+            Migration {
+                version: 22,
+                name: "sign_in_ends",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0022_sign_in_ends.sql"),
+            },
         ],
     };
 

@@ -256,6 +256,12 @@ impl Backend for Sqlite {
                 min_binary: 3,
                 sql: include_str!("../../migrations/sqlite/0021_setups.sql"),
             },
+            Migration {
+                version: 22,
+                name: "sign_in_ends",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0022_sign_in_ends.sql"),
+            },
         ],
     };
 

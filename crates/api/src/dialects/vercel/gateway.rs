@@ -387,7 +387,7 @@ fn metadata(settings: &Settings) -> Value {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "claims_supported": [
-            "iss", "sub", "aud", "azp", "exp", "iat", "nonce", "team", "project", "environment",
+            "iss", "sub", "aud", "azp", "exp", "iat", "nonce", "auth_time", "team", "project", "environment",
             "email", "email_verified", "name", "picture",
         ],
     })

@@ -8,13 +8,17 @@
 //! in is held until the code is redeemed, as any consent that its requester has to confirm; from then on it is a
 //! connection in the environment of the application, and the sign-in is a session with a refresh token that rotates.
 //!
+//! - `client`: which connector is meant, and where the answer may go.
 //! - `start`: the browser comes, and goes on to the provider.
 //! - `answer`: it comes back from there, and goes on to the application.
 //! - `person`: who it is.
 //! - `redeem`: the application's code and refresh tokens.
 //! - `tokens`: what it gets for them, and what it may read with them.
+//! - `over`: what ends by itself.
 
 mod answer;
+mod client;
+mod over;
 mod person;
 mod redeem;
 mod start;

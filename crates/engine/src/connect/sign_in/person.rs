@@ -5,6 +5,7 @@ use grantry_core::http::{Method, Purpose, Request};
 use grantry_core::limits;
 use grantry_oauth::server::Endpoint;
 use grantry_vault::envelope::Place;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -30,6 +31,9 @@ pub struct Person {
     /// URL of a picture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub picture: Option<String>,
+    /// When the provider was last shown who they are, in seconds; only as its verified ID token says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
 }
 
 /// Where what is known of a sign-in's person is sealed.
@@ -44,16 +48,16 @@ pub(super) const fn place<'a>(team: &'a str, id: &'a str) -> Place<'a> {
 
 impl Engine {
     /// Who the provider says signed in: by its ID token, which was verified, and its userinfo endpoint. `None` where it
-    /// does not say, or where the two are not of one person (OpenID Connect Core §5.3.2).
+    /// does not say, or where the two are not of one person (OpenID Connect Core §5.3.2). Without verified claims it
+    /// issues no ID tokens, or none that anybody can check.
     pub(super) async fn person(
         &self,
         oauth: &OauthClient,
-        account: Option<&Account>,
+        account: &Account,
         access: &Secret,
     ) -> Option<Person> {
-        let verified = account
-            .map(|account| &account.claims)
-            .filter(|claims| !claims.is_empty());
+        let verified = Some(&account.claims).filter(|claims| !claims.is_empty());
+        let auth_time = verified.and_then(|claims| claims.get("auth_time")?.as_i64());
         let told = self.userinfo_of_provider(oauth, access).await;
         match (
             verified.and_then(person_of),
@@ -72,9 +76,13 @@ impl Engine {
                 email: verified.email.or(told.email),
                 name: verified.name.or(told.name),
                 picture: verified.picture.or(told.picture),
+                auth_time,
                 sub: verified.sub,
             }),
-            (verified, told) => verified.or(told),
+            (verified, told) => verified.or(told).map(|person| Person {
+                auth_time,
+                ..person
+            }),
         }
     }
 
@@ -83,7 +91,26 @@ impl Engine {
         oauth: &OauthClient,
         access: &Secret,
     ) -> Option<Map<String, Value>> {
-        let url = oauth.server.url(Endpoint::Userinfo).ok()?;
+        let mut told: Map<String, Value> = self.shown(oauth, Endpoint::Userinfo, access).await?;
+        // Not all that users have is public.
+        if told.get("email").and_then(text).is_none()
+            && let Some(emails) = self.shown(oauth, Endpoint::UserEmails, access).await
+            && let Some(address) = main_address(&emails)
+        {
+            told.insert("email".to_owned(), address.into());
+            told.insert("email_verified".to_owned(), true.into());
+        }
+        Some(told)
+    }
+
+    /// What an endpoint of the provider answers to who shows it a user's token.
+    async fn shown<T: DeserializeOwned>(
+        &self,
+        oauth: &OauthClient,
+        endpoint: Endpoint,
+        access: &Secret,
+    ) -> Option<T> {
+        let url = oauth.server.url(endpoint).ok()?;
         let bearer = Zeroizing::new(format!("Bearer {}", access.expose()));
         let request = Request {
             method: Method::Get,
@@ -100,6 +127,14 @@ impl Engine {
         let response = response.filter(|response| response.status == 200)?;
         serde_json::from_slice(&response.body).ok()
     }
+}
+
+/// Of the addresses that a user has, as GitHub lists them, the one that it writes to, if it knows that this is theirs.
+fn main_address(emails: &Value) -> Option<String> {
+    let is = |email: &Value, what: &str| email.get(what).and_then(Value::as_bool) == Some(true);
+    let mut emails = emails.as_array()?.iter();
+    let main = emails.find(|email| is(email, "primary") && is(email, "verified"))?;
+    text(main.get("email")?)
 }
 
 /// Standard claims, under the names of those providers that have others.
@@ -120,6 +155,7 @@ fn person_of(claims: &Map<String, Value>) -> Option<Person> {
         email,
         name: first(&["name", "preferred_username", "login"]),
         picture: picture.filter(|url| url.starts_with("https://") || url.starts_with("http://")),
+        auth_time: None,
     })
 }
 
@@ -142,6 +178,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_many_addresses_the_main_one_counts_if_it_is_known_to_be_theirs() {
+        let address = |email: &str, primary: bool, verified: bool| json!({"email": email, "primary": primary, "verified": verified, "visibility": null});
+        let (other, main) = (
+            address("a@x.example", false, true),
+            address("b@x.example", true, true),
+        );
+        assert_eq!(
+            main_address(&json!([other, main])).as_deref(),
+            Some("b@x.example")
+        );
+        let claimed = address("c@x.example", true, false);
+        for emails in [
+            json!([other, claimed]),
+            json!([]),
+            json!({}),
+            json!([{"email": "d@x.example"}]),
+        ] {
+            assert_eq!(main_address(&emails), None, "{emails}");
+        }
+    }
+
+    #[test]
     fn a_person_is_read_as_openid_and_as_others_say_it() {
         let of = |claims: Value| person_of(claims.as_object().unwrap());
         let full = of(json!({
@@ -155,6 +213,7 @@ mod tests {
                 email_verified: Some(true),
                 name: Some("Ada".to_owned()),
                 picture: Some("https://p.example/a.png".to_owned()),
+                auth_time: None,
             })
         );
         // GitHub's.

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use grantry_core::error::Forbidden;
 use grantry_core::ids::ProjectId;
 use grantry_core::nouns::{
-    Connection, ConnectionState, EventKind, Grant, Project, Scopes, Session, SignIn, SignInGrant,
-    Subject, TokenSet,
+    ConnectionState, EventKind, Grant, Project, Scopes, Session, SignIn, SignInGrant, Subject,
+    TokenSet,
 };
-use grantry_core::{Error, Secret, StoreError, entropy};
+use grantry_core::{Error, Secret, StoreError, Timestamp, entropy};
 use grantry_vault::hash::{Handle, HandleKind, constant_time_eq, s256};
 use serde_json::Map;
 
 use super::super::identity::Account;
-use super::start::may_return;
+use super::client::may_return;
 use super::tokens::{SignInTokens, subject_of};
-use super::{ACCESS_TIME, GRANT_CHARS, OFFLINE, REFRESH_TIME, Told, denied};
+use super::{ACCESS_TIME, Denied, GRANT_CHARS, OFFLINE, REFRESH_TIME, Told, denied};
 use crate::connectors::Entry;
 use crate::permissions::Act;
 use crate::{Caller, Engine};
@@ -148,6 +148,11 @@ impl Engine {
         if now >= grant.expires_at || sign_in.ended_at.is_some() || now >= sign_in.expires_at {
             return not_good();
         }
+        // The deployment may have chosen a shorter one since.
+        if now >= self.last_end(&sign_in) {
+            let why = "the session has reached its longest life: the person has to sign in anew";
+            return denied("invalid_grant", why);
+        }
         Ok(Presented { grant, sign_in })
     }
 
@@ -216,11 +221,8 @@ impl Engine {
         let now = self.now();
         let refresh = sign_in.asked.scopes.iter().any(|scope| scope == OFFLINE);
         let refresh = refresh.then(|| self.refresh_token(&sign_in));
-        sign_in.expires_at = now.after(if refresh.is_some() {
-            REFRESH_TIME
-        } else {
-            ACCESS_TIME
-        });
+        let usual = now.after(ACCESS_TIME).min(self.last_end(&sign_in));
+        sign_in.expires_at = refresh.as_ref().map_or(usual, |(row, _)| row.expires_at);
         sign_in.session = Some(Session {
             project: proof.project.clone(),
             environment: proof.caller.environment(),
@@ -284,11 +286,18 @@ impl Engine {
         };
         // Who has disconnected is signed out.
         let live = store.connection(&sign_in.team, &session.connection).await?;
-        let stands = |connection: &Connection| connection.state != ConnectionState::Revoked;
-        if !live.is_some_and(|live| stands(&live.connection)) {
-            self.end_sign_in_now(&proof.caller, &sign_in, "disconnected")
-                .await?;
-            return denied("invalid_grant", "the person has disconnected");
+        match live.map(|live| live.connection.state) {
+            Some(ConnectionState::Active) => {}
+            // The provider no longer answers for them. A consent would make it whole again, so this ends nothing.
+            Some(ConnectionState::NeedsReauth(_)) => {
+                let why = "the provider refuses what the person granted: they have to sign in anew";
+                return denied("invalid_grant", why);
+            }
+            Some(ConnectionState::Revoked) | None => {
+                self.end_sign_in_now(&proof.caller, &sign_in, "disconnected")
+                    .await?;
+                return denied("invalid_grant", "the person has disconnected");
+            }
         }
         let (next, refresh) = self.refresh_token(&sign_in);
         sign_in.expires_at = next.expires_at;
@@ -316,7 +325,12 @@ impl Engine {
         let hash = *Handle::of(HandleKind::SignInRefresh, token.expose()).as_bytes();
         let sign_in = match store.sign_in_grant(&hash).await? {
             Some(grant) => store.sign_in(&proof.caller.team, &grant.sign_in).await?,
-            None => self.sign_in_of_token(token).await.ok(),
+            None => match self.sign_in_of_token(token).await {
+                Ok(sign_in) => Some(sign_in),
+                Err(Denied::Oauth(..)) => None,
+                // Whether it was one is not known: the application has to ask again (RFC 7009 §2.2.1).
+                Err(error @ Denied::Other(_)) => return Err(error),
+            },
         };
         let ours = sign_in.filter(|sign_in| {
             let session = sign_in.session.as_ref();
@@ -359,6 +373,13 @@ impl Engine {
         Ok(())
     }
 
+    /// When a sign-in is over at the latest, however often it is renewed.
+    fn last_end(&self, sign_in: &SignIn) -> Timestamp {
+        sign_in
+            .created_at
+            .after(self.settings.limits.sign_in_time_max)
+    }
+
     fn refresh_token(&self, sign_in: &SignIn) -> (SignInGrant, Secret) {
         let token = Secret::new(entropy::alphanumeric(self.entropy(), GRANT_CHARS));
         let row = SignInGrant {
@@ -366,7 +387,7 @@ impl Engine {
             sign_in: sign_in.id.clone(),
             team: sign_in.team.clone(),
             refresh: true,
-            expires_at: self.now().after(REFRESH_TIME),
+            expires_at: self.now().after(REFRESH_TIME).min(self.last_end(sign_in)),
             used_at: None,
         };
         (row, token)

@@ -73,6 +73,8 @@ struct IdToken<'a> {
     exp: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
     #[serde(flatten)]
     person: Person,
 }
@@ -94,6 +96,8 @@ impl Person {
             email_verified: self.email_verified.filter(|_| email),
             name: self.name.filter(|_| profile),
             picture: self.picture.filter(|_| profile),
+            // Of the sign-in, not of them.
+            auth_time: None,
         }
     }
 }
@@ -111,7 +115,7 @@ impl Engine {
     ) -> Result<SignInTokens> {
         let session = sign_in.session.as_ref().ok_or(Error::Internal)?;
         let (iss, now) = (self.settings.sign_in_issuer(), self.now());
-        let exp = now.after(ACCESS_TIME);
+        let exp = now.after(ACCESS_TIME).min(sign_in.expires_at);
         let scope = scopes.join(" ");
         let claims = Access {
             aud: format!(
@@ -137,6 +141,7 @@ impl Engine {
             false => None,
             true => {
                 let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+                let person = self.person_of_sign_in(sign_in).await?;
                 let claims = IdToken {
                     iss: &iss,
                     aud: connector.id.as_str(),
@@ -147,7 +152,8 @@ impl Engine {
                     iat: now.as_secs(),
                     exp: exp.as_secs(),
                     nonce: sign_in.asked.nonce.as_deref(),
-                    person: self.person_of_sign_in(sign_in).await?.within(&scopes),
+                    auth_time: person.auth_time,
+                    person: person.within(&scopes),
                 };
                 let token = key.sign(ID_TYP, &claims).map_err(|_| Error::Internal)?;
                 Some(Secret::new(token))
@@ -155,7 +161,7 @@ impl Engine {
         };
         Ok(SignInTokens {
             access: Secret::new(access),
-            expires_in: ACCESS_TIME,
+            expires_in: exp.since(now),
             refresh: None,
             id_token,
             scope,
@@ -215,15 +221,9 @@ impl Engine {
         };
         let team = claims.aud.split(':').next().unwrap_or_default();
         let (team, id) = (TeamId::from(team), SignInId::from(claims.sub.as_str()));
-        match self.ports.store.sign_in(&team, &id).await? {
-            Some(sign_in) if sign_in.ended_at.is_none() && self.now() < sign_in.expires_at => {
-                // A connector that is deleted has no sign-ins.
-                match self.ports.store.public_client(&sign_in.connector).await? {
-                    Some(_) => Ok((claims, sign_in)),
-                    None => invalid(),
-                }
-            }
-            _ => invalid(),
+        match self.ports.store.session(&team, &id, self.now()).await? {
+            Some(sign_in) => Ok((claims, sign_in)),
+            None => invalid(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Knows whether the database is at work, and can break it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use grantry_core::store::Stored;
@@ -39,6 +39,9 @@ pub struct Watch(Arc<Inner>);
 struct Inner {
     under_way: AtomicUsize,
     broken: AtomicU8,
+    /// Reads that are still answered, and whether they are counted.
+    answered: AtomicUsize,
+    counted: AtomicBool,
 }
 
 /// Counted while it lives.
@@ -59,6 +62,33 @@ impl Watch {
     /// From now on writes meet `broken`.
     pub fn break_writes(&self, broken: Broken) {
         self.0.broken.store(broken as u8, Ordering::SeqCst);
+    }
+
+    /// So many further reads are answered, and no write then.
+    pub fn deafen_after(&self, reads: usize) {
+        self.0.answered.store(reads, Ordering::SeqCst);
+        self.0.counted.store(true, Ordering::SeqCst);
+    }
+
+    /// Reads are answered again.
+    pub fn hear(&self) {
+        self.0.counted.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether one more read, or a write, is answered.
+    fn answers(&self, read: bool) -> bool {
+        if !self.0.counted.load(Ordering::SeqCst) {
+            return true;
+        }
+        let answered = &self.0.answered;
+        match read {
+            true => answered
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                    left.checked_sub(1)
+                })
+                .is_ok(),
+            false => answered.load(Ordering::SeqCst) > 0,
+        }
     }
 
     /// `inner`, watched; `clock` says how slow it can be made.
@@ -90,7 +120,7 @@ impl<B: Backend> Backend for Watched<B> {
     async fn write(&self, write: Write) -> Stored<Vec<Done>> {
         let under_way = self.watch.enter();
         let broken = self.watch.0.broken.load(Ordering::SeqCst);
-        if broken == Broken::Refused as u8 {
+        if broken == Broken::Refused as u8 || !self.watch.answers(false) {
             return Err(StoreError::Unavailable);
         }
         let done = self.inner.write(write).await;
@@ -109,7 +139,8 @@ impl<B: Backend> Backend for Watched<B> {
 
     async fn read(&self, query: Query) -> Stored<Vec<Row>> {
         let _under_way = self.watch.enter();
-        if self.watch.0.broken.load(Ordering::SeqCst) == Broken::Deaf as u8 {
+        let deaf = self.watch.0.broken.load(Ordering::SeqCst) == Broken::Deaf as u8;
+        if deaf || !self.watch.answers(true) {
             return Err(StoreError::Unavailable);
         }
         self.inner.read(query).await
