@@ -2,15 +2,19 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import '../clients/connect-redirect.mjs';
+import * as client from '@vercel/connect';
 import { Emulator, GITHUB_KEY, connect } from './lib/emulate.mjs';
 import { Grantry } from './lib/grantry.mjs';
 import { Visitor } from './lib/visitor.mjs';
 import { KEYS, PROJECT, RETURN_URL, TEAM, world } from './lib/world.mjs';
 
-let server;
+let server, workload;
 before(async () => {
   server = await Grantry.start();
   await server.apply(world());
+  process.env.GRANTRY_URL = server.url;
+  workload = { vercelToken: await server.workloadToken(PROJECT, 'production') };
 });
 after(() => server?.stop());
 
@@ -35,6 +39,9 @@ async function consent(connector, body) {
   const asked = ok(await call('POST', `/v1/connect/authorize/${connector}`, { returnUrl: RETURN_URL, ...body }, KEYS.workload));
   return connect(new Visitor(), asked.url, RETURN_URL);
 }
+
+/** What the package gets, past its own cache. */
+const served = (connector, params) => client.getTokenResponse(connector, params, { ...workload, forceRefresh: true });
 
 const app = { type: 'app' };
 const user = (id) => ({ type: 'user', id });
@@ -301,9 +308,16 @@ describe('linear', () => {
       authorization_endpoint: `${linear.url}/oauth/authorize`,
       token_endpoint: `${linear.url}/oauth/token`,
       revocation_endpoint: `${linear.url}/oauth/revoke`,
+      api_base_url: `${linear.url}/graphql`,
     },
     ...more,
   });
+  const asks = (bearer) =>
+    fetch(`${linear.url}/graphql`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ query: '{ viewer { id email } organization { id name } }' }),
+    }).then(async (answer) => (await answer.json()).data);
   before(async () => (linear = await Emulator.start('linear', server.callback)));
   after(() => linear?.stop());
 
@@ -312,21 +326,53 @@ describe('linear', () => {
     const subject = user('ann');
     await consent(id, { subject });
     const served = ok(await token(id, { subject }));
-    const asks = (bearer) =>
-      fetch(`${linear.url}/graphql`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ query: '{ viewer { id } }' }),
-      }).then((answer) => answer.json());
-    assert.ok((await asks(served.token)).data?.viewer?.id);
+    const { viewer } = await asks(served.token);
+    assert.ok(viewer.id);
+    assert.deepEqual([served.externalSubject, served.name], [viewer.id, viewer.email]);
     const revoked = ok(await server.revoke(id, { key: KEYS.admin, subject }));
     assert.deepEqual([revoked.deleted, revoked.providerRevoked], [1, 1]);
   });
 
-  it('gives tokens of the app itself', async () => {
-    const id = await made('linear', data('lin-app', 'lin-secret2', { appScopes: ['read'] }));
-    const served = ok(await token(id, { subject: app }));
-    assert.equal(ok(await token(id, { subject: app })).token, served.token);
+  it('gives tokens of the app itself, and once it is installed in a workspace those that it has there', async () => {
+    const id = await made('linear', data('lin-app', 'lin-secret2', { appScopes: ['read', 'write'] }));
+    const itself = await served(id, { subject: app });
+    assert.equal((await served(id, { subject: app })).token, itself.token);
+    assert.equal(itself.installationId, undefined);
+
+    const started = await client.experimental_startInstallation(id, {}, { ...workload, returnUrl: RETURN_URL });
+    await connect(new Visitor(), started.url, RETURN_URL);
+    const { body } = await call('GET', `/v1/connect/result/${started.verifier}`);
+    assert.equal(body.status, 'success');
+    const { installationId } = body.data;
+    const byName = await served(id, { subject: app, installationId });
+    const { organization } = await asks(byName.token);
+    assert.equal(installationId, organization.id);
+    assert.equal((await served(id, { subject: app })).token, byName.token, 'the default installation');
+    assert.notEqual(byName.token, itself.token);
+    await assert.rejects(served(id, { subject: app, installationId: 'elsewhere' }), client.ConnectorInstallationRequiredError);
+
+    const rows = ok(await call('GET', `/api/v1/connectors/${id}/installations`));
+    assert.deepEqual(
+      rows.data.map((row) => [row.external_id, row.name, row.default]),
+      [[organization.id, organization.name, true]],
+    );
+    assert.equal((await server.call('DELETE', `/api/v1/installations/${rows.data[0].id}`, { key: KEYS.admin })).status, 200);
+    assert.equal(await asks(byName.token), undefined, 'removing it ended its token at Linear');
+    await assert.rejects(served(id, { subject: app, installationId }), client.ConnectorInstallationRequiredError);
+  });
+
+  it('installs an app that has no tokens by itself, and only in the workspace that was asked for', async () => {
+    const id = await made('linear', data('lin-app', 'lin-secret2'));
+    await assert.rejects(served(id, { subject: app }), client.ConnectorInstallationRequiredError);
+    const start = (more) => client.experimental_startInstallation(id, {}, { ...workload, returnUrl: RETURN_URL, ...more });
+    const other = await start({ tenantId: 'another-workspace' });
+    await connect(new Visitor(), other.url, RETURN_URL);
+    const { body } = await call('GET', `/v1/connect/result/${other.verifier}`);
+    assert.deepEqual([body.status, body.error.code], ['error', 'other_tenant']);
+    await assert.rejects(served(id, { subject: app }), client.ConnectorInstallationRequiredError);
+    const any = await start();
+    await connect(new Visitor(), any.url, RETURN_URL);
+    assert.ok((await asks((await served(id, { subject: app })).token)).organization.id);
   });
 });
 

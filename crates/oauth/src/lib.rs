@@ -9,6 +9,7 @@ pub mod authorize;
 pub mod callback;
 pub mod client;
 pub mod discovery;
+pub mod graphql;
 pub mod id_token;
 mod json;
 pub mod pkce;

@@ -11,6 +11,7 @@ use crate::Sandbox;
 mod authorize;
 mod client_auth;
 mod control;
+mod linear;
 mod manage;
 mod metadata;
 mod register;
@@ -64,6 +65,10 @@ pub(crate) fn router(sandbox: Sandbox) -> Router {
         .route("/slack/api/oauth.v2.access", post(slack::access))
         .route("/slack/api/auth.revoke", post(slack::revoke))
         .route("/slack/api/auth.test", post(slack::test))
+        .route("/linear/oauth/authorize", get(linear::authorize))
+        .route("/linear/oauth/token", post(linear::token))
+        .route("/linear/oauth/revoke", post(token_admin::revoke))
+        .route("/linear/graphql", post(linear::graphql))
         .route("/salesforce/services/oauth2/token", post(salesforce::token))
         .route("/_mint", post(workload::mint))
         .route("/_rotate", post(workload::rotate))

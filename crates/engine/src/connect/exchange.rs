@@ -19,6 +19,7 @@ use super::page::asked_scopes;
 use super::press::{flow_row, nonce_of, verifier_place};
 use super::sign_in::signs_in;
 use crate::Engine;
+use crate::connectors::types;
 use crate::tokens::{Arrived, CLAIMS, NewPair, PAUSE, TRIES, forwarded_claims, forwards_claims};
 
 /// What a link flow that may go well the next time is told to have ended with (RFC 6749 §4.1.2.1).
@@ -37,11 +38,11 @@ impl Engine {
             .connector_of(&authorization)
             .await?
             .ok_or(Error::Gone("connector"))?;
-        // The client is today's: it is shown only to the server that it is for. One that the connector has left since
-        // the button was pressed learns no secret of the next.
-        let token_endpoint = |server: &Server| server.url(Endpoint::Token).ok();
+        // The client is today's: it is shown only to the server that it is for, and its tokens to that server's API. One that
+        // the connector has left since the button was pressed learns no secret of the next.
+        let shown_to = |server: &Server| (server.url(Endpoint::Token).ok(), server.api());
         let stays = match self.oauth_client(&connector).await {
-            Ok(now) => token_endpoint(&now.server) == token_endpoint(&server),
+            Ok(now) => shown_to(&now.server) == shown_to(&server),
             Err(_) => false,
         };
         if !stays {
@@ -100,10 +101,15 @@ impl Engine {
             }
         };
         self.was_taken(&connector).await;
+        let told = types::of(connector.kind).account;
+        let told = told.filter(|_| authorization.install.is_none());
         let account = match &tokens.id_token {
             // It has to be there (OpenID Connect Core §3.1.3.3): without it nobody knows whose these tokens are.
             None if sent_nonce => None,
-            None => Some(Account::default()),
+            None => match &told {
+                None => Some(Account::default()),
+                Some(told) => self.account_told(&oauth, told, &tokens.access_token).await,
+            },
             Some(id_token) => {
                 let nonce = nonce_of(&verifier);
                 match self.account(&oauth, id_token, &nonce, sent_nonce).await {
@@ -137,7 +143,9 @@ impl Engine {
                 .await;
         }
         if authorization.install.is_some() {
-            return self.installed(authorization, &connector, pair).await;
+            return self
+                .installed(authorization, &connector, &oauth, pair)
+                .await;
         }
         let standing = match self.connected(&authorization).await {
             Ok(standing) => standing,
@@ -192,7 +200,7 @@ impl Engine {
     }
 
     /// Keeps how the connector's last code exchange went. What is there to be told is told whatever becomes of that.
-    async fn note_exchange(&self, connector: &Connector, failed: Option<&str>) {
+    pub(super) async fn note_exchange(&self, connector: &Connector, failed: Option<&str>) {
         if failed.is_none() && connector.failed_exchange.is_none() {
             return;
         }

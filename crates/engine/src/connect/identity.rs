@@ -1,4 +1,4 @@
-//! Whose account was connected, as far as a signed ID token says so.
+//! Whose account was connected, as far as a signed ID token says so, or the provider's API to who asks with the token.
 //!
 //! Only the ID token of a consent is read. That of a refresh could say nothing new, as a connection keeps whose it is
 //! (OpenID Connect Core §12.2), and checking it would put the provider's keys between a rotated pair and its row.
@@ -6,6 +6,7 @@
 use grantry_core::Secret;
 use grantry_core::http::{Method, Purpose, Request};
 use grantry_core::limits;
+use grantry_oauth::graphql;
 use grantry_oauth::id_token::{self, Expected, IdTokenError};
 use grantry_oauth::server::Endpoint;
 use grantry_vault::jws::KeySet;
@@ -14,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::Engine;
 use crate::connectors::OauthClient;
+use crate::connectors::types::Told;
 
 /// What the provider says of the account; nothing where it does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,6 +70,34 @@ impl Engine {
             name,
             claims,
         }))
+    }
+
+    /// The account that the provider's API tells of to who asks with `token`; `None` when it does not answer.
+    pub(super) async fn account_told(
+        &self,
+        oauth: &OauthClient,
+        told: &Told,
+        token: &Secret,
+    ) -> Option<Account> {
+        let answer = self.ask_api(oauth, told.query?, token).await?;
+        let (subject, name) = told.account(&answer);
+        Some(Account {
+            subject,
+            name,
+            ..Account::default()
+        })
+    }
+
+    /// What the provider's API answers to a GraphQL query by a token that has just come. The token goes there and nowhere
+    /// else: a redirect is not followed.
+    pub(super) async fn ask_api(
+        &self,
+        oauth: &OauthClient,
+        query: &str,
+        token: &Secret,
+    ) -> Option<Map<String, Value>> {
+        let request = graphql::ask(oauth.server.api()?, query, token);
+        graphql::data(self.ports.http.send(request).await)
     }
 
     async fn provider_keys(&self, url: url::Url) -> Option<KeySet> {

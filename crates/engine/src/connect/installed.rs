@@ -14,7 +14,7 @@ use grantry_oauth::token::Outcome;
 use super::callback::CallbackEnd;
 use super::identity::Account;
 use crate::Engine;
-use crate::connectors::{Installed, installing};
+use crate::connectors::{Installed, OauthClient, installing};
 use crate::tokens::NewPair;
 
 impl Engine {
@@ -23,10 +23,26 @@ impl Engine {
         self: &Arc<Self>,
         authorization: Authorization,
         connector: &Connector,
+        oauth: &OauthClient,
         pair: NewPair,
     ) -> Result<CallbackEnd> {
         let new = ConnectionId::mint(self.now(), self.entropy());
-        let told = installing(connector).and_then(|way_in| way_in.read(&pair.metadata));
+        let way_in = installing(connector);
+        let told = match way_in.as_ref().and_then(|way_in| way_in.query) {
+            None => way_in.and_then(|way_in| way_in.read(&pair.metadata)),
+            Some(query) => match self.ask_api(oauth, query, &pair.access).await {
+                Some(answer) => way_in.and_then(|way_in| way_in.read(&answer)),
+                None => {
+                    let code = "account_unreadable";
+                    tracing::warn!(authorization = %authorization.id, "the provider's API does not say what was installed");
+                    self.note_exchange(connector, Some(code)).await;
+                    self.drop_pair(&authorization, &new, pair).await?;
+                    return self
+                        .exchange_failed(authorization, Outcome::Unknown, code)
+                        .await;
+                }
+            },
+        };
         let wanted = authorization.install.clone().unwrap_or_default();
         let refused = match &told {
             None => Some("no_installation"),

@@ -115,7 +115,12 @@ impl Engine {
             way_in.as_ref().and_then(|way_in| way_in.params),
             Some(&authorization.additional_params),
         ];
-        let extra: BTreeMap<String, String> = extra.into_iter().flat_map(strings).collect();
+        let mut extra: BTreeMap<String, String> = extra.into_iter().flat_map(strings).collect();
+        let fixed = way_in.as_ref().map_or(&[][..], |way_in| way_in.fixed);
+        let fixed = fixed
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        extra.extend(fixed);
         let mut extra: Vec<(String, String)> = extra.into_iter().collect();
         let apart = types::of(connector.kind).user_scope_param;
         let mut scope = scope;

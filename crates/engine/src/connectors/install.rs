@@ -5,7 +5,8 @@ use grantry_core::limits::EXTERNAL_ID_BYTES_MAX;
 use grantry_core::nouns::Connector;
 use serde_json::{Map, Value};
 
-use super::types::{self, Installs};
+use super::grants::app_scopes;
+use super::types::{self, Installs, Told};
 
 /// The way in, and where the provider's answer tells what was installed.
 pub struct Installing<'a> {
@@ -15,6 +16,10 @@ pub struct Installing<'a> {
     pub scopes: Option<Vec<String>>,
     /// Parameters of the request, beside the usual ones.
     pub params: Option<&'a Map<String, Value>>,
+    /// Parameters that are nobody's to choose.
+    pub fixed: &'static [(&'static str, &'static str)],
+    /// What the provider's API is asked with the new token, where its answer does not say what was installed.
+    pub query: Option<&'static str>,
     id: Vec<&'a str>,
     tenant: Vec<&'a str>,
     name: Vec<&'a str>,
@@ -34,15 +39,16 @@ pub struct Installed {
 /// The way in, for a connector that is installed by a consent: as its type is, or as its own `data.installation` says.
 pub fn installing(connector: &Connector) -> Option<Installing<'_>> {
     let row = types::of(connector.kind);
-    if let Some(Installs::Consent { id, tenant, name }) = row.installs(&connector.data) {
-        let scopes = row.app_scopes.and_then(|field| connector.data.get(field));
+    if let Some(Installs::Consent { params, told }) = row.installs(&connector.data) {
         return Some(Installing {
             page: None,
-            scopes: Some(texts(scopes)),
+            scopes: Some(app_scopes(connector)),
             params: None,
-            id: id.to_vec(),
-            tenant: tenant.to_vec(),
-            name: name.to_vec(),
+            fixed: params,
+            query: told.query,
+            id: told.id.to_vec(),
+            tenant: told.tenant.to_vec(),
+            name: told.name.to_vec(),
         });
     }
     // Only types whose fields have it.
@@ -53,6 +59,8 @@ pub fn installing(connector: &Connector) -> Option<Installing<'_>> {
         page: text("url"),
         scopes: Some(texts(data.get("scopes"))).filter(|scopes| !scopes.is_empty()),
         params: data.get("params").and_then(Value::as_object),
+        fixed: &[],
+        query: None,
         id: vec![text("id")?],
         tenant: text("tenant").into_iter().collect(),
         name: text("name").into_iter().collect(),
@@ -72,18 +80,28 @@ pub(super) fn texts(list: Option<&Value>) -> Vec<String> {
 }
 
 impl Installing<'_> {
-    /// What the token answer tells; `None` where it does not tell which installation it is.
+    /// What an answer tells; `None` where it does not tell which installation it is.
     pub fn read(&self, answer: &Map<String, Value>) -> Option<Installed> {
-        let first = |places: &[&str]| places.iter().find_map(|place| found(answer, place));
-        let external_id = first(&self.id)?;
+        let external_id = first(answer, &self.id)?;
         // `*` stands for all of them in a token request.
         (external_id != "*").then_some(())?;
         Some(Installed {
-            tenant: first(&self.tenant).filter(|tenant| *tenant != external_id),
-            name: first(&self.name),
+            tenant: first(answer, &self.tenant).filter(|tenant| *tenant != external_id),
+            name: first(answer, &self.name),
             external_id,
         })
     }
+}
+
+impl Told {
+    /// Whose account it is, and its name for people, as `answer` tells.
+    pub fn account(&self, answer: &Map<String, Value>) -> (Option<String>, Option<String>) {
+        (first(answer, self.id), first(answer, self.name))
+    }
+}
+
+fn first(answer: &Map<String, Value>, places: &[&str]) -> Option<String> {
+    places.iter().find_map(|place| found(answer, place))
 }
 
 /// The text or number at `place`: a member's name, or a JSON pointer (RFC 6901).

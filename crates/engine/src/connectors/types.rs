@@ -28,6 +28,8 @@ pub struct Type {
     app: &'static [(Given, AppTokens)],
     /// How users get theirs.
     user: Option<(Given, UserTokens)>,
+    /// What says whose a user's token is, where no ID token comes with it.
+    pub account: Option<Told>,
     /// How it is installed in tenants of the provider, each with tokens of its own.
     installs: Option<(Given, Installs)>,
     /// What `authorizationDetails` can narrow an app token by.
@@ -80,18 +82,29 @@ pub enum AppTokens {
 /// How an application is installed in a tenant of its provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Installs {
-    /// Somebody consents for the tenant, and the token answer says which one it is. Places are JSON pointers, of which
-    /// the first that holds something counts.
+    /// Somebody consents for the tenant, and the code brings the app's tokens there.
     Consent {
-        /// The provider's id of the installation.
-        id: &'static [&'static str],
-        /// That of the tenant, where it is another one.
-        tenant: &'static [&'static str],
-        /// For people.
-        name: &'static [&'static str],
+        /// Parameters that make a request one for an installation: nobody chooses others.
+        params: &'static [(&'static str, &'static str)],
+        /// Where it is said which tenant it is.
+        told: Told,
     },
     /// On a page of the provider's own, which brings no token.
     Page,
+}
+
+/// Where a provider says whose the tokens are that a code brought. Places are JSON pointers, of which the first that
+/// holds something counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What its API (`api_base_url`, GraphQL) is asked with the new token, where the answer that brought that does not say.
+    pub query: Option<&'static str>,
+    /// The provider's id of the account or the installation.
+    pub id: &'static [&'static str],
+    /// That of an installation's tenant, where it is another one.
+    pub tenant: &'static [&'static str],
+    /// For people.
+    pub name: &'static [&'static str],
 }
 
 /// How users get tokens.
@@ -139,6 +152,7 @@ const PLAIN: Type = Type {
     app_scopes: None,
     app: &[],
     user: None,
+    account: None,
     installs: None,
     details: &[],
     usual_app_scopes: &[],
@@ -211,7 +225,28 @@ const TYPES: &[Type] = &[
         app_scopes: Some("appScopes"),
         app: &[(Given::Field("appScopes"), AppTokens::ClientCredentials)],
         user: Some((Given::Always, UserTokens::Consent)),
-        installs: Some((Given::Always, Installs::Page)),
+        // Nothing that Linear answers with says whose it is (linear.app/developers/oauth-2-0-authentication).
+        account: Some(Told {
+            query: Some("{ viewer { id email } }"),
+            id: &["/viewer/id"],
+            tenant: &[],
+            name: &["/viewer/email"],
+        }),
+        installs: Some((
+            Given::Always,
+            Installs::Consent {
+                // Asked again where it is installed already: whoever consents picks the workspace there.
+                params: &[("actor", "app"), ("prompt", "consent")],
+                told: Told {
+                    query: Some("{ organization { id name urlKey } }"),
+                    id: &["/organization/id"],
+                    tenant: &[],
+                    name: &["/organization/name", "/organization/urlKey"],
+                },
+            },
+        )),
+        // Linear's own where none is named; it is always among those that are granted.
+        usual_app_scopes: &["read"],
         ..PLAIN
     },
     Type {
@@ -323,9 +358,13 @@ const TYPES: &[Type] = &[
         installs: Some((
             Given::Always,
             Installs::Consent {
-                id: &["/team/id", "/enterprise/id"],
-                tenant: &["/enterprise/id"],
-                name: &["/team/name", "/enterprise/name"],
+                params: &[],
+                told: Told {
+                    query: None,
+                    id: &["/team/id", "/enterprise/id"],
+                    tenant: &["/enterprise/id"],
+                    name: &["/team/name", "/enterprise/name"],
+                },
             },
         )),
         user_scope_param: Some("user_scope"),

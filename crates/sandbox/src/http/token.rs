@@ -56,7 +56,8 @@ pub(super) fn refused(refusal: Refusal, credentials: &Credentials) -> Answer {
     answer
 }
 
-fn grant(
+/// What a request of the token endpoint brings.
+pub(super) fn grant(
     model: &mut Model,
     mint: &Mint<'_>,
     effect: Effect,
