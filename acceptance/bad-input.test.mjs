@@ -125,7 +125,7 @@ const ENDPOINTS = [
     good: { subject: SUBJECT },
     bad: [
       ['a subject without a type', { subject: { id: 'u1' } }, 'subject'],
-      ['a user without an id', { subject: { type: 'user' } }, 'subject'],
+      ['a user with an empty id', { subject: { type: 'user', id: '' } }, 'subject'],
       ['a user id that is too long', { subject: { type: 'user', id: 'u'.repeat(100_000) } }, 'subject'],
       ['scopes that are a text', { subject: SUBJECT, scopes: 'a b' }, 'scopes'],
       ['a negative buffer', { subject: SUBJECT, validityBufferMs: -1 }, 'validityBufferMs'],
@@ -135,7 +135,7 @@ const ENDPOINTS = [
     route: 'POST /v1/connect/authorize/scl_1',
     good: { subject: SUBJECT },
     bad: [
-      ['a user without an id', { subject: { type: 'user' } }, 'subject'],
+      ['a user with an empty id', { subject: { type: 'user', id: '' } }, 'subject'],
       ['a return URL elsewhere', { subject: SUBJECT, returnUrl: 'https://evil.example/' }, 'returnUrl'],
       ['a return URL that runs', { subject: SUBJECT, returnUrl: 'javascript:alert(1)' }, 'returnUrl'],
       ['a return URL of another scheme-relative host', { subject: SUBJECT, returnUrl: '//evil.example' }, 'returnUrl'],
@@ -147,7 +147,7 @@ const ENDPOINTS = [
     route: 'DELETE /v1/connect/connectors/scl_1/tokens',
     good: { subject: SUBJECT },
     bad: [
-      ['a user without an id', { subject: { type: 'user' } }, 'subject'],
+      ['a user with an empty id', { subject: { type: 'user', id: '' } }, 'subject'],
       ['a subject that is a text', { subject: 'u1' }, 'subject'],
     ],
   },

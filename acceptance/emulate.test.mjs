@@ -81,7 +81,7 @@ describe('signing in with GitHub', () => {
     };
     const visitor = new Visitor();
     const { page } = await visitor.open(`${server.url}/oauth/authorize?${new URLSearchParams(asked)}`, { stopAt: REDIRECT });
-    const [{ action, fields }] = page.forms;
+    const { action, fields } = page.forms.find((form) => form.fields.some(([, value]) => value === 'octocat'));
     const { arrived, page: stopped } = await visitor.open(action, { stopAt: REDIRECT, method: 'POST', body: new URLSearchParams(fields) });
     assert.ok(arrived, stopped && `stopped at ${stopped.url} (${stopped.status}): ${stopped.text.slice(0, 300)}`);
     return Object.fromEntries(arrived.searchParams);

@@ -156,7 +156,7 @@ describe('create by service', () => {
     withServer((url) => ({ registration_endpoint: `${url}/register` }), async (url) => {
       const made = await cli.json('create', `${url}/mcp`, '--name', 'registered');
       const row = await seen(made.id);
-      assert.deepEqual([row.type, row.service, row.data.clientId], ['oauth', new URL(url).host, 'registered']);
+      assert.deepEqual([row.type, row.service, row.data.clientId], ['oauth', new URL(url).hostname, 'registered']);
     }));
 
   it('is told what the service takes', async () => {

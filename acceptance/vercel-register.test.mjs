@@ -143,6 +143,9 @@ describe('vercel connect create', () => {
       await page.getByRole('button', { name: /^Set up/ }).click();
       await page.waitForLoadState();
       assert.match(await page.locator('h1').innerText(), /is set up/);
+      // What is installed in workspaces can be now, which the CLI waits for.
+      if (service === 'linear') await page.getByRole('button', { name: 'Finish without installing' }).click();
+      await page.waitForLoadState();
       await close();
       const { code, out, err } = await asked.done;
       assert.equal(code, 0, err + out);

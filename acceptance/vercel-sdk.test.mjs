@@ -113,11 +113,11 @@ describe('a connector', () => {
     assert.notEqual((await create({ uid: 'oauth/short-lived' })).id, connector);
   });
 
-  // The SDK does not know `search`, so it sends the whole `data` as it is, in its own spelling.
+  // The SDK does not know `installation`, so it sends the whole `data` as it is, in its own spelling.
   it('has a server that is said in camelCase', async () => {
     const data = {
       clientId: 'cid',
-      search: { url: 'https://crm.example.com/search' },
+      installation: { enabled: true, id: 'workspace_id' },
       serverConfig: {
         authorizationEndpoint: 'https://crm.example.com/authorize',
         tokenEndpoint: 'https://crm.example.com/token',

@@ -221,6 +221,7 @@ mod tests {
         (18, "sign_in"),
         (20, "key_purposes"),
         (21, "setups"),
+        (22, "sign_in_ends"),
     ];
 
     fn numbers(migrations: &Migrations) -> Vec<(i64, &'static str)> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use grantry_core::Result;
 use grantry_core::nouns::{Connector, Service};
+use serde_json::{Map, Value};
 
 use crate::Engine;
 use crate::connectors::types;
@@ -28,7 +29,7 @@ impl Catalogue {
             .collect();
         for overlay in overlays {
             match rows.get_mut(&overlay.id) {
-                Some(row) => row.data.extend(overlay.data),
+                Some(row) => lay_over(row, overlay.data),
                 None => {
                     rows.insert(overlay.id.clone(), overlay);
                 }
@@ -49,6 +50,19 @@ impl Catalogue {
     }
 }
 
+/// Lays a deployment's fields over a built-in row. Who they are is asked of the server that gave the token: where that is
+/// another one, the built-in one is not shown its tokens.
+fn lay_over(row: &mut Service, fields: Map<String, Value>) {
+    let moves = fields
+        .get("token_endpoint")
+        .is_some_and(|url| row.data.get("token_endpoint") != Some(url));
+    if moves {
+        row.data.remove("userinfo_endpoint");
+        row.data.remove("user_emails_endpoint");
+    }
+    row.data.extend(fields);
+}
+
 /// [`Catalogue::of`] in a catalogue with these overlays.
 pub fn row_for(overlays: &[Service], connector: &Connector) -> Option<Service> {
     let of_type = || row_of(overlays, types::of(connector.kind).service?);
@@ -60,7 +74,7 @@ pub fn row_of(overlays: &[Service], id: &str) -> Option<Service> {
     let mut row = builtin::service(id).cloned();
     if let Some(overlay) = overlays.iter().find(|overlay| overlay.id == id) {
         match &mut row {
-            Some(row) => row.data.extend(overlay.data.clone()),
+            Some(row) => lay_over(row, overlay.data.clone()),
             None => row = Some(overlay.clone()),
         }
     }

@@ -85,7 +85,9 @@ impl Engine {
             Ok(tokens) => tokens,
             Err(error) => {
                 tracing::info!(authorization = %authorization.id, outcome = ?error.outcome, code = error.code(), detail = %error.detail, "a code exchange brought no token");
-                let of_client = error.outcome == Outcome::ClientFault;
+                // A bare 401 may be about the code.
+                let of_client = error.outcome == Outcome::ClientFault
+                    && !(signs_in(&authorization) && error.code() == "unauthorized");
                 if of_client && !error.is_about_the_grant_type() {
                     self.fault(&connector, error.code()).await?;
                 }

@@ -38,7 +38,7 @@ impl Engine {
         let project = caller.project().ok_or(Error::Forbidden(Forbidden::Role))?;
         let project = self.project(caller, project).await?;
         let (uid, url) = (uid.trim().to_owned(), url.trim().to_owned());
-        if let Some(linked) = self.provisioned(caller, &uid).await? {
+        if let Some(linked) = self.provisioned(caller, &uid, &url).await? {
             return Ok(linked);
         }
         if !project.provisions {
@@ -53,15 +53,24 @@ impl Engine {
     }
 
     /// The `oauth` connector `uid`, where the caller may use it as it is: clients ask for it before each token
-    /// (`@vercel/connect` 0.7.0), and whoever made it and for which server, there is nothing to make.
-    async fn provisioned(&self, caller: &Caller, uid: &str) -> Result<Option<ConnectorView>> {
+    /// (`@vercel/connect` 0.7.0), and whoever made it, there is nothing to make. One that was made for a server of another
+    /// origin than they name is not what they mean.
+    async fn provisioned(
+        &self,
+        caller: &Caller,
+        uid: &str,
+        url: &str,
+    ) -> Result<Option<ConnectorView>> {
         let entry = match self.usable_connector(caller, uid).await {
             Ok(entry) => entry,
             Err(Error::NotFound(_) | Error::Gone(_) | Error::Forbidden(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
         let connector = &entry.connector;
-        if connector.uid != uid || connector.kind != ConnectorType::Oauth {
+        let origin = |url: &str| Url::parse(url).ok().map(|url| url.origin());
+        let server = connector.data.get("serverUrl").and_then(Value::as_str);
+        let elsewhere = server.is_some_and(|server| origin(server) != origin(url));
+        if connector.uid != uid || connector.kind != ConnectorType::Oauth || elsewhere {
             return Ok(None);
         }
         Ok(Some(ConnectorView::of(&entry, &*self.catalogue().await?)))

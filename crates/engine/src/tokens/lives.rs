@@ -53,7 +53,7 @@ impl Engine {
     }
 
     /// The live connection of an installation that was asked for from another environment, where its tokens are of all
-    /// ([`brought`]); from then on it is found as the grant's own is.
+    /// ([`brought`]).
     pub(crate) async fn live_elsewhere(
         &self,
         caller: &Caller,
@@ -66,15 +66,12 @@ impl Engine {
         let Some(found) = found else {
             return Ok(None);
         };
-        let reference = format!("{}\0{}", grant.connector, grant.key());
-        let ticket = self.caches.grant_refs.ticket(&reference);
-        self.caches
-            .grant_refs
-            .fill(ticket, &reference, Arc::new(found.id.clone()));
+        // Not kept as the grant's own: this environment may get one of its own at any time.
         self.live_by_id(caller, &found.id).await
     }
 
-    /// The same, for who installs: the oldest one is renewed.
+    /// The same, for who installs: the oldest one is renewed. What an admin brought along is of the environment that it
+    /// was brought for.
     pub(crate) async fn installed_elsewhere(
         &self,
         team: &TeamId,
@@ -100,7 +97,7 @@ impl Engine {
                 environment: grant.environment.clone(),
                 ..found.grant.clone()
             };
-            here.key() == key
+            here.key() == key && !found.imported
         };
         let found = self.ports.store.connections(team, &of, &page).await?;
         Ok(found.into_iter().find(of_it))

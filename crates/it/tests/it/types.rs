@@ -48,7 +48,7 @@ pub fn kinds() -> Vec<(&'static str, Value, &'static [&'static str], &'static st
         (
             "linear",
             json!({"clientId": "c", "clientSecret": "never-shown"}),
-            &["user"],
+            &["user", "app"],
             "clientSecret",
         ),
         (

@@ -489,10 +489,13 @@ pub fn parse_account(result: Result<Response, Failure>, now: Timestamp) -> Resul
 }
 
 fn says_suspended(response: &Response) -> bool {
-    let members = json::object(&response.body);
-    let message = members.as_ref().and_then(|members| members.get("message"));
-    let message = message.and_then(Value::as_str).unwrap_or_default();
-    message.to_ascii_lowercase().contains("suspended")
+    message(response).is_some_and(|message| message.to_ascii_lowercase().contains("suspended"))
+}
+
+/// GitHub's own words (docs.github.com, "Troubleshooting the REST API"). What stands before it has others, or none.
+fn message(response: &Response) -> Option<String> {
+    let members = json::object(&response.body)?;
+    Some(members.get("message")?.as_str()?.to_owned())
 }
 
 fn answer(
@@ -520,7 +523,7 @@ fn taken(result: Result<Response, Failure>, now: Timestamp) -> Result<Response, 
         // Other rules of the owner's refuse with it too (a list of addresses, say).
         403 if says_suspended(&response) => Err(Refused::Suspended),
         403 => Err(Refused::NotGranted),
-        404 => Err(Refused::Gone),
+        404 if message(&response).is_some() => Err(Refused::Gone),
         422 => Err(Refused::NotGranted),
         408 | 425 | 429 | 500.. => Err(Refused::Busy(wait)),
         _ => Err(Refused::Unusable),

@@ -259,7 +259,8 @@ impl Backend for Sqlite {
             Migration {
                 version: 22,
                 name: "sign_in_ends",
-                min_binary: 3,
+                // With it came words of an installation's status that older programs do not read.
+                min_binary: 22,
                 sql: include_str!("../../migrations/sqlite/0022_sign_in_ends.sql"),
             },
         ],

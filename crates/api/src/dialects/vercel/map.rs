@@ -154,7 +154,8 @@ fn whose(body: &mut Fields, caller: &Caller) -> Result<Option<Named>> {
             reason: format!("no connector has tokens for the subject type {kind:?}"),
         });
     }
-    let nameless = fields.text("id").unwrap_or_default().is_empty();
+    // An empty one is mostly a variable that is not set, and no name.
+    let nameless = fields.text("id").is_none();
     match &caller.actor {
         Actor::User { id } if kind == "user" && nameless => {
             let issuer = present(fields.text("issuer").map(str::to_owned));

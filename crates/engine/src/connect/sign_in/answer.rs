@@ -58,8 +58,9 @@ impl Engine {
     ) -> Result<CallbackEnd> {
         let id = ConnectionId::mint(self.now(), self.entropy());
         let Some(account) = account else {
-            // An ID token came that cannot be checked now. Nothing that is not signed stands in for it.
-            self.drop_pair(authorization, &id, pair).await?;
+            // An ID token came that cannot be checked now, or none. Nothing that is not signed stands in for it. The pair is
+            // forgotten and not revoked: nobody knows whose it is, and some providers end all of an account's by one.
+            drop(pair);
             let asked = authorization.clone();
             return self
                 .exchange_failed(asked, Outcome::Unknown, "keys_unreachable")

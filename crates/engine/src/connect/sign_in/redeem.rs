@@ -312,7 +312,11 @@ impl Engine {
         match store.rotate_refresh(&grant.hash, &next, &event).await {
             Ok(()) => Ok(tokens.with_refresh(Some(refresh))),
             Err(StoreError::Missing("grant")) => {
-                self.end_reused(&proof.caller, &sign_in).await?;
+                // It was used meanwhile, or what the sign-in rests on is not there.
+                let again = store.sign_in_grant(&grant.hash).await?;
+                if again.is_some_and(|again| again.used_at.is_some()) {
+                    self.end_reused(&proof.caller, &sign_in).await?;
+                }
                 denied("invalid_grant", format!("refresh_token {NOT_GOOD}"))
             }
             Err(error) => Err(error.into()),

@@ -252,7 +252,7 @@ impl Engine {
     ) -> Result<bool> {
         let server = self.oauth_client(connector).await?.server;
         Ok(server.issuer.is_some()
-            && server.url(Endpoint::Jwks).is_ok()
+            && (server.keys().is_some() || server.url(Endpoint::Jwks).is_ok())
             && self.asks_openid(authorization, connector).await?)
     }
 

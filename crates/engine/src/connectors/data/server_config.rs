@@ -18,6 +18,7 @@ const USED: &[&str] = &[
     "introspection_endpoint",
     "registration_endpoint",
     "userinfo_endpoint",
+    "user_emails_endpoint",
     "pushed_authorization_request_endpoint",
     "require_pushed_authorization_requests",
     "jwks_uri",

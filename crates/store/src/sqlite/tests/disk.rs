@@ -76,7 +76,7 @@ async fn what_was_answered_is_there_after_a_crash() {
 async fn a_full_disk_refuses_writes_serves_reads_and_heals() {
     let directory = tempfile::tempdir().unwrap();
     let options = Options {
-        pages_max: Some(150),
+        pages_max: Some(200),
         ..Options::default()
     };
     let clock = Arc::new(ManualClock::default());
