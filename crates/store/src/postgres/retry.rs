@@ -47,10 +47,11 @@ impl From<tokio_postgres::Error> for Refusal {
             SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => {
                 Self::Again(said.message().to_owned())
             }
-            // Two nodes made the same catalogue entry at once (`CREATE … IF NOT EXISTS` does not wait).
-            SqlState::DUPLICATE_TABLE | SqlState::DUPLICATE_FUNCTION => {
-                Self::Again(said.message().to_owned())
-            }
+            // Two nodes made the same catalogue entry at once (`CREATE … IF NOT EXISTS` does not wait). Of a
+            // table it may be the row type that is seen first: a duplicate object.
+            SqlState::DUPLICATE_TABLE
+            | SqlState::DUPLICATE_OBJECT
+            | SqlState::DUPLICATE_FUNCTION => Self::Again(said.message().to_owned()),
             SqlState::UNIQUE_VIOLATION if constraint.starts_with("pg_") => {
                 Self::Again(said.message().to_owned())
             }
