@@ -23,6 +23,7 @@ mod server;
 mod setups;
 mod sign_in_limit;
 mod signing_keys;
+mod team_limit;
 mod tenancy;
 mod tenancy_keys;
 mod tenancy_people;
