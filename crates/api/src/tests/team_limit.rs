@@ -1,4 +1,4 @@
-//! How often a team may ask, all its keys and all dialects together; off by default.
+//! How often a team may ask, all its keys together; off by default.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn a_team_asks_so_often_a_minute_and_is_told_how_often() {
     for key in ["tok_admin", "tok_member", "tok_admin"] {
         ask(&server, key).await.expect(200);
     }
-    // Whichever of its keys it asks with, and in whichever dialect.
+    // Whichever of its keys it asks with, and by the native API, too.
     let refused = ask(&server, "tok_member").await;
     assert_eq!(refused.headers["retry-after"], "20");
     assert_eq!(refused.expect(429)["error"]["code"], "rate_limited");
