@@ -83,7 +83,7 @@ describe('a full disk', () => {
     assert.ok(Number(refused.headers.get('retry-after')) > 0);
     // The last pages, too.
     disk.fill();
-    assert.match(server.child.output, /disk of the database is full/);
+    await until(() => server.child.output.includes('disk of the database is full'), 'the log says so');
     const { body } = await server.call('GET', '/api/v1/connections?limit=100', { key: KEYS.admin });
     const listed = body.data.map(({ subject }) => subject.id);
     assert.deepEqual(listed.toSorted(), stored.toSorted());
