@@ -50,6 +50,8 @@ enum Act {
     /// End a key and every token that it signed
     Retire {
         /// Its kid
+        // A thumbprint (RFC 7638) in base64url: one in 64 begins with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         #[command(flatten)]
         sure: Sure,
@@ -98,6 +100,32 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             );
             ROWS.delete(&client, &kid, (sure, question), "retired", form)
                 .await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::{Act, Args};
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_kid_that_begins_with_a_hyphen_is_no_option() {
+        for kid in ["--D2mi9H5nw", "-D2mi9H5nw", "-hD2mi9H5nw", "D2mi9H5nw"] {
+            for words in [["retire", kid, "--yes"], ["retire", "--yes", kid]] {
+                let asked = Command::try_parse_from(["signing-keys"].into_iter().chain(words));
+                let Act::Retire { kid: read, sure } = asked.unwrap().args.act else {
+                    panic!("{words:?} is another command");
+                };
+                assert!(read == kid && sure.yes, "{words:?}");
+            }
         }
     }
 }
