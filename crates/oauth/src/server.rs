@@ -74,6 +74,39 @@ pub struct Server {
 /// The member that says where a provider's own API is. Not of RFC 8414: some providers give out or end tokens there.
 pub const API_BASE_URL: &str = "api_base_url";
 
+/// The members whose servers are shown tokens beside the token endpoint, and are believed about whose those are: the business
+/// of the server that gave the tokens, and of no other ([`keep_tokens_at_home`]).
+///
+/// Others are asked without a token. `pushed_authorization_request_endpoint` is shown the client's secret, and goes with where
+/// users are sent; what `issuer` and `jwks_uri` say of people is signed.
+pub const SHOWN_TOKENS: [&str; 5] = [
+    API_BASE_URL,
+    Endpoint::Introspection.as_str(),
+    Endpoint::Revocation.as_str(),
+    Endpoint::UserEmails.as_str(),
+    Endpoint::Userinfo.as_str(),
+];
+
+/// Takes [`SHOWN_TOKENS`] out of `below`, the members of a server (or of a template of one) that `above` is about to be laid
+/// over, where that has a token endpoint of another origin: `below` knows nothing of the tokens that are given there.
+pub fn keep_tokens_at_home(below: &mut Map<String, Value>, above: &Map<String, Value>) {
+    let token = |of: &Map<String, Value>| {
+        let url = of.get(Endpoint::Token.as_str())?.as_str()?;
+        (!url.is_empty()).then(|| origin(url))
+    };
+    if token(above).is_some_and(|moved| token(below) != Some(moved)) {
+        below.retain(|name, _| !SHOWN_TOKENS.contains(&name.as_str()));
+    }
+}
+
+/// The origin of a URL; of what is none, as a template may be, all that stands before the path.
+fn origin(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(url) if url.has_host() => url.origin().ascii_serialization(),
+        _ => url.split('/').take(3).collect::<Vec<_>>().join("/"),
+    }
+}
+
 /// The URLs of a [`Server`] that something is sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
@@ -189,6 +222,15 @@ impl Server {
         serde_json::from_value(Value::Object(members)).unwrap_or_default()
     }
 
+    /// [`Server::overridden_by`] for `overrides` that may be of another server: see [`keep_tokens_at_home`].
+    #[must_use]
+    pub fn under(&self, overrides: &Self) -> Self {
+        let mut below = members(self);
+        keep_tokens_at_home(&mut below, &members(overrides));
+        let below: Self = serde_json::from_value(Value::Object(below)).unwrap_or_default();
+        below.overridden_by(overrides)
+    }
+
     /// The issuer promises `iss` in every answer, so one without it is refused (RFC 9207 §2.4, requirement 2).
     pub fn promises_iss(&self) -> bool {
         self.iss_parameter_supported == Some(true)
@@ -283,6 +325,91 @@ mod tests {
         }));
         assert_eq!(base.overridden_by(&overrides), expected);
         assert_eq!(base.overridden_by(&Server::default()), base);
+    }
+
+    #[test]
+    fn what_is_shown_tokens_is_not_taken_from_a_server_that_did_not_give_them() {
+        let shown = |host: &str| {
+            let members =
+                SHOWN_TOKENS.map(|name| (name.to_owned(), json!(format!("{host}/{name}"))));
+            Map::from_iter(members)
+        };
+        let home = "https://as.example";
+        let mut base = shown(home);
+        base.extend(shown_to_nobody(home));
+        let base = server(base.into());
+        let inherits = |overrides: Value| {
+            let laid = members(&base.under(&server(overrides)));
+            let mine: Vec<_> = SHOWN_TOKENS
+                .iter()
+                .filter(|name| laid.contains_key(**name))
+                .collect();
+            // The rest is as it was.
+            for name in [
+                "issuer",
+                "authorization_endpoint",
+                "jwks_uri",
+                "registration_endpoint",
+            ] {
+                assert!(laid.contains_key(name), "{name}");
+            }
+            mine.len()
+        };
+        let all = SHOWN_TOKENS.len();
+        for (token, kept) in [
+            ("https://as.example/token", all),
+            ("https://AS.example:443/another/token", all),
+            ("", all),
+            ("https://as.example:8443/token", 0),
+            ("http://as.example/token", 0),
+            ("https://as.example.evil/token", 0),
+            ("https://other.example/token", 0),
+        ] {
+            assert_eq!(inherits(json!({"token_endpoint": token})), kept, "{token}");
+        }
+        assert_eq!(inherits(json!({"issuer": "https://other.example"})), all);
+        // What whoever moves it says is theirs to say.
+        let mut whole = shown("https://other.example");
+        whole.insert(
+            "token_endpoint".to_owned(),
+            json!("https://other.example/token"),
+        );
+        let laid = members(&base.under(&server(whole.clone().into())));
+        assert!(whole.iter().all(|(name, value)| laid[name] == *value));
+        // A server without a token endpoint gave no tokens.
+        let mut tokenless = shown(home);
+        keep_tokens_at_home(&mut tokenless, &whole);
+        assert_eq!(tokenless, Map::new());
+    }
+
+    fn shown_to_nobody(host: &str) -> Map<String, Value> {
+        let names = [
+            "issuer",
+            "authorization_endpoint",
+            "token_endpoint",
+            "jwks_uri",
+            "registration_endpoint",
+        ];
+        Map::from_iter(names.map(|name| (name.to_owned(), json!(format!("{host}/{name}")))))
+    }
+
+    #[test]
+    fn a_template_stays_at_its_origin_when_its_path_changes_and_no_longer() {
+        let row = |token: &str| {
+            let row =
+                json!({"token_endpoint": token, "revocation_endpoint": "https://{domain}/revoke"});
+            row.as_object().unwrap().clone()
+        };
+        for (token, kept) in [
+            ("https://{domain}/v2/token", true),
+            ("https://{domain}.evil.example/token", false),
+            ("https://{domain}:{port}/token", false),
+            ("https://evil.example/{domain}/token", false),
+        ] {
+            let mut below = row("https://{domain}/token");
+            keep_tokens_at_home(&mut below, &row(token));
+            assert_eq!(below.contains_key("revocation_endpoint"), kept, "{token}");
+        }
     }
 
     #[test]

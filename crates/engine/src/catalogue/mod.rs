@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use grantry_core::Result;
 use grantry_core::nouns::{Connector, Service};
+use grantry_oauth::server::keep_tokens_at_home;
 use serde_json::{Map, Value};
 
 use crate::Engine;
@@ -50,16 +51,9 @@ impl Catalogue {
     }
 }
 
-/// Lays a deployment's fields over a built-in row. Who they are is asked of the server that gave the token: where that is
-/// another one, the built-in one is not shown its tokens.
+/// Lays a deployment's fields over a built-in row: who moves the token endpoint has to say where else its tokens are shown.
 fn lay_over(row: &mut Service, fields: Map<String, Value>) {
-    let moves = fields
-        .get("token_endpoint")
-        .is_some_and(|url| row.data.get("token_endpoint") != Some(url));
-    if moves {
-        row.data.remove("userinfo_endpoint");
-        row.data.remove("user_emails_endpoint");
-    }
+    keep_tokens_at_home(&mut row.data, &fields);
     row.data.extend(fields);
 }
 

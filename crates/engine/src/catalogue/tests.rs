@@ -163,10 +163,41 @@ fn an_overlay_replaces_fields_and_leaves_the_rest() {
         github.data["authorization_endpoint"],
         "https://github.com/login/oauth/authorize"
     );
+    // Not where its tokens would be shown to another server: they are this one's.
+    for shown in grantry_oauth::server::SHOWN_TOKENS {
+        assert!(!github.data.contains_key(shown), "{shown}");
+    }
     assert_eq!(
         catalogue.service("acme-crm").unwrap().data["name"],
         "Acme CRM"
     );
+}
+
+#[test]
+fn an_overlay_that_says_the_whole_of_another_server_has_the_whole() {
+    let github = |fields: Value| {
+        let overlays = [overlay("github", fields)];
+        let row = row_of(&overlays, "github").unwrap();
+        let [overlay] = overlays;
+        let catalogue = Catalogue::of_overlays(vec![overlay]);
+        assert_eq!(
+            catalogue.service("github").unwrap().data,
+            row.data,
+            "both ways to a row"
+        );
+        server(&row, None).0
+    };
+    let token = "https://git.acme.example/token";
+    let api = "https://git.acme.example/api/v3";
+    let whole = github(json!({"token_endpoint": token, "api_base_url": api}));
+    assert_eq!(whole.api().unwrap().as_str(), api);
+    assert_eq!(whole.userinfo_endpoint, None);
+    // The server that the built-in row knows, under another path: it is still the one that gave the tokens.
+    let same = github(json!({"token_endpoint": "https://github.com/another/way"}));
+    let user = same.userinfo_endpoint.as_deref();
+    assert_eq!(user, Some("https://api.github.com/user"));
+    let named = github(json!({"name": "GitHub, ours"}));
+    assert_eq!(named.userinfo_endpoint, same.userinfo_endpoint);
 }
 
 #[test]

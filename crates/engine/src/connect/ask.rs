@@ -199,6 +199,9 @@ impl Engine {
             let reason = reason.to_owned();
             return Err(Error::Unresolvable { reason });
         }
+        if ask.install.is_some() {
+            self.require_tellable(&entry.connector).await?;
+        }
         // Which one is known at the end.
         let installation = grant.installation.filter(|_| ask.install.is_none());
         let grant = Grant {

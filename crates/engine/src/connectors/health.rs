@@ -7,6 +7,7 @@ use grantry_core::nouns::Connector;
 use grantry_core::store::Usage;
 use grantry_core::{Error, Problem, Result, Timestamp};
 
+use super::provenance::left_behind;
 use crate::catalogue::Catalogue;
 use crate::permissions::Act;
 use crate::{Caller, Engine};
@@ -45,7 +46,14 @@ pub struct HealthBasis {
 impl HealthBasis {
     /// How the connector does that is stored as this now.
     pub fn of(&self, connector: &Connector) -> Health {
-        of(connector, &self.usage, missing(connector, &self.catalogue))
+        let missing = missing(connector, &self.catalogue);
+        let row = self.catalogue.of(connector);
+        of(
+            connector,
+            &self.usage,
+            missing,
+            &left_behind(connector, row),
+        )
     }
 }
 
@@ -82,7 +90,10 @@ impl Engine {
         let usages = self.ports.store.usages(&caller.team, &ids).await?;
         let catalogue = self.catalogue().await?;
         let healths = connectors.iter().copied().zip(&usages);
-        let health = |(connector, usage)| of(connector, usage, missing(connector, &catalogue));
+        let health = |(connector, usage)| {
+            let left = left_behind(connector, catalogue.of(connector));
+            of(connector, usage, missing(connector, &catalogue), &left)
+        };
         Ok(healths.map(health).collect())
     }
 }
@@ -92,7 +103,8 @@ fn missing(connector: &Connector, catalogue: &Catalogue) -> Vec<Problem> {
     super::server::missing(connector, catalogue).unwrap_or_default()
 }
 
-fn of(connector: &Connector, usage: &Usage, missing: Vec<Problem>) -> Health {
+/// `left` are the members of `serverConfig` that the connector had better say ([`left_behind`]).
+fn of(connector: &Connector, usage: &Usage, missing: Vec<Problem>, left: &[&str]) -> Health {
     let last_change = connector.updated_at;
     if let Some(fault) = &connector.fault {
         return Health {
@@ -147,6 +159,12 @@ fn of(connector: &Connector, usage: &Usage, missing: Vec<Problem>) -> Health {
     };
     if seen.is_none() {
         notes.push("Never used: nobody has connected yet.".to_owned());
+    }
+    if !left.is_empty() {
+        notes.push(format!(
+            "Its token endpoint is at another server than the catalogue's, which is shown no token of it: say in data.serverConfig where its {} is, or it is not used.",
+            left.join(" and ")
+        ));
     }
     let at = failed.map(|failed| failed.at).max(seen);
     Health {
@@ -216,7 +234,7 @@ pub(super) mod tests {
         let missing = missing
             .iter()
             .map(|field| Problem::new(*field, "is required"));
-        let health = of(&connector(fault), &usage, missing.collect());
+        let health = of(&connector(fault), &usage, missing.collect(), &[]);
         let lacks = health.missing.into_iter().map(|problem| problem.field);
         let notes: Vec<String> = lacks.chain(health.notes).collect();
         (health.status, notes.join(" "), health.at)
@@ -241,7 +259,7 @@ pub(super) mod tests {
                 code: "server_error".to_owned(),
                 at: later,
             });
-            let health = of(&connector, &usage, vec![]);
+            let health = of(&connector, &usage, vec![], &[]);
             assert_eq!((health.status, health.at), (status, later), "{usage:?}");
             assert!(
                 health.notes[0].contains("server_error"),

@@ -3,10 +3,12 @@
 
 use grantry_core::limits::EXTERNAL_ID_BYTES_MAX;
 use grantry_core::nouns::Connector;
+use grantry_core::{Error, Result};
 use serde_json::{Map, Value};
 
 use super::grants::app_scopes;
 use super::types::{self, Installs, Told};
+use crate::Engine;
 
 /// The way in, and where the provider's answer tells what was installed.
 pub struct Installing<'a> {
@@ -72,6 +74,22 @@ pub fn installing(connector: &Connector) -> Option<Installing<'_>> {
 /// connection of it, for all environments (`@vercel/sdk`, `AppTokens.requiresReinstallation`).
 pub fn brought(connector: &Connector, installation: Option<&str>) -> bool {
     installation.is_some() && installing(connector).is_some()
+}
+
+impl Engine {
+    /// Refuses an installation before anybody consents to it, where nobody could say afterwards what was installed.
+    pub(crate) async fn require_tellable(&self, connector: &Connector) -> Result<()> {
+        if installing(connector).is_none_or(|way_in| way_in.query.is_none()) {
+            return Ok(());
+        }
+        let layered = self.resolve_server(connector).await?;
+        match layered.server.api() {
+            Some(_) => Ok(()),
+            None => Err(Error::Unresolvable {
+                reason: "the connector is not complete: data.serverConfig.api_base_url is required to install it, because only that API says where it was installed".to_owned(),
+            }),
+        }
+    }
 }
 
 pub(super) fn texts(list: Option<&Value>) -> Vec<String> {

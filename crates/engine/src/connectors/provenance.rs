@@ -3,22 +3,17 @@
 
 use std::collections::BTreeSet;
 
-use grantry_core::nouns::Connector;
-use grantry_oauth::server::{API_BASE_URL, Endpoint, Server};
+use grantry_core::nouns::{Connector, Service};
+use grantry_oauth::providers::Revocation;
+use grantry_oauth::server::{API_BASE_URL, Endpoint, SHOWN_TOKENS};
 use serde_json::Value;
 use url::Url;
 
-use super::types;
+use super::server::{known_server, quirks};
+use super::types::{self, AppTokens};
 
-/// Endpoints that receive tokens or the client's secret.
-const RECEIVING: [Endpoint; 6] = [
-    Endpoint::Introspection,
-    Endpoint::PushedAuthorization,
-    Endpoint::Revocation,
-    Endpoint::Token,
-    Endpoint::UserEmails,
-    Endpoint::Userinfo,
-];
+/// Endpoints that receive the client's secret, beside those that receive tokens.
+const RECEIVING: [Endpoint; 2] = [Endpoint::PushedAuthorization, Endpoint::Token];
 
 /// What begins the lines of a connector that was enrolled: which issuer it is bound to, and which client it has there.
 const ISSUER: &str = "issuer ";
@@ -33,7 +28,7 @@ pub fn servers_of(connector: &Connector) -> String {
     let endpoints = RECEIVING
         .into_iter()
         .map(Endpoint::as_str)
-        .chain([API_BASE_URL])
+        .chain(SHOWN_TOKENS)
         .filter_map(|name| config?.get(name));
     let urls = data.get("serverUrl").into_iter().chain(endpoints);
     let origins = urls
@@ -107,55 +102,150 @@ pub fn within(servers: &str, before: &str) -> bool {
         .all(|server| before.contains(server) || unknown(server))
 }
 
-/// `base` under `overrides`. Who has a token endpoint of its own has people of its own, too: their tokens are not shown
-/// where the base's are, unless the overrides say so.
-pub fn over(mut base: Server, overrides: &Server) -> Server {
-    let moves = |base: &Server| {
-        let token = overrides.token_endpoint.as_ref();
-        token.is_some_and(|token| !token.is_empty() && base.token_endpoint.as_ref() != Some(token))
+/// What the catalogue says of the connector's service, and what is used, but for its token endpoint, which is elsewhere: the
+/// members of `serverConfig` that would say it. Nothing where the server tells about itself.
+pub fn left_behind(connector: &Connector, row: Option<&Service>) -> Vec<&'static str> {
+    let kind = types::of(connector.kind);
+    let config = connector
+        .data
+        .get("serverConfig")
+        .and_then(Value::as_object);
+    let (Some(row), Some(config)) = (row, config) else {
+        return vec![];
     };
-    if moves(&base) {
-        (base.userinfo_endpoint, base.user_emails_endpoint) = (None, None);
+    let moves = config.get(Endpoint::Token.as_str());
+    if moves.is_none_or(|url| url == "") || connector.data.contains_key("serverUrl") {
+        return vec![];
     }
-    base.overridden_by(overrides)
+    let by_api = quirks(connector).revocation != Revocation::Rfc7009
+        || types::app_tokens(connector) == Some(AppTokens::Installation)
+        || kind.account.is_some_and(|told| told.query.is_some());
+    let used = [Endpoint::Revocation.as_str()].into_iter();
+    let used = used.chain(by_api.then_some(API_BASE_URL));
+    let server = known_server(connector, Some(row));
+    let known = server.and_then(|server| serde_json::to_value(server).ok());
+    let known = known.unwrap_or_default();
+    let lost = |name: &&str| {
+        row.data.contains_key(*name) && !config.contains_key(*name) && known.get(*name).is_none()
+    };
+    used.filter(lost).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use grantry_core::nouns::ConnectorType;
+    use grantry_oauth::server::Server;
     use serde_json::json;
 
     use super::super::health::tests::connector;
-    use super::super::server::known_server;
     use super::*;
 
+    fn made(kind: ConnectorType, data: &Value) -> Connector {
+        let mut made = connector(None);
+        (made.kind, made.service) = (kind, kind.as_str().to_owned());
+        made.data = data.as_object().unwrap().clone();
+        made
+    }
+
+    fn known(connector: &Connector) -> (Server, Vec<&'static str>) {
+        let row = crate::catalogue::row_for(&[], connector);
+        let known = known_server(connector, row.as_ref()).unwrap();
+        (known, left_behind(connector, row.as_ref()))
+    }
+
     #[test]
-    fn a_server_of_its_own_is_not_the_catalogues_to_say_who_people_are() {
-        let mut github = connector(None);
-        github.service = "github".to_owned();
-        let row = crate::catalogue::row_for(&[], &github);
-        let of = |github: &Connector| known_server(github, row.as_ref()).unwrap();
-        let known = of(&github);
-        let userinfo = known.userinfo_endpoint.as_deref();
-        assert_eq!(userinfo, Some("https://api.github.com/user"));
-        let emails = known.user_emails_endpoint.as_deref();
-        assert_eq!(emails, Some("https://api.github.com/user/emails"));
-        let with = |config: Value| {
-            let mut github = github.clone();
-            github.data.insert("serverConfig".to_owned(), config);
-            of(&github)
+    fn a_server_of_its_own_is_not_the_catalogues_to_be_shown_tokens() {
+        let of = |config: Value| {
+            known(&made(
+                ConnectorType::Github,
+                &json!({"serverConfig": config}),
+            ))
         };
+        let (github, left) = of(json!({}));
+        let shown = |server: &Server| {
+            let Value::Object(members) = serde_json::to_value(server).unwrap() else {
+                panic!("{server:?}");
+            };
+            let of_tokens = |(name, url): (String, Value)| {
+                let url = url.as_str()?.to_owned();
+                SHOWN_TOKENS.contains(&name.as_str()).then_some(url)
+            };
+            members
+                .into_iter()
+                .filter_map(of_tokens)
+                .collect::<Vec<_>>()
+        };
+        let theirs = [
+            "https://api.github.com/user",
+            "https://api.github.com/user/emails",
+            "https://api.github.com",
+        ];
+        assert_eq!(
+            (shown(&github), left),
+            (theirs.map(str::to_owned).to_vec(), vec![])
+        );
         // The same server, and another way in.
-        let same = with(json!({
-            "token_endpoint": known.token_endpoint, "authorization_endpoint": "https://x.example/a",
+        let (same, left) = of(json!({
+            "token_endpoint": "https://github.com/another/way", "authorization_endpoint": "https://x.example/a",
         }));
-        assert_eq!(same.userinfo_endpoint, known.userinfo_endpoint);
+        assert_eq!((shown(&same), left), (shown(&github), vec![]));
         let token = "https://github.acme.example/login/oauth/access_token";
-        let moved = with(json!({"token_endpoint": token}));
-        let theirs = (moved.userinfo_endpoint, moved.user_emails_endpoint);
-        assert_eq!(theirs, (None, None));
+        let (moved, left) = of(json!({"token_endpoint": token}));
+        assert_eq!((shown(&moved), left), (vec![], vec![API_BASE_URL]));
+        assert_eq!(moved.authorization_endpoint, github.authorization_endpoint);
+        // What it says itself counts, also that there is none.
         let user = "https://github.acme.example/api/v3/user";
-        let told = with(json!({"token_endpoint": token, "userinfo_endpoint": user}));
-        assert_eq!(told.userinfo_endpoint.as_deref(), Some(user));
-        assert_eq!(told.user_emails_endpoint, None);
+        let (told, left) =
+            of(json!({"token_endpoint": token, "userinfo_endpoint": user, "api_base_url": ""}));
+        assert_eq!((shown(&told), left), (vec![user.to_owned()], vec![]));
+    }
+
+    #[test]
+    fn a_github_enterprise_server_is_asked_for_everything_itself() {
+        let config = crate::setups::github_config_of("https://github.acme.example");
+        let (server, left) = known(&made(
+            ConnectorType::Github,
+            &json!({"serverConfig": config}),
+        ));
+        let api = server.api().unwrap();
+        assert_eq!(api.as_str(), "https://github.acme.example/api/v3");
+        for (endpoint, path) in [
+            (Endpoint::Userinfo, "/api/v3/user"),
+            (Endpoint::UserEmails, "/api/v3/user/emails"),
+        ] {
+            let url = server.url(endpoint).unwrap();
+            assert_eq!(
+                (url.host_str(), url.path()),
+                (Some("github.acme.example"), path)
+            );
+        }
+        assert_eq!(left, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn an_orgs_own_login_host_is_the_catalogues_server_and_ends_its_tokens() {
+        for host in [
+            "acme.my.salesforce.com",
+            "acme--dev.sandbox.my.salesforce.com",
+            "test.salesforce.com",
+        ] {
+            let host_of = |server: &Server| {
+                let url = server.url(Endpoint::Revocation).ok()?;
+                Some(url.host_str()?.to_owned())
+            };
+            let (server, left) = known(&made(
+                ConnectorType::Salesforce,
+                &json!({"loginHost": host}),
+            ));
+            assert_eq!((host_of(&server).as_deref(), left), (Some(host), vec![]));
+            // The same endpoint, written out.
+            let token = server.token_endpoint.clone();
+            let said = json!({"loginHost": host, "serverConfig": {"token_endpoint": token}});
+            let (same, left) = known(&made(ConnectorType::Salesforce, &said));
+            assert_eq!((host_of(&same), left), (host_of(&server), vec![]));
+            let proxy = json!({"loginHost": host, "serverConfig": {"token_endpoint": "https://proxy.example/token"}});
+            let (moved, left) = known(&made(ConnectorType::Salesforce, &proxy));
+            assert_eq!((host_of(&moved), left), (None, vec!["revocation_endpoint"]));
+        }
     }
 }

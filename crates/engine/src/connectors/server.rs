@@ -18,7 +18,6 @@ use url::Url;
 
 use super::discovered::At;
 use super::enrol::{Said, Signer, client_id, elsewhere, may_be_registered};
-use super::provenance::over;
 use super::types::{self, UserTokens};
 use super::{data, servers_of, within};
 use crate::{Engine, catalogue};
@@ -433,11 +432,11 @@ pub(super) fn layered(
     };
     if let Some(discovered) = discovered {
         source = ServerSource::Discovery;
-        server = over(server, discovered);
+        server = server.under(discovered);
     }
     if let Some(config) = connector.data.get("serverConfig") {
         let config = Server::deserialize(config).map_err(|_| Error::Internal)?;
-        server = over(server, &config);
+        server = server.under(&config);
     }
     if row.is_none() && given.is_some() {
         problems.push(Problem::new(

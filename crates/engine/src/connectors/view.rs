@@ -1,7 +1,8 @@
 //! A connector as callers may see it.
 
 use grantry_core::nouns::{Connector, ConnectorType, Link, Service};
-use grantry_oauth::providers::{Revocation, github};
+use grantry_oauth::providers::github;
+use grantry_oauth::revoke::is_offered;
 use grantry_oauth::server::Endpoint;
 use serde_json::Value;
 use url::Url;
@@ -173,18 +174,11 @@ fn page_of(
 /// Whether ending a connection reaches the provider.
 fn revokes(connector: &Connector, service: Option<&Service>) -> bool {
     let data = &connector.data;
-    if quirks(connector).revocation != Revocation::Rfc7009 {
-        return true;
-    }
     let configured = data
         .get("serverConfig")
         .and_then(|config| config.get("revocation_endpoint"));
-    match configured.and_then(Value::as_str) {
-        Some(url) => !url.is_empty(),
-        // Discovered endpoints are looked up when they are needed; a server that publishes metadata is taken to revoke.
-        None => {
-            data.contains_key("serverUrl")
-                || service.is_some_and(|service| service.data.contains_key("revocation_endpoint"))
-        }
-    }
+    // Discovered endpoints are looked up when they are needed; a server that publishes metadata is taken to revoke.
+    let published = data.contains_key("serverUrl") && configured.is_none_or(|url| url != "");
+    let server = known_server(connector, service).unwrap_or_default();
+    published || is_offered(&server, quirks(connector).revocation)
 }

@@ -268,7 +268,9 @@ impl Engine {
         let text = |name: &str| row.and_then(|row| row.data.get(name)?.as_str());
         let web = text("authorization_endpoint").and_then(|url| Url::parse(url).ok());
         let (Some(web), Some(api)) = (web, text("api_base_url")) else {
-            return Err(Error::Internal);
+            return Err(Error::Unresolvable {
+                reason: "the deployment's [[services]] row of GitHub has endpoints of its own, and no api_base_url beside them".to_owned(),
+            });
         };
         let api = api.to_owned();
         Ok(Site { web, api })
@@ -334,11 +336,14 @@ fn api_of(origin: &str) -> String {
 }
 
 /// What a connector to the GitHub Enterprise Server at `origin` has to say.
-pub(super) fn config_of(origin: &str) -> Value {
+pub(crate) fn config_of(origin: &str) -> Value {
+    let api = api_of(origin);
     json!({
         "authorization_endpoint": format!("{origin}/login/oauth/authorize"),
         "token_endpoint": format!("{origin}/login/oauth/access_token"),
-        "api_base_url": api_of(origin),
+        "userinfo_endpoint": format!("{api}/user"),
+        "user_emails_endpoint": format!("{api}/user/emails"),
+        "api_base_url": api,
     })
 }
 

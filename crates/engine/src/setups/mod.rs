@@ -20,6 +20,8 @@ use grantry_core::{Error, Result};
 
 pub use ask::{AskSetup, Asked};
 pub use complete::Filling;
+#[cfg(test)]
+pub(crate) use github::config_of as github_config_of;
 pub use github::{GithubEnd, GithubForm, GithubPlace};
 pub use page::{SetupFlow, SetupPage};
 

@@ -1,15 +1,18 @@
-//! A connector that is to ask at another server: what is stored for the one before never gets there.
+//! A connector that is to ask at another server: what is stored for the one before never gets there, and what comes from
+//! there is not shown to the one that the catalogue knows.
 
 use grantry_core::error::ReconnectReason;
-use grantry_core::nouns::{ConnectionState, EventKind};
+use grantry_core::nouns::{AuthorizationState, ConnectionState, EventKind, Install, Subject};
 use grantry_core::store::{EventFilter, Page};
 use grantry_core::{Error, Result};
-use grantry_engine::{AskConsent, ConnectorChange, ConnectorView, Requested};
+use grantry_engine::{
+    AskConsent, AskToken, CallbackEnd, ConnectorChange, ConnectorView, NewConnector, Requested,
+};
 use serde_json::{Value, json};
 
 use crate::callback::exchanges;
 use crate::world::browser::Browser;
-use crate::world::{CONNECTOR, World, token_of};
+use crate::world::{CONNECTOR, World, subject, token_of};
 
 /// All that is sent in a world's process is answered by the sandbox, whatever its host.
 async fn change(world: &World, data: Value) -> Result<ConnectorView> {
@@ -123,4 +126,129 @@ async fn tokens_are_presented_at_no_other_server_than_they_came_from() {
     world.connect("u1").await;
     world.expire().await;
     assert!(world.token_text("u1").await.is_ok());
+}
+
+/// A connector of a type whose service the catalogue knows, with endpoints of its own.
+async fn made(world: &World, kind: &str, mut data: Value, config: Value) -> ConnectorView {
+    data["serverConfig"] = config;
+    let new = NewConnector {
+        kind: kind.to_owned(),
+        name: Some(kind.to_owned()),
+        data: data.as_object().unwrap().clone(),
+        ..NewConnector::default()
+    };
+    let caller = world.server().await;
+    world.engine.create_connector(&caller, new).await.unwrap()
+}
+
+/// What asking for a person, or for an installation, comes to.
+async fn asked(world: &World, made: &ConnectorView, install: bool) -> Result<Requested> {
+    let person = match install {
+        true => Subject::App,
+        false => subject("u1"),
+    };
+    let ask = AskConsent {
+        token: AskToken {
+            subject: Some(person),
+            ..AskToken::default()
+        },
+        install: install.then(Install::default),
+        ..AskConsent::default()
+    };
+    let caller = world.server().await;
+    let id = made.connector.id.as_str();
+    world.engine.authorize(&caller, id, ask).await
+}
+
+/// A consent, and the end of what it brought.
+async fn used(world: &World, made: &ConnectorView) -> Option<String> {
+    let requested = asked(world, made, false).await.unwrap();
+    let CallbackEnd::Ended(ended) = world.consent(&requested).await else {
+        panic!("not ended");
+    };
+    let AuthorizationState::Success { connection } = ended.state else {
+        panic!("{:?}", ended.state);
+    };
+    let caller = world.server().await;
+    let whose = world.engine.connection(&caller, &connection).await.unwrap();
+    let revoke = world.engine.revoke_connection(&caller, &connection);
+    world.run(revoke).await.unwrap();
+    whose.external_subject.clone()
+}
+
+fn linear_client() -> Value {
+    json!({"clientId": "demo", "clientSecret": "demo-secret"})
+}
+
+#[tokio::test]
+async fn tokens_of_a_server_of_ones_own_are_not_shown_to_the_catalogues() {
+    for (kind, data) in [
+        ("linear", linear_client()),
+        (
+            "github",
+            json!({"appId": 1, "appSlug": "a", "appName": "A", "clientId": "demo", "clientSecret": "demo-secret"}),
+        ),
+        (
+            "slack",
+            json!({"appId": "A1", "appName": "A", "clientId": "demo", "clientSecret": "demo-secret", "userScopes": ["a"]}),
+        ),
+    ] {
+        let world = World::new().await;
+        let (authorize, token) = match kind {
+            "linear" => ("/linear/oauth/authorize", "/linear/oauth/token"),
+            "slack" => ("/slack/oauth/v2/authorize", "/slack/api/oauth.v2.access"),
+            _ => ("/authorize", "/token"),
+        };
+        let config = json!({
+            "authorization_endpoint": format!("http://sandbox.test{authorize}"),
+            "token_endpoint": format!("http://sandbox.test{token}"),
+        });
+        let made = made(&world, kind, data, config).await;
+        assert!(!made.capabilities.revocation, "{kind}");
+        used(&world, &made).await;
+        if kind == "linear" {
+            let Err(Error::Unresolvable { reason }) = asked(&world, &made, true).await.map(|_| ())
+            else {
+                panic!("nobody could say which workspace it is");
+            };
+            assert!(
+                reason.contains("data.serverConfig.api_base_url"),
+                "{reason}"
+            );
+        }
+        let caller = world.server().await;
+        let health = world.engine.health(&caller, &made.connector).await.unwrap();
+        let said = health
+            .notes
+            .iter()
+            .any(|note| note.contains("api_base_url"));
+        assert!(said, "{kind}: {:?}", health.notes);
+        world.run(world.engine.drain()).await;
+        assert_eq!(world.hosts_asked(), ["sandbox.test"], "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_connector_says_of_its_own_server_is_shown_its_tokens() {
+    let world = World::new().await;
+    let at = |path: &str| format!("http://sandbox.test/linear/{path}");
+    let config = json!({
+        "authorization_endpoint": at("oauth/authorize"), "token_endpoint": at("oauth/token"),
+        "revocation_endpoint": at("oauth/revoke"), "api_base_url": at("graphql"),
+    });
+    let made = made(&world, "linear", linear_client(), config).await;
+    assert!(made.capabilities.revocation);
+    let whose = used(&world, &made).await;
+    assert!(whose.is_some(), "its API says whose account it is");
+    assert!(world.revocations() > 0);
+    assert!(asked(&world, &made, true).await.is_ok());
+    let caller = world.server().await;
+    let health = world.engine.health(&caller, &made.connector).await.unwrap();
+    assert!(
+        !health
+            .notes
+            .iter()
+            .any(|note| note.contains("serverConfig"))
+    );
+    assert_eq!(world.hosts_asked(), ["sandbox.test"]);
 }

@@ -97,6 +97,7 @@ pub struct World {
     pub watch: Watch,
     /// Where pairs go when the store takes none.
     pub spool: Arc<MemorySpool>,
+    hosts: wire::Hosts,
     /// Opens what the store keeps sealed.
     keys: Keys,
     ports: Ports,
@@ -144,6 +145,7 @@ impl World {
             ..grantry_sandbox::Client::demo()
         });
         let sandbox = Sandbox::new(config);
+        let hosts = wire::Hosts::default();
         let http: Arc<dyn grantry_core::http::Http> = match listener {
             Some(listener) => {
                 let serving = sandbox.clone();
@@ -153,7 +155,8 @@ impl World {
             None => {
                 let beside = setup.beside.unwrap_or_default();
                 let router = sandbox.router().merge(beside);
-                Arc::new(wire::InProcess::new(router, clock.clone()))
+                let hosts = Arc::clone(&hosts);
+                Arc::new(wire::InProcess::new(router, clock.clone(), hosts))
             }
         };
 
@@ -179,6 +182,7 @@ impl World {
             store,
             watch,
             spool,
+            hosts,
             ports,
             masters,
             directory,
@@ -396,6 +400,11 @@ impl World {
         log.iter()
             .filter(|entry| entry.endpoint == Endpoint::Revoke)
             .count()
+    }
+
+    /// The hosts that were sent something, without sockets.
+    pub fn hosts_asked(&self) -> Vec<String> {
+        self.hosts.lock().unwrap().iter().cloned().collect()
     }
 
     // ---- Steering ----

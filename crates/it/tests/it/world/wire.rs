@@ -1,6 +1,7 @@
 //! Between the engine and the sandbox.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -18,21 +19,32 @@ use tower::ServiceExt as _;
 use super::Watch;
 
 /// No wire: requests go straight into the router. Deadlines are the test's clock's; what a socket
-/// would show (redirects unfollowed, bodies cut or too long, resets) shows here too.
+/// would show (redirects unfollowed, bodies cut or too long, resets) shows here too. One router stands for all hosts, so
+/// which were asked is written down.
 pub struct InProcess {
     router: Router,
     clock: ManualClock,
+    hosts: Hosts,
 }
 
+/// The hosts that were sent something.
+pub type Hosts = Arc<Mutex<BTreeSet<String>>>;
+
 impl InProcess {
-    pub fn new(router: Router, clock: ManualClock) -> Self {
-        Self { router, clock }
+    pub fn new(router: Router, clock: ManualClock, hosts: Hosts) -> Self {
+        Self {
+            router,
+            clock,
+            hosts,
+        }
     }
 }
 
 #[async_trait]
 impl Http for InProcess {
     async fn send(&self, request: Request) -> Result<Response, Failure> {
+        let host = request.url.host_str().unwrap_or_default().to_owned();
+        self.hosts.lock().unwrap().insert(host);
         let deadline = self.clock.sleep(Limits::default().provider_time_max);
         let answer = Box::pin(answer(self.router.clone(), request));
         match select(answer, deadline).await {
