@@ -18,13 +18,13 @@ use url::Url;
 use crate::world::browser::{Browser, Page, send};
 use crate::world::{CALLBACK, World};
 
-const CONNECTOR: &str = "scl_openid";
-const REDIRECT: &str = "https://app.example/cb";
+pub const CONNECTOR: &str = "scl_openid";
+pub const REDIRECT: &str = "https://app.example/cb";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-const HOUSE: &str = r#"
+pub const HOUSE: &str = r#"
     [[projects]]
     id = "prj_1"
     team = "team_1"
@@ -40,13 +40,13 @@ const HOUSE: &str = r#"
     links = [{ project = "prj_1" }]
 "#;
 
-async fn world() -> World {
+pub async fn world() -> World {
     let world = World::new().await;
     world.apply(HOUSE).await;
     world
 }
 
-fn authorize(more: &[(&str, &str)]) -> String {
+pub fn authorize(more: &[(&str, &str)]) -> String {
     let challenge = s256(VERIFIER);
     let mut asked = vec![
         ("response_type", "code"),
@@ -64,19 +64,19 @@ fn authorize(more: &[(&str, &str)]) -> String {
 }
 
 /// What an application's redirect URI is told.
-fn told(location: &str, name: &str) -> Option<String> {
+pub fn told(location: &str, name: &str) -> Option<String> {
     let url = Url::parse(location).unwrap();
     assert!(location.starts_with(REDIRECT), "{location}");
     let found = url.query_pairs().find(|(found, _)| found == name);
     found.map(|(_, value)| value.into_owned())
 }
 
-fn error_of(page: &Page) -> String {
+pub fn error_of(page: &Page) -> String {
     told(page.location(), "error").unwrap_or_else(|| panic!("{}", page.location()))
 }
 
 /// A browser at the provider, and where the provider sends it back to.
-async fn arriving(world: &World, more: &[(&str, &str)]) -> (Browser, String) {
+pub async fn arriving(world: &World, more: &[(&str, &str)]) -> (Browser, String) {
     let mut browser = Browser::at(world.router());
     let page = world.run(browser.get(&authorize(more))).await;
     let provider = Url::parse(page.location()).unwrap();
@@ -85,7 +85,7 @@ async fn arriving(world: &World, more: &[(&str, &str)]) -> (Browser, String) {
     (browser, arrival)
 }
 
-async fn came_back(world: &World, more: &[(&str, &str)]) -> Page {
+pub async fn came_back(world: &World, more: &[(&str, &str)]) -> Page {
     let (mut browser, arrival) = arriving(world, more).await;
     world.run(browser.get(&arrival)).await
 }
@@ -103,7 +103,7 @@ async fn post(world: &World, path: &str, form: &[(&str, &str)]) -> Page {
     send(&world.router(), request.unwrap()).await
 }
 
-async fn redeem(world: &World, code: &str) -> Page {
+pub async fn redeem(world: &World, code: &str) -> Page {
     let form = [
         ("grant_type", "authorization_code"),
         ("code", code),
@@ -113,29 +113,29 @@ async fn redeem(world: &World, code: &str) -> Page {
     world.run(post(world, "/oauth/token", &form)).await
 }
 
-async fn renew(world: &World, token: &str) -> Page {
+pub async fn renew(world: &World, token: &str) -> Page {
     let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
     world.run(post(world, "/oauth/token", &form)).await
 }
 
 /// Checked.
-fn json_of(page: &Page, status: u16) -> Value {
+pub fn json_of(page: &Page, status: u16) -> Value {
     assert_eq!(page.status.as_u16(), status, "{}", page.body);
     serde_json::from_str(&page.body).unwrap()
 }
 
-fn refused(page: &Page) -> String {
+pub fn refused(page: &Page) -> String {
     json_of(page, 400)["error"].as_str().unwrap().to_owned()
 }
 
 /// A session, as the application has it.
-struct Session {
-    access: String,
-    refresh: String,
-    id: SignInId,
+pub struct Session {
+    pub access: String,
+    pub refresh: String,
+    pub id: SignInId,
 }
 
-fn session_of(tokens: &Value) -> Session {
+pub fn session_of(tokens: &Value) -> Session {
     let text = |name: &str| tokens[name].as_str().unwrap().to_owned();
     let access = text("access_token");
     let claims = URL_SAFE_NO_PAD.decode(access.split('.').nth(1).unwrap());
@@ -147,7 +147,7 @@ fn session_of(tokens: &Value) -> Session {
     }
 }
 
-async fn signed_in(world: &World) -> Session {
+pub async fn signed_in(world: &World) -> Session {
     let page = came_back(world, &[]).await;
     let code = told(page.location(), "code").unwrap_or_else(|| panic!("{}", page.location()));
     session_of(&json_of(&redeem(world, &code).await, 200))
@@ -161,7 +161,7 @@ async fn userinfo(world: &World, session: &Session) -> u16 {
     page.status.as_u16()
 }
 
-async fn stored(world: &World, id: &SignInId) -> Option<SignIn> {
+pub async fn stored(world: &World, id: &SignInId) -> Option<SignIn> {
     world.store.sign_in(&"team_1".into(), id).await.unwrap()
 }
 
@@ -178,7 +178,7 @@ async fn flow_of(world: &World, arrival: &str) -> Option<Flow> {
     world.store.flow(handle.as_bytes()).await.unwrap()
 }
 
-fn order(world: &World, endpoint: Endpoint, fault: &str) {
+pub fn order(world: &World, endpoint: Endpoint, fault: &str) {
     let order = Order {
         fault: fault.to_owned(),
         endpoint: Some(endpoint),

@@ -26,8 +26,10 @@ enum Says {
     /// Another rule of the owner's refuses.
     Refuses,
     Down,
+    /// What stands before the API knows no such place.
+    Astray(&'static str),
 }
-use Says::{Down, Fine, Refuses, Removed, Suspended};
+use Says::{Astray, Down, Fine, Refuses, Removed, Suspended};
 
 /// GitHub's API, as far as it is about installations (docs.github.com).
 #[derive(Clone)]
@@ -73,6 +75,7 @@ impl Github {
                 (StatusCode::FORBIDDEN, json!({ "message": message }))
             }
             Down => (StatusCode::BAD_GATEWAY, json!({})),
+            Astray(page) => return (StatusCode::NOT_FOUND, page).into_response(),
         };
         (status, axum::Json(body)).into_response()
     }
@@ -81,6 +84,7 @@ impl Github {
         let account = json!({"login": "acme"});
         let at = match self.0.lock().unwrap().0 {
             Down => return StatusCode::BAD_GATEWAY.into_response(),
+            Astray(page) => return (StatusCode::NOT_FOUND, page).into_response(),
             Removed => None,
             Suspended => Some(json!("2026-11-01T00:00:00Z")),
             Fine | Refuses => Some(Value::Null),
@@ -330,6 +334,40 @@ async fn another_refusal_marks_nothing() {
     }
     assert_eq!(house.status().await, InstallationStatus::Active);
     assert_eq!(house.text().await, first);
+}
+
+#[tokio::test]
+async fn a_404_that_is_not_in_githubs_words_marks_nothing_and_is_asked_again() {
+    for page in [
+        "",
+        "<html>404</html>",
+        r#"{"error":"no route"}"#,
+        r#"{"message":404}"#,
+        "[]",
+    ] {
+        let house = House::new().await;
+        let first = house.text().await;
+        house.github.says(Astray(page));
+        let asked = house.github.asked();
+        for _ in 0..2 {
+            let read = house.token(&[narrow()]).await;
+            assert!(
+                matches!(read, Err(Error::Provider { .. })),
+                "{page}: {:?}",
+                read.err()
+            );
+            house.world.pass(Duration::from_secs(60)).await;
+        }
+        assert_eq!(house.github.asked(), asked + 2, "{page}");
+        let synced = house.sync().await;
+        assert!(
+            matches!(synced, Err(Error::Provider { .. })),
+            "{page}: {synced:?}"
+        );
+        assert_eq!(house.status().await, InstallationStatus::Active, "{page}");
+        assert_eq!(house.text().await, first, "{page}");
+        assert_eq!(house.told().await, Vec::<String>::new());
+    }
 }
 
 #[tokio::test]

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use grantry_core::nouns::{AuthorizationState, EventKind, Install, Subject};
 use grantry_core::store::{EventFilter, Page};
-use grantry_core::{Clock, Error, Result};
-use grantry_engine::{AskConsent, AskToken, CallbackEnd, ConsentResult, ServedToken, Which};
+use grantry_core::{Clock, Error, Result, Secret};
+use grantry_engine::{
+    AskConsent, AskToken, CallbackEnd, ConsentResult, NewGrant, NewPair, ServedToken, Which,
+};
 use serde_json::json;
 
 use crate::world::{CALLBACK, World};
@@ -236,6 +238,48 @@ async fn what_is_installed_from_one_environment_has_its_tokens_in_all_and_is_one
             Err(Error::InstallationRequired(_))
         ));
     }
+}
+
+#[tokio::test]
+async fn what_an_admin_imported_is_of_its_environment_also_where_a_consents_would_be_of_all() {
+    let world = World::new().await;
+    world.apply(DECLARED).await;
+    let server = world.server().await;
+    let within = |environment: &str| AskToken {
+        environment: Some(environment.into()),
+        ..app(Some("T1"))
+    };
+    let imported = NewGrant {
+        token: within("preview"),
+        name: None,
+        external_subject: None,
+        installation: None,
+        pair: NewPair {
+            access: Secret::new("brought-along"),
+            expires_in: None,
+            refresh: None,
+            scope: None,
+            metadata: serde_json::Map::new(),
+            servers: None,
+        },
+    };
+    let done = world
+        .engine
+        .import_grants(&server, "scl_bot", vec![imported]);
+    assert!(world.run(done).await.unwrap()[0].new);
+    let token = async |environment| {
+        let served = world.run(world.engine.token(&server, "scl_bot", within(environment)));
+        Ok::<_, Error>(served.await?.token.expose().to_owned())
+    };
+    let missing = |read: Result<String>| matches!(read, Err(Error::InstallationRequired(_)));
+    assert_eq!(token("preview").await.unwrap(), "brought-along");
+    assert!(missing(token("production").await) && missing(token("development").await));
+    // A consent for another environment does not take its place either, and is of all others.
+    install(&world, "T1", Install::default()).await;
+    let consented = token("production").await.unwrap();
+    assert_ne!(consented, "brought-along");
+    assert_eq!(token("development").await.unwrap(), consented);
+    assert_eq!(token("preview").await.unwrap(), "brought-along");
 }
 
 #[tokio::test]

@@ -252,3 +252,30 @@ async fn what_a_connector_says_of_its_own_server_is_shown_its_tokens() {
     );
     assert_eq!(world.hosts_asked(), ["sandbox.test"]);
 }
+
+#[tokio::test]
+async fn tokens_of_a_server_that_the_deployment_declared_are_not_shown_to_the_built_in_one() {
+    let world = World::new().await;
+    let overlay = |more: &str| {
+        format!(
+            "[[services]]\nid = \"linear\"\nauthorization_endpoint = \"http://sandbox.test/linear/oauth/authorize\"\n\
+             token_endpoint = \"http://sandbox.test/linear/oauth/token\"\n{more}"
+        )
+    };
+    world.apply(&overlay("")).await;
+    let bare = made(&world, "linear", linear_client(), json!({})).await;
+    assert!(!bare.capabilities.revocation);
+    assert_eq!(used(&world, &bare).await, None, "nobody is asked");
+    assert!(asked(&world, &bare, true).await.is_err());
+    assert_eq!(world.hosts_asked(), ["sandbox.test"]);
+    world
+        .apply(&overlay(
+            "api_base_url = \"http://sandbox.test/linear/graphql\"\n\
+             revocation_endpoint = \"http://sandbox.test/linear/oauth/revoke\"",
+        ))
+        .await;
+    assert!(used(&world, &bare).await.is_some());
+    assert!(asked(&world, &bare, true).await.is_ok());
+    assert!(world.revocations() > 0);
+    assert_eq!(world.hosts_asked(), ["sandbox.test"]);
+}

@@ -12,7 +12,7 @@ use crate::world::World;
 use crate::world::browser::{Browser, standing};
 
 /// The keys that the provider signs ID tokens with.
-async fn published(world: &World) -> Value {
+pub async fn published(world: &World) -> Value {
     let request = Request::get("/jwks").body(Body::empty()).unwrap();
     let answer = world.sandbox.router().oneshot(request).await.unwrap();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
