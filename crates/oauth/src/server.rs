@@ -222,11 +222,23 @@ impl Server {
         serde_json::from_value(Value::Object(members)).unwrap_or_default()
     }
 
-    /// [`Server::overridden_by`] for `overrides` that may be of another server: see [`keep_tokens_at_home`].
+    /// [`Server::overridden_by`] for `overrides` that may be of another server: see [`keep_tokens_at_home`]. Whoever says where
+    /// its keys are, or which, means no others.
     #[must_use]
     pub fn under(&self, overrides: &Self) -> Self {
-        let mut below = members(self);
-        keep_tokens_at_home(&mut below, &members(overrides));
+        let (mut below, above) = (members(self), members(overrides));
+        keep_tokens_at_home(&mut below, &above);
+        for (said, other) in [
+            (Endpoint::Jwks.as_str(), "jwks"),
+            ("jwks", Endpoint::Jwks.as_str()),
+        ] {
+            if above
+                .get(said)
+                .is_some_and(|said| !said.is_null() && said != "")
+            {
+                below.remove(other);
+            }
+        }
         let below: Self = serde_json::from_value(Value::Object(below)).unwrap_or_default();
         below.overridden_by(overrides)
     }
@@ -391,6 +403,38 @@ mod tests {
             "registration_endpoint",
         ];
         Map::from_iter(names.map(|name| (name.to_owned(), json!(format!("{host}/{name}")))))
+    }
+
+    #[test]
+    fn keys_that_are_said_take_the_place_of_those_below_wherever_either_are() {
+        let keys = |kid: &str| json!({"keys": [{"kty": "RSA", "kid": kid}]});
+        let inline = server(json!({"jwks": keys("below")}));
+        let linked = server(json!({"jwks_uri": "https://below.example/k"}));
+        let kid = |server: &Server| {
+            let first = server.keys()?.first()?;
+            Some(first["kid"].as_str()?.to_owned())
+        };
+        for below in [&inline, &linked] {
+            let uri = below.under(&server(json!({"jwks_uri": "https://above.example/k"})));
+            assert_eq!(
+                (kid(&uri), uri.jwks_uri.as_deref()),
+                (None, Some("https://above.example/k"))
+            );
+            let own = below.under(&server(json!({"jwks": keys("above")})));
+            assert_eq!(
+                (kid(&own).as_deref(), &own.jwks_uri),
+                (Some("above"), &None)
+            );
+            for nothing in [json!({}), json!({"scopes_supported": ["a"]})] {
+                let same = below.under(&server(nothing));
+                assert_eq!((kid(&same), &same.jwks_uri), (kid(below), &below.jwks_uri));
+            }
+        }
+        assert_eq!(
+            inline.under(&server(json!({"jwks_uri": ""}))).keys(),
+            inline.keys()
+        );
+        assert_eq!(inline.under(&server(json!({"jwks": ""}))).keys(), None);
     }
 
     #[test]

@@ -102,8 +102,9 @@ pub fn not_ready(why: &'static str) -> Response {
 
 /// Fields that the engine, which names them as the Vercel dialect does, and this API spell differently.
 /// What is below a field (`data.clientId`) is spelled alike in both.
-const SPELLINGS: [(&str, &str); 8] = [
+const SPELLINGS: [(&str, &str); 9] = [
     ("accentColor", "accent_color"),
+    ("additionalParams", "additional_params"),
     ("backgroundColor", "background_color"),
     ("expiresInMs", "expires_in_ms"),
     ("installationId", "installation"),
@@ -117,12 +118,12 @@ const SPELLINGS: [(&str, &str); 8] = [
 /// problems quote the caller.
 pub fn in_our_spelling(error: Error) -> Error {
     let respell = |problem: Problem| {
-        let (head, index) = match problem.field.find('[') {
+        let (head, below) = match problem.field.find(['[', '.']) {
             Some(at) => problem.field.split_at(at),
             None => (problem.field.as_str(), ""),
         };
         match SPELLINGS.iter().find(|(theirs, _)| *theirs == head) {
-            Some((_, ours)) => Problem::new(format!("{ours}{index}"), problem.message),
+            Some((_, ours)) => Problem::new(format!("{ours}{below}"), problem.message),
             None => problem,
         }
     };

@@ -429,7 +429,11 @@ pub const AUTHORIZATION: &[Field] = &[
         Shape::Text(2048),
         "Where the browser goes at the end.",
     ),
-    optional("prompt", Shape::Text(256), "For the provider."),
+    optional(
+        "prompt",
+        Shape::Text(256),
+        "For the provider: `none`, or some of `login`, `consent` and `select_account` with one space between.",
+    ),
     optional(
         "device_code",
         Shape::Bool,

@@ -120,13 +120,19 @@ async fn wrong_fields_are_listed_one_by_one_in_snake_case() {
 
     let ask = json!({
         "connector": "scl_1", "subject": {"type": "user", "id": "usr_alice"},
-        "return_url": "https://evil.example/",
+        "return_url": "https://evil.example/", "prompt": "create", "additional_params": {"prompt": "x"},
     });
     let refused = server
         .call("tok_admin", "POST /api/v1/authorizations", Some(&ask))
         .await
         .expect(400);
-    assert_eq!(refused["errors"][0]["field"], "return_url");
+    let fields: Vec<&Value> = refused["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| &error["field"])
+        .collect();
+    assert_eq!(fields, ["additional_params.prompt", "prompt", "return_url"]);
 }
 
 #[tokio::test]

@@ -206,10 +206,14 @@ async fn a_wrong_consent_names_its_field() {
         ("expiresInMs", json!(0)),
         ("expiresInMs", json!(86_400_001)),
         ("additionalParams", json!({"state": "x"})),
+        ("additionalParams.prompt", json!({"prompt": "create"})),
+        ("prompt", json!("create")),
+        ("prompt", json!("none login")),
+        ("prompt", json!(["login"])),
         ("deviceCode", json!("yes")),
     ] {
         let mut ask = json!({"subject": {"type": "user", "id": "u2"}});
-        ask[field] = value;
+        ask[field.split('.').next().unwrap()] = value;
         let refused = server
             .call(
                 "tok_workload",

@@ -30,7 +30,7 @@ pub struct AskConsent {
     pub token: AskToken,
     /// Where the browser goes at the end.
     pub return_url: Option<String>,
-    /// `prompt` for the provider.
+    /// `prompt` for the provider: `none`, or some of `login`, `consent` and `select_account`.
     pub prompt: Option<String>,
     /// Show a code that the requester and the page both display.
     pub device_code: bool,
@@ -155,9 +155,15 @@ impl Engine {
                     field(),
                     "is set by the protocol and cannot be chosen",
                 ));
-            } else if !value.is_string() {
+            } else if let Some(text) = value.as_str() {
+                let complaint = (name == "prompt").then(|| prompt_complaint(text)).flatten();
+                problems.extend(complaint.map(|complaint| Problem::new(field(), complaint)));
+            } else {
                 problems.push(Problem::new(field(), "must be a string"));
             }
+        }
+        if let Some(complaint) = ask.prompt.as_deref().and_then(prompt_complaint) {
+            problems.push(Problem::new("prompt", complaint));
         }
         if let Some(url) = &ask.return_url
             && let Err(message) = self.check_return_url(&caller.team, url).await?
@@ -353,6 +359,18 @@ impl Engine {
     }
 }
 
+/// What is wrong with a `prompt` (OpenID Connect Core §3.1.2.1): who asks for a consent chooses among what every provider
+/// means the same by. An empty one is none. What a provider has of its own belongs to the connector (`authorizationUrlParams`).
+pub(super) fn prompt_complaint(prompt: &str) -> Option<&'static str> {
+    let words: Vec<&str> = prompt.split(' ').collect();
+    let asks = words
+        .iter()
+        .all(|word| ["login", "consent", "select_account"].contains(word));
+    (!prompt.is_empty() && prompt != "none" && !asks).then_some(
+        "must be none, or some of login, consent and select_account with one space between (OpenID Connect Core §3.1.2.1)",
+    )
+}
+
 /// Eight characters that are not mistaken for one another, in two groups.
 fn device_code(source: &dyn grantry_core::Entropy) -> String {
     const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -366,4 +384,41 @@ fn device_code(source: &dyn grantry_core::Entropy) -> String {
         left.iter().collect::<String>(),
         right.iter().collect::<String>()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::prompt_complaint;
+
+    #[test]
+    fn a_prompt_is_of_openid_connects_words() {
+        for good in [
+            "",
+            "none",
+            "login",
+            "consent",
+            "select_account",
+            "login consent",
+            "select_account login consent",
+        ] {
+            assert_eq!(prompt_complaint(good), None, "{good}");
+        }
+        for bad in [
+            " ",
+            "Login",
+            "create",
+            "none login",
+            "login none",
+            "login,consent",
+            "login  consent",
+            " login",
+            "login ",
+            "login\tconsent",
+            "logout",
+            "consent&scope=admin",
+            "consent\r\nx",
+        ] {
+            assert!(prompt_complaint(bad).is_some(), "{bad:?}");
+        }
+    }
 }

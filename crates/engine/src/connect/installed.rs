@@ -5,7 +5,7 @@ use std::sync::Arc;
 use grantry_core::ids::{ConnectionId, InstallationId};
 use grantry_core::nouns::{
     Authorization, AuthorizationState, Connector, EventKind, Grant, Installation,
-    InstallationStatus,
+    InstallationStatus, Subject,
 };
 use grantry_core::store::ConnectionFilter;
 use grantry_core::{Error, Result, StoreError};
@@ -27,6 +27,14 @@ impl Engine {
         pair: NewPair,
     ) -> Result<CallbackEnd> {
         let new = ConnectionId::mint(self.now(), self.entropy());
+        let wanted = authorization.install.clone().unwrap_or_default();
+        // Whose tokens a pair that is not kept may end with its own. Where nobody knows where it was installed, it may have been
+        // wherever it was already.
+        let beside = |installation: Option<String>| ConnectionFilter {
+            subject: Some(Subject::App),
+            installation,
+            ..ConnectionFilter::default()
+        };
         let way_in = installing(connector);
         let told = match way_in.as_ref().and_then(|way_in| way_in.query) {
             None => way_in.and_then(|way_in| way_in.read(&pair.metadata)),
@@ -36,14 +44,19 @@ impl Engine {
                     let code = "account_unreadable";
                     tracing::warn!(authorization = %authorization.id, "the provider's API does not say what was installed");
                     self.note_exchange(connector, Some(code)).await;
-                    self.drop_pair(&authorization, &new, pair).await?;
+                    self.drop_unless_shared(
+                        &authorization,
+                        &new,
+                        pair,
+                        beside(wanted.external_id.clone()),
+                    )
+                    .await?;
                     return self
                         .exchange_failed(authorization, Outcome::Unknown, code)
                         .await;
                 }
             },
         };
-        let wanted = authorization.install.clone().unwrap_or_default();
         let refused = match &told {
             None => Some("no_installation"),
             Some(told)
@@ -63,18 +76,10 @@ impl Engine {
                 other.then_some("other_tenant")
             }
         };
-        let of = ConnectionFilter {
-            installation: told.as_ref().map(|told| told.external_id.clone()),
-            ..ConnectionFilter::default()
-        };
+        let of_told = beside(told.as_ref().map(|told| told.external_id.clone()));
         let Some(told) = told.filter(|_| refused.is_none()) else {
-            match of.installation {
-                Some(_) => {
-                    self.drop_unless_shared(&authorization, &new, pair, of)
-                        .await?;
-                }
-                None => self.drop_pair(&authorization, &new, pair).await?,
-            }
+            self.drop_unless_shared(&authorization, &new, pair, of_told)
+                .await?;
             let code = refused.unwrap_or("no_installation");
             return self
                 .exchange_failed(authorization, Outcome::Config, code)
@@ -102,7 +107,8 @@ impl Engine {
             Ok(known) => known,
             // The code is spent: what cannot be stored is not left alive.
             Err(error) => {
-                self.drop_pair(&authorization, &new, pair).await?;
+                self.drop_unless_shared(&authorization, &new, pair, of_told)
+                    .await?;
                 return Err(error);
             }
         };

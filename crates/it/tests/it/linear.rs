@@ -247,6 +247,47 @@ async fn a_workspace_that_cannot_be_asked_for_stores_nothing_and_can_be_tried_ag
 }
 
 #[tokio::test]
+async fn a_workspace_that_cannot_be_read_does_not_end_what_may_be_installed_there_already() {
+    let world = linear().await;
+    world.engine.start().await.unwrap();
+    installed(&world, "org-1").await;
+    let standing = text(&world, Some("org-1")).await;
+    let named = Install {
+        external_id: Some("org-1".to_owned()),
+        ..Install::default()
+    };
+    for wanted in [Install::default(), named] {
+        let requested = asked(&world, wanted, &json!({"workspace": "org-1"})).await;
+        strike_api(&world, "s500", 1);
+        assert!(matches!(
+            world.consent(&requested).await,
+            CallbackEnd::TryAgain {
+                code: "account_unreadable",
+                ..
+            }
+        ));
+    }
+    world.pass(Duration::from_secs(120)).await;
+    assert_eq!(world.revocations(), 0);
+    assert_eq!(text(&world, Some("org-1")).await, standing);
+    assert_eq!(acts_in(&world, &standing).await.as_deref(), Some("org-1"));
+    // Whoever named another workspace, where nothing stands, ends nothing by its end.
+    let other = Install {
+        external_id: Some("org-2".to_owned()),
+        ..Install::default()
+    };
+    let requested = asked(&world, other, &json!({"workspace": "org-2"})).await;
+    strike_api(&world, "s500", 1);
+    assert!(matches!(
+        world.consent(&requested).await,
+        CallbackEnd::TryAgain { .. }
+    ));
+    world.pass(Duration::from_secs(120)).await;
+    assert_eq!(world.revocations(), 2, "both tokens of its pair");
+    world.run(world.engine.drain()).await;
+}
+
+#[tokio::test]
 async fn another_workspace_than_asked_for_is_not_kept() {
     let world = linear().await;
     for (wanted, code) in [

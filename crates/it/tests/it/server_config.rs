@@ -47,7 +47,8 @@ async fn connected(jwks: impl FnOnce(Value) -> Value) -> (Option<String>, Author
 async fn keys_that_a_connector_has_itself_tell_whose_account_it_is() {
     let (account, state) = connected(|keys| keys).await;
     assert!(account.is_some(), "{state:?}");
-    let (account, state) = connected(|_| json!({"keys": []})).await;
+    let another = json!({"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]});
+    let (account, state) = connected(|_| another).await;
     assert_eq!(account, None);
     let code = "invalid_id_token".to_owned();
     assert_eq!(state, AuthorizationState::Error { code });

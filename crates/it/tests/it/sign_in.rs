@@ -81,6 +81,30 @@ async fn session_of_refresh(world: &World, token: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_prompt_of_other_words_than_openid_connects_is_refused_and_none_asks_nobody() {
+    let world = world().await;
+    let mut browser = Browser::at(world.router());
+    for bad in ["create", "none login", "login,consent", "consent&scope=x"] {
+        let page = world.run(browser.get(&authorize(&[("prompt", bad)]))).await;
+        assert_eq!(error_of(&page), "invalid_request", "{bad}");
+        let why = told(page.location(), "error_description").unwrap();
+        assert!(why.starts_with("prompt must be"), "{why}");
+    }
+    let page = world
+        .run(browser.get(&authorize(&[("prompt", "none")])))
+        .await;
+    assert_eq!(error_of(&page), "login_required");
+    let asked = authorize(&[("prompt", "login select_account")]);
+    let page = world.run(browser.get(&asked)).await;
+    let provider = Url::parse(page.location()).unwrap();
+    assert!(
+        provider
+            .query_pairs()
+            .any(|pair| pair == ("prompt".into(), "login select_account".into()))
+    );
+}
+
+#[tokio::test]
 async fn a_max_age_is_passed_on_where_the_keys_are_the_connectors_own() {
     let world = World::new().await;
     let keys = published(&world).await;

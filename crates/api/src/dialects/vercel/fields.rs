@@ -190,7 +190,11 @@ pub const AUTHORIZATION: &[Field] = &[
     BUFFER,
     RETURN_URL,
     WEBHOOK,
-    optional("prompt", Shape::Text(256), "For the provider."),
+    optional(
+        "prompt",
+        Shape::Text(256),
+        "For the provider: `none`, or some of `login`, `consent` and `select_account` with one space between.",
+    ),
     DEVICE_CODE,
     EXPIRES_IN,
     optional(

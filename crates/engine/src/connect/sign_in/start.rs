@@ -13,6 +13,7 @@ use grantry_oauth::server::Endpoint;
 use grantry_vault::hash::sha256;
 use serde_json::Map;
 
+use super::super::ask::prompt_complaint;
 use super::super::page::consent_scopes;
 use super::super::press::Pressed;
 use super::client::Known;
@@ -136,6 +137,9 @@ impl Engine {
         }
         if ask.prompt.as_deref() == Some("none") {
             return denied("login_required", "the provider has to be asked");
+        }
+        if let Some(complaint) = ask.prompt.as_deref().and_then(prompt_complaint) {
+            return invalid(&format!("prompt {complaint}"));
         }
         let max_age = match ask.max_age.as_deref().map(str::parse) {
             None => None,

@@ -108,9 +108,10 @@ pub fn patch(
         mint_value_id,
     };
     let mut merged = stored.clone();
-    // What an earlier version kept without using it would stand in every change's way.
+    // An earlier version kept what it was sent: what it means is read, and the rest would stand in every change's way.
     let config = merged.get_mut(SERVER_CONFIG.name);
     if let Some(config) = config.and_then(Value::as_object_mut) {
+        *config = server_config::spelled(config);
         config.retain(|name, _| server_config::is_known(name));
     }
     let mut edits = Map::new();

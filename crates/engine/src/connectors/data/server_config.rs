@@ -180,6 +180,10 @@ impl Check<'_> {
         let Some(keys) = value.get("keys").and_then(Value::as_array) else {
             return self.problem(path, "must be an object with a list of keys (RFC 7517 §5)");
         };
+        if keys.is_empty() {
+            let message = "must have one key at least: by none, no ID token is good. Leave jwks out where the server publishes its keys";
+            return self.problem(&format!("{path}.keys"), message);
+        }
         for (index, key) in keys.iter().enumerate() {
             let path = format!("{path}.keys[{index}]");
             match key.as_object() {
@@ -251,6 +255,11 @@ mod tests {
             (json!({"jwks": {}}), "jwks", "a list of keys"),
             (json!({"jwks": []}), "jwks", "a list of keys"),
             (
+                json!({"jwks": {"keys": []}}),
+                "jwks.keys",
+                "one key at least",
+            ),
+            (
                 json!({"jwks": {"keys": ["x"]}}),
                 "jwks.keys[0]",
                 "an object",
@@ -300,6 +309,42 @@ mod tests {
             run(json!({"serverConfig": {"tokenEndpiont": "x"}})),
             Err("data.serverConfig.tokenEndpiont".to_owned())
         );
+    }
+
+    #[test]
+    fn a_change_keeps_what_was_stored_in_camel_case_and_it_does_not_name() {
+        // As a version before this one stored what it was sent.
+        let key = json!({"kty": "RSA", "n": "AQAB", "e": "AQAB", "keyOps": ["verify"]});
+        let stored = json!({"clientId": "c", "serverConfig": {
+            "tokenEndpoint": "https://a.example/t", "authorizationEndpoint": "https://a.example/a",
+            "jwks": {"keys": [key]}, "issuer": "https://a.example",
+            "jwksUri": "https://old.example/k", "jwks_uri": "https://a.example/k",
+        }});
+        let run = |change: Value| {
+            let map = |value: &Value| value.as_object().cloned().unwrap();
+            let (stored, change) = (map(&stored), map(&change));
+            let manner = Manner::default();
+            let patched = patch(ConnectorType::Oauth, &stored, &change, manner, &String::new);
+            patched.ok().unwrap().public["serverConfig"].clone()
+        };
+        let key = json!({"kty": "RSA", "n": "AQAB", "e": "AQAB", "key_ops": ["verify"]});
+        let mut kept = json!({
+            "token_endpoint": "https://a.example/t", "authorization_endpoint": "https://a.example/a",
+            "jwks": {"keys": [key]}, "issuer": "https://a.example", "jwks_uri": "https://a.example/k",
+        });
+        assert_eq!(run(json!({"clientName": "n"})), kept);
+        assert_eq!(run(json!({"serverConfig": {}})), kept);
+        kept["token_endpoint"] = json!("https://b.example/t");
+        for name in ["token_endpoint", "tokenEndpoint"] {
+            let change = json!({"serverConfig": {name: "https://b.example/t"}});
+            assert_eq!(run(change), kept, "{name}");
+        }
+        kept.as_object_mut().unwrap().remove("token_endpoint");
+        for name in ["token_endpoint", "tokenEndpoint"] {
+            for gone in [json!(""), json!(null)] {
+                assert_eq!(run(json!({"serverConfig": {name: gone}})), kept, "{name}");
+            }
+        }
     }
 
     #[test]
