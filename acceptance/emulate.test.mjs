@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import '../clients/connect-redirect.mjs';
 import * as client from '@vercel/connect';
 import { Emulator, GITHUB_KEY, connect } from './lib/emulate.mjs';
+import { GithubPage } from './lib/github-page.mjs';
 import { Grantry } from './lib/grantry.mjs';
 import { Visitor } from './lib/visitor.mjs';
 import { KEYS, PROJECT, RETURN_URL, TEAM, world } from './lib/world.mjs';
@@ -150,7 +151,7 @@ describe('github', () => {
       const refused = await token(id, body);
       assert.equal(refused.status, 422, refused.text);
       assert.equal(refused.body.error.code, 'client_installation_required');
-      assert.equal(refused.body.error.authorizationUrl, `${github.url}/apps/my-github-app/installations/new`);
+      assert.ok(refused.body.error.authorizationUrl.startsWith(`${server.url}/install/sci_`));
     }
   });
 
@@ -240,6 +241,41 @@ describe('github', () => {
     assert.equal(refused.status, 422, refused.text);
     assert.equal(refused.body.error.code, 'unresolved_token');
     assert.equal(ok(await call('GET', `/api/v1/connectors/${other}`)).fault.code, 'invalid_client');
+  });
+
+  it('is installed by who has to do with the installation, and by nobody who only knows its number', async () => {
+    const app = { callback: server.callback, installation: 100, account: 'my-org', members: ['octocat'] };
+    const page = await GithubPage.start(github.url, app);
+    try {
+      const config = data().serverConfig;
+      const moved = Object.fromEntries(Object.entries(config).map(([name, url]) => [name, url.replace(github.url, page.url)]));
+      const own = await made('github', { ...data(), serverConfig: moved });
+      const start = (more) => client.experimental_startInstallation(own, {}, { ...workload, returnUrl: RETURN_URL, ...more });
+      const result = async ({ verifier }) => (await call('GET', `/v1/connect/result/${verifier}`)).body;
+      const is = (login) => ({ fields }) => fields.some(([, value]) => value === login);
+
+      const stolen = await start();
+      await connect(new Visitor(), stolen.url, RETURN_URL, is('stranger'));
+      const refused = await result(stolen);
+      assert.deepEqual([refused.status, refused.error.code], ['error', 'foreign_installation']);
+      await assert.rejects(served(own, { subject: { type: 'app' }, installationId: '100' }), client.ConnectorInstallationRequiredError);
+
+      const asked = await start({ tenantId: 'My-Org' });
+      page.asksOwner = true;
+      const visitor = new Visitor();
+      const { page: waiting } = await visitor.press((await visitor.open(asked.url)).page);
+      assert.match(waiting.text, /owner of the organization has to approve/);
+      assert.equal((await result(asked)).status, 'pending');
+      page.asksOwner = false;
+
+      await connect(visitor, asked.url, RETURN_URL, is('octocat'));
+      assert.deepEqual((await result(asked)).data.installationId, '100');
+      const bot = await served(own, { subject: { type: 'app' } });
+      assert.equal((await served(own, { subject: { type: 'app' }, installationId: '100' })).token, bot.token);
+      assert.equal((await issue('svc', bot.token)).status, 201);
+    } finally {
+      page.stop();
+    }
   });
 
   it('gives tokens of users who consented', async () => {

@@ -29,6 +29,16 @@ const bot = (id, workspace, environments = ['production']) => ({
   links: [{ project: PROJECT, environments }],
 });
 
+const directory = (id, type, client) => ({
+  id,
+  uid: `sandbox/${id}`,
+  team: TEAM,
+  name: `Directory ${id}`,
+  type,
+  data: { [client]: DEMO.id, clientSecret: DEMO.secret },
+  links: [{ project: PROJECT, environments: ['production'] }],
+});
+
 let server, sandbox, workload, receiver;
 const received = [];
 /** What the receiver answers next; 200 when there is nothing. */
@@ -47,8 +57,22 @@ before(async () => {
         token_endpoint: `${sandbox.url}/token`,
         revocation_endpoint: `${sandbox.url}/revoke`,
       },
+      // The catalogue's, at the sandbox.
+      ...['microsoft-entra', 'microsoft-teams'].map((id) => ({
+        id,
+        authorization_endpoint: `${sandbox.url}/entra/{tenant}/oauth2/v2.0/authorize`,
+        token_endpoint: `${sandbox.url}/entra/{tenant}/oauth2/v2.0/token`,
+        admin_consent_endpoint: `${sandbox.url}/entra/{tenant}/v2.0/adminconsent`,
+      })),
     ],
-    connectors: [bot('scl_current', 'T1'), bot('scl_june', 'T2'), bot('scl_page', 'T3'), bot('scl_all', 'T4', ['production', 'preview'])],
+    connectors: [
+      bot('scl_current', 'T1'),
+      bot('scl_june', 'T2'),
+      bot('scl_page', 'T3'),
+      bot('scl_all', 'T4', ['production', 'preview']),
+      directory('scl_entra_current', 'microsoft-entra', 'clientId'),
+      directory('scl_teams_june', 'microsoft-teams', 'appId'),
+    ],
   });
   await server.apply(document);
   process.env.GRANTRY_URL = server.url;
@@ -175,6 +199,53 @@ describe('an installation that was made from one environment', () => {
     assert.equal(await sandbox.honours(renewed.token), true);
   });
 });
+
+for (const [name, connect, connector] of [
+  ['current, microsoft-entra', current, 'sandbox/scl_entra_current'],
+  ['of June, microsoft-teams', june, 'sandbox/scl_teams_june'],
+])
+  describe(`tenants of Microsoft by the package that is ${name}`, () => {
+    const tenants = ['11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222'];
+    const token = (more) =>
+      connect.getTokenResponse(connector, { subject: { type: 'app' }, ...more }, { ...workload, forceRefresh: true });
+    const install = async (tenantId, visitor = new Visitor()) => {
+      const started = await connect.experimental_startInstallation(connector, {}, { ...workload, returnUrl: RETURN_URL, tenantId });
+      await visitor.connect(started.url, RETURN_URL);
+      return (await server.call('GET', `/v1/connect/result/${started.verifier}`)).body;
+    };
+
+    it('are installed in by an administrator, each with tokens of its own', async () => {
+      const missing = connect.ConnectorInstallationRequiredError ?? connect.ClientInstallationRequiredError;
+      await assert.rejects(token(), missing);
+      for (const tenant of tenants) {
+        const ended = await install(tenant);
+        assert.deepEqual([ended.status, ended.data?.installationId], ['success', tenant]);
+      }
+      const [first, second] = await Promise.all(tenants.map((installationId) => token({ installationId })));
+      assert.notEqual(first.token, second.token);
+      assert.deepEqual([first.installationId, second.installationId], tenants);
+      assert.equal((await token()).token, first.token, 'the default installation');
+      for (const { token: live } of [first, second]) assert.equal(await sandbox.honours(live), true);
+      await assert.rejects(token({ installationId: 'ffffffff-ffff-4fff-8fff-ffffffffffff' }), missing);
+    });
+
+    it('are one resource at a time, in the tenant that is named', async () => {
+      const [, installationId] = tenants;
+      const scopes = ['https://vault.azure.net/.default'];
+      const narrowed = await token({ installationId, scopes });
+      assert.notEqual(narrowed.token, (await token({ installationId })).token);
+      assert.equal((await token({ installationId, scopes })).token, narrowed.token);
+    });
+
+    it('are refused by name before anybody is sent there, where they are none', async () => {
+      const key = KEYS.admin;
+      for (const tenantId of ['contoso.example', '../common', 'common']) {
+        const { status, text } = await server.call('POST', `/v1/connect/install/${encodeURIComponent(connector)}`, { key, body: { tenantId } });
+        assert.equal(status, 400, text);
+        assert.match(text, /tenantId/);
+      }
+    });
+  });
 
 describe('a webhook', () => {
   const ask = (path, more) =>

@@ -72,6 +72,9 @@ async function fillSlack(page, { secret = 'cs-1' } = {}) {
   await page.waitForLoadState();
 }
 
+/** Types that are installed in a workspace or tenant, once they are set up. */
+const INSTALLED = ['linear', 'microsoft-entra', 'microsoft-teams'];
+
 describe('vercel connect create', () => {
   it('slack: opens the page, waits for the person, and sets the looks', async () => {
     const asked = cli.begin('create', 'slack', '--name', 'helper', '--accent-color', '#0a84ff', '--triggers', '--trigger-event', 'app_mention', '--format=json');
@@ -111,6 +114,9 @@ describe('vercel connect create', () => {
     await page.getByRole('button', { name: 'Create GitHub App' }).click();
     await page.waitForURL(/\/register\/scr_\w+$/);
     assert.match(await page.locator('h1').innerText(), /is set up/);
+    await screenshot(page, 'register-installing');
+    await page.getByRole('button', { name: 'Finish without installing' }).click();
+    await page.waitForLoadState();
     const install = await page.getByRole('link', { name: 'Install the app' }).getAttribute('href');
     assert.equal(install, `${github.url}/apps/acme-hub/installations/new`);
     await screenshot(page, 'register-done');
@@ -144,7 +150,7 @@ describe('vercel connect create', () => {
       await page.waitForLoadState();
       assert.match(await page.locator('h1').innerText(), /is set up/);
       // What is installed in workspaces can be now, which the CLI waits for.
-      if (service === 'linear') await page.getByRole('button', { name: 'Finish without installing' }).click();
+      if (INSTALLED.includes(type)) await page.getByRole('button', { name: 'Finish without installing' }).click();
       await page.waitForLoadState();
       await close();
       const { code, out, err } = await asked.done;

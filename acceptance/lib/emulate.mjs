@@ -17,7 +17,10 @@ export const GITHUB_KEY = generateKeyPairSync('rsa', {
 /** What each emulator holds, for a client whose redirect URI is `callback`. JSON is YAML. */
 const SEEDS = {
   github: (callback) => ({
-    users: [{ login: 'octocat', name: 'Octo', email: 'o@example.com' }],
+    users: [
+      { login: 'octocat', name: 'Octo', email: 'o@example.com' },
+      { login: 'stranger', name: 'Nobody', email: 'n@example.com' },
+    ],
     orgs: [{ login: 'my-org', name: 'My Org', members: [{ login: 'octocat', role: 'admin' }] }],
     repos: [
       { owner: 'my-org', name: 'svc', auto_init: true },
@@ -100,12 +103,12 @@ export class Emulator {
   }
 }
 
-/** Opens a connect link, consents, picks the emulator's first user, and follows its answer to `returnUrl`. */
-export async function connect(visitor, link, returnUrl) {
+/** Opens a connect link, consents, picks one of the emulator's users, the first unless told, and follows its answer to `returnUrl`. */
+export async function connect(visitor, link, returnUrl, is = () => true) {
   const { page } = await visitor.open(link);
   let { arrived, page: picker } = await visitor.press(page, { stopAt: returnUrl });
   if (!arrived && picker.forms.length) {
-    const [{ action, fields }] = picker.forms;
+    const { action, fields } = picker.forms.find((form) => is(form));
     ({ arrived, page: picker } = await visitor.open(action, { stopAt: returnUrl, method: 'POST', body: new URLSearchParams(fields) }));
   }
   if (!arrived) throw new Error(`stopped at ${picker.url} (${picker.status}): ${picker.text.slice(0, 500)}`);

@@ -318,6 +318,8 @@ fixed! {
     PEM_BYTES_MAX: bytes = 16 * KIB;
     /// Repositories that a GitHub installation's token can be narrowed to: GitHub takes no more.
     REPOSITORIES_MAX: count = 500;
+    /// Pages of a person's GitHub installations, of a hundred each, that are looked through for the one that they claim.
+    INSTALLATION_PAGES_MAX: count = 20;
     /// MCP servers of a team that the Datagrid API makes; part of its document.
     MCP_SERVERS_MAX: count = 30;
     /// The value of an MCP server's `Authorization` header; part of the Datagrid API's document.

@@ -8,6 +8,7 @@ use grantry_core::store::{Page, RevocationScope};
 use grantry_core::{Error, Problem, Result, StoreError, Timestamp};
 use std::sync::Arc;
 
+use crate::connectors::install_page;
 use crate::lists::cut;
 use crate::permissions::Act;
 use crate::{Caller, CursorPage, Engine, Revoked};
@@ -131,7 +132,13 @@ impl Engine {
     ) -> Result<InstallationView> {
         caller.require(Act::ManageConnectors)?;
         let entry = self.live_connector(caller, connector).await?;
-        let problems = new.problems();
+        let mut problems = new.problems();
+        if let Some(page) = install_page(&entry.connector)
+            && problems.is_empty()
+            && !page.is_id(&new.external_id)
+        {
+            problems.push(Problem::new("external_id", page.id_rule()));
+        }
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }

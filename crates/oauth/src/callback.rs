@@ -18,14 +18,19 @@ const PROTOCOL: [&str; 7] = [
     "state",
 ];
 
+/// Parameters of which one at least comes back from a page of the provider's own on which an application is installed, in
+/// place of a code.
+const INSTALLED: [&str; 3] = ["admin_consent", "installation_id", "setup_action"];
+
 /// An authorization response.
 pub struct Callback {
     /// The handle of the authorization. Always there with a code; some servers leave it out of an error (requirement 13).
     pub state: Option<Secret>,
     /// The issuer that claims to answer, form-decoded once and otherwise as received.
     pub iss: Option<String>,
-    /// The code, or the refusal. With both, the refusal counts (requirement 13).
-    pub answer: Result<Secret, Denied>,
+    /// The code, or the refusal. With both, the refusal counts (requirement 13). No code comes from a page on which an
+    /// application is installed; then `others` say what was done there.
+    pub answer: Result<Option<Secret>, Denied>,
     /// Other parameters (`realmId`, `installation_id`, `shop`, …): at most 16, printable ASCII, at most 2 KiB each.
     pub others: Vec<(String, String)>,
 }
@@ -104,12 +109,13 @@ impl Callback {
                 code: text::code(&error).unwrap_or_else(|| "unrecognised".to_owned()),
                 description: tame(&description.unwrap_or_default()),
             }),
+            (None, None) if others.iter().any(is_installed) => Ok(None),
             (None, None) => return Err(CallbackError::Empty),
             (None, Some(_)) if state.is_none() => return Err(CallbackError::NoState),
             (None, Some(code)) if !is_vschar(&code, limits::CODE_BYTES_MAX) => {
                 return Err(CallbackError::Malformed);
             }
-            (None, Some(code)) => Ok(Secret::new(code)),
+            (None, Some(code)) => Ok(Some(Secret::new(code))),
         };
         Ok(Self {
             state: state.map(Secret::new),
@@ -117,6 +123,15 @@ impl Callback {
             answer,
             others,
         })
+    }
+
+    /// The value of a parameter that is none of the protocol's. One that occurs twice says nothing.
+    pub fn other(&self, name: &str) -> Option<&str> {
+        let mut named = self.others.iter().filter(|(other, _)| other == name);
+        match (named.next(), named.next()) {
+            (Some((_, value)), None) => Some(value),
+            _ => None,
+        }
     }
 
     /// Compares `iss` with the issuer frozen when the authorization began, character by character (RFC 9207 §2.4).
@@ -140,6 +155,10 @@ impl Callback {
             }
         }
     }
+}
+
+fn is_installed((name, _): &(String, String)) -> bool {
+    INSTALLED.contains(&name.as_str())
 }
 
 #[cfg(test)]
@@ -318,6 +337,26 @@ mod tests {
     }
 
     #[test]
+    fn without_a_code_only_an_installation_is_an_answer() {
+        for query in [
+            "installation_id=1&setup_action=install&state=s",
+            "installation_id=1&setup_action=update",
+            "setup_action=request&state=s",
+            "admin_consent=True&tenant=t&state=s",
+        ] {
+            let callback = parse(query);
+            assert!(matches!(callback.answer, Ok(None)), "{query}");
+        }
+        for query in ["tenant=t&state=s", "installation=1&state=s"] {
+            let refused = Callback::parse(query).err();
+            assert_eq!(refused, Some(CallbackError::Empty), "{query}");
+        }
+        let callback = parse("installation_id=1&installation_id=2&setup_action=install&state=s");
+        assert_eq!(callback.other("installation_id"), None);
+        assert_eq!(callback.other("setup_action"), Some("install"));
+    }
+
+    #[test]
     fn long_or_malformed_values_are_refused() {
         for query in [
             format!("code={}&state=s", "c".repeat(limits::CODE_BYTES_MAX + 1)),
@@ -358,8 +397,9 @@ mod tests {
             if let Ok(callback) = Callback::parse(&query) {
                 match &callback.answer {
                     Ok(code) => {
-                        prop_assert!(is_vschar(code.expose(), limits::CODE_BYTES_MAX));
-                        prop_assert!(callback.state.is_some());
+                        let fits = |code: &Secret| is_vschar(code.expose(), limits::CODE_BYTES_MAX);
+                        prop_assert!(code.as_ref().is_none_or(fits));
+                        prop_assert!(code.is_none() || callback.state.is_some());
                     }
                     Err(denied) => {
                         prop_assert!(text::code(&denied.code).is_some());
@@ -378,7 +418,7 @@ mod tests {
             let callback = parse(&query);
             prop_assert_eq!(callback.state.as_ref().map(Secret::expose), Some(state.as_str()));
             prop_assert_eq!(callback.iss.as_deref(), Some(iss.as_str()));
-            let read = callback.answer.ok();
+            let read = callback.answer.ok().flatten();
             prop_assert_eq!(read.as_ref().map(Secret::expose), Some(code.as_str()));
         }
     }

@@ -74,6 +74,9 @@ pub struct Server {
 /// The member that says where a provider's own API is. Not of RFC 8414: some providers give out or end tokens there.
 pub const API_BASE_URL: &str = "api_base_url";
 
+/// The member that says where an administrator consents for a whole tenant (Microsoft Entra).
+pub const ADMIN_CONSENT: &str = "admin_consent_endpoint";
+
 /// The members whose servers are shown tokens beside the token endpoint, and are believed about whose those are: the business
 /// of the server that gave the tokens, and of no other ([`keep_tokens_at_home`]).
 ///
@@ -206,6 +209,11 @@ impl Server {
     pub fn keys(&self) -> Option<&[Value]> {
         let keys = self.extra.get("jwks")?.get("keys")?.as_array()?;
         Some(keys)
+    }
+
+    /// The page on which an administrator consents for a whole tenant.
+    pub fn admin_consent(&self) -> Option<Url> {
+        web_url(self.extra.get(ADMIN_CONSENT)?.as_str()?)
     }
 
     /// These values under `overrides`: a member that is set there wins, and `""` or `[]` there removes it.

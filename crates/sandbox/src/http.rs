@@ -11,6 +11,8 @@ use crate::Sandbox;
 mod authorize;
 mod client_auth;
 mod control;
+mod entra;
+mod github;
 mod linear;
 mod manage;
 mod metadata;
@@ -65,6 +67,27 @@ pub(crate) fn router(sandbox: Sandbox) -> Router {
         .route("/slack/api/oauth.v2.access", post(slack::access))
         .route("/slack/api/auth.revoke", post(slack::revoke))
         .route("/slack/api/auth.test", post(slack::test))
+        .route(
+            "/entra/{tenant}/v2.0/adminconsent",
+            get(entra::admin_consent),
+        )
+        .route(
+            "/entra/{tenant}/oauth2/v2.0/authorize",
+            get(entra::authorize),
+        )
+        .route("/entra/{tenant}/oauth2/v2.0/token", post(entra::token))
+        .route("/apps/{slug}/installations/new", get(github::install))
+        .route("/github/login/oauth/authorize", get(github::authorize))
+        .route("/github/login/oauth/access_token", post(github::token))
+        .route("/github/api/user/installations", get(github::of_user))
+        .route(
+            "/github/api/app/installations/{id}/access_tokens",
+            post(github::of_installation),
+        )
+        .route(
+            "/github/api/applications/{client}/token",
+            axum::routing::delete(github::revoke),
+        )
         .route("/linear/oauth/authorize", get(linear::authorize))
         .route("/linear/oauth/token", post(linear::token))
         .route("/linear/oauth/revoke", post(token_admin::revoke))

@@ -13,6 +13,7 @@ use crate::crypto;
 use crate::faults::Effect;
 
 pub(crate) mod slack;
+pub(crate) mod tenants;
 #[cfg(test)]
 mod tests;
 
@@ -151,6 +152,7 @@ pub(crate) struct Model {
     refresh: HashMap<String, (u64, u64)>,
     access: HashMap<String, Access>,
     slack: slack::Codes,
+    tenants: tenants::Tenants,
     sweep_at: usize,
     /// Families ended because a refresh token or a code was used twice.
     pub(crate) killed_by_reuse: u64,
@@ -166,6 +168,7 @@ impl Model {
             refresh: HashMap::new(),
             access: HashMap::new(),
             slack: slack::Codes::default(),
+            tenants: tenants::Tenants::default(),
             sweep_at: SWEEP_MIN,
             killed_by_reuse: 0,
         }

@@ -98,6 +98,21 @@ impl Sandbox {
         self.lock().model.forget(client_id);
     }
 
+    /// An administrator of an Entra tenant consents to an application, with no browser of ours there.
+    pub fn install_in(&self, client_id: &str, tenant: &str) {
+        self.lock().model.entra_install(client_id, tenant);
+    }
+
+    /// An administrator of an Entra tenant throws an application out.
+    pub fn throw_out(&self, client_id: &str, tenant: &str) {
+        self.lock().model.entra_remove(client_id, tenant);
+    }
+
+    /// An owner of an account at GitHub suspends an installation there, or lets it go on.
+    pub fn suspend(&self, installation: u64, suspended: bool) {
+        self.lock().model.github_suspend(installation, suspended);
+    }
+
     /// What a client that registered itself says of itself; `None` for one that is not known.
     pub fn registered(&self, client_id: &str) -> Option<serde_json::Value> {
         let state = self.lock();

@@ -59,6 +59,9 @@ pub(super) fn destination(settings: &Settings, end: Result<CallbackEnd>) -> Stri
         Ok(CallbackEnd::TryAgain { id, .. }) => {
             return address(settings, &id, Some(Notice::TryAgain));
         }
+        Ok(CallbackEnd::Approval(id)) => {
+            return address(settings, &id, Some(Notice::Approval));
+        }
         Ok(CallbackEnd::OtherAccount { id, .. }) => {
             return address(settings, &id, Some(Notice::OtherAccount));
         }

@@ -38,17 +38,25 @@ pub(super) enum Notice {
     TryAgain,
     /// Another account than the connected one was signed in to (requirement 21).
     OtherAccount,
+    /// An owner of the account has to approve the installation (GitHub).
+    Approval,
     /// The pasted text cannot be a key.
     Key,
 }
 
 impl Notice {
-    const ALL: [Self; 3] = [Self::TryAgain, Self::OtherAccount, Self::Key];
+    const ALL: [Self; 4] = [
+        Self::TryAgain,
+        Self::OtherAccount,
+        Self::Approval,
+        Self::Key,
+    ];
 
     const fn word(self) -> &'static str {
         match self {
             Self::TryAgain => "try-again",
             Self::OtherAccount => "other-account",
+            Self::Approval => "approval",
             Self::Key => "key",
         }
     }
@@ -61,6 +69,10 @@ impl Notice {
             Self::OtherAccount => {
                 "You signed in to another account than the one that is connected. Nothing was changed. \
                  Go on only if the other account shall take its place."
+            }
+            Self::Approval => {
+                "You have asked for the installation, and an owner of the organization has to approve it. \
+                 Nothing was stored yet: open this link again when they have."
             }
             Self::Key => "That cannot be a key: it has to be one word of visible characters.",
         }

@@ -86,6 +86,10 @@ stops! {
         "The provider did not go on"
         "It sent you back without saying which request it means. Nothing was connected."
         "Open the link from the application again.";
+    UNASKED = BAD_REQUEST "unasked"
+        "The application was installed or changed there"
+        "That took effect at the provider. No link of an application led you there, so nothing was connected here."
+        "To connect it as well, open the link from the application again.";
     OTHER_SITE = FORBIDDEN "other-site"
         "Please press the button yourself"
         "Another website tried to press it for you, so nothing was done."
@@ -167,6 +171,7 @@ impl From<CallbackRefusal> for &'static Stop {
             CallbackRefusal::AlreadyUsed => ALREADY_USED,
             CallbackRefusal::WrongServer => WRONG_SERVER,
             CallbackRefusal::ProviderError => PROVIDER_ERROR,
+            CallbackRefusal::Unasked => UNASKED,
         }
     }
 }
@@ -273,6 +278,22 @@ fn explain(code: &str) -> (&'static str, &'static str) {
         "other_installation" | "other_tenant" => (
             "You chose another organization than the one that was asked for.",
             "Ask for a new link in the application, and choose the right one.",
+        ),
+        "foreign_installation" => (
+            "The provider says that this installation is not one of yours.",
+            "Ask for a new link in the application, and sign in as somebody who may manage that organization.",
+        ),
+        "not_an_administrator" => (
+            "You are no administrator of this organization.",
+            "Ask for a new link in the application, and give it to an administrator.",
+        ),
+        "roles_unsaid" => (
+            "The provider does not tell whether you are an administrator of this organization.",
+            "Tell whoever runs the application: its registration at the provider has to tell of directory roles (groupMembershipClaims).",
+        ),
+        "not_granted" => (
+            "The application has no access where it was installed.",
+            "Tell whoever runs the application, then ask for a new link.",
         ),
         "expired" => (
             "Nobody decided in time.",

@@ -167,6 +167,7 @@ pub const SERVICES: &[Field] = &[
     optional("installation_token_endpoint", Shape::Template),
     optional("installation_token_lifetime_s", Shape::Seconds),
     optional("installation_url", Shape::Template),
+    optional("admin_consent_endpoint", Shape::Template),
     optional("app_jwt", Shape::Free),
     optional("variables", Shape::Map(&Shape::Free)),
     optional("alternates", Shape::Free),

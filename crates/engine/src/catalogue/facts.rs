@@ -2,7 +2,7 @@
 
 use grantry_core::Problem;
 use grantry_core::nouns::Service;
-use grantry_oauth::server::{API_BASE_URL, Server};
+use grantry_oauth::server::{ADMIN_CONSENT, API_BASE_URL, Server};
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -27,7 +27,10 @@ pub fn server(row: &Service, given: Option<&Map<String, Value>>) -> (Server, Vec
     };
     variables.check_names(&row.id);
     let mut member = |name: &str| variables.fill(row.data.get(name)?.as_str()?);
-    let extra = member(API_BASE_URL).map(|url| (API_BASE_URL.to_owned(), url.into()));
+    let extra: Vec<_> = [API_BASE_URL, ADMIN_CONSENT]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), member(name)?.into())))
+        .collect();
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let scopes = row.data.get("common_scopes").and_then(Value::as_array);
     let method = row.data.get("token_endpoint_auth_method").and_then(text);

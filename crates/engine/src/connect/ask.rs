@@ -15,9 +15,9 @@ use grantry_vault::hash::sha256;
 use serde_json::{Map, Value};
 
 use crate::connectors::types::{self, UserTokens};
-use crate::connectors::{ConnectorView, Entry, installing};
+use crate::connectors::{ConnectorView, Entry, install_page, installing};
 use crate::permissions::Act;
-use crate::tokens::AskToken;
+use crate::tokens::{AskToken, check_mintable};
 use crate::{Caller, Engine};
 
 /// Characters of the verifier under which the result is polled: 256 bits.
@@ -205,8 +205,12 @@ impl Engine {
             let reason = reason.to_owned();
             return Err(Error::Unresolvable { reason });
         }
-        if ask.install.is_some() {
+        if let Some(wanted) = &ask.install {
             self.require_tellable(&entry.connector).await?;
+            self.require_installable(&entry.connector, wanted).await?;
+            if install_page(&entry.connector).is_some() {
+                check_mintable(&grant, &entry.connector)?;
+            }
         }
         // Which one is known at the end.
         let installation = grant.installation.filter(|_| ask.install.is_none());

@@ -9,9 +9,11 @@ use grantry_oauth::server::Server;
 use grantry_oauth::text::tame;
 use grantry_vault::hash::{Handle, HandleKind, constant_time_eq};
 
+use super::claimed::Brought;
 use super::page::{ConsentResult, is_open};
 use super::sign_in::signs_in;
 use crate::Engine;
+use crate::connectors::install_page;
 
 /// How a callback ended.
 pub enum CallbackEnd {
@@ -34,7 +36,10 @@ pub enum CallbackEnd {
         /// The account that was signed in to.
         signed_in: Option<String>,
     },
-    /// On to where an application waits for it.
+    /// An owner of the account has to approve the installation first. Nothing was stored; the same link can be opened
+    /// again when they have.
+    Approval(grantry_core::ids::AuthorizationId),
+    /// On to where an application waits for it, or to the provider once more.
     Onward(String),
     /// Not an answer that this browser is waiting for. Nothing was sent anywhere.
     Refused(CallbackRefusal),
@@ -53,6 +58,8 @@ pub enum CallbackRefusal {
     WrongServer,
     /// The provider sent an error that belongs to no flow.
     ProviderError,
+    /// An application was installed, or its installation changed, by who was not led there by a link of ours.
+    Unasked,
 }
 
 impl Engine {
@@ -64,13 +71,18 @@ impl Engine {
         cookie: Option<&Secret>,
         arrived_at: &str,
     ) -> Result<CallbackEnd> {
-        use CallbackRefusal::{AlreadyUsed, Malformed, NotWaiting, ProviderError, WrongServer};
+        use CallbackRefusal::{
+            AlreadyUsed, Malformed, NotWaiting, ProviderError, Unasked, WrongServer,
+        };
         let refused = |refusal| Ok(CallbackEnd::Refused(refusal));
         let Ok(callback) = Callback::parse(query) else {
             return refused(Malformed);
         };
         let Some(state) = &callback.state else {
-            return refused(ProviderError);
+            return refused(match callback.answer {
+                Ok(_) => Unasked,
+                Err(_) => ProviderError,
+            });
         };
         let Some(flow) = self.waiting_flow(state, cookie).await? else {
             return refused(NotWaiting);
@@ -87,6 +99,10 @@ impl Engine {
         if !is_open(&authorization, self.now()) {
             return refused(NotWaiting);
         }
+        // Nothing else than an installation is answered without a code.
+        if matches!(callback.answer, Ok(None)) && authorization.install.is_none() {
+            return refused(Malformed);
+        }
         let server: Server =
             serde_json::from_value(flow.server.clone()).map_err(|_| Error::Internal)?;
         let issuer = callback.check_issuer(&server);
@@ -97,14 +113,33 @@ impl Engine {
             tracing::warn!(authorization = %authorization.id, %error, said = callback.iss.as_deref().map(tame), known = server.issuer, "an authorization response is not believed; data.serverConfig.issuer says who may answer");
             return refused(WrongServer);
         }
-        let end = match callback.answer {
-            Err(denied) => self.denied(&authorization, &denied).await,
-            Ok(code) => {
+        let connector = match authorization.install {
+            Some(_) => self.connector_of(&authorization).await?,
+            None => None,
+        };
+        let brought = match connector.as_ref().and_then(install_page) {
+            None => Brought::NoPage,
+            Some(page) => Brought::read(page, state, &callback),
+        };
+        let claimed = match &brought {
+            Brought::Proof(installation) => Some(installation.clone()),
+            _ => None,
+        };
+        let end = match (callback.answer, brought, connector) {
+            (Err(denied), ..) => self.denied(&authorization, &denied).await,
+            (Ok(_), Brought::Approval, _) => Ok(CallbackEnd::Approval(authorization.id.clone())),
+            // A code that nothing of ours asked for stays unused: whose it is nobody could tell (requirement 10).
+            (Ok(_), Brought::Claim(page, installation), Some(connector)) => {
+                let proof = self.prove(&authorization, &flow, &connector, page, &installation);
+                proof.await
+            }
+            (Ok(Some(code)), Brought::NoPage | Brought::Proof(_), _) => {
                 // The code is spent once it is sent: no disconnect of the browser may lose what it buys (design §6b).
                 let (engine, asked) = (Arc::clone(self), authorization.clone());
-                self.uncancellable(async move { engine.exchange(asked, flow, server, code).await })
-                    .await
+                let work = async move { engine.exchange(asked, flow, server, code, claimed).await };
+                self.uncancellable(work).await
             }
+            _ => return refused(Malformed),
         };
         self.end_of_sign_in(&authorization, end).await
     }

@@ -14,9 +14,9 @@ use grantry_oauth::text::Redaction;
 use grantry_oauth::token::{self, AuthorizationCode, Exchange, Outcome};
 
 use super::callback::CallbackEnd;
+use super::flow::{flow_row, nonce_of, verifier_place};
 use super::identity::Account;
 use super::page::asked_scopes;
-use super::press::{flow_row, nonce_of, verifier_place};
 use super::sign_in::signs_in;
 use crate::Engine;
 use crate::connectors::types;
@@ -26,13 +26,15 @@ use crate::tokens::{Arrived, CLAIMS, NewPair, PAUSE, TRIES, forwarded_claims, fo
 const LATER: &str = "temporarily_unavailable";
 
 impl Engine {
-    /// Redeems `code` at the server that was frozen when the button was pressed.
+    /// Redeems `code` at the server that was frozen when the button was pressed. With an installation that is `claimed` it
+    /// is what proves that.
     pub(super) async fn exchange(
         self: Arc<Self>,
         authorization: Authorization,
         flow: Flow,
         server: Server,
         code: Secret,
+        claimed: Option<String>,
     ) -> Result<CallbackEnd> {
         let connector = self
             .connector_of(&authorization)
@@ -41,7 +43,7 @@ impl Engine {
         // The client is today's: it is shown only to the server that it is for, and its tokens to that server's API. One that
         // the connector has left since the button was pressed learns no secret of the next.
         let shown_to = |server: &Server| (server.url(Endpoint::Token).ok(), server.api());
-        let stays = match self.oauth_client(&connector).await {
+        let stays = match self.oauth_client_at(&connector, claimed.as_deref()).await {
             Ok(now) => shown_to(&now.server) == shown_to(&server),
             Err(_) => false,
         };
@@ -103,6 +105,12 @@ impl Engine {
             }
         };
         self.was_taken(&connector).await;
+        if let Some(claimed) = claimed {
+            let nonce = nonce_of(&verifier);
+            return self
+                .claimed(authorization, &connector, &oauth, claimed, &nonce, tokens)
+                .await;
+        }
         let told = types::of(connector.kind).account;
         let told = told.filter(|_| authorization.install.is_none());
         let account = match &tokens.id_token {

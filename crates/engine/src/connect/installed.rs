@@ -28,13 +28,6 @@ impl Engine {
     ) -> Result<CallbackEnd> {
         let new = ConnectionId::mint(self.now(), self.entropy());
         let wanted = authorization.install.clone().unwrap_or_default();
-        // Whose tokens a pair that is not kept may end with its own. Where nobody knows where it was installed, it may have been
-        // wherever it was already.
-        let beside = |installation: Option<String>| ConnectionFilter {
-            subject: Some(Subject::App),
-            installation,
-            ..ConnectionFilter::default()
-        };
         let way_in = installing(connector);
         let told = match way_in.as_ref().and_then(|way_in| way_in.query) {
             None => way_in.and_then(|way_in| way_in.read(&pair.metadata)),
@@ -59,32 +52,30 @@ impl Engine {
         };
         let refused = match &told {
             None => Some("no_installation"),
-            Some(told)
-                if wanted
-                    .external_id
-                    .as_ref()
-                    .is_some_and(|id| *id != told.external_id) =>
-            {
-                Some("other_installation")
-            }
-            Some(told) => {
-                let tenant = told.tenant.as_ref().unwrap_or(&told.external_id);
-                let other = wanted
-                    .tenant
-                    .as_ref()
-                    .is_some_and(|wanted| wanted != tenant);
-                other.then_some("other_tenant")
-            }
+            Some(told) => elsewhere(&authorization, told),
         };
-        let of_told = beside(told.as_ref().map(|told| told.external_id.clone()));
+        let of_told = told.as_ref().map(|told| told.external_id.clone());
         let Some(told) = told.filter(|_| refused.is_none()) else {
-            self.drop_unless_shared(&authorization, &new, pair, of_told)
+            self.drop_unless_shared(&authorization, &new, pair, beside(of_told))
                 .await?;
             let code = refused.unwrap_or("no_installation");
             return self
                 .exchange_failed(authorization, Outcome::Config, code)
                 .await;
         };
+        self.keep_installation(authorization, connector, told, pair)
+            .await
+    }
+
+    /// Stores an installation that is the one that was asked for, with the app's tokens there.
+    pub(super) async fn keep_installation(
+        self: &Arc<Self>,
+        authorization: Authorization,
+        connector: &Connector,
+        told: Installed,
+        pair: NewPair,
+    ) -> Result<CallbackEnd> {
+        let new = ConnectionId::mint(self.now(), self.entropy());
         let authorization = Authorization {
             grant: Grant {
                 installation: Some(told.external_id.clone()),
@@ -92,6 +83,7 @@ impl Engine {
             },
             ..authorization
         };
+        let of_told = beside(authorization.grant.installation.clone());
         let known = async {
             let installation = self.installation_of(&authorization, told).await?;
             let standing = match self.connected(&authorization).await? {
@@ -193,5 +185,29 @@ impl Engine {
                 updated_at: now,
             },
         })
+    }
+}
+
+/// Whose tokens a pair that is not kept may end with its own. Where nobody knows where it was installed, it may have been
+/// wherever it was already.
+fn beside(installation: Option<String>) -> ConnectionFilter {
+    ConnectionFilter {
+        subject: Some(Subject::App),
+        installation,
+        ..ConnectionFilter::default()
+    }
+}
+
+/// Why what was installed is not what was asked for.
+pub(super) fn elsewhere(authorization: &Authorization, told: &Installed) -> Option<&'static str> {
+    let wanted = authorization.install.as_ref()?;
+    let tenant = told.tenant.as_ref().unwrap_or(&told.external_id);
+    // A tenant's name may be typed in another case than the provider answers with.
+    let named = |wanted: &String| wanted == tenant || wanted.to_ascii_lowercase() == *tenant;
+    let id = wanted.external_id.as_ref();
+    match id.is_some_and(|wanted| *wanted != told.external_id) {
+        true => Some("other_installation"),
+        false if wanted.tenant.as_ref().is_none_or(named) => None,
+        false => Some("other_tenant"),
     }
 }

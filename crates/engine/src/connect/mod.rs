@@ -2,11 +2,13 @@
 //!
 //! - `ask`: somebody wants a user to connect; a link comes back.
 //! - `page`: what the link shows.
+//! - `flow`: one visit to the provider.
 //! - `press`: the button: state, PKCE and binding cookie are made, the browser goes to the provider.
 //! - `callback`: the browser comes back; the attacks of requirements 1–19 end here.
 //! - `exchange`: the code becomes a connection.
 //! - `granted`: what of it the server granted.
 //! - `installed`: or an installation and the app's tokens there.
+//! - `claimed`: one that was made on a page of the provider's own, which says so and proves nothing.
 //! - `link`: the same as Sequin's dialect has it: a start URL, a code, a handle.
 //! - `return_url`: where a browser may be sent at the end.
 //! - `sign_in`: the same for an application that is no user of ours: the gateway.
@@ -15,8 +17,10 @@
 
 mod ask;
 mod callback;
+mod claimed;
 mod confirm;
 mod exchange;
+mod flow;
 mod granted;
 mod identity;
 mod installed;

@@ -7,23 +7,24 @@ use grantry_core::ids::{AuthorizationId, ConnectionId};
 use grantry_core::limits::TOKEN_BYTES_MAX;
 use grantry_core::nouns::{
     Actor, Authorization, AuthorizationState, Connection, ConnectionState, Connector, Event,
-    EventKind, Flow, Installation, Sealed, Subject, TokenSet,
+    EventKind, Flow, Installation, Subject, TokenSet,
 };
 use grantry_core::{Entropy, Error, Result, Secret, StoreError, entropy};
 use grantry_oauth::authorize::{self, Authorize, PushError};
 use grantry_oauth::pkce;
 use grantry_oauth::text::Redaction;
-use grantry_vault::envelope::Place;
 use grantry_vault::hash::{Handle, HandleKind, s256};
 use serde_json::{Map, Value};
 
+use super::claimed::page_url;
+use super::flow::{NewFlow, nonce_of};
 use super::identity::Account;
 use super::page::{ConsentResult, asked_scopes, is_open};
 use super::sign_in::signs_in;
 use crate::Engine;
 use crate::catalogue::authorize_params;
 use crate::connectors::types::{self, UserTokens};
-use crate::connectors::{OauthClient, installing, redirect_uri};
+use crate::connectors::{OauthClient, install_page, installing, redirect_uri};
 use crate::events::Draft;
 use crate::tokens::{NewPair, PAUSE, TRIES};
 
@@ -80,26 +81,29 @@ impl Engine {
             ));
         }
         let connector = self.enrolled(&connector).await?;
-        let oauth = self.oauth_client(&connector).await?;
+        let on = authorization.install.as_ref().zip(install_page(&connector));
+        let oauth = match on {
+            Some((wanted, page)) => self.client_on_page(wanted, &connector, page).await?,
+            None => self.oauth_client(&connector).await?,
+        };
         self.keys.ready(&authorization.team).await?;
 
         let (state, verifier) = (pkce::state(self.entropy()), pkce::verifier(self.entropy()));
         let cookie = browser_cookie(cookie, self.entropy());
-        let handle = *Handle::of(HandleKind::State, state.expose()).as_bytes();
-        let now = self.now();
-        let flow = Flow {
-            state: handle,
-            team: authorization.team.clone(),
-            authorization: authorization.id.clone(),
-            browser: *Handle::of(HandleKind::Binding, cookie.expose()).as_bytes(),
-            verifier: self.seal_verifier(authorization, &handle, &verifier)?,
-            server: serde_json::to_value(&oauth.server).map_err(|_| Error::Internal)?,
-            redirect_uri: redirect_uri(&connector).to_owned(),
+        let browser = *Handle::of(HandleKind::Binding, cookie.expose()).as_bytes();
+        let new = NewFlow {
+            state: &state,
+            verifier: &verifier,
+            browser,
+            server: &oauth.server,
+            redirect_uri: redirect_uri(&connector),
             replaces,
-            created_at: now,
-            expires_at: now.after(self.settings.limits.flow_time_max),
-            used_at: None,
         };
+        let flow = self.new_flow(authorization, &new)?;
+        if let Some((_, page)) = on {
+            let url = page_url(page, &connector, &oauth, &flow.redirect_uri, &state)?;
+            return Ok((flow, Pressed { url, cookie }));
+        }
 
         let catalogue = self.catalogue().await?;
         let row = catalogue.of(&connector);
@@ -477,39 +481,6 @@ impl Engine {
         .connector(&authorization.grant.connector)
         .with("authorization", authorization.id.as_str())
     }
-
-    fn seal_verifier(
-        &self,
-        authorization: &Authorization,
-        state: &[u8; 32],
-        verifier: &Secret,
-    ) -> Result<Sealed> {
-        let row = flow_row(state);
-        self.keys.seal(
-            verifier_place(authorization.team.as_str(), &row),
-            verifier.expose().as_bytes(),
-        )
-    }
-}
-
-/// The row id of a flow, as text.
-pub fn flow_row(state: &[u8; 32]) -> String {
-    state.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Where a flow's verifier is sealed.
-pub const fn verifier_place<'a>(team: &'a str, row: &'a str) -> Place<'a> {
-    Place {
-        team,
-        table: "flows",
-        row,
-        field: "verifier",
-    }
-}
-
-/// The nonce of a flow: bound to its verifier, so nothing further has to be kept.
-pub fn nonce_of(verifier: &Secret) -> String {
-    s256(&format!("nonce:{}", verifier.expose()))
 }
 
 /// The cookie that a browser is bound by: the one that it has, or a new one.

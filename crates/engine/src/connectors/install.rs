@@ -4,14 +4,20 @@
 use grantry_core::limits::EXTERNAL_ID_BYTES_MAX;
 use grantry_core::nouns::Connector;
 use grantry_core::{Error, Result};
+use grantry_oauth::providers::{github, microsoft};
+use grantry_oauth::server::{Endpoint, Server};
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::grants::app_scopes;
-use super::types::{self, Installs, Told};
+use super::types::{self, Installs, Page, Told};
 use crate::Engine;
 
 /// The way in, and where the provider's answer tells what was installed.
+#[derive(Default)]
 pub struct Installing<'a> {
+    /// Whose page it is on, where no consent brings its tokens: the rest is empty then, but the scopes.
+    pub on: Option<Page>,
     /// The provider's page, where that is not its authorization endpoint.
     pub page: Option<&'a str>,
     /// What the application asks for; what is asked of users where nothing says so.
@@ -38,19 +44,27 @@ pub struct Installed {
     pub name: Option<String>,
 }
 
-/// The way in, for a connector that is installed by a consent: as its type is, or as its own `data.installation` says.
+/// The way in, for a connector that is installed in tenants: as its type is, or as its own `data.installation` says.
 pub fn installing(connector: &Connector) -> Option<Installing<'_>> {
-    let row = types::of(connector.kind);
-    if let Some(Installs::Consent { params, told }) = row.installs(&connector.data) {
-        return Some(Installing {
-            page: None,
+    let of_type = types::of(connector.kind).installs(&connector.data);
+    if let Some(way_in) = of_type {
+        let plain = Installing {
             scopes: Some(app_scopes(connector)),
-            params: None,
-            fixed: params,
-            query: told.query,
-            id: told.id.to_vec(),
-            tenant: told.tenant.to_vec(),
-            name: told.name.to_vec(),
+            ..Installing::default()
+        };
+        return Some(match way_in {
+            Installs::Page(page) => Installing {
+                on: Some(page),
+                ..plain
+            },
+            Installs::Consent { params, told } => Installing {
+                fixed: params,
+                query: told.query,
+                id: told.id.to_vec(),
+                tenant: told.tenant.to_vec(),
+                name: told.name.to_vec(),
+                ..plain
+            },
         });
     }
     // Only types whose fields have it.
@@ -61,11 +75,10 @@ pub fn installing(connector: &Connector) -> Option<Installing<'_>> {
         page: text("url"),
         scopes: Some(texts(data.get("scopes"))).filter(|scopes| !scopes.is_empty()),
         params: data.get("params").and_then(Value::as_object),
-        fixed: &[],
-        query: None,
         id: vec![text("id")?],
         tenant: text("tenant").into_iter().collect(),
         name: text("name").into_iter().collect(),
+        ..Installing::default()
     })
 }
 
@@ -73,7 +86,72 @@ pub fn installing(connector: &Connector) -> Option<Installing<'_>> {
 /// whoever installs once more where it is installed may get the same tokens, and ends all by ending one's. So there is one
 /// connection of it, for all environments (`@vercel/sdk`, `AppTokens.requiresReinstallation`).
 pub fn brought(connector: &Connector, installation: Option<&str>) -> bool {
-    installation.is_some() && installing(connector).is_some()
+    installation.is_some() && by_consent(connector)
+}
+
+/// Whether the connector's application is installed by a consent that brings its tokens, and on no page.
+pub fn by_consent(connector: &Connector) -> bool {
+    installing(connector).is_some_and(|way_in| way_in.on.is_none())
+}
+
+/// Whether the application's token of `installation`, or without one, is asked for with what the connector itself has.
+pub fn mints(connector: &Connector, installation: Option<&str>) -> bool {
+    match (installation, installing(connector)) {
+        (Some(_), Some(way_in)) => way_in.on.is_some(),
+        _ => types::app_tokens(connector).is_some(),
+    }
+}
+
+/// The page that a connector's application is installed on, where it is one of the provider's own.
+pub fn install_page(connector: &Connector) -> Option<Page> {
+    installing(connector)?.on
+}
+
+impl Page {
+    /// The parameter of the way back that names the installation.
+    pub const fn param(self) -> &'static str {
+        match self {
+            Self::Github => "installation_id",
+            Self::Entra => "tenant",
+        }
+    }
+
+    /// Whether `id` can be an installation's.
+    pub fn is_id(self, id: &str) -> bool {
+        match self {
+            Self::Github => github::is_installation(id),
+            Self::Entra => microsoft::is_tenant(id),
+        }
+    }
+
+    /// What an id is, for who gave something else.
+    pub const fn id_rule(self) -> &'static str {
+        match self {
+            Self::Github => "must be the number of one installation",
+            Self::Entra => {
+                "must be a tenant's id: 32 hexadecimal digits in lower case, 8-4-4-4-12 with hyphens"
+            }
+        }
+    }
+
+    /// What a person is asked for who has to prove that an installation is theirs: no more than who they are.
+    pub fn proof_scopes(self) -> Vec<String> {
+        match self {
+            Self::Github => vec![],
+            Self::Entra => ["openid", "profile"].map(str::to_owned).to_vec(),
+        }
+    }
+
+    /// Where the page is, by what is known of the server in the tenant that it is for.
+    pub fn at(self, connector: &Connector, server: &Server) -> Option<Url> {
+        match self {
+            Self::Github => {
+                let slug = connector.data.get("appSlug")?.as_str()?;
+                github::install_page(&server.url(Endpoint::Authorization).ok()?, slug)
+            }
+            Self::Entra => server.admin_consent(),
+        }
+    }
 }
 
 impl Engine {

@@ -20,6 +20,7 @@ mod provision;
 mod reveal;
 mod server;
 mod services;
+mod tenant;
 pub mod types;
 mod update;
 mod view;
@@ -46,7 +47,7 @@ pub use enrol::{
 pub use grants::{app_scopes, bearer_scopes};
 pub use health::{Health, HealthBasis, HealthStatus};
 pub(crate) use icon::is_url;
-pub(crate) use install::{Installed, brought, installing};
+pub(crate) use install::{Installed, brought, by_consent, install_page, installing, mints};
 pub use links::checked_environments;
 pub use manifest::SlackApp;
 pub use provenance::{servers_of, within};

@@ -12,7 +12,8 @@ use url::Url;
 use super::server::{known_server, quirks};
 use super::types::{self, AppTokens};
 
-/// Endpoints that receive the client's secret, beside those that receive tokens.
+/// Endpoints that receive the client's secret, beside those that receive tokens. Not where an administrator consents: a browser
+/// is sent there with nothing of either, and what it brings back is believed only on the word of the token endpoint.
 const RECEIVING: [Endpoint; 2] = [Endpoint::PushedAuthorization, Endpoint::Token];
 
 /// What begins the lines of a connector that was enrolled: which issuer it is bound to, and which client it has there.

@@ -10,7 +10,7 @@ use grantry_oauth::authorize::is_reserved;
 use grantry_oauth::client::{AuthMethod, Client};
 use grantry_oauth::discovery::DiscoveryError;
 use grantry_oauth::providers::{Quirks, snowflake};
-use grantry_oauth::server::{API_BASE_URL, Endpoint, Server};
+use grantry_oauth::server::{ADMIN_CONSENT, API_BASE_URL, Endpoint, Server};
 use grantry_vault::envelope::Place;
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
@@ -211,7 +211,8 @@ fn member_complaint(name: &str, value: &Value) -> Option<String> {
         let (_, expected) = error.rsplit_once("expected ").unwrap_or(("", "what it is"));
         return Some(format!("must be {expected}"));
     }
-    let is_url = name == API_BASE_URL || Endpoint::ALL.iter().any(|known| known.as_str() == name);
+    let is_url = [API_BASE_URL, ADMIN_CONSENT].contains(&name)
+        || Endpoint::ALL.iter().any(|known| known.as_str() == name);
     match value {
         Value::Null => None,
         Value::String(text) if text.is_empty() => None,

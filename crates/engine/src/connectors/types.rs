@@ -89,8 +89,18 @@ pub enum Installs {
         /// Where it is said which tenant it is.
         told: Told,
     },
-    /// On a page of the provider's own, which brings no token.
-    Page,
+    /// On a page of the provider's own: the browser comes back with a name of the installation, which is anybody's to
+    /// write, and whoever brings it has to prove that it is theirs. The app asks for its tokens there by itself.
+    Page(Page),
+}
+
+/// Whose page it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// GitHub's, of an app.
+    Github,
+    /// Microsoft Entra's, where an administrator consents for a tenant.
+    Entra,
 }
 
 /// Where a provider says whose the tokens are that a code brought. Places are JSON pointers, of which the first that
@@ -212,7 +222,7 @@ const TYPES: &[Type] = &[
         client: STANDARD_CLIENT,
         app: &[(Given::Always, AppTokens::Installation)],
         user: Some((Given::Always, UserTokens::Consent)),
-        installs: Some((Given::Always, Installs::Page)),
+        installs: Some((Given::Always, Installs::Page(Page::Github))),
         details: &[github::DETAIL],
         ..PLAIN
     },
@@ -272,6 +282,7 @@ const TYPES: &[Type] = &[
         app_scopes: Some("appScopes"),
         app: &[(Given::Field("tenantId"), AppTokens::ClientCredentials)],
         user: Some((Given::Always, UserTokens::Consent)),
+        installs: Some((Given::Always, Installs::Page(Page::Entra))),
         usual_app_scopes: &["https://graph.microsoft.com/.default"],
         usual_user_scopes: MICROSOFT_USER_SCOPES,
         app_scope_end: "/.default",
@@ -290,6 +301,7 @@ const TYPES: &[Type] = &[
         app_scopes: Some("appScopes"),
         app: &[(Given::Field("tenantId"), AppTokens::ClientCredentials)],
         user: Some((Given::Always, UserTokens::Consent)),
+        installs: Some((Given::Always, Installs::Page(Page::Entra))),
         usual_app_scopes: &["https://api.botframework.com/.default"],
         usual_user_scopes: MICROSOFT_USER_SCOPES,
         app_scope_end: "/.default",

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::server::{known_server, quirks};
 use super::types::{self, AppTokens, UserTokens};
-use super::{Entry, app_scopes, enrol, installing, user_scopes};
+use super::{Entry, app_scopes, by_consent, enrol, installing, user_scopes};
 use crate::catalogue::Catalogue;
 
 /// What a connector can do; read from its configuration, never probed.
@@ -118,7 +118,7 @@ pub fn capabilities(connector: &Connector, service: Option<&Service>) -> Capabil
         manual_input: user == Some(UserTokens::Pasted),
         type_name: row.name,
         installation: row.installs(&connector.data).is_some() || installs,
-        reinstallation: installs,
+        reinstallation: by_consent(connector),
         refinement: !kept && user != Some(UserTokens::Pasted),
         details: row.details,
         scopes: [own_scopes(connector, app), user_scopes(connector)],

@@ -156,6 +156,9 @@ impl Engine {
             "url": self.settings.url("/"),
             "redirect_url": self.settings.url(&format!("/register/{}/github", setup.id)),
             "callback_urls": [self.settings.url("/callback")],
+            // Who installs it comes back with the installation, and who does so once more, too.
+            "setup_url": self.settings.url("/callback"),
+            "setup_on_update": true,
             "public": false,
             "default_permissions": permissions,
         });

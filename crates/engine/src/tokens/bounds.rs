@@ -5,6 +5,7 @@ use grantry_core::limits::{GRANT_BYTES_MAX, GRANT_DETAILS_MAX, GRANT_ITEM_BYTES_
 use grantry_core::nouns::{Connector, ConnectorType, Grant, Scopes, Subject};
 use grantry_core::{Error, Problem, Result};
 
+use crate::connectors::install_page;
 use crate::connectors::types::{self, AppTokens};
 
 /// Refuses a grant that is too long or could not be sent as it is. Names every wrong field.
@@ -83,7 +84,10 @@ pub fn check_mintable(grant: &Grant, connector: &Connector) -> Result<()> {
         problems.push(Problem::new("scopes", message));
     }
     let message = "cannot be asked for with the app's own credentials";
-    if grant.installation.is_some() && grant.installation != connector.default_installation {
+    if grant.installation.is_some()
+        && grant.installation != connector.default_installation
+        && !(grant.subject == Subject::App && install_page(connector).is_some())
+    {
         problems.push(Problem::new("installationId", message));
     }
     if problems.is_empty() {

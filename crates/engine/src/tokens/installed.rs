@@ -19,6 +19,7 @@ use url::Url;
 
 use super::flights::Rest;
 use super::pair::NewPair;
+use super::read::reconnect;
 use crate::connectors::types::{self, AppTokens};
 use crate::connectors::{OauthClient, servers_of};
 use crate::events::Draft;
@@ -92,6 +93,11 @@ impl AppKey {
     }
 }
 
+/// Under which it is remembered that GitHub gives no tokens of an installation.
+fn rest_of(connector: &Connector, installation: &str) -> String {
+    format!("installation\0{}\0{installation}", connector.id)
+}
+
 impl Engine {
     /// Asks GitHub for the token that `grant`, which [`narrowed`] has read, names.
     pub(super) async fn ask_for_installation_token(
@@ -102,17 +108,13 @@ impl Engine {
         let oauth = self.oauth_client(connector).await?;
         let missing = |reason| not_installed(connector, &oauth, reason);
         let Some(installation) = &grant.installation else {
-            return Err(missing(ReconnectReason::NeverConnected));
+            return Err(reconnect(ReconnectReason::NeverConnected));
         };
         let store = &self.ports.store;
         let row = store
             .installation_by_external_id(&connector.team, &connector.id, installation)
             .await?;
-        // The app may be installed for others, who did not connect it here.
-        if row.is_none() && connector.default_installation.as_ref() != Some(installation) {
-            return Err(missing(ReconnectReason::NeverConnected));
-        }
-        let name = format!("installation\0{}\0{installation}", connector.id);
+        let name = rest_of(connector, installation);
         let rests = self.flights.rest(&name);
         let rests = rests.is_some_and(|rest| self.now() < rest.until);
         match &row {
@@ -228,6 +230,11 @@ impl Engine {
                 Err(refused)
             }
         })
+    }
+
+    /// GitHub has said something else of an installation than when it was asked for a token: it is asked again.
+    pub(crate) fn ask_again(&self, connector: &Connector, installation: &str) {
+        self.flights.end_rest(&rest_of(connector, installation));
     }
 
     /// Writes down what GitHub says of an installation, once; whoever changed the row meanwhile is not overruled.

@@ -16,6 +16,7 @@ use grantry_core::nouns::{
 use grantry_core::store::{Live, Retry};
 use grantry_core::{Error, Result, Secret, Timestamp};
 use grantry_oauth::client::{AuthMethod, Client};
+use grantry_oauth::providers::microsoft;
 use grantry_oauth::text::Redaction;
 use grantry_oauth::token::{self, Exchange, Outcome, TokenError};
 use serde_json::{Map, Value};
@@ -28,7 +29,9 @@ use super::pair::{Arrived, NewPair};
 use super::read::{ServedToken, reconnect};
 use super::refresh::unanswered;
 use crate::connectors::types::{self, AppTokens};
-use crate::connectors::{Entry, OauthClient, Said, app_scopes, bearer_scopes, user_scopes};
+use crate::connectors::{
+    Entry, OauthClient, Said, app_scopes, bearer_scopes, install_page, user_scopes,
+};
 use crate::events::Read;
 use crate::{Caller, Engine};
 
@@ -84,6 +87,9 @@ impl Engine {
             let wait = rests_until.since(self.now());
             return Err(unanswered("backing_off", false, wait));
         }
+        if !self.is_known_here(connector, &grant).await? {
+            return Err(reconnect(ReconnectReason::NeverConnected));
+        }
         let pair = match self.ask_for_app_token(connector, &grant).await {
             Ok(pair) => pair,
             Err(error) => return Err(self.back_off(name, standing.as_ref(), rest, error).await?),
@@ -135,6 +141,25 @@ impl Engine {
         stored.map(Arc::new).ok_or(Error::NotFound("connector"))
     }
 
+    /// Whether the installation of `grant`, if it is one of a page, is the connector's: the app may be installed for others, who
+    /// did not connect it here, and would have a token there all the same.
+    async fn is_known_here(&self, connector: &Connector, grant: &Grant) -> Result<bool> {
+        let Some(installation) = &grant.installation else {
+            return Ok(true);
+        };
+        if grant.subject != Subject::App
+            || install_page(connector).is_none()
+            || connector.default_installation.as_ref() == Some(installation)
+        {
+            return Ok(true);
+        }
+        let store = &self.ports.store;
+        let row = store
+            .installation_by_external_id(&connector.team, &connector.id, installation)
+            .await?;
+        Ok(row.is_some())
+    }
+
     /// Sees to it that what ended in `error` is not asked for again at once: noted at the token set
     /// that stays, for all nodes, or in memory where there is none yet. Returns what the caller is told.
     async fn back_off(
@@ -180,7 +205,8 @@ impl Engine {
         Ok(unanswered(code, timeout, wait))
     }
 
-    async fn ask_for_app_token(
+    /// Asks the provider for the token of `grant` with what the connector itself has, whether it is to be stored or not.
+    pub(crate) async fn ask_for_app_token(
         self: &Arc<Self>,
         connector: &Connector,
         grant: &Grant,
@@ -243,7 +269,8 @@ impl Engine {
         grant: &Grant,
     ) -> Result<NewPair> {
         let connector = self.enrolled(connector).await?;
-        let oauth = self.oauth_client(&connector).await?;
+        let tenant = grant.installation.as_deref();
+        let oauth = self.oauth_client_at(&connector, tenant).await?;
         let resources = oauth.resources(&grant.resources)?;
         let bearer = connector.data.get("jwtBearer").and_then(Value::as_object);
         let by_assertion = matches!(grant.subject, Subject::JwtBearer { .. });
@@ -285,6 +312,11 @@ impl Engine {
         let result = self.ports.http.send(request).await;
         match token::parse(result, &oauth.quirks, &redaction, self.now()) {
             Ok(tokens) => Ok(Arrived(tokens).pair(&connector, &oauth, None)),
+            // That one tenant has thrown the application out is nothing that the others wait for.
+            Err(error) if tenant.is_some() && is_thrown_out(&connector, &error) => {
+                tracing::info!(connector = %connector.id, tenant, detail = %error.detail, "a tenant does not know the application");
+                Err(reconnect(ReconnectReason::Revoked))
+            }
             Err(error) => Err(self.unminted(&connector, &error).await?),
         }
     }
@@ -419,6 +451,16 @@ impl Engine {
             connector: Arc::clone(&entry),
         })
     }
+}
+
+/// Whether a tenant, rather than anything about the client, is why there is no token of an installation.
+fn is_thrown_out(connector: &Connector, error: &TokenError) -> bool {
+    let said = matches!(
+        error.outcome,
+        Outcome::ClientFault | Outcome::Config | Outcome::Rejected
+    );
+    let about = error.is_about_the_grant_type() || microsoft::is_about_the_tenant(&error.detail);
+    said && about && install_page(connector).is_some()
 }
 
 /// The type of the tokens that callers bring along (RFC 8693 §3).

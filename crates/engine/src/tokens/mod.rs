@@ -30,6 +30,7 @@ mod retries;
 mod revoke;
 mod status;
 
+pub(crate) use bounds::check_mintable;
 pub use flights::Flights;
 pub(crate) use landing::Home;
 pub use landing::{PAUSE, TRIES};

@@ -53,7 +53,11 @@ impl Engine {
             Ok(None) => why,
             Err(error) => {
                 tracing::debug!(connector = %entry.connector.id, %error, "no link could be offered");
-                why
+                let url = match installs {
+                    true => self.bare_page(&entry.connector).await,
+                    false => None,
+                };
+                Box::new(Reconnect { url, ..*why })
             }
         };
         match installs {
@@ -85,12 +89,16 @@ impl Engine {
             return Ok(request);
         }
         self.require_complete(&entry.connector).await?;
+        // A named installation is the one that is to come of it.
+        let install = installs.then(|| Install {
+            external_id: grant.installation.clone(),
+            tenant: None,
+        });
+        if let Some(wanted) = &install {
+            self.require_installable(&entry.connector, wanted).await?;
+        }
         let ask = AskConsent {
-            // A named installation is the one that is to come of it.
-            install: installs.then(|| Install {
-                external_id: grant.installation.clone(),
-                tenant: None,
-            }),
+            install,
             ..AskConsent::default()
         };
         let grant = Grant {

@@ -21,7 +21,9 @@ use super::installed::{AHEAD, narrowed};
 use super::lives::main_set;
 use super::pair::{CLAIMS, Half, forwarded_claims};
 use crate::connectors::types::{self, AppTokens};
-use crate::connectors::{Entry, installing, jwt_bearer_enabled, resource_problem};
+use crate::connectors::{
+    Entry, install_page, installing, jwt_bearer_enabled, mints, resource_problem,
+};
 use crate::events::Read;
 use crate::permissions::Act;
 use crate::{Caller, Engine};
@@ -38,8 +40,8 @@ pub struct AskToken {
     pub subject_token: Option<Secret>,
     /// The caller's own environment when absent; a workload cannot choose another.
     pub environment: Option<Environment>,
-    /// Provider tenant. It partitions a subject's connections and is not sent to the provider: a user
-    /// or an import can have one connection in each; no app token can be minted for one.
+    /// Provider tenant. It partitions a subject's connections: a user or an import can have one in each. An app token of
+    /// one is what its installation brought, or is minted there, as the connector's type has it.
     pub installation: Option<String>,
     /// Scopes.
     pub scopes: Scopes,
@@ -151,11 +153,10 @@ impl Engine {
                 entry.require_active(live.connection.grant.installation.as_deref())?;
                 live
             }
-            // An application that is installed has a token of each installation, and no other.
+            // What is installed by a consent has the tokens that the consent brought, and no others.
             None if grant.subject == Subject::App
                 && installing(&entry.connector).is_some()
-                && (grant.installation.is_some()
-                    || types::app_tokens(&entry.connector).is_none()) =>
+                && !mints(&entry.connector, grant.installation.as_deref()) =>
             {
                 return Err(reconnect(ReconnectReason::NeverConnected));
             }
@@ -282,6 +283,12 @@ impl Engine {
             Some(AppTokens::Installation) if grant.subject == Subject::App => narrowed(grant)?,
             _ => grant,
         };
+        let page = install_page(connector).filter(|_| grant.subject == Subject::App);
+        if let (Some(page), Some(id)) = (page, &grant.installation)
+            && !page.is_id(id)
+        {
+            return Err(Error::invalid("installationId", page.id_rule()));
+        }
         if let Some(problem) = resource_problem(connector, &grant.resources) {
             return Err(Error::Invalid(vec![problem]));
         }
@@ -339,10 +346,7 @@ impl Engine {
         // Not the one that was asked for: that may only name the connection.
         let grant = &live.connection.grant;
         let may_mint = match grant.subject {
-            Subject::App => {
-                types::app_tokens(&entry.connector).is_some()
-                    && (grant.installation.is_none() || installing(&entry.connector).is_none())
-            }
+            Subject::App => mints(&entry.connector, grant.installation.as_deref()),
             Subject::JwtBearer { .. } => jwt_bearer_enabled(&entry.connector.data),
             _ => false,
         };

@@ -18,6 +18,7 @@ mod callback;
 mod canary;
 mod catalogue;
 mod chaos;
+mod claimed;
 mod client_life;
 mod confirm;
 mod cut;

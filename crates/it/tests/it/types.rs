@@ -66,7 +66,7 @@ pub fn kinds() -> Vec<(&'static str, Value, &'static [&'static str], &'static st
         (
             "microsoft-teams",
             json!({"appId": "c", "clientSecret": "never-shown"}),
-            &["user"],
+            &["user", "app"],
             "appId",
         ),
         (

@@ -22,7 +22,7 @@ use crate::text::is_vschar;
 
 mod listed;
 
-pub use listed::{LISTED, Seen, parse_list};
+pub use listed::{LISTED, Seen, installations_of_user, parse_list, parse_list_of_user};
 
 /// The `type` of the authorization detail that narrows an installation's token.
 pub const DETAIL: &str = "github_app_installation";

@@ -5,6 +5,7 @@
 
 mod codes;
 pub mod github;
+pub mod microsoft;
 mod rows;
 pub mod salesforce;
 pub mod slack;

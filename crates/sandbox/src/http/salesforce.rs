@@ -104,7 +104,7 @@ fn bearer(
 }
 
 /// Whether a compact JWS is signed with RS256 by the key of this JWK.
-fn signed_by(jwk: &Value, jws: &str) -> bool {
+pub(super) fn signed_by(jwk: &Value, jws: &str) -> bool {
     let decoded = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
     let part = |name: &str| decoded(jwk[name].as_str()?);
     let verified = || {

@@ -44,6 +44,7 @@ async fn write_the_pages() {
         }, None)),
         ("consent-again".to_owned(), consent(page(), Some(Notice::TryAgain))),
         ("consent-other".to_owned(), consent(page(), Some(Notice::OtherAccount))),
+        ("consent-approval".to_owned(), consent(page(), Some(Notice::Approval))),
         ("paste".to_owned(), consent(ConsentPage { paste, provider_origin: None, ..page() }, None)),
         ("hostile".to_owned(), consent(ConsentPage { requester: HOSTILE.to_owned(), service: HOSTILE.to_owned(), ..page() }, None)),
         ("cancel".to_owned(), cancelling(&settings(), &page())),

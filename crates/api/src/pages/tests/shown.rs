@@ -308,6 +308,10 @@ fn requirement_18_a_callback_ends_at_a_clean_address() {
             "https://connect.example/authorize/sca_1?notice=other-account",
         ),
         (
+            Ok(CallbackEnd::Approval(id())),
+            "https://connect.example/authorize/sca_1?notice=approval",
+        ),
+        (
             refused(CallbackRefusal::Malformed),
             "https://connect.example/problem/malformed",
         ),
@@ -326,6 +330,10 @@ fn requirement_18_a_callback_ends_at_a_clean_address() {
         (
             refused(CallbackRefusal::ProviderError),
             "https://connect.example/problem/provider-error",
+        ),
+        (
+            refused(CallbackRefusal::Unasked),
+            "https://connect.example/problem/unasked",
         ),
         (
             Err(Error::Unavailable),

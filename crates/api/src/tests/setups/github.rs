@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
-use super::{Answer, World, code_of, location, world};
+use super::{Answer, MANAGED, World, code_of, location, world};
 
 /// The form that the page posts to GitHub: where, and its manifest; and the browser's cookie.
 async fn github_form(world: &World, path: &str) -> (Url, Value, String) {
@@ -65,6 +65,8 @@ async fn github_makes_the_app_of_a_manifest_and_its_keys_come_by_themselves() {
         manifest["callback_urls"],
         json!(["https://connect.example/callback"])
     );
+    assert_eq!(manifest["setup_url"], "https://connect.example/callback");
+    assert_eq!(manifest["setup_on_update"], true);
     assert_eq!(manifest["default_events"], json!(["push", "issues"]));
     let reads = json!({"metadata": "read", "contents": "read", "issues": "read"});
     assert_eq!(manifest["default_permissions"], reads);
@@ -128,6 +130,27 @@ async fn github_makes_the_app_of_a_manifest_and_its_keys_come_by_themselves() {
     );
     location(&world.get(&back(&path, &state, "good"), Some(&cookie)).await);
     assert_eq!(world.services.converted.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn an_app_is_installed_by_a_link_that_takes_in_what_comes_back() {
+    let world = world().await;
+    let route = format!("{MANAGED}?autoinstall=true");
+    let asked = github();
+    let refused = world.server.call("tok_admin", &route, Some(&asked));
+    let refused = refused.await.expect(422);
+    let url = refused["error"]["registerUrl"].as_str().unwrap();
+    let path = url.strip_prefix("https://connect.example").unwrap();
+    let (action, _, cookie) = github_form(&world, path).await;
+    let made = back(path, &state_of(&action), "good");
+    location(&world.get(&made, Some(&cookie)).await);
+    assert_eq!(world.result("v-hub").await["status"], "partial");
+    let install = world.post(path, "action=install").await;
+    let link = location(&install);
+    assert!(
+        link.starts_with("https://connect.example/install/sci_"),
+        "{link}"
+    );
 }
 
 /// The page of a setup that is asked for with `body`, and the connector it will be.

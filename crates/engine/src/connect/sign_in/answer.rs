@@ -162,7 +162,7 @@ impl Engine {
                 _ => "access_denied",
             },
             Ok(CallbackEnd::TryAgain { .. }) => "temporarily_unavailable",
-            Ok(CallbackEnd::OtherAccount { .. }) => "server_error",
+            Ok(CallbackEnd::OtherAccount { .. } | CallbackEnd::Approval(_)) => "server_error",
             Err(error) => {
                 tracing::warn!(authorization = %authorization.id, %error, "a sign-in failed");
                 match error {

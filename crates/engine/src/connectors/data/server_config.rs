@@ -4,7 +4,7 @@
 //!
 //! Other members are refused: one that is misspelt would be kept, shown and not used.
 
-use grantry_oauth::server::API_BASE_URL;
+use grantry_oauth::server::{ADMIN_CONSENT, API_BASE_URL};
 use serde_json::{Map, Value};
 
 use super::Check;
@@ -31,6 +31,7 @@ const USED: &[&str] = &[
     "authorization_response_iss_parameter_supported",
     "client_id_metadata_document_supported",
     API_BASE_URL,
+    ADMIN_CONSENT,
 ];
 
 /// What else servers publish, and who copies a server's document brings along: the registry "OAuth Authorization Server

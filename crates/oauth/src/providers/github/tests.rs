@@ -307,4 +307,17 @@ fn a_list_of_installations_is_read_whole_or_not_at_all() {
     for body in ["{}", "", r#"[{"id":"1"}]"#, r#"[{"id":1},{}]"#, "[1]"] {
         assert_eq!(list(body), Err(Refused::Unusable), "{body}");
     }
+    let of_user = |body: &str| parse_list_of_user(Ok(answer(200, "application/json", body)), NOW);
+    assert_eq!(
+        of_user(r#"{"total_count":1,"installations":[{"id":1,"account":{"login":"Acme"}}]}"#),
+        Ok(vec![seen("1", Some("Acme"), false)])
+    );
+    for body in [
+        "[]",
+        "{}",
+        r#"{"installations":{}}"#,
+        r#"{"installations":[{}]}"#,
+    ] {
+        assert_eq!(of_user(body), Err(Refused::Unusable), "{body}");
+    }
 }

@@ -1,0 +1,232 @@
+//! `/github/…`: a GitHub App that people install (docs.github.com, "About the setup URL"): its page, which sends the
+//! browser back without a code unless the app asks for one, the login by which people prove who they are, and the API that
+//! knows what they have to do with and gives the app tokens of its installations.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+
+use super::client_auth::Credentials;
+use super::salesforce::signed_by;
+use super::token::{grant, refused};
+use super::{Pairs, bearer};
+use crate::answer::Answer;
+use crate::faults::Endpoint;
+use crate::model::tenants::Account;
+use crate::model::{Code, Grant, Mint, Model};
+use crate::pages;
+use crate::sandbox::{Sandbox, Visit};
+
+/// The client whose app this is.
+const APP: &str = "demo";
+
+/// Whoever comes: the user of `login_hint`, or the first.
+fn person(sandbox: &Sandbox, query: &Pairs) -> String {
+    let users = &sandbox.config().users;
+    let hinted = users
+        .iter()
+        .find(|user| Some(user.id.as_str()) == query.get("login_hint"));
+    let person = hinted.or(users.first());
+    person.map(|user| user.id.clone()).unwrap_or_default()
+}
+
+fn code_for(user: String, redirect_uri: &str, challenge: String) -> Code {
+    Code {
+        grant: Grant {
+            client_id: APP.to_owned(),
+            user: Some(user),
+            scope: String::new(),
+            resources: vec![],
+            nonce: None,
+            workspace: None,
+        },
+        redirect_uri: redirect_uri.to_owned(),
+        challenge,
+    }
+}
+
+fn back(redirect_uri: &str, params: Vec<(&str, String)>) -> Response {
+    let params = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(params)
+        .finish();
+    let location = format!("{redirect_uri}?{params}");
+    (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()
+}
+
+/// `GET /apps/{slug}/installations/new`: `callback` is what the app's owner has set as its setup and callback URL;
+/// with `oauth` they have asked for people's consent during the installation; with `request` the person is no owner of
+/// the account. `login` is the account.
+pub(super) async fn install(State(sandbox): State<Sandbox>, uri: Uri) -> Response {
+    let query = Pairs::query(&uri);
+    let Some(callback) = query.get("callback") else {
+        return pages::error("The app has no setup URL.");
+    };
+    let mint = sandbox.mint();
+    let mut params = vec![("state", query.get("state").unwrap_or_default().to_owned())];
+    let user = person(&sandbox, &query);
+    let mut state = sandbox.lock();
+    if query.get("request").is_some() {
+        params.push(("setup_action", "request".to_owned()));
+    } else {
+        let login = query.get("login").unwrap_or("acme").to_owned();
+        let account = Account {
+            login,
+            user: user.clone(),
+            suspended: false,
+        };
+        let id = state.model.github_install(account);
+        params.push(("installation_id", id.to_string()));
+        params.push(("setup_action", "install".to_owned()));
+    }
+    if query.get("oauth").is_some() {
+        let code = mint.token("gh_");
+        let granted = code_for(user, callback, String::new());
+        state.model.store_code(&mint, code.clone(), granted);
+        params.push(("code", code));
+    }
+    back(callback, params)
+}
+
+/// `GET /github/login/oauth/authorize`
+pub(super) async fn authorize(State(sandbox): State<Sandbox>, uri: Uri) -> Response {
+    let query = Pairs::query(&uri);
+    let text = |name: &str| query.get(name).unwrap_or_default().to_owned();
+    let mint = sandbox.mint();
+    let user = person(&sandbox, &query);
+    let mut state = sandbox.lock();
+    let client = query.get("client_id").and_then(|id| state.model.client(id));
+    if !client.is_some_and(|client| client.accepts_redirect(&text("redirect_uri"))) {
+        return pages::error("The redirect_uri is not associated with this application.");
+    }
+    let code = mint.token("gh_");
+    let granted = code_for(user, &text("redirect_uri"), text("code_challenge"));
+    state.model.store_code(&mint, code.clone(), granted);
+    back(
+        &text("redirect_uri"),
+        vec![("code", code), ("state", text("state"))],
+    )
+}
+
+/// `POST /github/login/oauth/access_token`
+pub(super) async fn token(
+    State(sandbox): State<Sandbox>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let form = Pairs::parse(&body);
+    let credentials = Credentials::read(&headers, &form);
+    let visit = Visit {
+        endpoint: Endpoint::Token,
+        client_id: credentials.id.as_deref(),
+        grant_type: form.get("grant_type"),
+        refresh_token: form.get("refresh_token"),
+        query: &[],
+        echo: &credentials.echo(),
+    };
+    let work = |model: &mut Model, mint: &Mint<'_>, effect| match grant(
+        model,
+        mint,
+        effect,
+        &credentials,
+        &form,
+    ) {
+        Err(refusal) => refused(refusal, &credentials),
+        Ok(issued) => Answer::json(json!({
+            "access_token": issued.access_token, "token_type": "bearer", "scope": "",
+            "expires_in": issued.expires_at.since(mint.now).as_secs(),
+            "refresh_token": issued.refresh_token, "refresh_token_expires_in": 15_897_600,
+        })),
+    };
+    sandbox.perform(visit, work).await
+}
+
+fn visit<'a>() -> Visit<'a> {
+    Visit {
+        endpoint: Endpoint::Resource,
+        client_id: None,
+        grant_type: None,
+        refresh_token: None,
+        query: &[],
+        echo: "",
+    }
+}
+
+/// `GET /github/api/user/installations`
+pub(super) async fn of_user(State(sandbox): State<Sandbox>, headers: HeaderMap) -> Response {
+    let token = bearer(&headers).unwrap_or_default();
+    let work = |model: &mut Model, mint: &Mint<'_>, _| {
+        let user = model.access(mint.now, token);
+        let Some(user) = user.and_then(|access| access.grant.user.clone()) else {
+            let mut answer = Answer::json(json!({"message": "Bad credentials"}));
+            answer.status = StatusCode::UNAUTHORIZED;
+            return answer;
+        };
+        let all = model.github_of(&user);
+        let rows: Vec<Value> = all
+            .into_iter()
+            .map(|(id, account)| json!({"id": id, "account": {"login": account.login}}))
+            .collect();
+        Answer::json(json!({"total_count": rows.len(), "installations": rows}))
+    };
+    sandbox.perform(visit(), work).await
+}
+
+/// `POST /github/api/app/installations/{id}/access_tokens`
+pub(super) async fn of_installation(
+    State(sandbox): State<Sandbox>,
+    Path(id): Path<u64>,
+    headers: HeaderMap,
+) -> Response {
+    let jwt = bearer(&headers).unwrap_or_default();
+    let work = |model: &mut Model, mint: &Mint<'_>, _| {
+        let app = model.client(APP).and_then(|app| app.assertion_key.as_ref());
+        let fails = |status, message: &str| {
+            let mut answer = Answer::json(json!({ "message": message }));
+            answer.status = status;
+            answer
+        };
+        if !app.is_some_and(|key| signed_by(key, jwt)) {
+            return fails(
+                StatusCode::UNAUTHORIZED,
+                "A JSON web token could not be decoded",
+            );
+        }
+        match model.github_account(id) {
+            None => return fails(StatusCode::NOT_FOUND, "Not Found"),
+            Some(account) if account.suspended => {
+                let message = "This installation has been suspended";
+                return fails(StatusCode::FORBIDDEN, message);
+            }
+            Some(_) => {}
+        }
+        let mut answer = Answer::json(json!({
+            "token": mint.token("ghs_"), "permissions": {"contents": "read", "metadata": "read"},
+            "repository_selection": "all",
+        }));
+        answer.status = StatusCode::CREATED;
+        answer
+    };
+    sandbox.perform(visit(), work).await
+}
+
+/// `DELETE /github/api/applications/{client}/token`: ends a person's token.
+pub(super) async fn revoke(State(sandbox): State<Sandbox>, Json(body): Json<Value>) -> Response {
+    let token = body["access_token"].as_str().unwrap_or_default();
+    let work = |model: &mut Model, mint: &Mint<'_>, _| {
+        let mut answer = Answer::empty();
+        answer.status = match model.slack_revoke(mint.now, token) {
+            true => StatusCode::NO_CONTENT,
+            false => StatusCode::NOT_FOUND,
+        };
+        answer
+    };
+    let visit = Visit {
+        endpoint: Endpoint::Revoke,
+        ..visit()
+    };
+    sandbox.perform(visit, work).await
+}
