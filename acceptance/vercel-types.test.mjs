@@ -264,6 +264,17 @@ describe('an installed application', () => {
     const same = await update(id, { data: { botScopes: ['chat:write'] } });
     assert.equal(same.serviceSync, undefined);
   });
+
+  it('has to be installed again for another client, and its users, if it has any, to consent to it', async () => {
+    const other = await update('github/whole', { data: { clientId: 'Iv1.other' } });
+    assert.deepEqual([other.reinstallNeeded, other.reconsentNeeded], [true, undefined]);
+    const { id: connector } = await read('microsoft-entra/whole');
+    await server.apply(world({ connections: [
+      { team: teamId, connector, environment: 'production', subject: { type: 'user', id: 'u1' }, access_token: 'at' },
+    ] }));
+    const asks = async (...userScopes) => (await update(connector, { data: { userScopes } })).reconsentNeeded;
+    assert.deepEqual([await asks('User.Read', 'Mail.Read'), await asks('Mail.Read')], [{ scope: 'user' }, undefined]);
+  });
 });
 
 it('a connector that a deployment made for itself names its project and environment', async () => {

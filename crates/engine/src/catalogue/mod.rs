@@ -23,7 +23,7 @@ pub struct Catalogue(HashMap<String, Service>);
 
 impl Catalogue {
     /// The built-in rows under `overlays`: a field of an overlay takes the place of the built-in one.
-    fn of_overlays(overlays: Vec<Service>) -> Self {
+    pub(crate) fn of_overlays(overlays: Vec<Service>) -> Self {
         let mut rows: HashMap<String, Service> = builtin::services()
             .iter()
             .map(|service| (service.id.clone(), service.clone()))

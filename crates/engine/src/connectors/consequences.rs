@@ -1,12 +1,14 @@
-//! What a change of a connector asks of people afterwards (reference/vercel-connect A8): a table, since no provider
-//! is asked.
+//! What a change of a connector asks of people afterwards (reference/vercel-connect A8). No provider is asked: it follows
+//! from what a consent of the connector asks for before and after, and at whom.
 
 use grantry_core::Result;
-use grantry_core::nouns::Connector;
+use grantry_core::nouns::{Connector, ConnectorType, Scopes};
 use grantry_core::store::{ConnectionFilter, Page};
-use serde_json::Value;
 
-use super::{servers_of, within};
+use super::types::{self, Installs, UserTokens};
+use super::{installing, servers_of, within};
+use crate::catalogue::Catalogue;
+use crate::connect::consent_scopes;
 use crate::{Caller, Engine};
 
 /// What is left to do once a change is stored.
@@ -20,30 +22,14 @@ pub struct Consequences {
     pub unsynced: Vec<&'static str>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum After {
-    Reconsent,
-    Reinstall,
-    Sync,
-}
-
-/// Of a type, the changed fields (of [`differences`](super::update::differences)) that ask for something. Where
-/// scopes are changed, only further ones do.
-const AFTER: &[(&str, &[&str], After)] = &[
+/// Of a type, the fields that its provider's own settings have too, in the spelling of
+/// [`differences`](super::update::differences). Fewer scopes have to be taken out there as well.
+const SETTINGS: &[(ConnectorType, &[&str])] = &[
+    (ConnectorType::Discord, &["triggers"]),
+    (ConnectorType::Github, &["events", "triggers"]),
+    (ConnectorType::Linear, &["events", "triggers"]),
     (
-        "oauth",
-        &["data.userAuthorization", "data.clientId"],
-        After::Reconsent,
-    ),
-    (
-        "salesforce",
-        &["data.consumerKey", "data.loginHost"],
-        After::Reconsent,
-    ),
-    ("slack", &["data.userScopes"], After::Reconsent),
-    ("slack", &["data.botScopes"], After::Reinstall),
-    (
-        "slack",
+        ConnectorType::Slack,
         &[
             "data.botScopes",
             "data.userScopes",
@@ -52,58 +38,43 @@ const AFTER: &[(&str, &[&str], After)] = &[
             "events",
             "triggers",
         ],
-        After::Sync,
     ),
-    ("github", &["events", "triggers"], After::Sync),
-    ("linear", &["data.userScopes"], After::Reconsent),
-    ("linear", &["data.appScopes"], After::Reinstall),
-    ("linear", &["events", "triggers"], After::Sync),
-    ("discord", &["triggers"], After::Sync),
 ];
 
-/// Whether `new` asks for something that `old` did not: another text, a further scope.
-fn asks_for_more(old: Option<&Value>, new: Option<&Value>) -> bool {
-    match (old, new) {
-        (_, None) => false,
-        (Some(Value::Array(old)), Some(Value::Array(new))) => {
-            new.iter().any(|scope| !old.contains(scope))
-        }
-        (None, Some(Value::Array(new))) => !new.is_empty(),
-        (old, Some(Value::Object(new))) => {
-            let on = |member: &Value| member.get("enabled") != Some(&Value::Bool(false));
-            let new = Value::Object(new.clone());
-            on(&new) && asks_for_more(old.and_then(|old| old.get("scopes")), new.get("scopes"))
-        }
-        (old, Some(new)) => old != Some(new),
+/// What the change from `old` to `new` asks for, whoever has connected; `changed` are the fields that differ.
+fn of(old: &Connector, new: &Connector, changed: &[String], catalogue: &Catalogue) -> Consequences {
+    // Tokens are presented only where they came from, and by whom they were given to.
+    let moved = !within(&servers_of(new), &servers_of(old));
+    let another = types::client_id(new) != types::client_id(old);
+    let of_users = |of: &Connector| consent_scopes(of, catalogue.of(of), &Scopes::Default);
+    let of_tenants = |of: &Connector| {
+        let scopes = installing(of)?.scopes;
+        Some(scopes.unwrap_or_else(|| of_users(of)))
+    };
+    let consents = types::user_tokens(new) == Some(UserTokens::Consent);
+    let more = another || goes_beyond(&of_users(new), &of_users(old));
+
+    let by_type = types::of(new.kind).installs(&new.data);
+    let installs = by_type.is_some() || installing(new).is_some();
+    // A page of the provider's own brings no tokens.
+    let brings = matches!(by_type, None | Some(Installs::Consent { .. }));
+    let [now, before] = [new, old].map(|of| of_tenants(of).unwrap_or_default());
+
+    let synced = SETTINGS.iter().filter(|(kind, _)| *kind == new.kind);
+    let synced = synced.flat_map(|(_, fields)| *fields);
+    Consequences {
+        reconsent: moved || (consents && more),
+        reinstall: installs && (another || (moved && brings) || goes_beyond(&now, &before)),
+        unsynced: synced
+            .filter(|field| changed.iter().any(|changed| changed == *field))
+            .map(|field| field.trim_start_matches("data."))
+            .collect(),
     }
 }
 
-/// What the change from `old` to `new` asks for, whoever has connected; `changed` are the fields that differ.
-fn of(old: &Connector, new: &Connector, changed: &[String]) -> Consequences {
-    let mut found = Consequences::default();
-    for (kind, fields, after) in AFTER {
-        if *kind != new.kind.as_str() {
-            continue;
-        }
-        for field in *fields {
-            if !changed.iter().any(|changed| changed == field) {
-                continue;
-            }
-            let more = match field.strip_prefix("data.") {
-                Some(name) => asks_for_more(old.data.get(name), new.data.get(name)),
-                None => true,
-            };
-            match after {
-                After::Reconsent => found.reconsent |= more,
-                After::Reinstall => found.reinstall |= more,
-                // Fewer scopes have to be taken out at the provider too.
-                After::Sync => found.unsynced.push(field.trim_start_matches("data.")),
-            }
-        }
-    }
-    // Tokens are presented only where they came from.
-    found.reconsent |= !within(&servers_of(new), &servers_of(old));
-    found
+/// Whether `new` has a scope that `old` has not.
+fn goes_beyond(new: &[String], old: &[String]) -> bool {
+    new.iter().any(|scope| !old.contains(scope))
 }
 
 impl Engine {
@@ -114,8 +85,9 @@ impl Engine {
         old: &Connector,
         new: &Connector,
         changed: &[String],
+        catalogue: &Catalogue,
     ) -> Result<Consequences> {
-        let mut found = of(old, new, changed);
+        let mut found = of(old, new, changed, catalogue);
         let store = &self.ports.store;
         if found.reconsent {
             let of_users = ConnectionFilter {
@@ -138,50 +110,217 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use grantry_core::nouns::Service;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::connectors::health::tests::connector;
     use crate::connectors::update::differences;
 
-    fn with(data: Value) -> Connector {
+    /// Per type: the field of its client id, that of what users are asked for and what an installation is. Nothing is asked
+    /// of anybody where there is none.
+    const FIELDS: &[(ConnectorType, [&str; 3])] = &[
+        (ConnectorType::ApiKey, ["", "", ""]),
+        (ConnectorType::AwsAlpha, ["", "", ""]),
+        (
+            ConnectorType::Custom,
+            ["clientId", "userAuthorization", "installation"],
+        ),
+        (ConnectorType::Discord, ["applicationId", "userScopes", ""]),
+        (ConnectorType::Github, ["clientId", "", ""]),
+        (
+            ConnectorType::Linear,
+            ["clientId", "userScopes", "appScopes"],
+        ),
+        (ConnectorType::Linq, ["", "", ""]),
+        (
+            ConnectorType::MicrosoftEntra,
+            ["clientId", "userScopes", "appScopes"],
+        ),
+        (
+            ConnectorType::MicrosoftTeams,
+            ["appId", "userScopes", "appScopes"],
+        ),
+        (
+            ConnectorType::Oauth,
+            ["clientId", "userAuthorization", "installation"],
+        ),
+        (ConnectorType::Photon, ["", "", ""]),
+        (ConnectorType::Salesforce, ["consumerKey", "userScopes", ""]),
+        (ConnectorType::Sendblue, ["", "", ""]),
+        (
+            ConnectorType::Slack,
+            ["clientId", "userScopes", "botScopes"],
+        ),
+        (ConnectorType::Snowflake, ["clientId", "userScopes", ""]),
+        (ConnectorType::SnowflakeWif, ["", "", ""]),
+    ];
+
+    fn with(kind: ConnectorType, data: &Value) -> Connector {
         Connector {
+            kind,
             data: data.as_object().cloned().unwrap(),
             ..connector(None)
         }
     }
 
-    #[test]
-    fn only_what_was_not_granted_asks_for_a_new_consent() {
-        let scopes = |scopes: &[&str]| json!({"clientId": "c", "userAuthorization": {"enabled": true, "scopes": scopes}});
-        let cases = [
-            (scopes(&["a", "b"]), scopes(&["b"]), false),
-            (scopes(&["a"]), scopes(&["b", "a"]), true),
-            (json!({"clientId": "c"}), scopes(&["a"]), true),
-            (scopes(&["a"]), json!({"clientId": "c"}), false),
-            (
-                scopes(&["a"]),
-                json!({"clientId": "c", "userAuthorization": {"enabled": false, "scopes": ["z"]}}),
-                false,
-            ),
-            (json!({"clientId": "c"}), json!({"clientId": "d"}), true),
-            (
-                json!({"clientId": "c", "serverUrl": "https://a.example"}),
-                json!({"clientId": "c", "serverUrl": "https://b.example"}),
-                true,
-            ),
-            (
-                json!({"clientId": "c"}),
-                json!({"clientId": "c", "clientName": "n"}),
-                false,
-            ),
-        ];
-        for (old, new, expected) in cases {
-            let (old, new) = (with(old), with(new));
-            let changed = differences(&old, &new);
-            let found = of(&old, &new, &changed);
-            assert_eq!(found.reconsent, expected, "{:?} {:?}", old.data, new.data);
-            assert!(!found.reinstall && found.unsynced.is_empty());
+    /// What `scopes` are in `field`; absent without.
+    fn list(field: &str, scopes: Option<&str>) -> Value {
+        let Some(scopes) = scopes else {
+            return Value::Null;
+        };
+        let scopes: Vec<&str> = scopes.split_terminator(' ').collect();
+        match field {
+            "userAuthorization" => json!({"enabled": true, "scopes": scopes}),
+            "installation" => json!({"enabled": true, "id": "/team/id", "scopes": scopes}),
+            _ => json!(scopes),
         }
+    }
+
+    /// Whether a new consent is asked for, and a new installation.
+    fn told(kind: ConnectorType, old: &Value, new: &Value) -> [bool; 2] {
+        let common = json!({"common_scopes": ["common"]});
+        let service = Service {
+            id: "x".to_owned(),
+            data: common.as_object().cloned().unwrap(),
+        };
+        let catalogue = Catalogue::of_overlays(vec![service]);
+        let (old, new) = (with(kind, old), with(kind, new));
+        let found = of(&old, &new, &differences(&old, &new), &catalogue);
+        [found.reconsent, found.reinstall]
+    }
+
+    #[test]
+    fn of_every_type_another_client_and_further_scopes_ask_for_a_new_consent() {
+        let kinds: Vec<_> = FIELDS.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(kinds, ConnectorType::ALL);
+        for &(kind, [client, users, tenants]) in FIELDS {
+            let consents = !client.is_empty();
+            let data = |id: &str, [of_users, of_tenants]: [Option<&str>; 2]| {
+                let mut data =
+                    json!({"accountIdentifier": "acme", "serverUrl": "https://a.example"});
+                for (field, value) in [
+                    (client, json!(id)),
+                    (users, list(users, of_users)),
+                    (tenants, list(tenants, of_tenants)),
+                ] {
+                    data[field] = value;
+                }
+                let data = data.as_object_mut().unwrap();
+                data.retain(|name, value| !name.is_empty() && !value.is_null());
+                json!(data)
+            };
+            let base = data("c", [Some("a b"), Some("a b")]);
+            let installs = types::of(kind)
+                .installs(base.as_object().unwrap())
+                .is_some()
+                || installing(&with(kind, &base)).is_some();
+            assert!(installs || tenants != "installation", "{kind:?}");
+            let further = [
+                consents && !users.is_empty(),
+                installs && !tenants.is_empty(),
+            ];
+
+            let none = [false, false];
+            let cases = [
+                ("c", Some("b"), Some("a"), none),
+                ("c", Some("b a"), Some("b a"), none),
+                ("c", Some("b z"), Some("a"), [further[0], false]),
+                ("c", Some("b"), Some("a z"), [false, further[1]]),
+                ("d", Some("a b"), Some("a b"), [consents, installs]),
+            ];
+            for (id, of_users, of_tenants, expected) in cases {
+                let new = data(id, [of_users, of_tenants]);
+                assert_eq!(told(kind, &base, &new), expected, "{kind:?} {new}");
+            }
+            let mut moved = base.clone();
+            moved["serverUrl"] = json!("https://b.example");
+            let brings = ["installation", "botScopes"].contains(&tenants);
+            let brings = brings || kind == ConnectorType::Linear;
+            assert_eq!(told(kind, &base, &moved), [true, brings], "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_absent_means_what_is_asked_for_then() {
+        const MICROSOFT: &str = "openid profile offline_access";
+        let cases = [
+            (ConnectorType::MicrosoftEntra, MICROSOFT, "User.Read"),
+            (ConnectorType::MicrosoftTeams, MICROSOFT, "User.Read"),
+            (ConnectorType::Snowflake, "refresh_token", "session:role:X"),
+            // Nothing is usual but what the catalogue says.
+            (ConnectorType::Salesforce, "common", "api"),
+        ];
+        for (kind, usual, further) in cases {
+            let data = |scopes: Option<&str>| {
+                let mut data = json!({"clientId": "c"});
+                if let Some(scopes) = scopes {
+                    data["userScopes"] = list("userScopes", Some(scopes));
+                }
+                data
+            };
+            let told = |old, new| told(kind, &data(old), &data(new))[0];
+            let more = format!("{usual} {further}");
+            assert!(!told(None, Some(usual)), "{kind:?}");
+            assert!(
+                !told(Some(usual), None) && !told(Some(&more), None),
+                "{kind:?}"
+            );
+            assert!(told(None, Some(&more)), "{kind:?}");
+            assert!(told(Some(further), None), "{kind:?}");
+        }
+        let role = |role: &str| json!({"clientId": "c", "defaultSessionRole": role});
+        let [analyst, admin] = ["ANALYST", "ADMIN"].map(role);
+        let snowflake = ConnectorType::Snowflake;
+        assert_eq!(told(snowflake, &analyst, &admin), [true, false]);
+        assert_eq!(told(snowflake, &analyst, &analyst), [false, false]);
+    }
+
+    #[test]
+    fn what_is_switched_off_asks_for_nothing() {
+        let users = |enabled| json!({"clientId": "c", "userAuthorization": {"enabled": enabled, "scopes": ["z"]}});
+        let installs = |enabled: bool, scopes: &[&str]| {
+            let installation = json!({"enabled": enabled, "id": "/team/id", "scopes": scopes});
+            json!({"clientId": "c", "userAuthorization": {"enabled": false}, "installation": installation})
+        };
+        let plain = json!({"clientId": "c"});
+        let (off, on) = (installs(false, &["a"]), installs(true, &["a"]));
+        let unnamed = installs(true, &[]);
+        for (old, new, expected) in [
+            (&plain, &users(false), [false, false]),
+            (&plain, &users(true), [true, false]),
+            (&plain, &off, [false, false]),
+            (&plain, &on, [false, true]),
+            (&on, &off, [false, false]),
+            // Then tenants are asked for what users are.
+            (&on, &unnamed, [false, true]),
+            (
+                &plain,
+                &json!({"clientId": "c", "clientName": "n"}),
+                [false, false],
+            ),
+            (&plain, &json!({}), [true, false]),
+        ] {
+            assert_eq!(
+                told(ConnectorType::Oauth, old, new),
+                expected,
+                "{old} {new}"
+            );
+        }
+        // Without a client there is nobody to consent to.
+        let gone = told(ConnectorType::Custom, &plain, &json!({}));
+        assert_eq!(gone, [false, false]);
+    }
+
+    #[test]
+    fn what_the_provider_has_too_is_told_also_where_it_is_less() {
+        let scopes =
+            |scopes: &str| json!({"clientId": "c", "botScopes": list("botScopes", Some(scopes))});
+        let [old, mut new] = ["a b", "a"].map(|list| with(ConnectorType::Slack, &scopes(list)));
+        new.events = vec!["app_mention".to_owned()];
+        let changed = differences(&old, &new);
+        let found = of(&old, &new, &changed, &Catalogue::of_overlays(vec![]));
+        assert_eq!(found.unsynced, ["botScopes", "events"]);
+        assert!(!found.reconsent && !found.reinstall);
     }
 }

@@ -134,7 +134,7 @@ impl Engine {
             true => Consequences::default(),
             // It is stored: what cannot be found out now is nobody's failure.
             false => self
-                .consequences(caller, &old, &new, &fields)
+                .consequences(caller, &old, &new, &fields, &catalogue)
                 .await
                 .unwrap_or_default(),
         };
