@@ -20,6 +20,7 @@ mod register;
 mod resource;
 mod salesforce;
 mod slack;
+mod snowflake;
 mod token;
 mod token_admin;
 mod workload;
@@ -93,6 +94,7 @@ pub(crate) fn router(sandbox: Sandbox) -> Router {
         .route("/linear/oauth/revoke", post(token_admin::revoke))
         .route("/linear/graphql", post(linear::graphql))
         .route("/salesforce/services/oauth2/token", post(salesforce::token))
+        .route("/snowflake/oauth/token-request", post(snowflake::token))
         .route("/_mint", post(workload::mint))
         .route("/_rotate", post(workload::rotate))
         .route("/_log", get(control::log))

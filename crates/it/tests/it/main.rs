@@ -21,6 +21,7 @@ mod chaos;
 mod claimed;
 mod client_life;
 mod confirm;
+mod consents;
 mod cut;
 mod departures;
 mod enrol;

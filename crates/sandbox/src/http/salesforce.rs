@@ -1,11 +1,11 @@
-//! `POST /salesforce/services/oauth2/token`: the JWT bearer flow of a Salesforce org (RFC 7523 §2.1). The assertion has to
-//! be signed by the client's certificate, for a user of ours, for Salesforce, and to end within three minutes. The answer
-//! names the org's own host and no lifetime.
+//! `POST /salesforce/services/oauth2/token`: a connected app of a Salesforce org. Every answer names the org's own host and
+//! no lifetime, and a refresh brings no other refresh token. In the JWT bearer flow (RFC 7523 §2.1) the assertion has to be
+//! signed by the client's certificate, for a user of ours, for Salesforce, and to end within three minutes.
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,10 +13,12 @@ use grantry_core::Timestamp;
 use serde_json::{Value, json};
 
 use super::Pairs;
+use super::client_auth::Credentials;
+use super::token::{grant, refused};
 use crate::answer::Answer;
 use crate::crypto;
-use crate::faults::Endpoint;
-use crate::model::{Grant, Mint, Model, Refusal};
+use crate::faults::{Effect, Endpoint};
+use crate::model::{Grant, Issued, Mint, Model, Refusal};
 use crate::sandbox::{Sandbox, Visit};
 
 /// How Salesforce is called in assertions: production and sandboxes.
@@ -27,53 +29,74 @@ const AUDIENCES: [&str; 2] = [
 /// Seconds that an assertion may live, and how far our clock may be behind.
 const LIFE: i64 = 180 + 30;
 
-pub(super) async fn token(State(sandbox): State<Sandbox>, uri: Uri, body: Bytes) -> Response {
+pub(super) async fn token(
+    State(sandbox): State<Sandbox>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let form = Pairs::parse(&body);
+    let credentials = Credentials::read(&headers, &form);
     let visit = Visit {
         endpoint: Endpoint::Token,
-        client_id: form.get("client_id"),
+        client_id: credentials.id.as_deref(),
         grant_type: form.get("grant_type"),
-        refresh_token: None,
+        refresh_token: form.get("refresh_token"),
         query: &Pairs::query(&uri).0,
         echo: "",
     };
-    let work =
-        |model: &mut Model, mint: &Mint<'_>, _| match bearer(&sandbox, model, mint.now, &form) {
-            Ok((client_id, user)) => {
-                let grant = Grant {
-                    client_id,
-                    user: Some(user.clone()),
-                    scope: "api".to_owned(),
-                    resources: vec![],
-                    nonce: None,
-                    workspace: None,
-                };
-                let issued = model.client_credentials(mint, grant);
-                Answer::json(json!({
-                    "access_token": issued.access_token, "token_type": "Bearer", "scope": "api",
-                    "instance_url": "https://acme.my.salesforce.com",
-                    "id": format!("https://login.salesforce.com/id/00D0/{user}"),
-                }))
+    let work = |model: &mut Model, mint: &Mint<'_>, _| {
+        let issued = match form.get("grant_type") {
+            Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => {
+                bearer(&sandbox, model, mint, &form)
             }
-            Err(refusal) => Answer::refusal(refusal),
+            _ => grant(model, mint, Effect::Keep, &credentials, &form),
         };
+        let issued = match issued {
+            Ok(issued) => issued,
+            Err(refusal) => return refused(refusal, &credentials),
+        };
+        let user = issued.grant.user.unwrap_or_default();
+        let mut answer = json!({
+            "access_token": issued.access_token, "token_type": "Bearer", "scope": issued.grant.scope,
+            "instance_url": "https://acme.my.salesforce.com",
+            "id": format!("https://login.salesforce.com/id/00D0/{user}"),
+        });
+        if let Some(refresh_token) = issued.refresh_token {
+            answer["refresh_token"] = refresh_token.into();
+        }
+        Answer::json(answer)
+    };
     sandbox.perform(visit, work).await
 }
 
-/// Which client speaks for which user.
+/// The token of the user that an assertion speaks for.
 fn bearer(
+    sandbox: &Sandbox,
+    model: &mut Model,
+    mint: &Mint<'_>,
+    form: &Pairs,
+) -> Result<Issued, Refusal> {
+    let (client_id, user) = asserted(sandbox, model, mint.now, form)?;
+    let grant = Grant {
+        client_id,
+        user: Some(user),
+        scope: "api".to_owned(),
+        resources: vec![],
+        nonce: None,
+        workspace: None,
+    };
+    Ok(model.client_credentials(mint, grant))
+}
+
+/// Which client speaks for which user.
+fn asserted(
     sandbox: &Sandbox,
     model: &Model,
     now: Timestamp,
     form: &Pairs,
 ) -> Result<(String, String), Refusal> {
     let refused = |why| Refusal::new("invalid_grant", why);
-    if form.get("grant_type") != Some("urn:ietf:params:oauth:grant-type:jwt-bearer") {
-        return Err(Refusal::new(
-            "unsupported_grant_type",
-            "only JWT bearer here",
-        ));
-    }
     if form.get("scope").is_some() {
         return Err(Refusal::new(
             "invalid_request",

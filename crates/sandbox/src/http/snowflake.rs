@@ -1,0 +1,58 @@
+//! `POST /snowflake/oauth/token-request`: the client of a security integration, `OAUTH_CLIENT = CUSTOM` (docs.snowflake.com,
+//! "Configure Snowflake OAuth for custom clients"). It says who it is in the `Authorization` header and nowhere else; a
+//! refresh token is for who asked for the scope of that name, and stays the same; no answer says what was granted.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use serde_json::json;
+
+use super::Pairs;
+use super::client_auth::Credentials;
+use super::token::{grant, refused};
+use crate::answer::Answer;
+use crate::faults::{Effect, Endpoint};
+use crate::model::{Mint, Model, Refusal};
+use crate::sandbox::{Sandbox, Visit};
+
+pub(super) async fn token(
+    State(sandbox): State<Sandbox>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let form = Pairs::parse(&body);
+    let credentials = Credentials::read(&headers, &form);
+    let visit = Visit {
+        endpoint: Endpoint::Token,
+        client_id: credentials.id.as_deref(),
+        grant_type: form.get("grant_type"),
+        refresh_token: form.get("refresh_token"),
+        query: &Pairs::query(&uri).0,
+        echo: &credentials.echo(),
+    };
+    let work = |model: &mut Model, mint: &Mint<'_>, _| {
+        let issued = match credentials.basic {
+            true => grant(model, mint, Effect::Keep, &credentials, &form),
+            false => Err(Refusal::new("invalid_client", "no Authorization header")),
+        };
+        let issued = match issued {
+            Ok(issued) => issued,
+            Err(refusal) => return refused(refusal, &credentials),
+        };
+        let mut answer = json!({
+            "access_token": issued.access_token, "token_type": "Bearer",
+            "expires_in": issued.expires_at.since(mint.now).as_secs(),
+            "username": issued.grant.user.unwrap_or_default().to_uppercase(),
+        });
+        let mut scopes = issued.grant.scope.split_whitespace();
+        if let Some(refresh_token) = issued.refresh_token
+            && scopes.any(|scope| scope == "refresh_token")
+        {
+            answer["refresh_token"] = refresh_token.into();
+        }
+        Answer::json(answer)
+    };
+    sandbox.perform(visit, work).await
+}
