@@ -194,7 +194,7 @@ describe('connect.createConnectorAuthorizationRequest, and connect.getConnectorT
   });
 
   it('tells what is known of an imported token', async () => {
-    const facts = { name: 'Ada', externalSubject: 'U1', installation: { id: 'T2' }, data: { botUserId: 'U9' } };
+    const facts = { name: 'Ada', externalSubject: 'U1', installation: { id: 'T2' }, tenant: { id: 'E1' }, data: { botUserId: 'U9' } };
     const expiresAt = Date.now() + 3_600_000;
     const { imported } = await sdk().importConnectorTokens({
       connector: CONNECTOR,
@@ -202,7 +202,8 @@ describe('connect.createConnectorAuthorizationRequest, and connect.getConnectorT
     });
     assert.equal(imported, 1);
     const served = await token({ subject: { type: 'user', id: 'facts' }, installationId: 'T2' });
-    assert.deepEqual([served.token, served.name, served.externalSubject, served.installationId], ['at-facts', 'Ada', 'U1', 'T2']);
+    const { name, externalSubject, installationId, tenantId } = served;
+    assert.deepEqual([served.token, name, externalSubject, installationId, tenantId], ['at-facts', 'Ada', 'U1', 'T2', 'E1']);
     assert.equal(served.metadata.botUserId, 'U9');
     assert.ok(Math.abs(served.expiresAt - expiresAt) < 2000);
   });

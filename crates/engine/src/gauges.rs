@@ -57,6 +57,7 @@ impl Engine {
                 cache("connectors", caches.connectors.counts()),
                 cache("grant_refs", caches.grant_refs.counts()),
                 cache("connections", caches.lives.counts()),
+                cache("tenants", caches.tenants.counts()),
             ],
         }
     }

@@ -150,6 +150,7 @@ struct Caches {
     connectors: Guarded<ConnectorId, Entry>,
     grant_refs: Guarded<String, ConnectionId>,
     lives: Guarded<ConnectionId, Live>,
+    tenants: Guarded<ConnectionId, tokens::KnownTenant>,
     catalogue: Guarded<(), catalogue::Catalogue>,
     /// Boot time, in microseconds, of the last successful poll of the change feed: a node that has
     /// not heard of changes for 2 s does not trust its caches (design §8).
@@ -164,6 +165,7 @@ impl Caches {
         self.connectors.clear();
         self.grant_refs.clear();
         self.lives.clear();
+        self.tenants.clear();
         self.catalogue.clear();
     }
 }
@@ -181,6 +183,7 @@ impl Engine {
                 connectors: Guarded::new(entries),
                 grant_refs: Guarded::new(entries),
                 lives: Guarded::new(entries),
+                tenants: Guarded::new(entries),
                 catalogue: Guarded::new(1),
                 polled_at: AtomicI64::new(i64::MIN),
             },

@@ -51,6 +51,7 @@ impl Engine {
             metadata: beside.collect(),
             claims: Map::new(),
             connection: None,
+            tenant: None,
             connector: entry,
         })
     }
@@ -99,6 +100,7 @@ impl Engine {
             metadata: Map::new(),
             claims: Map::new(),
             connection: None,
+            tenant: None,
             connector: entry,
         })
     }

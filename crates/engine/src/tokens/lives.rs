@@ -1,7 +1,7 @@
 //! Connections with what their tokens are served from, from memory where that can be trusted.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use grantry_core::ids::ConnectionId;
@@ -11,7 +11,7 @@ use grantry_core::store::{ConnectionFilter, Live, Page};
 use grantry_core::{Error, Result, StoreError};
 
 use super::pair::MAIN;
-use crate::connectors::brought;
+use crate::connectors::{Entry, brought};
 use crate::{Caller, Engine};
 
 /// How long caches are trusted without news of the change feed (design §8).
@@ -20,6 +20,13 @@ const TRUST: Duration = Duration::from_secs(2);
 /// Connections of one installation that are looked through: one, and one more for each choice of scopes that was made
 /// when it was installed.
 const OF_ONE_INSTALLATION: u32 = 200;
+
+/// In which tenant the installation of a connection is, as it was read beside `connector`. Whatever changes an
+/// installation ends its connector's entry, so with another entry this is worth nothing.
+pub(crate) struct KnownTenant {
+    connector: Weak<Entry>,
+    tenant: Option<String>,
+}
 
 impl Engine {
     /// The live connection of a grant, from memory where that can be trusted. Absence is not remembered.
@@ -120,6 +127,36 @@ impl Engine {
         let live = Arc::new(live);
         self.caches.lives.fill(ticket, id, Arc::clone(&live));
         Ok(Some(live))
+    }
+
+    /// The provider's id of the tenant that a connection's installation is in, where that is another one than the
+    /// installation's. Kept for each connection, not for all installations of a connector, of which there may be many.
+    pub(super) async fn tenant(
+        &self,
+        entry: &Arc<Entry>,
+        connection: &Connection,
+    ) -> Result<Option<String>> {
+        let Some(installation) = &connection.grant.installation else {
+            return Ok(None);
+        };
+        let id = &connection.id;
+        if let Some(known) = self.caches.tenants.get(id)
+            && known.connector.as_ptr() == Arc::as_ptr(entry)
+        {
+            return Ok(known.tenant.clone());
+        }
+        let ticket = self.caches.tenants.ticket(id);
+        let store = &self.ports.store;
+        let row = store
+            .installation_by_external_id(&connection.team, &entry.connector.id, installation)
+            .await?;
+        let tenant = row.and_then(|row| row.tenant);
+        let known = KnownTenant {
+            connector: Arc::downgrade(entry),
+            tenant: tenant.clone(),
+        };
+        self.caches.tenants.fill(ticket, id, Arc::new(known));
+        Ok(tenant)
     }
 
     /// Whether the change feed was heard of lately enough to trust what is in memory.

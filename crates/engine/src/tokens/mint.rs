@@ -448,6 +448,7 @@ impl Engine {
             metadata: pair.metadata,
             claims: Map::new(),
             connection: None,
+            tenant: None,
             connector: Arc::clone(&entry),
         })
     }

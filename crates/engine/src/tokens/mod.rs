@@ -34,7 +34,7 @@ pub(crate) use bounds::check_mintable;
 pub use flights::Flights;
 pub(crate) use landing::Home;
 pub use landing::{PAUSE, TRIES};
-pub(crate) use lives::main_set;
+pub(crate) use lives::{KnownTenant, main_set};
 pub use offer::Offers;
 pub(crate) use pair::Half;
 pub use pair::{Arrived, CLAIMS, NewPair, forwarded_claims, forwards_claims};

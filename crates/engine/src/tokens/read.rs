@@ -67,6 +67,8 @@ pub struct ServedToken {
     pub connector: Arc<Entry>,
     /// The connection it came from; none for a connector's stored API key.
     pub connection: Option<Arc<Live>>,
+    /// The provider's id of the tenant that the connection's installation is in, where that is another one.
+    pub tenant: Option<String>,
     /// What was granted, where the provider said so.
     pub scope: Option<String>,
     /// Public facts of the token response.
@@ -418,6 +420,7 @@ impl Engine {
         let token = self
             .open_token(&caller.team, &set.id, Half::Access, &set.access)
             .await?;
+        let tenant = self.tenant(&connector, &live.connection).await?;
         self.log_read(&Read {
             caller,
             connector: &connector.connector.id,
@@ -429,6 +432,7 @@ impl Engine {
             token,
             token_set: set.id.clone(),
             expires_at: set.access_expires_at,
+            tenant,
             scope: set.scope.clone(),
             claims: match set.metadata.get(CLAIMS) {
                 // What the connector forwards now, not what it did when the claims came.

@@ -1,6 +1,7 @@
 //! Slack apps, by a Slack that rotates: the bot's tokens of each workspace and each user's own, refreshed and ended each
 //! by itself (requirement 53), and errors that come under status 200 (requirement 29).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -8,7 +9,9 @@ use grantry_core::error::ReconnectReason;
 use grantry_core::nouns::{AuthorizationState, Install, Subject};
 use grantry_core::store::Page;
 use grantry_core::{Error, Result};
-use grantry_engine::{AskConsent, AskToken, CallbackEnd, ConsentResult, ServedToken};
+use grantry_engine::{
+    AskConsent, AskToken, CallbackEnd, ConsentResult, Engine, InstallationChange, ServedToken,
+};
 use grantry_sandbox::{Endpoint, Order};
 use serde_json::{Value, json};
 
@@ -277,6 +280,50 @@ async fn an_app_is_installed_in_a_whole_organisation_under_its_id() {
     world.expire().await;
     let next = token(&world, Bot("E77")).await.unwrap();
     assert_ne!(next.token.expose(), served.token.expose());
+}
+
+#[tokio::test]
+async fn a_token_tells_its_installations_tenant_from_memory_and_a_change_of_it_at_once() {
+    let world = slack().await;
+    let other = world.another_node("node-2").await;
+    connected(&world, Bot("TE5")).await;
+    connected(&world, Bot("T1")).await;
+    let caller = world.server().await;
+    let tenant = async |engine: &Arc<Engine>, whose| {
+        let read = engine.token(&caller, "scl_bot", ask(whose));
+        world.run(read).await.unwrap().tenant
+    };
+    let tenants = async |engine: &Arc<Engine>| {
+        let of_one = tenant(engine, Bot("TE5")).await;
+        [of_one, tenant(engine, Bot("T1")).await]
+    };
+    let known = |of: &str| [Some(of.to_owned()), None];
+    for engine in [&world.engine, &other] {
+        engine.start().await.unwrap();
+        assert_eq!(tenants(engine).await, known("E0001"));
+        // Known once, it costs no look into the database.
+        world.watch.deafen_after(0);
+        assert_eq!(tenants(engine).await, known("E0001"));
+        world.watch.hear();
+    }
+
+    let page = Page::first(10);
+    let rows = world.engine.installations(&caller, "scl_bot", &page).await;
+    let row = rows.unwrap().data.into_iter().map(|view| view.installation);
+    let id = row.filter(|row| row.external_id == "TE5").map(|row| row.id);
+    let id = id.last().unwrap();
+    for moved in [Some("E0002"), None] {
+        let change = InstallationChange {
+            tenant: Some(moved.map(str::to_owned)),
+            ..InstallationChange::default()
+        };
+        let changed = world.engine.update_installation(&caller, &id, change);
+        changed.await.unwrap();
+        let seen = tenant(&world.engine, Bot("TE5")).await;
+        assert_eq!(seen.as_deref(), moved);
+        world.pass(Duration::from_secs(2)).await;
+        assert_eq!(tenant(&other, Bot("TE5")).await.as_deref(), moved);
+    }
 }
 
 #[tokio::test]

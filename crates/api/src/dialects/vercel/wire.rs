@@ -348,6 +348,10 @@ pub struct Token<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     installation_id: Option<&'a str>,
+    /// The provider's tenant that the installation is in, where that has another id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    tenant_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     external_subject: Option<&'a str>,
@@ -388,6 +392,7 @@ impl<'a> Token<'a> {
             name: connection.and_then(|connection| connection.name.as_deref()),
             installation_id: connection
                 .and_then(|connection| connection.grant.installation.as_deref()),
+            tenant_id: served.tenant.as_deref(),
             external_subject: connection
                 .and_then(|connection| connection.external_subject.as_deref()),
             metadata: &served.metadata,
