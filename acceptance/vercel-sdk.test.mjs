@@ -450,6 +450,19 @@ describe('lists', () => {
     const { body: v1 } = await server.call('GET', `/v1/connect/connectors/${connector}/projects`, { key: KEYS.admin });
     assert.deepEqual(v1.projects.map(({ projectId, environments }) => [projectId, environments]), [['prj_1', ['preview']], ['prj_2', ['preview']]]);
   });
+
+  it('tell a hundred links of a connector, and where the next one is', async () => {
+    const crowd = Array.from({ length: 101 }, (_, n) => ({ id: `prj_crowd_${100 + n}`, team: teamId, name: `crowd-${n}` }));
+    const ids = crowd.map(({ id }) => id);
+    const links = ids.map((project) => ({ project, environments: ['production'] }));
+    const connector = { id: 'scl_crowd', uid: 'keys/crowd', team: teamId, name: 'Crowd', type: 'api-key', data: { values: [{ value: 'k' }] }, links };
+    await server.apply(world({ projects: [...projects, ...crowd], connectors: [connector] }));
+    const { body } = await server.call('GET', '/v1/connect/connectors?include=projects&search=keys/crowd', { key: KEYS.admin });
+    const { items, hasMore, cursor } = body.clients[0].includes.projects;
+    assert.deepEqual([items.map(({ project }) => project.id), hasMore], [ids.slice(0, 100), true]);
+    const { body: rest } = await server.call('GET', `/v1/connect/connectors/scl_crowd/projects?cursor=${cursor}`, { key: KEYS.admin });
+    assert.deepEqual([rest.projects.map((link) => link.projectId), rest.cursor], [ids.slice(100), undefined]);
+  });
 });
 
 describe('trigger destinations', () => {
@@ -526,7 +539,7 @@ describe('a deleted connector', () => {
   it('is gone, not missing, for its own team and on every call', async () => {
     const { id: connector } = await create({ uid: 'oauth/ended', projectId });
     await sdk().deleteConnector({ teamId, connector });
-    const subject = { type: 'user', id: 'u1' };
+    const [subject, expiresAt] = [{ type: 'user', id: 'u1' }, Date.now() + 3_600_000];
     const route = `/v1/connect/connectors/${connector}`;
     for (const [method, path, body] of [
       ['GET', route],
@@ -540,7 +553,10 @@ describe('a deleted connector', () => {
       ['POST', `${route}/projects/${projectId}`, { environments: ['production'] }],
       ['DELETE', `${route}/projects/${projectId}`],
       ['DELETE', `${route}/tokens`, { subject }],
+      ['POST', `${route}/contacts`, { phoneNumber: '+12025551234' }],
       ['POST', `/v1/connect/token/${connector}`, { subject }],
+      ['POST', `/v1/connect/token/${connector}/import`, { tokens: [{ accessToken: 'at', expiresAt, environment: 'production', subject }] }],
+      ['POST', `/v1/connect/install/${connector}`, {}],
       ['POST', `/v1/connect/authorize/${connector}`, { subject }],
     ]) {
       const gone = await server.call(method, path, { key: KEYS.admin, body });
