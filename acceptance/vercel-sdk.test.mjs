@@ -529,9 +529,9 @@ describe('who made and changed it', () => {
   it('is told as the person', async () => {
     const made = await create({ uid: 'oauth/authored' });
     assert.deepEqual([made.createdBy, made.updatedBy], Array(2).fill({ type: 'user', id: 'usr_alice' }));
-    assert.deepEqual([made.typeName, made.supportsIcon, made.supportedSubjectTypes], ['OAuth', 'true', ['user']]);
+    assert.deepEqual([made.typeName, made.supportsIcon, made.supportedSubjectTypes], ['OAuth', 'false', ['user']]);
     const plain = await server.call('GET', `/v1/connect/connectors/${made.id}`, { key: KEYS.admin });
-    assert.equal(plain.body.supportsIcon, true, 'the documented boolean for everybody but the SDK');
+    assert.equal(plain.body.supportsIcon, false, 'the documented boolean for everybody but the SDK');
   });
 });
 

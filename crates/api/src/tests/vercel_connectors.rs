@@ -71,7 +71,7 @@ async fn a_connector_is_answered_with_everything_the_page_requires_and_no_secret
         })
     );
     assert_eq!(made["supportsRevocation"], true);
-    assert_eq!(made["supportsIcon"], true);
+    assert_eq!(made["supportsIcon"], false);
     assert_eq!(made["redirectUri"], "https://connect.example/callback");
     assert_eq!(made["backgroundColor"], "#0a84ff");
     assert!(made.get("triggers").is_none());
@@ -98,9 +98,9 @@ async fn the_sdk_gets_supports_icon_as_text() {
     for (agent, expected) in [
         (
             "speakeasy-sdk/typescript 1.28.35 2.0 1.0 @vercel/sdk",
-            json!("true"),
+            json!("false"),
         ),
-        ("curl/8", json!(true)),
+        ("curl/8", json!(false)),
     ] {
         let mut asked = request(Some("tok_admin"), "GET /v1/connect/connectors/scl_1", None);
         asked

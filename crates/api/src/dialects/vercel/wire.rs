@@ -256,9 +256,10 @@ impl<'a> Connector<'a> {
             supports_installation: can.installation,
             supports_revocation: can.revocation,
             supports_triggers: WITH_EVENTS.contains(&row.kind.as_str()),
+            // "Whether the connector icon can propagate to the provider": it is shown on our pages only.
             supports_icon: match reader {
-                Reader::Sdk => Value::from("true"),
-                Reader::Other => Value::from(true),
+                Reader::Sdk => Value::from("false"),
+                Reader::Other => Value::from(false),
             },
             triggers: row.triggers_enabled.then_some(Switch { enabled: true }),
             events: &row.events,
