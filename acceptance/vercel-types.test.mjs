@@ -1,9 +1,10 @@
 // Every type of connector through npm @vercel/sdk, unmodified: all that a type's `data` may hold goes in, and what comes
 // out is compared by value. The SDK's own models are the referee of both.
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { Vercel } from '@vercel/sdk';
+import * as jose from 'jose';
 import { Grantry } from './lib/grantry.mjs';
 import { mcpServer } from './lib/mcp.mjs';
 import { KEYS, PROJECT as projectId, TEAM as teamId, world } from './lib/world.mjs';
@@ -274,6 +275,33 @@ describe('an installed application', () => {
     ] }));
     const asks = async (...userScopes) => (await update(connector, { data: { userScopes } })).reconsentNeeded;
     assert.deepEqual([await asks('User.Read', 'Mail.Read'), await asks('Mail.Read')], [{ scope: 'user' }, undefined]);
+  });
+});
+
+describe('the JWT of a snowflake user', () => {
+  it('is what Snowflake takes by the public half of the key: npm jose verifies it, node:crypto tells the fingerprint', async () => {
+    const { id } = await create({
+      type: 'snowflake', uid: 'snowflake/key-pair', name: 'Key pair', projectId, environments: ['production'],
+      data: { accountIdentifier: 'xy12345.eu-central-1', user: 'svc_reader', defaultSessionRole: 'ANALYST', privateKeyPem },
+    });
+    const { status, text, body } = await server.token(id, { key: KEYS.workload, subject: { type: 'app' } });
+    assert.equal(status, 200, text);
+    const publicKey = createPublicKey(privateKeyPem);
+    const { payload, protectedHeader } = await jose.jwtVerify(body.token, publicKey, { algorithms: ['RS256'] });
+    const digest = createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest('base64');
+    assert.equal(payload.sub, 'XY12345.SVC_READER');
+    assert.equal(payload.iss, `${payload.sub}.SHA256:${digest}`);
+    assert.equal(protectedHeader.typ, 'JWT');
+    assert.ok(payload.exp - payload.iat < 3600, `${payload.exp - payload.iat} s: Snowflake takes an hour at most`);
+    assert.ok(payload.iat * 1000 <= Date.now() && Date.now() < payload.exp * 1000);
+    // What is said of its life is not more than it has.
+    assert.ok(body.expiresAt <= payload.exp * 1000, `${body.expiresAt} ${payload.exp}`);
+    assert.deepEqual(
+      [body.metadata.tokenType, body.metadata.accountIdentifier, body.metadata.defaultSessionRole],
+      ['KEYPAIR_JWT', 'xy12345.eu-central-1', 'ANALYST'],
+    );
+    const other = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey;
+    await assert.rejects(jose.jwtVerify(body.token, other, { algorithms: ['RS256'] }), jose.errors.JWSSignatureVerificationFailed);
   });
 });
 
