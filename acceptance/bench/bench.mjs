@@ -197,7 +197,10 @@ async function dialects(server) {
 /** The same body in another round: what has to be unique is. */
 const unique = (body, round) => ({ ...body, ...(body.uid && { uid: `${round}/${body.uid}` }) });
 
-/** Pages of a team with ten thousand connectors, one after the other: in every order, filtered, and far behind. */
+/**
+ * Pages of a team with ten thousand connectors, one after the other: in every order, filtered, and far behind; in both
+ * versions of the list, with links told too, and of the links of a project that has a third of them.
+ */
 async function pages(server) {
   const many = Array.from({ length: ROWS }, (_, n) => ({
     ...connector,
@@ -208,22 +211,28 @@ async function pages(server) {
     links: n % 3 ? [] : connector.links,
   }));
   await server.apply({ connectors: many });
-  const ask = async (query) => {
+  const ask = async (route) => {
     const began = performance.now();
-    const { status, text, body } = await server.call('GET', `/v2/connect/connectors?limit=100&${query}`, { key: KEYS.admin });
+    const { status, text, body } = await server.call('GET', route, { key: KEYS.admin });
     if (status !== 200) throw new Error(text);
-    return { ms: performance.now() - began, next: body.pagination.next };
+    return { ms: performance.now() - began, next: body.pagination ? body.pagination.next : body.cursor };
   };
-  for (const query of ['', 'sort=name', 'sort=updatedAt', `projectId=${PROJECT}`, 'type=oauth&service=crm', 'search=page-99', 'search=nowhere']) {
+  const queries = ['', 'sort=name', 'sort=updatedAt', `projectId=${PROJECT}`, 'type=oauth&service=crm', 'search=page-99', 'search=nowhere'];
+  const lists = [
+    ...queries.map((query) => [query || 'newest first', `/v2/connect/connectors?limit=100&${query}`]),
+    ['v1 with include=projects', '/v1/connect/connectors?limit=100&include=projects'],
+    ['links of a project', `/v2/connect/projects/${PROJECT}/connectors?limit=100`],
+  ];
+  for (const [what, route] of lists) {
     let cursor = '';
     const times = [];
     for (let page = 0; page < 300; page++) {
-      const { ms, next } = await ask(`${query}${cursor && `&cursor=${cursor}`}`);
+      const { ms, next } = await ask(`${route}${cursor && `&cursor=${cursor}`}`);
       times.push(ms);
       cursor = next ?? '';
     }
     times.sort((a, b) => a - b);
-    say('page of 100', `${query || 'newest first'}: p50 ${times[150].toFixed(1)} ms, p99 ${times[297].toFixed(1)} ms   (budget 20), of ${kilo(ROWS)} connectors`);
+    say('page of 100', `${what}: p50 ${times[150].toFixed(1)} ms, p99 ${times[297].toFixed(1)} ms   (budget 20), of ${kilo(ROWS)} connectors`);
   }
 }
 
