@@ -55,7 +55,7 @@ const KEPT = {
 
 /** A connector of each further type, as little as it can be; the last word says whether it is an OAuth client. */
 const TYPES = {
-  'aws-alpha': [{ roleArn: 'arn:aws:iam::1:role/x' }],
+  'aws-alpha': [{ roleArn: 'arn:aws:iam::123456789012:role/x' }],
   custom: [{}],
   discord: [{ applicationId: '17', botToken: 'never_shown' }, 'client'],
   github: [{ appId: 7, appSlug: 'my-app', appName: 'My App', clientId: 'Iv1.x' }, 'client'],

@@ -164,8 +164,12 @@ const TYPES = {
     users: REFINED, app: REFINED,
   },
   'aws-alpha': {
-    data: { roleArn: 'arn:aws:iam::1:role/x' },
-    is: { typeName: 'AWS', supportedSubjectTypes: [] },
+    data: { roleArn: 'arn:aws:iam::123456789012:role/team/deploy', region: 'eu-central-1', extras: { a: 1 } },
+    is: {
+      typeName: 'AWS', service: 'aws', supportedSubjectTypes: [], supportsTriggers: false,
+      docsite: 'https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html',
+      devsite: 'https://console.aws.amazon.com/iam/',
+    },
   },
 };
 

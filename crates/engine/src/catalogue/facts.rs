@@ -151,6 +151,6 @@ fn split(template: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// A pattern that is none matches nothing.
-pub(super) fn matches_whole(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches_whole(pattern: &str, text: &str) -> bool {
     Regex::new(&format!(r"\A(?:{pattern})\z")).is_ok_and(|pattern| pattern.is_match(text))
 }

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use crate::Engine;
 use crate::connectors::types;
 
+pub(crate) use facts::matches_whole;
 pub use facts::{authorize_params, scope_separator, server};
 
 /// What is known of services, by id.

@@ -27,7 +27,7 @@ use grantry_vault::jws::SigningAlgorithm;
 use serde_json::{Map, Value};
 
 pub use asked::{AskedField, asked_fields};
-use shapes::{is_bare, is_phone, is_slug, is_text, private_key, text_words};
+use shapes::{is_bare, is_phone, is_text, private_key, text_words};
 pub use shapes::{is_web_url, text_complaint, url_words};
 
 pub use patch::{Manner, Patched, convert, patch};
@@ -50,8 +50,8 @@ enum Shape {
     Secret(usize),
     /// The same: a private key of this algorithm, in PEM form.
     Pem(SigningAlgorithm),
-    /// Lower-case letters, digits and single hyphens: what may stand in a path.
-    Slug(usize),
+    /// Text of a form.
+    Formed(&'static Form),
     /// A list of phone numbers (E.164).
     Phones,
     /// An absolute http or https URL without user name.
@@ -78,6 +78,16 @@ enum Shape {
     ServerConfig,
     /// The values of an `api-key` connector.
     Values,
+}
+
+/// What a text has to look like.
+struct Form {
+    /// It matches this as a whole.
+    pattern: &'static str,
+    /// Bytes at most.
+    max: usize,
+    /// The same for people: `must be …`.
+    words: &'static str,
 }
 
 const fn field(name: &'static str, shape: Shape) -> Field {
@@ -310,12 +320,10 @@ impl Check<'_> {
                 }
                 Err(complaint) => complaint,
             },
-            (Shape::Slug(max), Value::String(text)) if is_slug(text, *max) => {
+            (Shape::Formed(form), Value::String(text)) if form.takes(text) => {
                 return Some(value.clone());
             }
-            (Shape::Slug(max), _) => format!(
-                "must be 1 to {max} lower-case letters, digits and single hyphens, which neither begin nor end it"
-            ),
+            (Shape::Formed(form), _) => format!("must be {}", form.words),
             (Shape::Phones, Value::Array(items)) => {
                 let what = "a phone number in E.164 form, such as +14155550100";
                 return self.list(path, items, what, is_phone);

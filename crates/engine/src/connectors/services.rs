@@ -25,6 +25,12 @@ const WAYS: &[(&str, &str, &str, &str)] = &[
         "snowflake",
         "Security integration",
     ),
+    (
+        "snowflake",
+        "workload-identity",
+        "snowflake-wif",
+        "Workload identity",
+    ),
     ("oauth2", "oauth", "oauth", "OAuth app"),
     ("salesforce", "oauth", "oauth", "OAuth app"),
     ("snowflake", "oauth", "oauth", "OAuth app"),
@@ -35,6 +41,7 @@ const WAYS: &[(&str, &str, &str, &str)] = &[
 /// that of any OAuth app or key; what Grantry has a type of its own for is more than that.
 const OWN_WAYS: &[(&str, &str, &str, &str)] = &[
     ("discord", "discord-app", "discord", "Discord app"),
+    ("aws", "iam-role", "aws-alpha", "IAM role"),
     // An app is what GitHub recommends, and what a manifest makes.
     ("github", "github-app", "github", "GitHub App"),
     ("linear", "linear-app", "linear", "Linear app"),
@@ -311,14 +318,13 @@ mod tests {
     fn a_type_of_its_own_is_the_first_way_to_its_service() {
         for kind in ConnectorType::ALL {
             let row = match types::of(*kind).service.unwrap_or(kind.as_str()) {
-                // They are of no service, or without tokens here.
-                "api-key" | "custom" | "oauth" | "aws" => continue,
+                // They are of no service.
+                "api-key" | "custom" | "oauth" => continue,
                 service => row_of(&[], service).unwrap(),
             };
-            if *kind == ConnectorType::SnowflakeWif {
-                continue;
-            }
-            assert_eq!(ways(&row)[0].kind, *kind, "{}", row.id);
+            // Snowflake has two, and one of them is the second.
+            let at = usize::from(*kind == ConnectorType::SnowflakeWif);
+            assert_eq!(ways(&row)[at].kind, *kind, "{}", row.id);
         }
     }
 

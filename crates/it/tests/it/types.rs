@@ -27,7 +27,7 @@ pub fn kinds() -> Vec<(&'static str, Value, &'static [&'static str], &'static st
         ),
         (
             "aws-alpha",
-            json!({"roleArn": "arn:aws:iam::1:role/x"}),
+            json!({"roleArn": "arn:aws:iam::123456789012:role/x", "region": "eu-central-1"}),
             &[],
             "",
         ),
@@ -190,6 +190,8 @@ async fn what_is_wrong_with_a_connector_is_named_and_nothing_of_it_is_stored() {
         ),
         ("snowflake", "accountIdentifier", "evil.example/"),
         ("microsoft-entra", "tenantId", "../x"),
+        ("aws-alpha", "roleArn", "arn:aws:iam::1:role/x"),
+        ("aws-alpha", "region", "eu-central-1.evil.example"),
     ] {
         let mut data = kinds().into_iter().find(|row| row.0 == kind).unwrap().1;
         data[field] = json!(host);

@@ -45,6 +45,8 @@ const UNWANTED: &[&str] = &["verificationToken"];
 /// Fields that are neither required nor sealed, and asked for all the same.
 const WANTED: &[(ConnectorType, &str)] = &[
     // Without them there are no tokens of the application.
+    (ConnectorType::AwsAlpha, "roleArn"),
+    (ConnectorType::AwsAlpha, "region"),
     (ConnectorType::Linear, "appScopes"),
     (ConnectorType::Linear, "userScopes"),
     (ConnectorType::Linq, "phoneNumbers"),
@@ -54,6 +56,8 @@ const WANTED: &[(ConnectorType, &str)] = &[
     (ConnectorType::Sendblue, "phoneNumbers"),
     (ConnectorType::Slack, "botScopes"),
     (ConnectorType::Slack, "userScopes"),
+    (ConnectorType::SnowflakeWif, "accountIdentifier"),
+    (ConnectorType::SnowflakeWif, "defaultSessionRole"),
 ];
 
 /// The fields that a connector of this type is asked for, in the order of its rows.
@@ -106,7 +110,7 @@ fn asked(kind: ConnectorType, row: &Field) -> Option<AskedField> {
             ..plain
         },
         Shape::OneOf(words) => AskedField { words, ..plain },
-        Shape::Text(_) | Shape::Slug(_) | Shape::Url | Shape::BareUrl => plain,
+        Shape::Text(_) | Shape::Formed(_) | Shape::Url | Shape::BareUrl => plain,
         _ => return None,
     };
     (!UNWANTED.contains(&row.name)).then_some(field)

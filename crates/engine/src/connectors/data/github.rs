@@ -2,11 +2,11 @@
 
 use grantry_vault::jws::SigningAlgorithm;
 
-use super::{EXTRAS, Field, SEARCHED, SERVER_CONFIG, Shape, field, required};
+use super::{EXTRAS, Field, Form, SEARCHED, SERVER_CONFIG, Shape, field, required};
 
 pub(super) const GITHUB: &[Field] = &[
     required("appId", Shape::Integer(1)),
-    required("appSlug", Shape::Slug(100)),
+    required("appSlug", Shape::Formed(SLUG)),
     required("appName", Shape::Text(256)),
     required("clientId", Shape::Text(256)),
     field("clientSecret", Shape::Secret(8192)),
@@ -19,6 +19,13 @@ pub(super) const GITHUB: &[Field] = &[
     EXTRAS,
     SEARCHED,
 ];
+
+/// What may stand in a path.
+const SLUG: &Form = &Form {
+    pattern: "[a-z0-9]+(-[a-z0-9]+)*",
+    max: 100,
+    words: "1 to 100 lower-case letters, digits and single hyphens, which neither begin nor end it",
+};
 
 const OWNER: &[Field] = &[
     required(

@@ -51,8 +51,9 @@ fn of(shape: &Shape) -> Value {
         Shape::Pem(_) => {
             json!({"type": "string", "format": "pem", "maxLength": PEM_BYTES_MAX, "writeOnly": true})
         }
-        Shape::Slug(max) => {
-            json!({"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "maxLength": max})
+        Shape::Formed(form) => {
+            let pattern = format!("^{}$", form.pattern);
+            json!({"type": "string", "pattern": pattern, "maxLength": form.max})
         }
         Shape::Phones => {
             list(json!({"type": "string", "pattern": "^\\+[1-9][0-9]{1,14}$", "maxLength": 16}))

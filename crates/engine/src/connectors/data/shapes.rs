@@ -6,6 +6,9 @@ use grantry_vault::jws::{SigningAlgorithm, SigningKey};
 use serde_json::Value;
 use url::Url;
 
+use super::Form;
+use crate::catalogue::matches_whole;
+
 /// What is wrong with a text, for people.
 pub fn text_complaint(text: &str, max: usize, line_breaks: bool) -> Option<String> {
     let unwanted = |c: char| c.is_control() && !(line_breaks && matches!(c, '\n' | '\r' | '\t'));
@@ -54,15 +57,10 @@ pub(super) fn is_bare(text: &str) -> bool {
         && Url::parse(text).is_ok_and(|url| url.query().is_none() && url.fragment().is_none())
 }
 
-/// Lower-case letters, digits and single hyphens within.
-pub(super) fn is_slug(text: &str, max: usize) -> bool {
-    let letters = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-    !text.is_empty()
-        && text.len() <= max
-        && text.bytes().all(letters)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-        && !text.contains("--")
+impl Form {
+    pub(super) fn takes(&self, text: &str) -> bool {
+        text.len() <= self.max && matches_whole(self.pattern, text)
+    }
 }
 
 /// E.164: a plus sign and 2 to 15 digits, of which the first is no zero.

@@ -291,9 +291,12 @@ fn wrong(shape: &Shape) -> Vec<Value> {
             json!(include_str!("../../../../vault/testdata/keys/ec-pkcs8.pem")),
             long(&(16 * 1024)),
         ],
-        Shape::Slug(max) => {
-            let texts = ["../x", "A", "a b", "-a", "a--b", "a/b", "a%2fb"].map(Value::from);
-            texts.into_iter().chain([json!(7), long(max)]).collect()
+        Shape::Formed(form) => {
+            let texts = ["../x", "A", "a b", "-a", "a--b", "a/b", "a%2fb", "a\n"].map(Value::from);
+            texts
+                .into_iter()
+                .chain([json!(7), long(&form.max)])
+                .collect()
         }
         Shape::Phones => [
             "4155550100",
@@ -418,6 +421,48 @@ fn every_field_of_every_type_is_named_when_it_is_missing_or_wrong() {
         );
     }
     assert!(tried > 500, "{tried}");
+}
+
+#[test]
+fn an_aws_role_and_its_region_are_what_aws_writes() {
+    const IN: &str = "arn:aws:iam::123456789012:role/";
+    let (longest, too_long) = (
+        IN.to_owned() + &"x".repeat(64),
+        IN.to_owned() + &"x".repeat(65),
+    );
+    let long_path = IN.to_owned() + &"p/".repeat(1024) + "x";
+    let roles = [
+        ("arn:aws:iam::123456789012:role/x", true),
+        ("arn:aws:iam::123456789012:role/team/ci/deploy_+=,.@-", true),
+        ("arn:aws-us-gov:iam::123456789012:role/x", true),
+        (&longest, true),
+        (&too_long, false),
+        (&long_path, false),
+        (IN, false),
+        ("arn:aws:iam::123456789012:role/a b", false),
+        ("arn:aws:iam::123456789012:role/x\n", false),
+        ("arn:aws:iam::123456789012:role/x/", false),
+        ("arn:aws:iam::1:role/x", false),
+        ("arn:aws:iam::123456789012:user/x", false),
+        ("arn:aws:sts::123456789012:role/x", false),
+        ("123456789012", false),
+    ];
+    let regions = [
+        ("eu-central-1", true),
+        ("us-gov-west-1", true),
+        ("eusc-de-east-1", true),
+        ("eu-central", false),
+        ("EU-CENTRAL-1", false),
+        ("eu-central-1.evil.example", false),
+        ("frankfurt", false),
+    ];
+    let roles = roles.map(|(text, taken)| ("roleArn", text, taken));
+    let regions = regions.map(|(text, taken)| ("region", text, taken));
+    for (field, text, taken) in roles.into_iter().chain(regions) {
+        let named = run(ConnectorType::AwsAlpha, json!({ field: text })).err();
+        let expected = (!taken).then(|| vec![format!("data.{field}")]);
+        assert_eq!(named, expected, "{text:?}");
+    }
 }
 
 #[test]
