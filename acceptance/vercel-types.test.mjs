@@ -104,8 +104,9 @@ const TYPES = {
     is: { typeName: 'Snowflake', service: 'snowflake', supportedSubjectTypes: [], supportsTriggers: false },
   },
   'snowflake-wif': {
-    data: { accountIdentifier: 'acme-prod', clientName: 'n', extras: { a: 1 } },
-    is: { supportedSubjectTypes: [], supportsInstallation: false },
+    data: { accountIdentifier: 'acme-prod', clientName: 'n', defaultSessionRole: 'ANALYST', audience: 'acme', extras: { a: 1 } },
+    is: { service: 'snowflake', supportedSubjectTypes: ['app'], supportsInstallation: false, supportsRevocation: false },
+    app: WHOLE,
   },
   linear: {
     data: {
@@ -166,10 +167,11 @@ const TYPES = {
   'aws-alpha': {
     data: { roleArn: 'arn:aws:iam::123456789012:role/team/deploy', region: 'eu-central-1', extras: { a: 1 } },
     is: {
-      typeName: 'AWS', service: 'aws', supportedSubjectTypes: [], supportsTriggers: false,
+      typeName: 'AWS', service: 'aws', supportedSubjectTypes: ['app'], supportsTriggers: false, supportsRevocation: false,
       docsite: 'https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html',
       devsite: 'https://console.aws.amazon.com/iam/',
     },
+    app: WHOLE,
   },
 };
 

@@ -26,6 +26,23 @@ const MAPS = {
   links: [{ project: PROJECT, environments: ['production', 'development'] }],
 };
 
+/** Services that trust our issuer: the audience by which each knows itself, and what is said beside the token. */
+const TRUSTING = {
+  aws: {
+    type: 'aws-alpha',
+    data: { roleArn: 'arn:aws:iam::123456789012:role/deploy', region: 'eu-central-1' },
+    audience: 'sts.amazonaws.com',
+  },
+  warehouse: {
+    type: 'snowflake-wif',
+    data: { accountIdentifier: 'acme-prod', defaultSessionRole: 'ANALYST' },
+    audience: 'snowflakecomputing.com',
+  },
+};
+const trusting = Object.entries(TRUSTING).map(([uid, { type, data }]) => ({
+  ...MAPS, id: `scl_${uid}`, uid, name: uid, type, data,
+}));
+
 /** An issuer made of npm jose: one ES256 key, a discovery document, a key set. */
 async function joseIssuer() {
   const { publicKey, privateKey } = await jose.generateKeyPair('ES256');
@@ -58,7 +75,7 @@ before(async () => {
   ci = await Sandbox.start({ accessTtl: 60 });
   cluster = await Sandbox.start({ accessTtl: 60 });
   runner = await joseIssuer();
-  server = await Grantry.start(world({ connectors: [MAPS] }), { config: issuers() });
+  server = await Grantry.start(world({ connectors: [MAPS, ...trusting] }), { config: issuers() });
   process.env.GRANTRY_URL = server.url;
 });
 after(async () => {
@@ -168,6 +185,56 @@ describe('our issuer', () => {
     assert.equal(await read(fresh), 200);
     const published = (await server.call('GET', '/.well-known/jwks')).body.keys;
     assert.deepEqual(published.map((key) => key.kid), [made.kid]);
+  });
+});
+
+describe('what proves a workload to a service that trusts our issuer', () => {
+  for (const [connector, { type, data, audience }] of Object.entries(TRUSTING))
+    it(`is verified there by npm jose and is no credential here: ${type}`, async () => {
+      const vercelToken = await server.workloadToken(PROJECT, 'production');
+      const answer = await getTokenResponse(connector, { subject: APP }, { vercelToken });
+      assert.deepEqual(answer.metadata, data);
+      const { body } = await server.call('GET', '/.well-known/openid-configuration');
+      const keys = jose.createRemoteJWKSet(new URL(body.jwks_uri));
+      const expected = { issuer: server.url, audience, typ: 'JWT', algorithms: ['RS256'], maxTokenAge: '1h' };
+      const { payload } = await jose.jwtVerify(answer.token, keys, expected);
+      assert.equal(payload.sub, 'owner:acme:project:web:environment:production');
+      assert.deepEqual([payload.owner_id, payload.project_id, payload.environment], [TEAM, PROJECT, 'production']);
+      assert.deepEqual([payload.aud, payload.exp - payload.iat], [audience, 3600]);
+      assert.equal(answer.expiresAt, payload.exp * 1000);
+      await assert.rejects(jose.jwtVerify(answer.token, keys, { ...expected, audience: `${server.url}/acme` }), /aud/);
+
+      // Neither for a token, nor for any other call.
+      assert.equal(await read(answer.token), 401);
+      assert.equal((await server.token(connector, { key: answer.token, subject: APP })).status, 401);
+      assert.equal((await server.call('GET', '/api/v1/connectors', { key: answer.token })).status, 401);
+    });
+
+  it('is of another environment where the workload is, and of nobody without a project', async () => {
+    const preview = await server.token('aws', { key: await server.workloadToken(PROJECT, 'development'), subject: APP });
+    assert.equal(jose.decodeJwt(preview.body.token).sub, 'owner:acme:project:web:environment:development');
+    const unlinked = await server.token('aws', { key: await server.workloadToken(PROJECT, 'preview'), subject: APP });
+    assert.equal(unlinked.status, 403);
+    for (const key of [KEYS.admin, KEYS.member]) {
+      const refused = await server.token('aws', { key, subject: APP });
+      assert.equal(refused.status, 422, refused.text);
+      assert.match(refused.text, /only a workload/);
+    }
+  });
+
+  it('needs what the service needs beside it, and never names this server', async () => {
+    const make = (type, data) => server.call('POST', '/api/v1/connectors', { key: KEYS.admin, body: { type, name: 'Bare', data } });
+    const { body } = await make('aws-alpha', {});
+    const linked = { key: KEYS.admin, body: { environments: ['production'] } };
+    assert.ok((await server.call('PUT', `/api/v1/connectors/${body.id}/projects/${PROJECT}`, linked)).status < 300);
+    const refused = await server.token(body.id, { key: KEYS.workload, subject: APP });
+    assert.equal(refused.status, 422, refused.text);
+    assert.match(refused.text, /data\.roleArn is required/);
+    for (const type of ['aws-alpha', 'snowflake-wif']) {
+      const own = await make(type, { audience: `${server.url}/acme` });
+      assert.equal(own.status, 400, own.text);
+      assert.match(own.text, /data\.audience/);
+    }
   });
 });
 

@@ -346,6 +346,8 @@ fixed! {
     METADATA_ENTRIES_MAX: count = 1000;
     /// Life of a workload token; the signing keys overlap by as much.
     WORKLOAD_TOKEN_TIME_MAX: time = secs(12 * 3600);
+    /// Life of what proves a workload to a service elsewhere (`aws-alpha`, `snowflake-wif`).
+    WORKLOAD_PROOF_TIME: time = secs(3600);
     /// Grants whose failed refresh rests, in memory; what they are is up to callers.
     RESTING_GRANTS_MAX: count = 10_000;
     /// Subject, scopes, audience, resources and details of one grant together: its key is one row of a PostgreSQL
@@ -408,7 +410,7 @@ fixed! {
     ISSUER_KEYS_STALE_TIME_MAX: time = secs(4 * 3600);
     /// Keys of an outside issuer that are looked at.
     ISSUER_KEYS_MAX: count = 100;
-    /// The subject of an outside issuer's token.
+    /// The subject of an outside issuer's token, and of what proves a workload elsewhere: AWS and Snowflake take no longer one.
     WORKLOAD_SUBJECT_BYTES_MAX: bytes = 255;
     /// A claim that goes into a template.
     WORKLOAD_CLAIM_BYTES_MAX: bytes = 256;

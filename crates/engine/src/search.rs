@@ -241,7 +241,7 @@ impl Engine {
         if let Some(own) = &ask.own_token {
             return Ok(Some(authorization(Scheme::Bearer, own)));
         }
-        if types::has_no_tokens(connector) {
+        if !types::is_searched_with_token(connector) {
             return Ok(None);
         }
         let token = AskToken {
@@ -383,6 +383,7 @@ fn own_key(connector: &Connector, now: Timestamp) -> Option<&str> {
         AppTokens::ClientCredentials
         | AppTokens::Installation
         | AppTokens::KeyPair
+        | AppTokens::Proof(_)
         | AppTokens::Bearer => None,
     }
 }

@@ -134,6 +134,17 @@ impl Settings {
         self.url(&format!("/{team_slug}"))
     }
 
+    /// Whether `audience` names this server: an issuer of its, a team's workloads, or anything else at its public URL.
+    pub fn is_own(&self, audience: &str) -> bool {
+        let own = self.issuer();
+        let below = |text: &str| {
+            let rest = text.strip_prefix(&own);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
+        };
+        // Its host may be written in capitals, with the port that goes without saying, …
+        below(audience) || Url::parse(audience).is_ok_and(|url| below(url.as_str()))
+    }
+
     /// `path` (with its leading slash) at the public URL.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))

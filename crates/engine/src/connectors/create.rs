@@ -356,6 +356,9 @@ impl Engine {
         if let Some(found) = super::server::config_problems(&checked.public) {
             return Err(Error::Invalid(found));
         }
+        if let Some(found) = self.audience_problem(&checked.public) {
+            return Err(Error::Invalid(vec![found]));
+        }
 
         let now = self.now();
         let id = match &new.id {

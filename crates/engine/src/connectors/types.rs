@@ -77,6 +77,19 @@ pub enum AppTokens {
         /// Fields of `data`.
         metadata: &'static [&'static str],
     },
+    /// What proves to the service which workload asks, signed by our own issuer, which the service trusts.
+    Proof(Proof),
+}
+
+/// What a service wants of a workload that it knows by our issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Who it is, where `data.audience` says nothing else.
+    pub audience: &'static str,
+    /// Field of `data` that says at whose account it is used: there is no token without.
+    pub needs: &'static str,
+    /// A further one that is in the token's metadata.
+    pub beside: &'static str,
 }
 
 /// How an application is installed in a tenant of its provider.
@@ -186,6 +199,14 @@ const TYPES: &[Type] = &[
         kind: AwsAlpha,
         name: "AWS",
         service: Some("aws"),
+        app: &[(
+            Given::Always,
+            AppTokens::Proof(Proof {
+                audience: "sts.amazonaws.com",
+                needs: "roleArn",
+                beside: "region",
+            }),
+        )],
         ..PLAIN
     },
     Type {
@@ -401,6 +422,15 @@ const TYPES: &[Type] = &[
         name: "Snowflake (workload identity)",
         service: Some("snowflake"),
         variables: &[("accountIdentifier", "account")],
+        app: &[(
+            Given::Always,
+            AppTokens::Proof(Proof {
+                // What it expects of a user without an OIDC_AUDIENCE_LIST.
+                audience: "snowflakecomputing.com",
+                needs: "accountIdentifier",
+                beside: "defaultSessionRole",
+            }),
+        )],
         ..PLAIN
     },
 ];
@@ -489,6 +519,12 @@ pub fn speaks_oauth(connector: &Connector) -> bool {
 /// Whether there are no tokens of `connector` at all: it is registered without credentials.
 pub fn has_no_tokens(connector: &Connector) -> bool {
     user_tokens(connector).is_none() && app_tokens(connector).is_none()
+}
+
+/// Whether a search shows its endpoint a token of `connector`. What proves a workload to a service is nobody else's to see.
+pub fn is_searched_with_token(connector: &Connector) -> bool {
+    let app = app_tokens(connector).filter(|app| !matches!(app, AppTokens::Proof(_)));
+    app.is_some() || user_tokens(connector).is_some()
 }
 
 /// The client id of a connector that is a client of an authorization server.

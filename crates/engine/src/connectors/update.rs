@@ -434,6 +434,7 @@ impl Engine {
             patched.and_then(|patched| patched.map_err(|found| problems.extend(found)).ok());
         if let Some(patched) = &patched {
             problems.extend(super::server::config_problems(&patched.public).unwrap_or_default());
+            problems.extend(self.audience_problem(&patched.public));
         }
         let mut complain = |field: &str, complaint: Option<String>| {
             problems.extend(complaint.map(|message| Problem::new(field, message)));

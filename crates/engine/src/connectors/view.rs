@@ -107,7 +107,10 @@ pub fn capabilities(connector: &Connector, service: Option<&Service>) -> Capabil
         ("app", app.is_some() || installs),
         ("jwt-bearer", enrol::jwt_bearer_enabled(&connector.data)),
     ];
-    let kept = matches!(app, Some(AppTokens::Stored | AppTokens::Kept { .. }));
+    let kept = matches!(
+        app,
+        Some(AppTokens::Stored | AppTokens::Kept { .. } | AppTokens::Proof(_))
+    );
     Capabilities {
         subjects: subjects
             .into_iter()

@@ -131,6 +131,14 @@ pub fn check_bearer(grant: &Grant) -> Result<()> {
     )
 }
 
+/// Refuses to narrow what proves who asks: its reader decides what that may do.
+pub fn check_proof(grant: &Grant) -> Result<()> {
+    check_whole(
+        grant,
+        "cannot be chosen: the token says who asks, to the audience that the connector is for",
+    )
+}
+
 fn check_whole(grant: &Grant, message: &str) -> Result<()> {
     let asked = [
         ("scopes", grant.scopes != Scopes::Default),

@@ -8,6 +8,7 @@ use grantry_core::{Error, Result, Timestamp};
 use serde_json::{Map, Value};
 
 use super::bounds::check_plain;
+use super::proof::by_change;
 use super::{ServedToken, value_for};
 use crate::connectors::Entry;
 use crate::events::Read;
@@ -29,9 +30,7 @@ impl Engine {
         let token = token.ok_or_else(|| Error::Unresolvable {
             reason: format!("the connector is not complete: data.{secret} is required"),
         })?;
-        // It has no row of its own: it is known by its connector's latest change.
-        let named = format!("stk_{}_{}", connector.id, connector.updated_at.0);
-        let token_set = TokenSetId::from(named.as_str());
+        let token_set = by_change(connector);
         self.log_read(&Read {
             caller,
             connector: &connector.id,

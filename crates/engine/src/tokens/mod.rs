@@ -9,6 +9,7 @@
 //! - `mint`: tokens of the application itself, by client credentials.
 //! - `offer`: the link that comes with a refusal.
 //! - `pair`: sealing a token response into a row.
+//! - `proof`: tokens of our own issuer, for services that trust it.
 //! - `status`: whether somebody has to connect.
 //! - `retries`: revocations that got no answer yet, tried again.
 //! - `revoke`: ending connections, here and at the provider.
@@ -24,6 +25,7 @@ mod lives;
 mod mint;
 mod offer;
 mod pair;
+mod proof;
 mod read;
 mod refresh;
 mod retries;

@@ -147,6 +147,9 @@ impl Engine {
                     .handed_out(caller, entry, grant, secret, metadata)
                     .await;
             }
+            Some(AppTokens::Proof(proof)) => {
+                return self.proven(caller, Arc::clone(entry), grant, &proof).await;
+            }
             _ => {}
         }
         let live = match self.own_or_default(caller, entry, grant).await? {

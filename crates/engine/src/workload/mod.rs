@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use grantry_core::ids::{ProjectId, TeamId};
 use grantry_core::limits;
-use grantry_core::nouns::{Digest, Environment, EventKind};
+use grantry_core::nouns::{Digest, Environment, EventKind, Project};
 use grantry_core::store::SigningPurpose;
 use grantry_core::{Error, Result, Secret, Timestamp, entropy};
 use grantry_vault::jws::{self, Expected, KeySet};
@@ -32,6 +32,10 @@ const TRUSTED_FOR: Duration = Duration::from_secs(60);
 
 /// Header `typ` of workload tokens; keeps them apart from our other tokens.
 const TYP: &str = "workload+jwt";
+
+/// Header `typ` of what proves a workload elsewhere. No other would do: what clouds verify with takes this or none, where
+/// nobody told it otherwise (RFC 7519 §5.1). Here it is no credential.
+const ELSEWHERE_TYP: &str = "JWT";
 
 /// A minted token.
 pub struct WorkloadToken {
@@ -79,42 +83,75 @@ impl Engine {
                 format!("{environment} is not an environment of {}", project.name),
             ));
         }
-        let team = self
-            .ports
-            .store
-            .team(caller.team.as_str())
-            .await?
-            .ok_or(Error::NotFound("team"))?;
-        let now = self.now();
-        let expires_at = now.after(
-            ttl.unwrap_or(limits::WORKLOAD_TOKEN_TIME_MAX)
-                .min(limits::WORKLOAD_TOKEN_TIME_MAX),
-        );
-        let claims = Claims {
-            iss: self.settings.issuer(),
-            aud: self.settings.audience(&team.slug),
-            sub: format!(
-                "owner:{}:project:{}:environment:{environment}",
-                team.slug, project.name
-            ),
-            jti: entropy::alphanumeric(self.entropy(), 22),
-            iat: now.as_secs(),
-            nbf: now.as_secs(),
-            exp: expires_at.as_secs(),
-            owner: team.slug,
-            owner_id: team.id.to_string(),
-            project: project.name,
-            project_id: project.id.to_string(),
-            environment: environment.to_string(),
-        };
-        let key = self.signing_key(SigningPurpose::Workload).await?;
-        let token = key.sign(TYP, &claims).map_err(|_| Error::Internal)?;
+        let life = ttl.unwrap_or(limits::WORKLOAD_TOKEN_TIME_MAX);
+        let life = life.min(limits::WORKLOAD_TOKEN_TIME_MAX);
+        let minted = self
+            .signed(caller, &project, &environment, None, life)
+            .await?;
         let event = self
             .draft(EventKind::WorkloadTokenMinted, caller)
             .with("project", project.id.as_str())
             .with("environment", environment.as_str())
             .done();
         self.ports.store.append_events(&[event]).await?;
+        Ok(minted)
+    }
+
+    /// What tells `audience`, a service that trusts our issuer, that `project` asks, from where it runs. Of the same
+    /// claims as a workload token, and none here.
+    pub(crate) async fn prove_elsewhere(
+        &self,
+        caller: &Caller,
+        project: &str,
+        environment: &Environment,
+        audience: &str,
+    ) -> Result<WorkloadToken> {
+        let project = self.project(caller, project).await?;
+        let life = limits::WORKLOAD_PROOF_TIME;
+        self.signed(caller, &project, environment, Some(audience), life)
+            .await
+    }
+
+    /// A token about `project`, for this server or for `elsewhere`.
+    async fn signed(
+        &self,
+        caller: &Caller,
+        project: &Project,
+        environment: &Environment,
+        elsewhere: Option<&str>,
+        life: Duration,
+    ) -> Result<WorkloadToken> {
+        let team = self.ports.store.team(caller.team.as_str()).await?;
+        let team = team.ok_or(Error::NotFound("team"))?;
+        let now = self.now();
+        let sub = format!(
+            "owner:{}:project:{}:environment:{environment}",
+            team.slug, project.name
+        );
+        let (typ, aud) = match elsewhere {
+            None => (TYP, self.settings.audience(&team.slug)),
+            Some(audience) => {
+                let parts = [project.name.as_str(), environment.as_str()];
+                require_plain_subject(&sub, parts)?;
+                (ELSEWHERE_TYP, audience.to_owned())
+            }
+        };
+        let claims = Claims {
+            iss: self.settings.issuer(),
+            aud,
+            sub,
+            jti: entropy::alphanumeric(self.entropy(), 22),
+            iat: now.as_secs(),
+            nbf: now.as_secs(),
+            exp: now.after(life).as_secs(),
+            owner: team.slug,
+            owner_id: team.id.to_string(),
+            project: project.name.clone(),
+            project_id: project.id.to_string(),
+            environment: environment.to_string(),
+        };
+        let key = self.signing_key(SigningPurpose::Workload).await?;
+        let token = key.sign(typ, &claims).map_err(|_| Error::Internal)?;
         Ok(WorkloadToken {
             token: Secret::new(token),
             expires_at: Timestamp::from_millis(claims.exp * 1000),
@@ -160,6 +197,21 @@ impl Engine {
             until: Some(until),
         })
     }
+}
+
+/// Refuses what a service elsewhere would not take for a subject, or could take for another one: it goes by `sub` alone,
+/// perhaps by how that begins.
+fn require_plain_subject(sub: &str, parts: [&str; 2]) -> Result<()> {
+    let reason = if sub.len() > limits::WORKLOAD_SUBJECT_BYTES_MAX {
+        "is longer than the 255 bytes that it may have elsewhere"
+    } else if parts.iter().any(|part| part.contains(':')) {
+        "could be read as another's: the names of project and environment must be without a colon"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Unresolvable {
+        reason: format!("the subject {sub:?} {reason}"),
+    })
 }
 
 /// The team's slug as the token claims it: it names the audience that is then required, and is

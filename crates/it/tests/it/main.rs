@@ -38,6 +38,7 @@ mod meanwhile;
 mod moved;
 mod outside;
 mod own_keys;
+mod proofs;
 mod provision;
 mod reach;
 mod refresh;

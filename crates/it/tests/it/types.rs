@@ -28,7 +28,7 @@ pub fn kinds() -> Vec<(&'static str, Value, &'static [&'static str], &'static st
         (
             "aws-alpha",
             json!({"roleArn": "arn:aws:iam::123456789012:role/x", "region": "eu-central-1"}),
-            &[],
+            &["app"],
             "",
         ),
         ("custom", json!({}), &[], ""),
@@ -108,7 +108,7 @@ pub fn kinds() -> Vec<(&'static str, Value, &'static [&'static str], &'static st
         (
             "snowflake-wif",
             json!({"accountIdentifier": "acme-prod"}),
-            &[],
+            &["app"],
             "",
         ),
     ]

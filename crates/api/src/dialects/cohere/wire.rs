@@ -185,7 +185,7 @@ impl<'a> Connector<'a> {
             excludes: search.and_then(|search| search.get("excludes")),
             auth_type: if oauth {
                 Some("oauth")
-            } else if types::has_no_tokens(row) {
+            } else if !types::is_searched_with_token(row) {
                 None
             } else {
                 Some("service_auth")

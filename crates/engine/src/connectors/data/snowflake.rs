@@ -25,6 +25,8 @@ pub(super) const SNOWFLAKE_WIF: &[Field] = &[
     field("clientName", Shape::Text(256)),
     field("accountIdentifier", Shape::Text(256)),
     field("defaultSessionRole", Shape::Text(256)),
+    // One of the user's OIDC_AUDIENCE_LIST, where it has one.
+    field("audience", Shape::Text(1024)),
     EXTRAS,
     SEARCHED,
 ];

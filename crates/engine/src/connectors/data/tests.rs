@@ -251,7 +251,7 @@ fn own(kind: ConnectorType) -> Value {
             "defaultSessionRole": "ANALYST", "clientId": "c", "clientSecret": "s", "userScopes": ["refresh_token"],
             "user": "SVC", "privateKeyPem": PEM, "serverConfig": {}, "extras": {}}),
         ConnectorType::SnowflakeWif => json!({"clientName": "n", "accountIdentifier": "acme-prod",
-            "defaultSessionRole": "ANALYST", "extras": {}}),
+            "defaultSessionRole": "ANALYST", "audience": "snowflakecomputing.com", "extras": {}}),
     }
 }
 
