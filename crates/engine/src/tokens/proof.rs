@@ -66,6 +66,7 @@ impl Engine {
             token_set,
             expires_at: Some(minted.expires_at),
             scope: None,
+            tenant: None,
             metadata: beside,
             claims: Map::new(),
             connection: None,
