@@ -198,7 +198,7 @@ describe('what proves a workload to a service that trusts our issuer', () => {
       const keys = jose.createRemoteJWKSet(new URL(body.jwks_uri));
       const expected = { issuer: server.url, audience, typ: 'JWT', algorithms: ['RS256'], maxTokenAge: '1h' };
       const { payload } = await jose.jwtVerify(answer.token, keys, expected);
-      assert.equal(payload.sub, 'owner:acme:project:web:environment:production');
+      assert.equal(payload.sub, `owner:${TEAM}:project:${PROJECT}:environment:production`);
       assert.deepEqual([payload.owner_id, payload.project_id, payload.environment], [TEAM, PROJECT, 'production']);
       assert.deepEqual([payload.aud, payload.exp - payload.iat], [audience, 3600]);
       assert.equal(answer.expiresAt, payload.exp * 1000);
@@ -212,7 +212,7 @@ describe('what proves a workload to a service that trusts our issuer', () => {
 
   it('is of another environment where the workload is, and of nobody without a project', async () => {
     const preview = await server.token('aws', { key: await server.workloadToken(PROJECT, 'development'), subject: APP });
-    assert.equal(jose.decodeJwt(preview.body.token).sub, 'owner:acme:project:web:environment:development');
+    assert.equal(jose.decodeJwt(preview.body.token).sub, `owner:${TEAM}:project:${PROJECT}:environment:development`);
     const unlinked = await server.token('aws', { key: await server.workloadToken(PROJECT, 'preview'), subject: APP });
     assert.equal(unlinked.status, 403);
     for (const key of [KEYS.admin, KEYS.member]) {

@@ -7,7 +7,7 @@ use grantry_core::nouns::{Connection, Environment, Grant};
 use grantry_core::{Error, Problem, Result};
 use grantry_vault::hash::constant_time_eq;
 
-use crate::connectors::{Entry, servers_of};
+use crate::connectors::{Entry, install_page, servers_of};
 use crate::lists::Import;
 use crate::permissions::Act;
 use crate::tokens::{Half, main_set};
@@ -69,6 +69,7 @@ impl Engine {
         grants: Vec<NewGrant>,
     ) -> Result<Vec<(Import, Option<NewInstallation>)>> {
         let mut problems = Vec::new();
+        let page = install_page(&entry.connector);
         let mut seen: HashMap<String, usize> = HashMap::new();
         let mut environments: HashMap<Environment, bool> = HashMap::new();
         let mut imports = Vec::with_capacity(grants.len());
@@ -112,7 +113,7 @@ impl Engine {
                     };
                     Problem::new(at(&format!("installation.{field}")), found.message)
                 };
-                problems.extend(installation.problems().into_iter().map(placed));
+                problems.extend(installation.problems(page).into_iter().map(placed));
             }
             let import = Import {
                 id: None,

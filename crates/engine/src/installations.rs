@@ -8,7 +8,7 @@ use grantry_core::store::{Page, RevocationScope};
 use grantry_core::{Error, Problem, Result, StoreError, Timestamp};
 use std::sync::Arc;
 
-use crate::connectors::install_page;
+use crate::connectors::{install_page, types};
 use crate::lists::cut;
 use crate::permissions::Act;
 use crate::{Caller, CursorPage, Engine, Revoked};
@@ -49,8 +49,8 @@ pub struct InstallationView {
 }
 
 impl NewInstallation {
-    /// What is wrong with it.
-    pub(crate) fn problems(&self) -> Vec<Problem> {
+    /// What is wrong with it, of a connector that is installed on `page`.
+    pub(crate) fn problems(&self, page: Option<types::Page>) -> Vec<Problem> {
         let mut problems = Vec::new();
         let external_id = self.external_id.as_str();
         text_problem(
@@ -68,6 +68,12 @@ impl NewInstallation {
         }
         if external_id == "*" {
             problems.push(Problem::new("external_id", "means all of them"));
+        }
+        if let Some(page) = page
+            && problems.is_empty()
+            && !page.is_id(external_id)
+        {
+            problems.push(Problem::new("external_id", page.id_rule()));
         }
         optional_problem(
             "tenant",
@@ -132,13 +138,7 @@ impl Engine {
     ) -> Result<InstallationView> {
         caller.require(Act::ManageConnectors)?;
         let entry = self.live_connector(caller, connector).await?;
-        let mut problems = new.problems();
-        if let Some(page) = install_page(&entry.connector)
-            && problems.is_empty()
-            && !page.is_id(&new.external_id)
-        {
-            problems.push(Problem::new("external_id", page.id_rule()));
-        }
+        let problems = new.problems(install_page(&entry.connector));
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }

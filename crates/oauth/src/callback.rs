@@ -111,6 +111,9 @@ impl Callback {
             }),
             (None, None) if others.iter().any(is_installed) => Ok(None),
             (None, None) => return Err(CallbackError::Empty),
+            // GitHub's, with "Request user authorization during installation", of who was led there by no link. The code is
+            // nobody's, and stays unused.
+            (None, Some(_)) if state.is_none() && others.iter().any(is_installed) => Ok(None),
             (None, Some(_)) if state.is_none() => return Err(CallbackError::NoState),
             (None, Some(code)) if !is_vschar(&code, limits::CODE_BYTES_MAX) => {
                 return Err(CallbackError::Malformed);

@@ -337,6 +337,7 @@ impl<B: Backend> ConnectStore for Db<B> {
         &self,
         id: &AuthorizationId,
         installation: &Installation,
+        may_be_default: bool,
         connection: &Connection,
         sets: &[TokenSet],
         event: &Event,
@@ -361,13 +362,15 @@ impl<B: Backend> ConnectStore for Db<B> {
                      AND installations.external_id = excluded.external_id",
                 )
                 .one_or(StoreError::Taken("installation.id")),
-            Statement::new(
+            change(ChangeKind::Connector, connector),
+        ]);
+        if may_be_default {
+            write.push(Statement::new(
                 "UPDATE connectors SET default_installation = ?3, updated_at = ?4, updated_by = ?5
                  WHERE id = ?1 AND team = ?2 AND default_installation IS NULL",
                 params![connector, team, external_id, event.at, json(&event.actor)],
-            ),
-            change(ChangeKind::Connector, connector),
-        ]);
+            ));
+        }
         self.run(write).await
     }
 

@@ -281,7 +281,7 @@ fn explain(code: &str) -> (&'static str, &'static str) {
         ),
         "foreign_installation" => (
             "The provider says that this installation is not one of yours.",
-            "Ask for a new link in the application, and sign in as somebody who may manage that organization.",
+            "Ask for a new link in the application, and sign in as somebody who works with that organization.",
         ),
         "not_an_administrator" => (
             "You are no administrator of this organization.",
@@ -290,6 +290,10 @@ fn explain(code: &str) -> (&'static str, &'static str) {
         "roles_unsaid" => (
             "The provider does not tell whether you are an administrator of this organization.",
             "Tell whoever runs the application: its registration at the provider has to tell of directory roles (groupMembershipClaims).",
+        ),
+        "suspended" => (
+            "The application is suspended in this organization.",
+            "Whoever runs the application has suspended it there. Ask them to lift that, then for a new link.",
         ),
         "not_granted" => (
             "The application has no access where it was installed.",

@@ -112,12 +112,13 @@ pub trait ConnectStore: Send + Sync + 'static {
     ) -> Stored<()>;
 
     /// The same for an installation (`authorization.install`), which is made, or brought up to date under its id, and
-    /// becomes its connector's default where there is none. `Taken("installation.external_id")` when another row
+    /// becomes its connector's default where there is none and it `may_be_default`. `Taken("installation.external_id")` when another row
     /// stands for it.
     async fn complete_installation(
         &self,
         id: &AuthorizationId,
         installation: &Installation,
+        may_be_default: bool,
         connection: &Connection,
         sets: &[TokenSet],
         event: &Event,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use grantry_core::error::ReconnectReason;
 use grantry_core::ids::ConnectionId;
 use grantry_core::limits::INSTALLATION_PAGES_MAX;
-use grantry_core::nouns::{Authorization, Connector, Flow, Grant, Install};
+use grantry_core::nouns::{Authorization, Connector, Flow, Grant, Install, InstallationStatus};
 use grantry_core::{Error, Result, Secret, StoreError};
 use grantry_oauth::authorize::Authorize;
 use grantry_oauth::callback::Callback;
@@ -128,6 +128,7 @@ impl Engine {
         page: Page,
     ) -> Result<OauthClient> {
         let own = connector.data.get("tenantId").and_then(Value::as_str);
+        let own = own.filter(|own| *own != microsoft::BOTS_TENANT);
         let named = wanted.external_id.as_deref().or(wanted.tenant.as_deref());
         let tenant = match page {
             Page::Github => None,
@@ -245,13 +246,23 @@ impl Engine {
             Proof::Powerless => return failed(Outcome::Config, "not_an_administrator").await,
             Proof::RolesUnsaid => return failed(Outcome::Config, "roles_unsaid").await,
             Proof::Theirs(account) => Installed {
+                tenant: match page {
+                    Page::Github => account.clone(),
+                    Page::Entra => Some(claimed.clone()),
+                },
                 external_id: claimed,
-                tenant: account.clone(),
                 name: account,
             },
         };
         if let Some(code) = elsewhere(&authorization, &told) {
             return failed(Outcome::Config, code).await;
+        }
+        let store = &self.ports.store;
+        let known = store
+            .installation_by_external_id(&connector.team, &connector.id, &told.external_id)
+            .await?;
+        if known.is_some_and(|known| known.status == InstallationStatus::Suspended) {
+            return failed(Outcome::Config, "suspended").await;
         }
         let grant = Grant {
             installation: Some(told.external_id.clone()),

@@ -14,7 +14,8 @@ use grantry_oauth::token::Outcome;
 use super::callback::CallbackEnd;
 use super::identity::Account;
 use crate::Engine;
-use crate::connectors::{Installed, OauthClient, installing};
+use crate::connectors::types::{Page, app_tokens};
+use crate::connectors::{Installed, OauthClient, install_page, installing};
 use crate::tokens::NewPair;
 
 impl Engine {
@@ -117,10 +118,13 @@ impl Engine {
             .connection(&connection.id)
             .with("installation", installation.id.as_str())
             .done();
+        // What asks for the application's own tenant goes on asking for that, whoever installs it elsewhere.
+        let may_be_default =
+            install_page(connector) != Some(Page::Entra) || app_tokens(connector).is_none();
         let completed = self
             .commit_consent(
                 &authorization,
-                Some(&installation),
+                Some((&installation, may_be_default)),
                 &connection,
                 &set,
                 &event,

@@ -381,11 +381,11 @@ impl Engine {
     }
 
     /// Stores a consent, as often as the store fails to say whether it did. A commit that seemed to
-    /// fail is known by its set's id (design §6e).
+    /// fail is known by its set's id (design §6e). An installation comes with whether it may be the connector's default.
     pub(super) async fn commit_consent(
         &self,
         authorization: &Authorization,
-        installation: Option<&Installation>,
+        installation: Option<(&Installation, bool)>,
         connection: &Connection,
         set: &TokenSet,
         event: &Event,
@@ -402,9 +402,9 @@ impl Engine {
                         .complete_authorization(id, connection, sets, event)
                         .await
                 }
-                Some(installation) => {
+                Some((installation, default)) => {
                     store
-                        .complete_installation(id, installation, connection, sets, event)
+                        .complete_installation(id, installation, default, connection, sets, event)
                         .await
                 }
             };

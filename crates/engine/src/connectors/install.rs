@@ -16,8 +16,6 @@ use crate::Engine;
 /// The way in, and where the provider's answer tells what was installed.
 #[derive(Default)]
 pub struct Installing<'a> {
-    /// Whose page it is on, where no consent brings its tokens: the rest is empty then, but the scopes.
-    pub on: Option<Page>,
     /// The provider's page, where that is not its authorization endpoint.
     pub page: Option<&'a str>,
     /// What the application asks for; what is asked of users where nothing says so.
@@ -53,10 +51,8 @@ pub fn installing(connector: &Connector) -> Option<Installing<'_>> {
             ..Installing::default()
         };
         return Some(match way_in {
-            Installs::Page(page) => Installing {
-                on: Some(page),
-                ..plain
-            },
+            // Only what is asked for there: see `install_page`.
+            Installs::Page(_) => plain,
             Installs::Consent { params, told } => Installing {
                 fixed: params,
                 query: told.query,
@@ -68,14 +64,13 @@ pub fn installing(connector: &Connector) -> Option<Installing<'_>> {
         });
     }
     // Only types whose fields have it.
-    let data = connector.data.get("installation")?.as_object()?;
+    let (data, id) = own_way_in(connector)?;
     let text = |name: &str| data.get(name).and_then(Value::as_str);
-    (data.get("enabled") == Some(&Value::Bool(true))).then_some(())?;
     Some(Installing {
         page: text("url"),
         scopes: Some(texts(data.get("scopes"))).filter(|scopes| !scopes.is_empty()),
         params: data.get("params").and_then(Value::as_object),
-        id: vec![text("id")?],
+        id: vec![id],
         tenant: text("tenant").into_iter().collect(),
         name: text("name").into_iter().collect(),
         ..Installing::default()
@@ -91,20 +86,46 @@ pub fn brought(connector: &Connector, installation: Option<&str>) -> bool {
 
 /// Whether the connector's application is installed by a consent that brings its tokens, and on no page.
 pub fn by_consent(connector: &Connector) -> bool {
-    installing(connector).is_some_and(|way_in| way_in.on.is_none())
+    way_in(connector) == Some(WayIn::Consent)
 }
 
 /// Whether the application's token of `installation`, or without one, is asked for with what the connector itself has.
 pub fn mints(connector: &Connector, installation: Option<&str>) -> bool {
-    match (installation, installing(connector)) {
-        (Some(_), Some(way_in)) => way_in.on.is_some(),
+    match (installation, way_in(connector)) {
+        (Some(_), Some(way_in)) => way_in != WayIn::Consent,
         _ => types::app_tokens(connector).is_some(),
     }
 }
 
 /// The page that a connector's application is installed on, where it is one of the provider's own.
 pub fn install_page(connector: &Connector) -> Option<Page> {
-    installing(connector)?.on
+    match way_in(connector)? {
+        WayIn::Page(page) => Some(page),
+        WayIn::Consent => None,
+    }
+}
+
+/// How an application is installed.
+#[derive(PartialEq, Eq)]
+enum WayIn {
+    Page(Page),
+    Consent,
+}
+
+/// What of [`installing`] is asked for at every read: nothing is put together for it.
+fn way_in(connector: &Connector) -> Option<WayIn> {
+    match types::of(connector.kind).installs(&connector.data) {
+        Some(Installs::Page(page)) => Some(WayIn::Page(page)),
+        Some(Installs::Consent { .. }) => Some(WayIn::Consent),
+        None => own_way_in(connector).map(|_| WayIn::Consent),
+    }
+}
+
+/// A connector's own `data.installation`, where it is on and says by what an installation is known.
+fn own_way_in(connector: &Connector) -> Option<(&Map<String, Value>, &str)> {
+    let data = connector.data.get("installation")?.as_object()?;
+    let on = data.get("enabled") == Some(&Value::Bool(true));
+    Some((data, data.get("id")?.as_str()?)).filter(|_| on)
 }
 
 impl Page {

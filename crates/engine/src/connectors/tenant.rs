@@ -50,6 +50,7 @@ fn in_tenant<'a>(connector: &'a Connector, tenant: Option<&str>) -> Cow<'a, Conn
     let field = types::of(connector.kind).variables.first();
     let Some(((field, _), tenant)) = field
         .zip(tenant)
+        .filter(|(_, tenant)| Page::Entra.is_id(tenant))
         .filter(|_| install_page(connector) == Some(Page::Entra))
     else {
         return Cow::Borrowed(connector);

@@ -128,8 +128,7 @@ impl Engine {
         Ok(project.map_or_else(|| ask.service.clone(), |project| project.name))
     }
 
-    /// GitHub's page that installs a created app. What is installed there is told to us by nobody who could be
-    /// believed, so nobody waits for it.
+    /// GitHub's page that installs a created app, for who finished without installing it by a link.
     async fn app_install_page(&self, view: &SetupView) -> Result<Option<String>> {
         let done = matches!(view.progress, SetupProgress::Done { .. });
         if view.setup.ask.kind != ConnectorType::Github || !done {

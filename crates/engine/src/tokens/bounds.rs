@@ -133,6 +133,10 @@ pub fn check_bearer(grant: &Grant) -> Result<()> {
 
 /// Refuses to narrow what proves who asks: its reader decides what that may do.
 pub fn check_proof(grant: &Grant) -> Result<()> {
+    if grant.installation.is_some() {
+        let message = "names nothing here: who asks is the same everywhere";
+        return Err(Error::invalid("installationId", message));
+    }
     check_whole(
         grant,
         "cannot be chosen: the token says who asks, to the audience that the connector is for",

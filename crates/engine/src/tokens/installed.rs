@@ -93,12 +93,20 @@ impl AppKey {
     }
 }
 
-/// Under which it is remembered that GitHub gives no tokens of an installation.
-fn rest_of(connector: &Connector, installation: &str) -> String {
+/// Under which it is remembered that the provider gives no tokens of an installation.
+pub(super) fn rest_of(connector: &Connector, installation: &str) -> String {
     format!("installation\0{}\0{installation}", connector.id)
 }
 
 impl Engine {
+    /// How long an installation that gives no tokens is not asked for more.
+    pub(super) fn recheck(&self) -> Rest {
+        Rest {
+            failures: 0,
+            until: self.now().after(RECHECK),
+        }
+    }
+
     /// Asks GitHub for the token that `grant`, which [`narrowed`] has read, names.
     pub(super) async fn ask_for_installation_token(
         self: &Arc<Self>,
@@ -141,12 +149,7 @@ impl Engine {
                 Ok(pair)
             }
             Err(refused @ (Refused::Gone | Refused::Suspended)) => {
-                let now = self.now();
-                let rest = Rest {
-                    failures: 0,
-                    until: now.after(RECHECK),
-                };
-                self.flights.begin_rest(name, rest, now);
+                self.flights.begin_rest(name, self.recheck(), self.now());
                 let status = match refused {
                     Refused::Gone => InstallationStatus::Removed,
                     _ => InstallationStatus::SuspendedThere,

@@ -24,6 +24,7 @@ use serde_json::{Map, Value};
 use super::bounds::check_bearer;
 use super::decide::lives;
 use super::flights::{Flight, Landed, Rest};
+use super::installed::rest_of;
 use super::lives::main_set;
 use super::pair::{Arrived, NewPair};
 use super::read::{ServedToken, reconnect};
@@ -270,6 +271,11 @@ impl Engine {
     ) -> Result<NewPair> {
         let connector = self.enrolled(connector).await?;
         let tenant = grant.installation.as_deref();
+        let place = tenant.map(|tenant| rest_of(&connector, tenant));
+        let rest = place.as_ref().and_then(|place| self.flights.rest(place));
+        if rest.is_some_and(|rest| self.now() < rest.until) {
+            return Err(reconnect(ReconnectReason::Revoked));
+        }
         let oauth = self.oauth_client_at(&connector, tenant).await?;
         let resources = oauth.resources(&grant.resources)?;
         let bearer = connector.data.get("jwtBearer").and_then(Value::as_object);
@@ -311,9 +317,18 @@ impl Engine {
         let redaction = Redaction::of(&request);
         let result = self.ports.http.send(request).await;
         match token::parse(result, &oauth.quirks, &redaction, self.now()) {
-            Ok(tokens) => Ok(Arrived(tokens).pair(&connector, &oauth, None)),
-            // That one tenant has thrown the application out is nothing that the others wait for.
+            Ok(tokens) => {
+                if let Some(place) = &place {
+                    self.flights.end_rest(place);
+                }
+                Ok(Arrived(tokens).pair(&connector, &oauth, None))
+            }
+            // That one tenant has thrown the application out is nothing that the others wait for, nor pay for: Microsoft
+            // slows down a client that goes on asking.
             Err(error) if tenant.is_some() && is_thrown_out(&connector, &error) => {
+                if let Some(place) = place {
+                    self.flights.begin_rest(place, self.recheck(), self.now());
+                }
                 tracing::info!(connector = %connector.id, tenant, detail = %error.detail, "a tenant does not know the application");
                 Err(reconnect(ReconnectReason::Revoked))
             }

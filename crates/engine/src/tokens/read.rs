@@ -273,6 +273,14 @@ impl Engine {
             .default_installation
             .as_ref()
             .filter(|_| subject == Subject::App);
+        // A default that was stored under another rule is none of the caller's.
+        if let Some(id) = &ask.installation
+            && subject == Subject::App
+            && let Some(page) = install_page(connector)
+            && !page.is_id(id)
+        {
+            return Err(Error::invalid("installationId", page.id_rule()));
+        }
         let grant = Grant {
             connector: connector.id.clone(),
             subject,
@@ -288,12 +296,6 @@ impl Engine {
             Some(AppTokens::Installation) if grant.subject == Subject::App => narrowed(grant)?,
             _ => grant,
         };
-        let page = install_page(connector).filter(|_| grant.subject == Subject::App);
-        if let (Some(page), Some(id)) = (page, &grant.installation)
-            && !page.is_id(id)
-        {
-            return Err(Error::invalid("installationId", page.id_rule()));
-        }
         if let Some(problem) = resource_problem(connector, &grant.resources) {
             return Err(Error::Invalid(vec![problem]));
         }

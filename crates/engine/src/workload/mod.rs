@@ -97,8 +97,8 @@ impl Engine {
         Ok(minted)
     }
 
-    /// What tells `audience`, a service that trusts our issuer, that `project` asks, from where it runs. Of the same
-    /// claims as a workload token, and none here.
+    /// What tells `audience`, a service that trusts our issuer, that `project` asks, from where it runs. Of the
+    /// claims of a workload token, with ids for names in `sub`, and none here.
     pub(crate) async fn prove_elsewhere(
         &self,
         caller: &Caller,
@@ -124,16 +124,20 @@ impl Engine {
         let team = self.ports.store.team(caller.team.as_str()).await?;
         let team = team.ok_or(Error::NotFound("team"))?;
         let now = self.now();
-        let sub = format!(
-            "owner:{}:project:{}:environment:{environment}",
-            team.slug, project.name
-        );
-        let (typ, aud) = match elsewhere {
-            None => (TYP, self.settings.audience(&team.slug)),
+        let subject = |owner: &str, project: &str| {
+            format!("owner:{owner}:project:{project}:environment:{environment}")
+        };
+        let (typ, aud, sub) = match elsewhere {
+            None => {
+                let audience = self.settings.audience(&team.slug);
+                (TYP, audience, subject(&team.slug, &project.name))
+            }
+            // Who goes by `sub` alone must not trust whoever takes a name that another has given up: an id is one's for good.
             Some(audience) => {
-                let parts = [project.name.as_str(), environment.as_str()];
+                let parts = [team.id.as_str(), project.id.as_str(), environment.as_str()];
+                let sub = subject(parts[0], parts[1]);
                 require_plain_subject(&sub, parts)?;
-                (ELSEWHERE_TYP, audience.to_owned())
+                (ELSEWHERE_TYP, audience.to_owned(), sub)
             }
         };
         let claims = Claims {
@@ -201,11 +205,11 @@ impl Engine {
 
 /// Refuses what a service elsewhere would not take for a subject, or could take for another one: it goes by `sub` alone,
 /// perhaps by how that begins.
-fn require_plain_subject(sub: &str, parts: [&str; 2]) -> Result<()> {
+fn require_plain_subject(sub: &str, parts: [&str; 3]) -> Result<()> {
     let reason = if sub.len() > limits::WORKLOAD_SUBJECT_BYTES_MAX {
         "is longer than the 255 bytes that it may have elsewhere"
     } else if parts.iter().any(|part| part.contains(':')) {
-        "could be read as another's: the names of project and environment must be without a colon"
+        "could be read as another's: the ids of team, project and environment must be without a colon"
     } else {
         return Ok(());
     };
@@ -222,4 +226,30 @@ fn unverified_owner(token: &str) -> Option<String> {
         base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, payload).ok()?;
     let claims: Value = serde_json::from_slice(&payload).ok()?;
     claims.get("owner")?.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_that_could_be_read_as_anothers_or_is_too_long_is_none() {
+        for (sub, parts, said) in [
+            ("s", ["team_1", "prj_1", "production"], None),
+            ("s", ["team_1", "prj_1:x", "production"], Some("colon")),
+            ("s", ["team_1", "prj_1", "a:b"], Some("colon")),
+            (&"s".repeat(255), ["t", "p", "e"], None),
+            (&"s".repeat(256), ["t", "p", "e"], Some("255 bytes")),
+        ] {
+            let said_now = match require_plain_subject(sub, parts) {
+                Err(Error::Unresolvable { reason }) => Some(reason),
+                other => other.map(|()| None).unwrap(),
+            };
+            match (said, said_now) {
+                (None, None) => {}
+                (Some(said), Some(reason)) if reason.contains(said) => {}
+                (_, reason) => panic!("{parts:?}: {reason:?}"),
+            }
+        }
+    }
 }

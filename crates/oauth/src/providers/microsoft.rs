@@ -9,6 +9,9 @@ use serde_json::Value;
 /// In place of a tenant, where whoever comes may be of any (not of none: a personal account has no administrator).
 pub const ANY_TENANT: &str = "organizations";
 
+/// Where the bots of several tenants get their tokens: nobody's tenant, so nobody can consent for it.
+pub const BOTS_TENANT: &str = "botframework.com";
+
 /// Whether `id` is a tenant's id as it is written here: a GUID in lower case. A tenant has domains too, which change hands.
 pub fn is_tenant(id: &str) -> bool {
     id.len() == 36

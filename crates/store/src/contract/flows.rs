@@ -208,10 +208,24 @@ pub async fn an_installation_comes_with_its_tokens_and_is_the_first_default(worl
         let set = token_set(&format!("stk_{request}"), &made, "main");
         let event = world.event(EventKind::AuthorizationCompleted);
         let done = store
-            .complete_installation(&pending.id, row, &made, &[set], &event)
+            .complete_installation(
+                &pending.id,
+                row,
+                row.external_id != "T0",
+                &made,
+                &[set],
+                &event,
+            )
             .await;
         (done, pending.id, made)
     };
+    // One that may not be the default leaves that to the next.
+    let beside = Installation {
+        external_id: "T0".to_owned(),
+        ..installation("ins_0", &of_nothing)
+    };
+    assert_eq!(complete("sci_0", &beside).await.0, Ok(()));
+    assert_eq!(default().await, None);
     assert_eq!(known("T1").await, None);
     let first = Installation {
         external_id: "T1".to_owned(),

@@ -89,6 +89,7 @@ async fn an_administrator_installs_it_in_a_tenant_and_it_has_tokens_there_on_dem
     let (first, second) = (read(&world, None).await, read(&world, Some(SECOND)).await);
     let (first, second) = (first.unwrap(), second.unwrap());
     assert_ne!(first.token.expose(), second.token.expose());
+    assert_eq!(second.tenant.as_deref(), Some(SECOND));
     let again = read(&world, Some(&FOREIGN.to_uppercase())).await;
     assert!(
         matches!(again, Err(Error::Invalid(problems)) if problems[0].field == "installationId")
@@ -273,14 +274,49 @@ async fn a_tenant_that_throws_the_application_out_stops_no_other() {
     installed_in(&world, Some(SECOND)).await;
     world.sandbox.throw_out("demo", SECOND);
     world.expire().await;
+    world.sandbox.reset();
     for _ in 0..3 {
         let (reason, url) = refused(read(&world, Some(SECOND)).await);
         assert_eq!(reason, ReconnectReason::Revoked);
         assert!(url.contains("/install/sci_"));
     }
+    let asked = world.sandbox.log().into_iter();
+    let asked = asked.filter(|entry| entry.grant_type.as_deref() == Some("client_credentials"));
+    assert_eq!(asked.count(), 1, "it is not asked again at every read");
     read(&world, Some(USUAL)).await.unwrap();
     assert_eq!(installed_in(&world, Some(SECOND)).await, SECOND);
     read(&world, Some(SECOND)).await.unwrap();
+}
+
+#[tokio::test]
+async fn its_own_tenant_is_asked_for_until_an_admin_makes_another_the_default() {
+    let world = World::new().await;
+    let own = format!(
+        r#"
+        [[services]]
+        id = "microsoft-entra"
+        authorization_endpoint = "http://sandbox.test/entra/{{tenant}}/oauth2/v2.0/authorize"
+        token_endpoint = "http://sandbox.test/entra/{{tenant}}/oauth2/v2.0/token"
+        admin_consent_endpoint = "http://sandbox.test/entra/{{tenant}}/v2.0/adminconsent"
+
+        [[connectors]]
+        id = "scl_in"
+        team = "team_1"
+        name = "Directory"
+        type = "microsoft-entra"
+        data = {{ clientId = "demo", clientSecret = "demo-secret", tenantId = "{USUAL}" }}
+        links = [{{ project = "prj_1" }}]
+        "#
+    );
+    world.apply(&own).await;
+    world.sandbox.install_in("demo", USUAL);
+    let before = read(&world, None).await.unwrap();
+    assert_eq!(installed_in(&world, Some(SECOND)).await, SECOND);
+    let after = read(&world, None).await.unwrap();
+    assert_eq!(before.token.expose(), after.token.expose());
+    let second = read(&world, Some(SECOND)).await.unwrap();
+    assert_ne!(second.token.expose(), after.token.expose());
+    assert_eq!(rows(&world).await, [(SECOND.to_owned(), None, false)]);
 }
 
 #[tokio::test]

@@ -240,10 +240,14 @@ async fn who_was_led_there_by_no_link_of_ours_is_told_that_nothing_was_connected
     let world = world().await;
     let requested = asked(&world, None, None).await.unwrap();
     let pressed = press(&world, &requested).await;
-    let query = "installation_id=1001&setup_action=update";
-    assert!(matches!(
-        callback(&world, &pressed, query).await,
-        CallbackEnd::Refused(CallbackRefusal::Unasked)
-    ));
+    for query in [
+        "installation_id=1001&setup_action=update",
+        "code=c&installation_id=1001&setup_action=install",
+    ] {
+        assert!(matches!(
+            callback(&world, &pressed, query).await,
+            CallbackEnd::Refused(CallbackRefusal::Unasked)
+        ));
+    }
     assert_eq!(rows(&world).await, []);
 }
