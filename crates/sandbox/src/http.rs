@@ -23,6 +23,7 @@ mod slack;
 mod snowflake;
 mod token;
 mod token_admin;
+mod token_request;
 mod workload;
 
 pub(crate) fn router(sandbox: Sandbox) -> Router {

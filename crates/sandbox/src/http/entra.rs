@@ -2,22 +2,20 @@
 //! "Admin consent on the Microsoft identity platform"). Whoever comes is an administrator of the tenant that the address
 //! names, of [`USUAL`] where it names any, a user of [`PLAIN`], and of [`FOREIGN`] nobody is.
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
 use super::Pairs;
-use super::client_auth::Credentials;
 use super::token::{grant, refused};
+use super::token_request::TokenRequest;
 use crate::answer::Answer;
 use crate::crypto::Signing;
-use crate::faults::Endpoint;
 use crate::model::{Code, Grant, Mint, Model, Refusal};
 use crate::pages;
-use crate::sandbox::{Sandbox, Visit};
+use crate::sandbox::Sandbox;
 
 /// The tenant of who comes to `organizations` or `common`.
 const USUAL: &str = "11111111-1111-4111-8111-111111111111";
@@ -145,25 +143,13 @@ pub(super) async fn authorize(
 pub(super) async fn token(
     State(sandbox): State<Sandbox>,
     Path(named): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
+    asked: TokenRequest,
 ) -> Response {
-    let form = Pairs::parse(&body);
-    let credentials = Credentials::read(&headers, &form);
-    let visit = Visit {
-        endpoint: Endpoint::Token,
-        client_id: credentials.id.as_deref(),
-        grant_type: form.get("grant_type"),
-        refresh_token: form.get("refresh_token"),
-        query: &Pairs::query(&uri).0,
-        echo: &credentials.echo(),
-    };
-    let itself = form.get("grant_type") == Some("client_credentials");
+    let itself = asked.form.get("grant_type") == Some("client_credentials");
     let work = |model: &mut Model, mint: &Mint<'_>, effect| {
-        if let Err(refusal) = credentials.check(model, mint.now).and_then(|client| {
+        if let Err(refusal) = asked.credentials.check(model, mint.now).and_then(|client| {
             let known = model.entra_has(&client, &named);
-            let scope = form.get("scope").unwrap_or_default();
+            let scope = asked.form.get("scope").unwrap_or_default();
             match itself {
                 true if !known => Err(Refusal::new(
                     "unauthorized_client",
@@ -176,17 +162,17 @@ pub(super) async fn token(
                 _ => Ok(()),
             }
         }) {
-            return refused(refusal, &credentials);
+            return refused(refusal, &asked.credentials);
         }
-        let issued = match grant(model, mint, effect, &credentials, &form) {
+        let issued = match grant(model, mint, effect, &asked.credentials, &asked.form) {
             Ok(issued) => issued,
-            Err(refusal) => return refused(refusal, &credentials),
+            Err(refusal) => return refused(refusal, &asked.credentials),
         };
         let person = &issued.grant;
         let home = person.workspace.as_deref();
         if !itself && home != tenant_of(&named) {
             let why = "AADSTS700005: The code is of another tenant.";
-            return refused(Refusal::new("invalid_grant", why), &credentials);
+            return refused(Refusal::new("invalid_grant", why), &asked.credentials);
         }
         let mut answer = json!({
             "access_token": issued.access_token, "token_type": "Bearer", "ext_expires_in": 3599,
@@ -209,5 +195,5 @@ pub(super) async fn token(
         }
         Answer::json(answer)
     };
-    sandbox.perform(visit, work).await
+    sandbox.perform(asked.visit(), work).await
 }

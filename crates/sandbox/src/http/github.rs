@@ -3,16 +3,15 @@
 //! knows what they have to do with and gives the app tokens of its installations.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use super::client_auth::Credentials;
 use super::salesforce::signed_by;
 use super::token::{grant, refused};
+use super::token_request::TokenRequest;
 use super::{Pairs, bearer};
 use crate::answer::Answer;
 use crate::faults::Endpoint;
@@ -112,36 +111,22 @@ pub(super) async fn authorize(State(sandbox): State<Sandbox>, uri: Uri) -> Respo
 }
 
 /// `POST /github/login/oauth/access_token`
-pub(super) async fn token(
-    State(sandbox): State<Sandbox>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let form = Pairs::parse(&body);
-    let credentials = Credentials::read(&headers, &form);
-    let visit = Visit {
-        endpoint: Endpoint::Token,
-        client_id: credentials.id.as_deref(),
-        grant_type: form.get("grant_type"),
-        refresh_token: form.get("refresh_token"),
-        query: &[],
-        echo: &credentials.echo(),
-    };
+pub(super) async fn token(State(sandbox): State<Sandbox>, asked: TokenRequest) -> Response {
     let work = |model: &mut Model, mint: &Mint<'_>, effect| match grant(
         model,
         mint,
         effect,
-        &credentials,
-        &form,
+        &asked.credentials,
+        &asked.form,
     ) {
-        Err(refusal) => refused(refusal, &credentials),
+        Err(refusal) => refused(refusal, &asked.credentials),
         Ok(issued) => Answer::json(json!({
             "access_token": issued.access_token, "token_type": "bearer", "scope": "",
             "expires_in": issued.expires_at.since(mint.now).as_secs(),
             "refresh_token": issued.refresh_token, "refresh_token_expires_in": 15_897_600,
         })),
     };
-    sandbox.perform(visit, work).await
+    sandbox.perform(asked.visit(), work).await
 }
 
 fn visit<'a>() -> Visit<'a> {

@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value, json};
 
-use super::client_auth::Credentials;
 use super::token::{grant, refused};
+use super::token_request::TokenRequest;
 use super::{Pairs, bearer};
 use crate::answer::Answer;
 use crate::faults::Endpoint;
@@ -73,30 +73,15 @@ pub(super) async fn authorize(State(sandbox): State<Sandbox>, uri: Uri) -> Respo
 }
 
 /// `POST /linear/oauth/token`: a code, a refresh token, or the application by itself, which has no refresh token.
-pub(super) async fn token(
-    State(sandbox): State<Sandbox>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let form = Pairs::parse(&body);
-    let credentials = Credentials::read(&headers, &form);
-    let visit = Visit {
-        endpoint: Endpoint::Token,
-        client_id: credentials.id.as_deref(),
-        grant_type: form.get("grant_type"),
-        refresh_token: form.get("refresh_token"),
-        query: &Pairs::query(&uri).0,
-        echo: &credentials.echo(),
-    };
+pub(super) async fn token(State(sandbox): State<Sandbox>, asked: TokenRequest) -> Response {
     let work = |model: &mut Model, mint: &Mint<'_>, effect| match grant(
         model,
         mint,
         effect,
-        &credentials,
-        &form,
+        &asked.credentials,
+        &asked.form,
     ) {
-        Err(refusal) => refused(refusal, &credentials),
+        Err(refusal) => refused(refusal, &asked.credentials),
         Ok(issued) => {
             let mut answer = json!({
                 "access_token": issued.access_token, "token_type": "Bearer", "scope": issued.grant.scope,
@@ -108,7 +93,7 @@ pub(super) async fn token(
             Answer::json(answer)
         }
     };
-    sandbox.perform(visit, work).await
+    sandbox.perform(asked.visit(), work).await
 }
 
 /// `POST /linear/graphql`: the workspace and the person, or the application, of the token.

@@ -3,9 +3,7 @@
 //! signed by the client's certificate, for a user of ours, for Salesforce, and to end within three minutes.
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,13 +11,13 @@ use grantry_core::Timestamp;
 use serde_json::{Value, json};
 
 use super::Pairs;
-use super::client_auth::Credentials;
 use super::token::{grant, refused};
+use super::token_request::TokenRequest;
 use crate::answer::Answer;
 use crate::crypto;
-use crate::faults::{Effect, Endpoint};
+use crate::faults::Effect;
 use crate::model::{Grant, Issued, Mint, Model, Refusal};
-use crate::sandbox::{Sandbox, Visit};
+use crate::sandbox::Sandbox;
 
 /// How Salesforce is called in assertions: production and sandboxes.
 const AUDIENCES: [&str; 2] = [
@@ -29,32 +27,17 @@ const AUDIENCES: [&str; 2] = [
 /// Seconds that an assertion may live, and how far our clock may be behind.
 const LIFE: i64 = 180 + 30;
 
-pub(super) async fn token(
-    State(sandbox): State<Sandbox>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let form = Pairs::parse(&body);
-    let credentials = Credentials::read(&headers, &form);
-    let visit = Visit {
-        endpoint: Endpoint::Token,
-        client_id: credentials.id.as_deref(),
-        grant_type: form.get("grant_type"),
-        refresh_token: form.get("refresh_token"),
-        query: &Pairs::query(&uri).0,
-        echo: "",
-    };
+pub(super) async fn token(State(sandbox): State<Sandbox>, asked: TokenRequest) -> Response {
     let work = |model: &mut Model, mint: &Mint<'_>, _| {
-        let issued = match form.get("grant_type") {
+        let issued = match asked.form.get("grant_type") {
             Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => {
-                bearer(&sandbox, model, mint, &form)
+                bearer(&sandbox, model, mint, &asked.form)
             }
-            _ => grant(model, mint, Effect::Keep, &credentials, &form),
+            _ => grant(model, mint, Effect::Keep, &asked.credentials, &asked.form),
         };
         let issued = match issued {
             Ok(issued) => issued,
-            Err(refusal) => return refused(refusal, &credentials),
+            Err(refusal) => return refused(refusal, &asked.credentials),
         };
         let user = issued.grant.user.unwrap_or_default();
         let mut answer = json!({
@@ -67,7 +50,7 @@ pub(super) async fn token(
         }
         Answer::json(answer)
     };
-    sandbox.perform(visit, work).await
+    sandbox.perform(asked.visit(), work).await
 }
 
 /// The token of the user that an assertion speaks for.

@@ -1,7 +1,6 @@
 //! `/slack/…`: the OAuth of a Slack app with token rotation. Slack answers errors with status 200, knows no PKCE, and
 //! gives the bot and the person who installed it a token each. Whoever comes to its page presses "Allow" at once.
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -9,7 +8,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 use super::client_auth::Credentials;
-use super::{Pairs, bearer, is_form};
+use super::token_request::TokenRequest;
+use super::{Pairs, bearer};
 use crate::answer::Answer;
 use crate::faults::{Effect, Endpoint};
 use crate::model::slack::{Bought, Consent};
@@ -63,32 +63,15 @@ pub(super) async fn authorize(State(sandbox): State<Sandbox>, uri: Uri) -> Respo
 }
 
 /// `POST /slack/api/oauth.v2.access`: a code, or a refresh token.
-pub(super) async fn access(
-    State(sandbox): State<Sandbox>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let form = Pairs::parse(&body);
-    let credentials = Credentials::read(&headers, &form);
-    let refresh_token = form.get("refresh_token");
-    let visit = Visit {
-        endpoint: Endpoint::Token,
-        client_id: credentials.id.as_deref(),
-        grant_type: form.get("grant_type"),
-        refresh_token,
-        query: &Pairs::query(&uri).0,
-        echo: &credentials.echo(),
-    };
-    let is_form = is_form(&headers);
+pub(super) async fn access(State(sandbox): State<Sandbox>, asked: TokenRequest) -> Response {
     let work = |model: &mut Model, mint: &Mint<'_>, effect| {
-        let answer = match is_form {
-            true => exchange(model, mint, effect, &credentials, &form),
+        let answer = match asked.is_form {
+            true => exchange(model, mint, effect, &asked.credentials, &asked.form),
             false => Err("invalid_form_data"),
         };
         Answer::json(answer.unwrap_or_else(|error| json!({"ok": false, "error": error})))
     };
-    sandbox.perform(visit, work).await
+    sandbox.perform(asked.visit(), work).await
 }
 
 fn exchange(

@@ -2,44 +2,26 @@
 //! "Configure Snowflake OAuth for custom clients"). It says who it is in the `Authorization` header and nowhere else; a
 //! refresh token is for who asked for the scope of that name, and stays the same; no answer says what was granted.
 
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use serde_json::json;
 
-use super::Pairs;
-use super::client_auth::Credentials;
 use super::token::{grant, refused};
+use super::token_request::TokenRequest;
 use crate::answer::Answer;
-use crate::faults::{Effect, Endpoint};
+use crate::faults::Effect;
 use crate::model::{Mint, Model, Refusal};
-use crate::sandbox::{Sandbox, Visit};
+use crate::sandbox::Sandbox;
 
-pub(super) async fn token(
-    State(sandbox): State<Sandbox>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let form = Pairs::parse(&body);
-    let credentials = Credentials::read(&headers, &form);
-    let visit = Visit {
-        endpoint: Endpoint::Token,
-        client_id: credentials.id.as_deref(),
-        grant_type: form.get("grant_type"),
-        refresh_token: form.get("refresh_token"),
-        query: &Pairs::query(&uri).0,
-        echo: &credentials.echo(),
-    };
+pub(super) async fn token(State(sandbox): State<Sandbox>, asked: TokenRequest) -> Response {
     let work = |model: &mut Model, mint: &Mint<'_>, _| {
-        let issued = match credentials.basic {
-            true => grant(model, mint, Effect::Keep, &credentials, &form),
+        let issued = match asked.credentials.basic {
+            true => grant(model, mint, Effect::Keep, &asked.credentials, &asked.form),
             false => Err(Refusal::new("invalid_client", "no Authorization header")),
         };
         let issued = match issued {
             Ok(issued) => issued,
-            Err(refusal) => return refused(refusal, &credentials),
+            Err(refusal) => return refused(refusal, &asked.credentials),
         };
         let mut answer = json!({
             "access_token": issued.access_token, "token_type": "Bearer",
@@ -54,5 +36,5 @@ pub(super) async fn token(
         }
         Answer::json(answer)
     };
-    sandbox.perform(visit, work).await
+    sandbox.perform(asked.visit(), work).await
 }

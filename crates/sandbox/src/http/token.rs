@@ -1,50 +1,32 @@
 //! `POST /token` (RFC 6749 §3.2).
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::WWW_AUTHENTICATE;
-use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use serde_json::json;
 
+use super::Pairs;
 use super::client_auth::Credentials;
-use super::{Pairs, is_form};
+use super::token_request::TokenRequest;
 use crate::answer::Answer;
 use crate::crypto::Signing;
-use crate::faults::{Effect, Endpoint};
+use crate::faults::Effect;
 use crate::model::{Grant, Issued, Mint, Model, Refusal};
-use crate::sandbox::{Sandbox, Visit};
+use crate::sandbox::Sandbox;
 
-pub(super) async fn token(
-    State(sandbox): State<Sandbox>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let form = Pairs::parse(&body);
-    let credentials = Credentials::read(&headers, &form);
-    let echo = format!("{} {}", credentials.echo(), String::from_utf8_lossy(&body));
-    let visit = Visit {
-        endpoint: Endpoint::Token,
-        client_id: credentials.id.as_deref(),
-        grant_type: form.get("grant_type"),
-        refresh_token: form.get("refresh_token"),
-        query: &Pairs::query(&uri).0,
-        echo: &echo,
-    };
-    let is_form = is_form(&headers);
+pub(super) async fn token(State(sandbox): State<Sandbox>, asked: TokenRequest) -> Response {
     let work = |model: &mut Model, mint: &Mint<'_>, effect| {
-        let granted = if is_form {
-            grant(model, mint, effect, &credentials, &form)
+        let granted = if asked.is_form {
+            grant(model, mint, effect, &asked.credentials, &asked.form)
         } else {
             Err(Refusal::new("invalid_request", "the body must be a form"))
         };
         match granted {
             Ok(issued) => success(&sandbox, mint, &issued),
-            Err(refusal) => refused(refusal, &credentials),
+            Err(refusal) => refused(refusal, &asked.credentials),
         }
     };
-    sandbox.perform(visit, work).await
+    sandbox.perform(asked.visit(), work).await
 }
 
 /// An OAuth error, with the challenge that RFC 6749 §5.2 asks for.
