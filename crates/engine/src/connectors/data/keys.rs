@@ -7,6 +7,7 @@ pub(super) const API_KEY: &[Field] = &[
     field("values", Shape::Values),
     field("serviceUrls", Shape::Urls),
     field("instructions", Shape::Markdown(8192)),
+    EXTRAS,
     SEARCHED,
 ];
 

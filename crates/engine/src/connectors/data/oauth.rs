@@ -1,6 +1,6 @@
 //! `oauth`: any OAuth 2.0 client; and `custom`, which is one where it has a client id.
 
-use super::{Field, SEARCHED, SERVER_CONFIG, Shape, field, required};
+use super::{EXTRAS, Field, SEARCHED, SERVER_CONFIG, Shape, field, required};
 
 /// `oauth`. The client id is required, unless a server is named that may register a client; see `require_client`.
 pub(super) const OAUTH: &[Field] = &[
@@ -47,6 +47,7 @@ pub(super) const OAUTH: &[Field] = &[
     field("authorizationUrlParams", Shape::TextMap(2048)),
     // How the application is installed in a tenant: `connectors/install` says what each is for.
     field("installation", Shape::Object(INSTALLATION)),
+    EXTRAS,
     SEARCHED,
 ];
 
@@ -80,7 +81,7 @@ const ASSERTION: &[Field] = &[
 
 /// What belongs to an OAuth client that is nothing else.
 pub(super) fn is_of_a_client(name: &str) -> bool {
-    name != SEARCHED.name && CUSTOM.iter().any(|row| row.name == name)
+    ![EXTRAS.name, SEARCHED.name].contains(&name) && CUSTOM.iter().any(|row| row.name == name)
 }
 
 pub(super) const GRANT: &[Field] = &[

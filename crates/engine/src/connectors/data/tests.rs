@@ -179,6 +179,7 @@ fn whole(kind: ConnectorType) -> Value {
     let mut whole = own(kind);
     whole["search"] = json!({"url": "https://s.example/q", "description": "d\nd", "excludes": ["a"], "active": true,
         "continueOnFailure": false, "scheme": "basic"});
+    whole["extras"] = json!({"a": [1]});
     whole
 }
 
@@ -191,29 +192,29 @@ fn own(kind: ConnectorType) -> Value {
             "serviceUrls": ["https://api.example"], "instructions": "Paste\nit"})
         }
         ConnectorType::AwsAlpha => json!({"roleArn": "arn:aws:iam::123456789012:role/x",
-            "region": "eu-central-1", "audience": "sts.amazonaws.com", "extras": {}}),
+            "region": "eu-central-1", "audience": "sts.amazonaws.com"}),
         ConnectorType::Discord => {
             json!({"applicationId": "1", "applicationName": "n", "publicKey": "ab",
-            "botToken": "b", "clientSecret": "s", "userScopes": ["identify"], "serverConfig": {}, "extras": {}})
+            "botToken": "b", "clientSecret": "s", "userScopes": ["identify"], "serverConfig": {}})
         }
         ConnectorType::Github => json!({"appId": 7, "appSlug": "my-app", "appName": "My App",
             "clientId": "Iv1.a", "clientSecret": "s", "privateKeyPem": PEM, "webhookSecret": "w",
-            "owner": {"type": "Organization", "id": 9, "slug": "acme", "name": "Acme"}, "serverConfig": {}, "extras": {}}),
+            "owner": {"type": "Organization", "id": 9, "slug": "acme", "name": "Acme"}, "serverConfig": {}}),
         ConnectorType::Linear => {
             json!({"clientId": "c", "clientSecret": "s", "appId": "a", "appName": "n",
             "webhookSecret": "w", "appScopes": ["read"], "userScopes": ["write"],
             "ownerOrganization": {"id": "o", "slug": "acme", "name": "Acme", "logoUrl": "https://x.example/l.png"},
-            "application": {"id": "a"}, "serverConfig": {}, "extras": {}})
+            "application": {"id": "a"}, "serverConfig": {}})
         }
         ConnectorType::Linq => {
-            json!({"apiToken": "t", "phoneNumbers": ["+14155550100"], "extras": {}})
+            json!({"apiToken": "t", "phoneNumbers": ["+14155550100"]})
         }
         ConnectorType::MicrosoftEntra => json!({"clientId": "c", "clientSecret": "s",
             "tenantId": "contoso.example", "appName": "n", "appScopes": ["https://graph.microsoft.com/.default"],
-            "userScopes": ["User.Read"], "serverConfig": {}, "extras": {}}),
+            "userScopes": ["User.Read"], "serverConfig": {}}),
         ConnectorType::MicrosoftTeams => {
             json!({"appId": "c", "clientSecret": "s", "tenantId": "botframework.com",
-            "appName": "n", "appScopes": [], "userScopes": ["User.Read"], "serverConfig": {}, "extras": {}})
+            "appName": "n", "appScopes": [], "userScopes": ["User.Read"], "serverConfig": {}})
         }
         ConnectorType::Custom | ConnectorType::Oauth => {
             json!({"clientId": "c", "clientSecret": "s", "serverUrl": "https://as.example",
@@ -231,27 +232,27 @@ fn own(kind: ConnectorType) -> Value {
                 "id": "team.id", "tenant": "team", "name": "team.name"}})
         }
         ConnectorType::Photon => {
-            json!({"projectId": "p", "projectSecret": "s", "webhookSecret": "w", "extras": {}})
+            json!({"projectId": "p", "projectSecret": "s", "webhookSecret": "w"})
         }
         ConnectorType::Salesforce => json!({"consumerKey": "c", "consumerSecret": "s",
             "loginHost": "test.salesforce.com", "userScopes": ["api"], "username": "u@x.example",
             "privateKeyPem": PEM, "jwtBearer": {"enabled": true}, "clientCredentials": {"enabled": true, "scopes": ["api"]}, "defaultTokenExpiresIn": 60,
-            "serverConfig": {}, "extras": {}}),
+            "serverConfig": {}}),
         ConnectorType::Sendblue => json!({"apiKeyId": "i", "apiSecretKey": "s",
-            "phoneNumbers": ["+14155550100", "+4930123456"], "extras": {}}),
+            "phoneNumbers": ["+14155550100", "+4930123456"]}),
         ConnectorType::Slack => {
             json!({"appId": "A1", "appName": "n", "clientId": "1.2", "clientSecret": "s",
             "signingSecret": "g", "verificationToken": "v", "slackTeam": {"id": "T1", "name": "Acme", "domain": "acme"},
             "botScopes": ["chat:write"], "userScopes": ["search:read"],
             "slashCommands": [{"command": "/x", "description": "d", "usageHint": "h", "shouldEscape": true}],
             "shortcuts": [{"type": "global", "name": "n", "callbackId": "c", "description": "d"}],
-            "tokenRotationEnabled": true, "orgDeployEnabled": false, "serverConfig": {}, "extras": {}})
+            "tokenRotationEnabled": true, "orgDeployEnabled": false, "serverConfig": {}})
         }
         ConnectorType::Snowflake => json!({"accountIdentifier": "acme-prod", "clientName": "n",
             "defaultSessionRole": "ANALYST", "clientId": "c", "clientSecret": "s", "userScopes": ["refresh_token"],
-            "user": "SVC", "privateKeyPem": PEM, "serverConfig": {}, "extras": {}}),
+            "user": "SVC", "privateKeyPem": PEM, "serverConfig": {}}),
         ConnectorType::SnowflakeWif => json!({"clientName": "n", "accountIdentifier": "acme-prod",
-            "defaultSessionRole": "ANALYST", "audience": "snowflakecomputing.com", "extras": {}}),
+            "defaultSessionRole": "ANALYST", "audience": "snowflakecomputing.com"}),
     }
 }
 
