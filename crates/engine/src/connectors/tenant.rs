@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use grantry_core::nouns::Connector;
 use grantry_core::{Error, Result};
+use grantry_oauth::providers::microsoft;
 use grantry_oauth::server::Endpoint;
 use url::Url;
 
@@ -50,7 +51,7 @@ fn in_tenant<'a>(connector: &'a Connector, tenant: Option<&str>) -> Cow<'a, Conn
     let field = types::of(connector.kind).variables.first();
     let Some(((field, _), tenant)) = field
         .zip(tenant)
-        .filter(|(_, tenant)| Page::Entra.is_id(tenant))
+        .filter(|(_, tenant)| *tenant == microsoft::ANY_TENANT || Page::Entra.is_id(tenant))
         .filter(|_| install_page(connector) == Some(Page::Entra))
     else {
         return Cow::Borrowed(connector);
