@@ -5,8 +5,8 @@ use grantry_core::Result;
 use grantry_core::nouns::{Connector, ConnectorType, Scopes};
 use grantry_core::store::{ConnectionFilter, Page};
 
-use super::types::{self, Installs, UserTokens};
-use super::{installing, servers_of, within};
+use super::types::{self, UserTokens};
+use super::{by_consent, installing, servers_of, within};
 use crate::catalogue::Catalogue;
 use crate::connect::consent_scopes;
 use crate::{Caller, Engine};
@@ -54,17 +54,15 @@ fn of(old: &Connector, new: &Connector, changed: &[String], catalogue: &Catalogu
     let consents = types::user_tokens(new) == Some(UserTokens::Consent);
     let more = another || goes_beyond(&of_users(new), &of_users(old));
 
-    let by_type = types::of(new.kind).installs(&new.data);
-    let installs = by_type.is_some() || installing(new).is_some();
-    // A page of the provider's own brings no tokens.
-    let brings = matches!(by_type, None | Some(Installs::Consent { .. }));
+    let installs = installing(new).is_some();
     let [now, before] = [new, old].map(|of| of_tenants(of).unwrap_or_default());
 
     let synced = SETTINGS.iter().filter(|(kind, _)| *kind == new.kind);
     let synced = synced.flat_map(|(_, fields)| *fields);
     Consequences {
         reconsent: moved || (consents && more),
-        reinstall: installs && (another || (moved && brings) || goes_beyond(&now, &before)),
+        reinstall: installs
+            && (another || (moved && by_consent(new)) || goes_beyond(&now, &before)),
         unsynced: synced
             .filter(|field| changed.iter().any(|changed| changed == *field))
             .map(|field| field.trim_start_matches("data."))
@@ -211,10 +209,7 @@ mod tests {
                 json!(data)
             };
             let base = data("c", [Some("a b"), Some("a b")]);
-            let installs = types::of(kind)
-                .installs(base.as_object().unwrap())
-                .is_some()
-                || installing(&with(kind, &base)).is_some();
+            let installs = installing(&with(kind, &base)).is_some();
             assert!(installs || tenants != "installation", "{kind:?}");
             let further = [
                 consents && !users.is_empty(),

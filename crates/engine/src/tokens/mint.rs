@@ -25,6 +25,7 @@ use super::bounds::check_bearer;
 use super::decide::lives;
 use super::flights::{Flight, Landed, Rest};
 use super::installed::rest_of;
+use super::kept::Given;
 use super::lives::main_set;
 use super::pair::{Arrived, NewPair};
 use super::read::{ServedToken, reconnect};
@@ -33,7 +34,6 @@ use crate::connectors::types::{self, AppTokens};
 use crate::connectors::{
     Entry, OauthClient, Said, app_scopes, bearer_scopes, install_page, user_scopes,
 };
-use crate::events::Read;
 use crate::{Caller, Engine};
 
 /// First pause after a request that brought no token.
@@ -447,25 +447,14 @@ impl Engine {
         self.was_taken(&connector).await;
         let pair = Arrived(tokens).pair(&connector, &oauth, None);
         let now = self.now();
-        let token_set = TokenSetId::mint(now, self.entropy());
-        self.log_read(&Read {
-            caller,
-            connector: &connector.id,
-            connection: None,
-            set: &token_set,
-        })
-        .await?;
-        Ok(ServedToken {
+        let given = Given {
             token: pair.access,
-            token_set,
+            token_set: TokenSetId::mint(now, self.entropy()),
             expires_at: pair.expires_in.map(|life| now.after(life)),
             scope: pair.scope,
             metadata: pair.metadata,
-            claims: Map::new(),
-            connection: None,
-            tenant: None,
-            connector: Arc::clone(&entry),
-        })
+        };
+        self.give(caller, entry, given).await
     }
 }
 

@@ -3,16 +3,15 @@
 
 use std::sync::Arc;
 
-use grantry_core::ids::TokenSetId;
-use grantry_core::nouns::{Connector, Grant};
+use grantry_core::nouns::Grant;
 use grantry_core::{Error, Problem, Result};
 use serde_json::{Map, Value};
 
 use super::ServedToken;
 use super::bounds::check_proof;
+use super::kept::{Given, beside, by_change};
 use crate::connectors::Entry;
 use crate::connectors::types::Proof;
-use crate::events::Read;
 use crate::{Caller, Engine};
 
 impl Engine {
@@ -49,29 +48,14 @@ impl Engine {
         let minted = self
             .prove_elsewhere(caller, project, &grant.environment, audience)
             .await?;
-        let token_set = by_change(connector);
-        self.log_read(&Read {
-            caller,
-            connector: &connector.id,
-            connection: None,
-            set: &token_set,
-        })
-        .await?;
-        let beside = [proof.needs, proof.beside].into_iter();
-        let beside = beside
-            .filter_map(|name| Some((name.to_owned(), connector.data.get(name)?.clone())))
-            .collect();
-        Ok(ServedToken {
+        let given = Given {
             token: minted.token,
-            token_set,
+            token_set: by_change(connector),
             expires_at: Some(minted.expires_at),
             scope: None,
-            tenant: None,
-            metadata: beside,
-            claims: Map::new(),
-            connection: None,
-            connector: entry,
-        })
+            metadata: beside(connector, &[proof.needs, proof.beside]),
+        };
+        self.give(caller, entry, given).await
     }
 
     /// What is wrong with `data.audience`: what proves a workload to this server is never a connector's to hand out.
@@ -86,9 +70,3 @@ impl Engine {
 
 /// Field of `data` that names the service as it knows itself.
 const AUDIENCE: &str = "audience";
-
-/// What has no row of its own is known by its connector's latest change.
-pub(super) fn by_change(connector: &Connector) -> TokenSetId {
-    let named = format!("stk_{}_{}", connector.id, connector.updated_at.0);
-    TokenSetId::from(named.as_str())
-}

@@ -2,7 +2,7 @@
 //! it is theirs, and the application has a token there, or nothing is stored.
 
 use grantry_core::error::ReconnectReason;
-use grantry_core::nouns::{AuthorizationState, Install, Subject};
+use grantry_core::nouns::{AuthorizationState, Install};
 use grantry_core::store::Page;
 use grantry_core::{Error, Result};
 use grantry_engine::{
@@ -10,21 +10,13 @@ use grantry_engine::{
 };
 use url::Url;
 
-use crate::world::{CALLBACK, World};
+use crate::world::{CALLBACK, World, app_token};
 
 mod entra;
 mod github;
 
-fn app(installation: Option<&str>) -> AskToken {
-    AskToken {
-        subject: Some(Subject::App),
-        installation: installation.map(str::to_owned),
-        ..AskToken::default()
-    }
-}
-
 async fn read(world: &World, installation: Option<&str>) -> Result<ServedToken> {
-    read_as(world, app(installation)).await
+    read_as(world, app_token(installation)).await
 }
 
 async fn read_as(world: &World, ask: AskToken) -> Result<ServedToken> {
@@ -45,7 +37,7 @@ async fn asked(
     tenant: Option<&str>,
 ) -> Result<Requested> {
     let ask = AskConsent {
-        token: app(None),
+        token: app_token(None),
         install: Some(Install {
             external_id: external_id.map(str::to_owned),
             tenant: tenant.map(str::to_owned),

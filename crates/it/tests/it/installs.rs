@@ -12,7 +12,7 @@ use grantry_engine::{
 };
 use serde_json::json;
 
-use crate::world::{CALLBACK, World};
+use crate::world::{CALLBACK, World, app_token};
 
 const DECLARED: &str = r#"
     [[connectors]]
@@ -25,25 +25,21 @@ const DECLARED: &str = r#"
     links = [{ project = "prj_1" }]
 "#;
 
-fn app(installation: Option<&str>) -> AskToken {
-    AskToken {
-        subject: Some(Subject::App),
-        installation: installation.map(str::to_owned),
-        ..AskToken::default()
-    }
-}
-
 async fn token(world: &World, installation: Option<&str>) -> Result<ServedToken> {
     let caller = world.caller("tok_web").await;
     world
-        .run(world.engine.token(&caller, "scl_bot", app(installation)))
+        .run(
+            world
+                .engine
+                .token(&caller, "scl_bot", app_token(installation)),
+        )
         .await
 }
 
 /// Installs in `workspace`, and how that ended.
 async fn install(world: &World, workspace: &str, wanted: Install) -> ConsentResult {
     let ask = AskConsent {
-        token: app(None),
+        token: app_token(None),
         install: Some(wanted),
         additional_params: json!({ "workspace": workspace })
             .as_object()
@@ -177,7 +173,7 @@ async fn what_is_installed_from_one_environment_has_its_tokens_in_all_and_is_one
     let server = world.server().await;
     let within = |environment: &str, installation: Option<&str>| AskToken {
         environment: Some(environment.into()),
-        ..app(installation)
+        ..app_token(installation)
     };
     let token = async |environment, installation| {
         let asked = within(environment, installation);
@@ -247,7 +243,7 @@ async fn what_an_admin_imported_is_of_its_environment_also_where_a_consents_woul
     let server = world.server().await;
     let within = |environment: &str| AskToken {
         environment: Some(environment.into()),
-        ..app(Some("T1"))
+        ..app_token(Some("T1"))
     };
     let imported = NewGrant {
         token: within("preview"),
@@ -403,7 +399,7 @@ async fn a_provider_that_does_not_say_what_was_installed_installs_nothing() {
 async fn a_connector_without_installations_refuses_to_be_installed() {
     let world = World::new().await;
     let ask = AskConsent {
-        token: app(None),
+        token: app_token(None),
         install: Some(Install::default()),
         ..AskConsent::default()
     };

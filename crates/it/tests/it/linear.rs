@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use grantry_core::nouns::{AuthorizationState, Install, Subject};
+use grantry_core::nouns::{AuthorizationState, Install};
 use grantry_core::store::Page;
 use grantry_core::{Error, Result};
 use grantry_engine::{AskConsent, AskToken, CallbackEnd, Requested, ServedToken};
 use grantry_sandbox::{Endpoint, Order};
 use serde_json::{Value, json};
 
-use crate::world::{World, browser, subject};
+use crate::world::{World, app_token, browser, subject};
 
 const DECLARED: &str = r#"
     [[connectors]]
@@ -28,28 +28,20 @@ async fn linear() -> World {
     world
 }
 
-fn app(installation: Option<&str>) -> AskToken {
-    AskToken {
-        subject: Some(Subject::App),
-        installation: installation.map(str::to_owned),
-        ..AskToken::default()
-    }
-}
-
 async fn read(world: &World, ask: AskToken) -> Result<ServedToken> {
     let caller = world.server().await;
     world.run(world.engine.token(&caller, "scl_lin", ask)).await
 }
 
 async fn text(world: &World, installation: Option<&str>) -> String {
-    let served = read(world, app(installation)).await.unwrap();
+    let served = read(world, app_token(installation)).await.unwrap();
     served.token.expose().to_owned()
 }
 
 /// Asks for an installation, with these parameters of the authorization request.
 async fn asked(world: &World, wanted: Install, params: &Value) -> Requested {
     let ask = AskConsent {
-        token: app(None),
+        token: app_token(None),
         install: Some(wanted),
         additional_params: params.as_object().unwrap().clone(),
         ..AskConsent::default()
@@ -113,7 +105,7 @@ async fn it_is_installed_by_workspace_and_each_has_tokens_of_its_own_that_rotate
     let world = linear().await;
     installed(&world, "org-1").await;
     installed(&world, "org-2").await;
-    let first = read(&world, app(None)).await.unwrap();
+    let first = read(&world, app_token(None)).await.unwrap();
     let grant = &first.connection.as_ref().unwrap().connection.grant;
     assert_eq!(
         grant.installation.as_deref(),
@@ -129,7 +121,7 @@ async fn it_is_installed_by_workspace_and_each_has_tokens_of_its_own_that_rotate
     assert_eq!(acts_in(&world, &one).await.as_deref(), Some("org-1"));
     assert_eq!(acts_in(&world, &two).await.as_deref(), Some("org-2"));
     assert!(matches!(
-        read(&world, app(Some("org-3"))).await,
+        read(&world, app_token(Some("org-3"))).await,
         Err(Error::InstallationRequired(why)) if why.url.as_ref().unwrap().contains("/install/sci_")
     ));
 
@@ -196,11 +188,11 @@ async fn an_application_without_scopes_of_its_own_asks_for_what_linear_always_gr
         .apply(&DECLARED.replace(r#"appScopes = ["write", "app:mentionable"], "#, ""))
         .await;
     assert!(matches!(
-        read(&world, app(None)).await,
+        read(&world, app_token(None)).await,
         Err(Error::InstallationRequired(_))
     ));
     installed(&world, "org-1").await;
-    let served = read(&world, app(None)).await.unwrap();
+    let served = read(&world, app_token(None)).await.unwrap();
     assert_eq!(served.scope.as_deref(), Some("read"));
 }
 
@@ -216,7 +208,7 @@ async fn a_workspace_that_cannot_be_asked_for_stores_nothing_and_can_be_tried_ag
             _ => panic!("{fault} was believed"),
         }
         assert!(matches!(
-            read(&world, app(Some("org-1"))).await,
+            read(&world, app_token(Some("org-1"))).await,
             Err(Error::InstallationRequired(_))
         ));
         let before = world.revocations();
@@ -306,7 +298,7 @@ async fn another_workspace_than_asked_for_is_not_kept() {
         let code = code.to_owned();
         assert_eq!(ended.state, AuthorizationState::Error { code });
     }
-    assert!(read(&world, app(Some("org-1"))).await.is_err());
+    assert!(read(&world, app_token(Some("org-1"))).await.is_err());
 }
 
 #[tokio::test]

@@ -7,14 +7,14 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::post;
 use grantry_core::error::Forbidden;
-use grantry_core::nouns::{EventKind, Subject};
+use grantry_core::nouns::EventKind;
 use grantry_core::store::{ConnectionFilter, EventFilter, Page, SigningPurpose};
 use grantry_core::{Clock as _, Error};
 use grantry_engine::{AskSearch, AskToken, ConnectorChange, Declared, NewConnector};
 use grantry_vault::jws::{self, Expected, KeySet};
 use serde_json::{Map, Value, json};
 
-use crate::world::{PUBLIC, Setup, World};
+use crate::world::{PUBLIC, Setup, World, app_token};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const ROLE: &str = "arn:aws:iam::123456789012:role/deploy";
@@ -37,13 +37,6 @@ const CONNECTORS: &str = r#"
     links = [{ project = "prj_1" }]
 "#;
 
-fn app() -> AskToken {
-    AskToken {
-        subject: Some(Subject::App),
-        ..AskToken::default()
-    }
-}
-
 /// A service elsewhere, which fetches our keys.
 async fn keys(world: &World) -> KeySet {
     let set = world.engine.jwks(SigningPurpose::Workload).await.unwrap();
@@ -64,7 +57,11 @@ async fn read(world: &World, token: &str, audience: &str) -> Option<Map<String, 
 
 async fn reason(world: &World, key: &str, connector: &str) -> String {
     let caller = world.caller(key).await;
-    match world.engine.token(&caller, connector, app()).await {
+    match world
+        .engine
+        .token(&caller, connector, app_token(None))
+        .await
+    {
         Err(Error::Unresolvable { reason }) => reason,
         Err(other) => panic!("{connector}: {other}"),
         Ok(_) => panic!("{connector}: a token"),
@@ -117,7 +114,11 @@ async fn a_workload_gets_what_proves_it_elsewhere_and_is_no_credential_here() {
         let here = world.engine.caller(&token, None).await.err();
         assert_eq!(here, Some(Error::Unauthenticated));
 
-        let again = world.engine.token(&web, connector, app()).await.unwrap();
+        let again = world
+            .engine
+            .token(&web, connector, app_token(None))
+            .await
+            .unwrap();
         let again = read(&world, again.token.expose(), audience).await.unwrap();
         assert_ne!(again["jti"], claims["jti"], "each is of its own");
         world.clock.advance(HOUR);
@@ -127,11 +128,11 @@ async fn a_workload_gets_what_proves_it_elsewhere_and_is_no_credential_here() {
         for narrow in [
             AskToken {
                 audience: vec![PUBLIC.to_owned()],
-                ..app()
+                ..app_token(None)
             },
             AskToken {
                 resources: vec!["x".to_owned()],
-                ..app()
+                ..app_token(None)
             },
         ] {
             let refused = world.engine.token(&web, connector, narrow).await.err();
@@ -176,11 +177,19 @@ async fn who_is_no_workload_of_a_project_that_is_linked_has_no_such_token() {
             assert!(said.contains("only a workload"), "{said}");
         }
         let shop = world.caller("tok_shop").await;
-        let refused = world.engine.token(&shop, connector, app()).await.err();
+        let refused = world
+            .engine
+            .token(&shop, connector, app_token(None))
+            .await
+            .err();
         assert_eq!(refused, Some(Error::Forbidden(Forbidden::NotLinked)));
     }
     let operator = world.server().await;
-    let refused = world.engine.token(&operator, "scl_aws", app()).await.err();
+    let refused = world
+        .engine
+        .token(&operator, "scl_aws", app_token(None))
+        .await
+        .err();
     assert!(matches!(refused, Some(Error::Unresolvable { .. })));
 }
 
@@ -241,7 +250,10 @@ async fn the_audience_is_the_connectors_and_never_this_server() {
         let elsewhere = format!("{PUBLIC}.example");
         let changed = engine.update_connector(&admin, connector, change(&elsewhere));
         changed.await.unwrap();
-        let served = engine.token(&web, connector, app()).await.unwrap();
+        let served = engine
+            .token(&web, connector, app_token(None))
+            .await
+            .unwrap();
         let token = served.token.expose();
         assert!(read(&world, token, &elsewhere).await.is_some());
         assert!(!served.metadata.contains_key("audience"));
@@ -265,7 +277,11 @@ async fn a_name_that_is_given_up_takes_no_trust_with_it() {
     world.apply(CONNECTORS).await;
     let sub = async || {
         let web = world.caller("tok_web").await;
-        let served = world.engine.token(&web, "scl_aws", app()).await.unwrap();
+        let served = world
+            .engine
+            .token(&web, "scl_aws", app_token(None))
+            .await
+            .unwrap();
         let claims = read(&world, served.token.expose(), "sts.amazonaws.com").await;
         claims.unwrap()["sub"].clone()
     };
@@ -304,7 +320,7 @@ async fn a_search_endpoint_is_not_shown_what_is_for_another_service() {
     for connector in ["scl_aws", "scl_wif"] {
         let ask = AskSearch {
             query: "x".to_owned(),
-            token: app(),
+            token: app_token(None),
             own_token: None,
             continue_on_failure: None,
         };

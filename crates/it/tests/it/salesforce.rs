@@ -8,7 +8,7 @@ use grantry_engine::{AskToken, NewConnector, ServedToken};
 use serde_json::{Value, json};
 
 use crate::types::PEM;
-use crate::world::World;
+use crate::world::{World, app_token};
 
 async fn made(world: &World, more: &Value) -> String {
     created(world, more, &["user", "app"]).await
@@ -38,13 +38,6 @@ async fn created(world: &World, more: &Value, subjects: &[&str]) -> String {
     made.connector.id.to_string()
 }
 
-fn app() -> AskToken {
-    AskToken {
-        subject: Some(Subject::App),
-        ..AskToken::default()
-    }
-}
-
 async fn token(world: &World, id: &str, ask: AskToken) -> Result<ServedToken> {
     let caller = world.server().await;
     world.run(world.engine.token(&caller, id, ask)).await
@@ -54,7 +47,7 @@ async fn token(world: &World, id: &str, ask: AskToken) -> Result<ServedToken> {
 async fn an_assertion_about_the_apps_user_buys_a_token_that_says_where_to_ask_with_it() {
     let world = World::new().await;
     let id = made(&world, &json!({})).await;
-    let first = token(&world, &id, app()).await.unwrap();
+    let first = token(&world, &id, app_token(None)).await.unwrap();
     assert_eq!(
         first.metadata["instance_url"],
         "https://acme.my.salesforce.com"
@@ -66,10 +59,10 @@ async fn an_assertion_about_the_apps_user_buys_a_token_that_says_where_to_ask_wi
         .unwrap()
         .since(grantry_core::Clock::now(&world.clock));
     assert_eq!(life, Duration::from_secs(7200));
-    let again = token(&world, &id, app()).await.unwrap();
+    let again = token(&world, &id, app_token(None)).await.unwrap();
     assert_eq!(again.token.expose(), first.token.expose());
     world.pass(Duration::from_secs(7201)).await;
-    let later = token(&world, &id, app()).await.unwrap();
+    let later = token(&world, &id, app_token(None)).await.unwrap();
     assert_ne!(later.token.expose(), first.token.expose());
 }
 
@@ -122,7 +115,7 @@ async fn what_salesforce_or_the_connector_cannot_do_is_said() {
     let id = made(&world, &json!({})).await;
     let narrow = AskToken {
         scopes: Scopes::Exactly(vec!["api".to_owned()]),
-        ..app()
+        ..app_token(None)
     };
     match token(&world, &id, narrow).await {
         Err(Error::Invalid(problems)) => assert_eq!(problems[0].field, "scopes"),
@@ -130,14 +123,14 @@ async fn what_salesforce_or_the_connector_cannot_do_is_said() {
     }
     // Nobody has approved the app for this user.
     let stranger = made(&world, &json!({"username": "mallory"})).await;
-    match token(&world, &stranger, app()).await {
+    match token(&world, &stranger, app_token(None)).await {
         Err(Error::Unresolvable { reason }) => {
             assert_eq!(reason, "the provider refuses it (invalid_grant)");
         }
         other => panic!("{:?}", other.map(|served| served.scope)),
     }
     let keyless = made(&world, &json!({"privateKeyPem": null})).await;
-    match token(&world, &keyless, app()).await {
+    match token(&world, &keyless, app_token(None)).await {
         Err(Error::Unresolvable { reason }) => assert_eq!(
             reason,
             "the connector is not complete: data.privateKeyPem is required for tokens of data.username"

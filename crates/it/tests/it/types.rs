@@ -7,7 +7,7 @@ use grantry_core::{Error, Secret};
 use grantry_engine::{AskToken, NewConnector};
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{World, app_token};
 
 /// A private key, as providers hand them out.
 pub const PEM: &str = include_str!("../../../vault/testdata/keys/rsa-pkcs1.pem");
@@ -287,13 +287,6 @@ async fn a_change_keeps_the_secrets_that_it_does_not_name_and_a_needed_one_canno
     );
 }
 
-fn app() -> AskToken {
-    AskToken {
-        subject: Some(Subject::App),
-        ..AskToken::default()
-    }
-}
-
 #[tokio::test]
 async fn a_snowflake_user_is_signed_for_with_its_own_key_until_just_before_the_end() {
     let world = World::new().await;
@@ -308,25 +301,41 @@ async fn a_snowflake_user_is_signed_for_with_its_own_key_until_just_before_the_e
         .unwrap();
     assert_eq!(made.capabilities.subjects, ["app"]);
     let id = made.connector.id.as_str();
-    let first = world.engine.token(&caller, id, app()).await.unwrap();
+    let first = world
+        .engine
+        .token(&caller, id, app_token(None))
+        .await
+        .unwrap();
     assert_eq!(first.token.expose().split('.').count(), 3);
     assert_eq!(first.metadata["tokenType"], "KEYPAIR_JWT");
     assert_eq!(first.metadata["defaultSessionRole"], "ANALYST");
-    let again = world.engine.token(&caller, id, app()).await.unwrap();
+    let again = world
+        .engine
+        .token(&caller, id, app_token(None))
+        .await
+        .unwrap();
     assert_eq!(again.token.expose(), first.token.expose());
     // A JWT of 59 minutes that began half a minute ago.
     let life = std::time::Duration::from_secs(58 * 60 + 30);
     let second = std::time::Duration::from_secs(1);
     assert_eq!(first.expires_at, Some(world.clock.now().after(life)));
     world.pass(life - second).await;
-    let last = world.engine.token(&caller, id, app()).await.unwrap();
+    let last = world
+        .engine
+        .token(&caller, id, app_token(None))
+        .await
+        .unwrap();
     assert_eq!(last.token.expose(), first.token.expose());
     world.pass(second).await;
-    let later = world.engine.token(&caller, id, app()).await.unwrap();
+    let later = world
+        .engine
+        .token(&caller, id, app_token(None))
+        .await
+        .unwrap();
     assert_ne!(later.token.expose(), first.token.expose());
     let narrow = AskToken {
         resources: vec!["x".to_owned()],
-        ..app()
+        ..app_token(None)
     };
     assert!(matches!(
         world.engine.token(&caller, id, narrow).await,

@@ -7,10 +7,9 @@ use grantry_engine::{AskToken, CallbackEnd, CallbackRefusal};
 use url::Url;
 
 use super::{
-    app, asked, callback, code_of, installation_of, press, read, read_as, refused, rows, state_of,
-    walk,
+    asked, callback, code_of, installation_of, press, read, read_as, refused, rows, state_of, walk,
 };
-use crate::world::{CALLBACK, World};
+use crate::world::{CALLBACK, World, app_token};
 
 /// As the sandbox has it: the tenant of who comes to none in particular, another, and one that nobody is of.
 const USUAL: &str = "11111111-1111-4111-8111-111111111111";
@@ -97,13 +96,13 @@ async fn an_administrator_installs_it_in_a_tenant_and_it_has_tokens_there_on_dem
     // Narrowed to another resource it is another token, asked for in the same tenant.
     let bots = AskToken {
         scopes: Scopes::Exactly(vec!["https://api.botframework.com/.default".to_owned()]),
-        ..app(Some(SECOND))
+        ..app_token(Some(SECOND))
     };
     let bots = read_as(&world, bots).await.unwrap();
     assert_ne!(bots.token.expose(), second.token.expose());
     let wide = AskToken {
         scopes: Scopes::Exactly(vec!["User.Read".to_owned()]),
-        ..app(Some(SECOND))
+        ..app_token(Some(SECOND))
     };
     assert!(matches!(
         read_as(&world, wide).await,
@@ -121,7 +120,11 @@ async fn many_who_ask_at_once_have_one_token_minted_in_the_tenant() {
     world.expire().await;
     world.sandbox.reset();
     let caller = world.server().await;
-    let asks = (0..20).map(|_| world.engine.token(&caller, "scl_in", app(Some(USUAL))));
+    let asks = (0..20).map(|_| {
+        world
+            .engine
+            .token(&caller, "scl_in", app_token(Some(USUAL)))
+    });
     let served = world.run(futures_util::future::join_all(asks)).await;
     let mut texts: Vec<String> = served
         .into_iter()

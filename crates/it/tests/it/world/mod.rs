@@ -446,6 +446,15 @@ pub fn token_of(user: &str) -> AskToken {
     }
 }
 
+/// The plain question for the application's token, of one installation or of none in particular.
+pub fn app_token(installation: Option<&str>) -> AskToken {
+    AskToken {
+        subject: Some(Subject::App),
+        installation: installation.map(str::to_owned),
+        ..AskToken::default()
+    }
+}
+
 fn settings(node: &str) -> Settings {
     Settings::new(Url::parse(PUBLIC).unwrap(), node.to_owned())
 }
