@@ -47,9 +47,34 @@ const served = (connector, params) => client.getTokenResponse(connector, params,
 const app = { type: 'app' };
 const user = (id) => ({ type: 'user', id });
 
+/** A whole sign-in through `connector` of who is called `name` on the emulator's page of users: the application's tokens. */
+async function signIn(connector, redirect_uri, name) {
+  ok(await call('PATCH', `/api/v1/projects/${PROJECT}`, { sign_in_uris: [redirect_uri] }));
+  const code_verifier = randomBytes(32).toString('base64url');
+  const asked = {
+    response_type: 'code',
+    client_id: connector,
+    redirect_uri,
+    state: 's1',
+    code_challenge: createHash('sha256').update(code_verifier).digest('base64url'),
+    code_challenge_method: 'S256',
+    scope: 'openid profile email',
+  };
+  const visitor = new Visitor();
+  const { page } = await visitor.open(`${server.url}/oauth/authorize?${new URLSearchParams(asked)}`, { stopAt: redirect_uri });
+  const { action, fields } = page.forms.find((form) => form.fields.some(([, value]) => value === name));
+  const { arrived, page: stopped } = await visitor.open(action, { stopAt: redirect_uri, method: 'POST', body: new URLSearchParams(fields) });
+  assert.ok(arrived, stopped && `stopped at ${stopped.url} (${stopped.status}): ${stopped.text.slice(0, 300)}`);
+  const { code, error } = Object.fromEntries(arrived.searchParams);
+  assert.equal(error, undefined);
+  const form = { grant_type: 'authorization_code', code, redirect_uri, code_verifier, client_id: connector, client_secret: KEYS.workload };
+  const redeemed = await fetch(`${server.url}/oauth/token`, { method: 'POST', body: new URLSearchParams(form) });
+  const tokens = await redeemed.json();
+  assert.equal(redeemed.status, 200, JSON.stringify(tokens));
+  return tokens;
+}
+
 describe('signing in with GitHub', () => {
-  const REDIRECT = 'http://localhost:9999/github';
-  const VERIFIER = randomBytes(32).toString('base64url');
   let github, id;
   before(async () => {
     github = await Emulator.start('github', server.callback);
@@ -65,36 +90,11 @@ describe('signing in with GitHub', () => {
         user_emails_endpoint: at('/user/emails'),
       },
     }, { service: 'github' });
-    ok(await call('PATCH', `/api/v1/projects/${PROJECT}`, { sign_in_uris: [REDIRECT] }));
   });
   after(() => github?.stop());
 
-  /** The browser's way, by the emulator's page of users: the parameters that the application gets. */
-  async function arrive() {
-    const asked = {
-      response_type: 'code',
-      client_id: id,
-      redirect_uri: REDIRECT,
-      state: 's1',
-      code_challenge: createHash('sha256').update(VERIFIER).digest('base64url'),
-      code_challenge_method: 'S256',
-      scope: 'openid profile email',
-    };
-    const visitor = new Visitor();
-    const { page } = await visitor.open(`${server.url}/oauth/authorize?${new URLSearchParams(asked)}`, { stopAt: REDIRECT });
-    const { action, fields } = page.forms.find((form) => form.fields.some(([, value]) => value === 'octocat'));
-    const { arrived, page: stopped } = await visitor.open(action, { stopAt: REDIRECT, method: 'POST', body: new URLSearchParams(fields) });
-    assert.ok(arrived, stopped && `stopped at ${stopped.url} (${stopped.status}): ${stopped.text.slice(0, 300)}`);
-    return Object.fromEntries(arrived.searchParams);
-  }
-
   it('makes whoever signs in known by what GitHub calls them', async () => {
-    const { code, error } = await arrive();
-    assert.equal(error, undefined);
-    const form = { grant_type: 'authorization_code', code, redirect_uri: REDIRECT, code_verifier: VERIFIER, client_id: id, client_secret: KEYS.workload };
-    const redeemed = await fetch(`${server.url}/oauth/token`, { method: 'POST', body: new URLSearchParams(form) });
-    const tokens = await redeemed.json();
-    assert.equal(redeemed.status, 200, JSON.stringify(tokens));
+    const tokens = await signIn(id, 'http://localhost:9999/github', 'octocat');
     const answer = await fetch(`${server.url}/oauth/userinfo`, { headers: { authorization: `Bearer ${tokens.access_token}` } });
     const person = await answer.json();
     const served = ok(await token(id, { subject: { type: 'user', id: person.sub, issuer: `${server.url}/oauth` } }));
@@ -434,6 +434,20 @@ describe('microsoft-entra', () => {
     const served = ok(await token(id, { subject }));
     const me = await fetch(`${microsoft.url}/oidc/userinfo`, { headers: { authorization: `Bearer ${served.token}` } });
     assert.ok((await me.json()).email);
+  });
+
+  it('says of which tenant somebody is who signs in, by the ID token that came with their tokens', async () => {
+    const config = (await call('GET', `/api/v1/connectors/${id}`)).body.data.serverConfig;
+    const own = await made('microsoft-entra', {
+      clientId: 'ms-client',
+      clientSecret: 'ms-secret',
+      serverConfig: { ...config, userinfo_endpoint: `${microsoft.url}/oidc/userinfo` },
+    });
+    const { access_token } = await signIn(own, 'http://localhost:9999/microsoft', 'm@example.com');
+    const claims = JSON.parse(Buffer.from(access_token.split('.')[1], 'base64url'));
+    const served = await (await fetch(`${microsoft.url}/.well-known/openid-configuration`)).json();
+    assert.ok(claims.tenantId && new URL(served.issuer).pathname.split('/').includes(claims.tenantId), `${claims.tenantId} of ${served.issuer}`);
+    assert.equal(claims.installationId, undefined);
   });
 
   it('gives tokens of the app for all of its permissions at one resource, and for nothing else', async () => {

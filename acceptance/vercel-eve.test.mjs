@@ -11,7 +11,7 @@ import { Grantry } from './lib/grantry.mjs';
 import { CLIENTS, Peer } from './lib/peers.mjs';
 import { DEMO, Sandbox } from './lib/sandbox.mjs';
 import { Visitor } from './lib/visitor.mjs';
-import { PROJECT, RETURN_URL, TEAM, world } from './lib/world.mjs';
+import { KEYS, PROJECT, RETURN_URL, TEAM, world } from './lib/world.mjs';
 
 const REDIRECT = 'http://localhost:9999/cb';
 let server, peer, sandbox, connectOptions;
@@ -35,7 +35,7 @@ before(async () => {
     connectors: [
       row('acme', 'oauth', {
         clientId: CLIENTS.conf.id, clientSecret: CLIENTS.conf.secret, serverUrl: peer.url,
-        userAuthorization: { enabled: true, scopes: ['openid', 'offline_access'] },
+        userAuthorization: { enabled: true, scopes: ['openid', 'offline_access'], tenantClaim: 'org' },
         authorizationUrlParams: { prompt: 'consent' },
       }),
       row('app', 'oauth', app),
@@ -157,5 +157,22 @@ describe('who may call an agent', () => {
       const result = await verifyOidc(token, { issuer: `${server.url}/oauth`, audiences: [audiences], claims: { typ: ['at'], clientUid: [clientUid] } });
       assert.equal(result.ok, false);
     }
+  });
+
+  it('are those of the tenants that are let in, and of the installations, as the package’s options say it', async () => {
+    const lets = async (token, claims) => {
+      const asked = { issuer: `${server.url}/oauth`, audiences: [`${TEAM}:${PROJECT}:production`], claims: { typ: ['at'], ...claims } };
+      return (await verifyOidc(token, asked)).ok;
+    };
+    const token = await signIn();
+    assert.equal(await lets(token, { tenantId: ['org_other', 'org_acme'] }), true);
+    assert.equal(await lets(token, { tenantId: ['org_other'] }), false);
+    assert.equal(await lets(token, { installationId: ['org_acme'] }), false, 'it is installed nowhere');
+    // The default is another's: of it are those who are of it.
+    for (const external_id of ['org_acme', 'org_other'])
+      assert.equal((await server.call('POST', '/api/v1/connectors/scl_acme/installations', { key: KEYS.admin, body: { external_id, default: true } })).status, 201);
+    const installed = await signIn();
+    assert.equal(await lets(installed, { tenantId: ['org_acme'], installationId: ['org_acme'] }), true);
+    assert.equal(await lets(installed, { installationId: ['org_other'] }), false);
   });
 });

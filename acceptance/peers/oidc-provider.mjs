@@ -89,7 +89,7 @@ const provider = new Provider(issuer, {
   issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
   rotateRefreshToken: () => true,
   conformIdTokenClaims: false,
-  claims: { openid: ['sub', 'email', 'email_verified', 'name', 'groups'] },
+  claims: { openid: ['sub', 'email', 'email_verified', 'name', 'groups', 'org'] },
   findAccount: async (_ctx, id) => ({
     accountId: id,
     claims: async () => ({
@@ -98,6 +98,7 @@ const provider = new Provider(issuer, {
       email_verified: true,
       name: `${id[0].toUpperCase()}${id.slice(1)} of the peer`,
       groups: ['staff'],
+      org: 'org_acme',
     }),
   }),
   interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },

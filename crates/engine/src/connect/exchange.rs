@@ -17,7 +17,7 @@ use super::callback::CallbackEnd;
 use super::flow::{flow_row, nonce_of, verifier_place};
 use super::identity::Account;
 use super::page::asked_scopes;
-use super::sign_in::signs_in;
+use super::sign_in::{Tenant, signs_in};
 use crate::Engine;
 use crate::connectors::types;
 use crate::tokens::{Arrived, CLAIMS, NewPair, PAUSE, TRIES, forwarded_claims, forwards_claims};
@@ -139,6 +139,8 @@ impl Engine {
             }
         };
         self.note_exchange(&connector, None).await;
+        let (nonce, now) = (nonce_of(&verifier), self.now());
+        let tenant = Tenant::proved(&connector, &oauth, &tokens, account.as_ref(), &nonce, now);
         let mut pair = Arrived(tokens).pair(&connector, &oauth, None);
         if forwards_claims(&connector) {
             let claims = account.as_ref().map(|account| &account.claims);
@@ -149,7 +151,7 @@ impl Engine {
         }
         if signs_in(&authorization) {
             return self
-                .signed_in(&authorization, &connector, &oauth, pair, account)
+                .signed_in(&authorization, &connector, &oauth, pair, account, tenant)
                 .await;
         }
         if authorization.install.is_some() {

@@ -218,11 +218,11 @@ impl Told {
 }
 
 fn first(answer: &Map<String, Value>, places: &[&str]) -> Option<String> {
-    places.iter().find_map(|place| found(answer, place))
+    places.iter().find_map(|place| told_at(answer, place))
 }
 
 /// The text or number at `place`: a member's name, or a JSON pointer (RFC 6901).
-fn found(answer: &Map<String, Value>, place: &str) -> Option<String> {
+pub fn told_at(answer: &Map<String, Value>, place: &str) -> Option<String> {
     let value = match place.strip_prefix('/') {
         None => answer.get(place)?,
         Some(path) => {
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     fn read(place: &str, answer: &Value) -> Option<String> {
-        found(answer.as_object().unwrap(), place)
+        told_at(answer.as_object().unwrap(), place)
     }
 
     #[test]

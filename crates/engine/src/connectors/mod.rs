@@ -47,7 +47,9 @@ pub use enrol::{
 pub use grants::{app_scopes, bearer_scopes};
 pub use health::{Health, HealthBasis, HealthStatus};
 pub(crate) use icon::is_url;
-pub(crate) use install::{Installed, brought, by_consent, install_page, installing, mints};
+pub(crate) use install::{
+    Installed, brought, by_consent, install_page, installing, mints, told_at,
+};
 pub use links::checked_environments;
 pub use manifest::SlackApp;
 pub use provenance::{servers_of, within};

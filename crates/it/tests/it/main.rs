@@ -48,6 +48,7 @@ mod revocation;
 mod salesforce;
 mod server_config;
 mod sign_in;
+mod sign_in_tenant;
 mod signing_keys;
 mod slack;
 mod types;

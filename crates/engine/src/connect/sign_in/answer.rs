@@ -15,8 +15,9 @@ use grantry_vault::hash::{Handle, HandleKind};
 
 use super::super::callback::CallbackEnd;
 use super::super::identity::Account;
-use super::person::place;
+use super::person::{Person, place};
 use super::start::answer_url;
+use super::tenant::Tenant;
 use super::{CODE_TIME, GRANT_CHARS, signs_in};
 use crate::Engine;
 use crate::connectors::OauthClient;
@@ -55,6 +56,7 @@ impl Engine {
         oauth: &OauthClient,
         pair: NewPair,
         account: Option<Account>,
+        tenant: Option<Tenant>,
     ) -> Result<CallbackEnd> {
         let id = ConnectionId::mint(self.now(), self.entropy());
         let Some(account) = account else {
@@ -67,6 +69,7 @@ impl Engine {
                 .await;
         };
         let person = self.person(oauth, &account, &pair.access).await;
+        let person = person.map(|person| Person { tenant, ..person });
         let sign_in = self.ports.store.sign_in_of(&authorization.id).await?;
         let (Some(person), Some(sign_in)) = (person, sign_in) else {
             self.drop_pair(authorization, &id, pair).await?;

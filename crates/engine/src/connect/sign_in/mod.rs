@@ -12,6 +12,7 @@
 //! - `start`: the browser comes, and goes on to the provider.
 //! - `answer`: it comes back from there, and goes on to the application.
 //! - `person`: who it is.
+//! - `tenant`: where they are, if that is proved.
 //! - `redeem`: the application's code and refresh tokens.
 //! - `tokens`: what it gets for them, and what it may read with them.
 //! - `over`: what ends by itself.
@@ -22,6 +23,7 @@ mod over;
 mod person;
 mod redeem;
 mod start;
+mod tenant;
 mod tokens;
 
 use std::time::Duration;
@@ -34,6 +36,7 @@ use super::return_url::well_formed;
 
 pub use redeem::{AskTokens, TokenProof};
 pub use start::{AskSignIn, SignInStart};
+pub(super) use tenant::Tenant;
 pub use tokens::SignInTokens;
 
 /// Life of a code (RFC 6749 §4.1.2 asks for ten minutes at most).

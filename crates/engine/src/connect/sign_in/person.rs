@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::super::identity::Account;
+use super::tenant::Tenant;
 use crate::Engine;
 use crate::connectors::OauthClient;
 
@@ -34,6 +35,9 @@ pub struct Person {
     /// When the provider was last shown who they are, in seconds; only as its verified ID token says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<i64>,
+    /// Where they are, as it was proved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Tenant>,
 }
 
 /// Where what is known of a sign-in's person is sealed.
@@ -77,6 +81,7 @@ impl Engine {
                 name: verified.name.or(told.name),
                 picture: verified.picture.or(told.picture),
                 auth_time,
+                tenant: None,
                 sub: verified.sub,
             }),
             (verified, told) => verified.or(told).map(|person| Person {
@@ -156,6 +161,7 @@ fn person_of(claims: &Map<String, Value>) -> Option<Person> {
         name: first(&["name", "preferred_username", "login"]),
         picture: picture.filter(|url| url.starts_with("https://") || url.starts_with("http://")),
         auth_time: None,
+        tenant: None,
     })
 }
 
@@ -214,6 +220,7 @@ mod tests {
                 name: Some("Ada".to_owned()),
                 picture: Some("https://p.example/a.png".to_owned()),
                 auth_time: None,
+                tenant: None,
             })
         );
         // GitHub's.

@@ -57,6 +57,10 @@ struct Access {
     connector: String,
     #[serde(rename = "clientUid")]
     uid: String,
+    #[serde(rename = "tenantId", skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+    #[serde(rename = "installationId", skip_serializing_if = "Option::is_none")]
+    installation: Option<String>,
 }
 
 /// Claims of an ID token (OpenID Connect Core §2). None but those of the person are for others to choose: `aud` is the
@@ -98,6 +102,7 @@ impl Person {
             picture: self.picture.filter(|_| profile),
             // Of the sign-in, not of them.
             auth_time: None,
+            tenant: None,
         }
     }
 }
@@ -117,6 +122,8 @@ impl Engine {
         let (iss, now) = (self.settings.sign_in_issuer(), self.now());
         let exp = now.after(ACCESS_TIME).min(sign_in.expires_at);
         let scope = scopes.join(" ");
+        let mut person = self.person_of_sign_in(sign_in).await?;
+        let told = self.told_of(sign_in, person.tenant.take()).await?;
         let claims = Access {
             aud: format!(
                 "{}:{}:{}",
@@ -132,6 +139,8 @@ impl Engine {
             scope: scope.clone(),
             connector: connector.id.to_string(),
             uid: connector.uid.clone(),
+            tenant: told.tenant,
+            installation: told.installation,
             iss: iss.clone(),
         };
         let key = self.signing_key(SigningPurpose::SignIn).await?;
@@ -141,7 +150,6 @@ impl Engine {
             false => None,
             true => {
                 let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
-                let person = self.person_of_sign_in(sign_in).await?;
                 let claims = IdToken {
                     iss: &iss,
                     aud: connector.id.as_str(),

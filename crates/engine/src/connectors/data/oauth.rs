@@ -30,7 +30,7 @@ pub(super) const OAUTH: &[Field] = &[
     // Satisfied either way: every authorization request carries an S256 challenge.
     field("pkceRequired", Shape::Bool),
     field("codeChallengeMethod", Shape::OneOf(&["S256"])),
-    field("userAuthorization", Shape::Object(GRANT)),
+    field("userAuthorization", Shape::Object(USERS)),
     field(
         "refreshTokens",
         Shape::Object(&[required("enabled", Shape::Bool)]),
@@ -87,6 +87,14 @@ pub(super) fn is_of_a_client(name: &str) -> bool {
 pub(super) const GRANT: &[Field] = &[
     required("enabled", Shape::Bool),
     field("scopes", Shape::Texts(256)),
+];
+
+/// A grant of users.
+const USERS: &[Field] = &[
+    required("enabled", Shape::Bool),
+    field("scopes", Shape::Texts(256)),
+    // The claim of verified ID tokens that says in which tenant somebody is: what sign-ins tell of it.
+    field("tenantClaim", Shape::Text(256)),
 ];
 
 const INSTALLATION: &[Field] = &[

@@ -220,7 +220,7 @@ fn own(kind: ConnectorType) -> Value {
             json!({"clientId": "c", "clientSecret": "s", "serverUrl": "https://as.example",
             "serverConfig": {}, "variables": {"shop": "x"}, "clientName": "n", "responseType": "code",
             "tokenEndpointAuthMethod": "none", "pkceRequired": true, "codeChallengeMethod": "S256",
-            "userAuthorization": {"enabled": true, "scopes": ["a"]}, "refreshTokens": {"enabled": true},
+            "userAuthorization": {"enabled": true, "scopes": ["a"], "tenantClaim": "org"}, "refreshTokens": {"enabled": true},
             "clientCredentials": {"enabled": false, "scopes": ["a"]}, "defaultAudience": "a", "defaultTokenExpiresIn": 60,
             "authorizationUrlParams": {"a": "b"}, "clientRegistration": "dynamic",
             "clientAssertion": {"type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "ttl": 60,
