@@ -35,10 +35,13 @@ async function made(type, data, more = {}) {
 /** A workload's question for a token, in the Vercel dialect. */
 const token = (connector, body) => call('POST', `/v1/connect/token/${connector}`, body, KEYS.workload);
 
-/** A whole consent of a user, by the workload. */
-async function consent(connector, body) {
+/** Who is called `name` on an emulator's page of users. */
+const is = (name) => ({ fields }) => fields.some(([, value]) => value === name);
+
+/** A whole consent of a user, by the workload; who signs in is the first of the page unless told. */
+async function consent(connector, body, who) {
   const asked = ok(await call('POST', `/v1/connect/authorize/${connector}`, { returnUrl: RETURN_URL, ...body }, KEYS.workload));
-  return connect(new Visitor(), asked.url, RETURN_URL);
+  return connect(new Visitor(), asked.url, RETURN_URL, who);
 }
 
 /** What the package gets, past its own cache. */
@@ -62,7 +65,7 @@ async function signIn(connector, redirect_uri, name) {
   };
   const visitor = new Visitor();
   const { page } = await visitor.open(`${server.url}/oauth/authorize?${new URLSearchParams(asked)}`, { stopAt: redirect_uri });
-  const { action, fields } = page.forms.find((form) => form.fields.some(([, value]) => value === name));
+  const { action, fields } = page.forms.find(is(name));
   const { arrived, page: stopped } = await visitor.open(action, { stopAt: redirect_uri, method: 'POST', body: new URLSearchParams(fields) });
   assert.ok(arrived, stopped && `stopped at ${stopped.url} (${stopped.status}): ${stopped.text.slice(0, 300)}`);
   const { code, error } = Object.fromEntries(arrived.searchParams);
@@ -252,7 +255,6 @@ describe('github', () => {
       const own = await made('github', { ...data(), serverConfig: moved });
       const start = (more) => client.experimental_startInstallation(own, {}, { ...workload, returnUrl: RETURN_URL, ...more });
       const result = async ({ verifier }) => (await call('GET', `/v1/connect/result/${verifier}`)).body;
-      const is = (login) => ({ fields }) => fields.some(([, value]) => value === login);
 
       const stolen = await start();
       await connect(new Visitor(), stolen.url, RETURN_URL, is('stranger'));
@@ -281,9 +283,12 @@ describe('github', () => {
   it('gives tokens of users who consented', async () => {
     const subject = user('ann');
     assert.equal((await token(id, { subject })).status, 422);
-    await consent(id, { subject });
+    await consent(id, { subject }, is('octocat'));
     const served = ok(await token(id, { subject }));
-    assert.ok((await (await api('/user', served.token)).json()).login);
+    assert.match(served.token, /^gh[ou]_/);
+    assert.equal((await (await api('/user', served.token)).json()).login, 'octocat');
+    // The emulator's tokens have no end, and come without a refresh token.
+    assert.equal(ok(await token(id, { subject, validityBufferMs: 86_400_000 })).token, served.token);
   });
 });
 

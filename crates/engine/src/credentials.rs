@@ -266,6 +266,7 @@ impl Engine {
                     access: Secret::new(""),
                     expires_in: None,
                     refresh: None,
+                    refresh_ends: None,
                     scope: None,
                     metadata: Map::new(),
                     servers: None,

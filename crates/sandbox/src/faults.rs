@@ -16,6 +16,7 @@ mod shapes;
 mod table;
 
 pub(crate) use callback::{Callback, Mode};
+pub(crate) use shapes::form;
 pub use table::FAULTS;
 
 /// Endpoints that faults can strike and that the log tells apart.

@@ -157,6 +157,7 @@ async fn import(mut call: Call) -> Result<Response> {
             access: Secret::new(body.take_text("access_token").unwrap_or_default()),
             expires_in: body.count("expires_in").map(Duration::from_secs),
             refresh: body.take_text("refresh_token").map(Secret::new),
+            refresh_ends: None,
             scope: body.take_text("scope"),
             metadata: body.take_map("metadata").unwrap_or_default(),
         },

@@ -234,7 +234,7 @@ impl Engine {
             Page::Entra => self.theirs_at_entra(oauth, &claimed, nonce, &tokens),
         };
         let never = ConnectionId::mint(self.now(), self.entropy());
-        let person = Arrived(tokens).pair(connector, oauth, None);
+        let person = Arrived(tokens).pair(connector, oauth, None, self.now());
         self.drop_pair(&authorization, &never, person).await?;
         let failed = |outcome, code| self.exchange_failed(authorization.clone(), outcome, code);
         let told = match theirs {

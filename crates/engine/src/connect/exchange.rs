@@ -141,7 +141,7 @@ impl Engine {
         self.note_exchange(&connector, None).await;
         let (nonce, now) = (nonce_of(&verifier), self.now());
         let tenant = Tenant::proved(&connector, &oauth, &tokens, account.as_ref(), &nonce, now);
-        let mut pair = Arrived(tokens).pair(&connector, &oauth, None);
+        let mut pair = Arrived(tokens).pair(&connector, &oauth, None, now);
         if forwards_claims(&connector) {
             let claims = account.as_ref().map(|account| &account.claims);
             let claims = claims.map(|claims| forwarded_claims(&connector, claims));

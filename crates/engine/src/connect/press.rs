@@ -265,6 +265,7 @@ impl Engine {
             access: key,
             expires_in: None,
             refresh: None,
+            refresh_ends: None,
             scope: None,
             metadata: Map::new(),
             servers: None,

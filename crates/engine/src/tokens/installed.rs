@@ -222,6 +222,7 @@ impl Engine {
                 access: granted.token,
                 expires_in: Some(granted.expires_in),
                 refresh: None,
+                refresh_ends: None,
                 scope: None,
                 metadata: granted.metadata,
                 servers: Some(servers_of(connector)),

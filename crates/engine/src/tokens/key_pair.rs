@@ -32,6 +32,7 @@ impl Engine {
             access,
             expires_in: Some(life),
             refresh: None,
+            refresh_ends: None,
             scope: None,
             metadata,
             servers: Some(servers_of(connector)),

@@ -259,7 +259,7 @@ impl Engine {
         let redaction = Redaction::of(&request);
         let result = self.ports.http.send(request).await;
         match token::parse(result, &oauth.quirks, &redaction, self.now()) {
-            Ok(tokens) => Ok(Arrived(tokens).pair(connector, &oauth, None)),
+            Ok(tokens) => Ok(Arrived(tokens).pair(connector, &oauth, None, self.now())),
             Err(error) => Err(self.unminted(connector, &error).await?),
         }
     }
@@ -321,7 +321,7 @@ impl Engine {
                 if let Some(place) = &place {
                     self.flights.end_rest(place);
                 }
-                Ok(Arrived(tokens).pair(&connector, &oauth, None))
+                Ok(Arrived(tokens).pair(&connector, &oauth, None, self.now()))
             }
             // That one tenant has thrown the application out is nothing that the others wait for, nor pay for: Microsoft
             // slows down a client that goes on asking.
@@ -445,7 +445,7 @@ impl Engine {
             Err(error) => return Err(self.unminted(&connector, &error).await?),
         };
         self.was_taken(&connector).await;
-        let pair = Arrived(tokens).pair(&connector, &oauth, None);
+        let pair = Arrived(tokens).pair(&connector, &oauth, None, self.now());
         let now = self.now();
         let given = Given {
             token: pair.access,

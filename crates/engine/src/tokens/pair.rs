@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grantry_core::ids::{ConnectionId, TeamId, TokenSetId};
-use grantry_core::limits::TOKEN_EXTRA_BYTES_MAX;
+use grantry_core::limits::{TOKEN_EXTRA_BYTES_MAX, TOKEN_LIFE_MAX};
 use grantry_core::nouns::{Connector, TokenSet};
 use grantry_core::{Result, Secret, Timestamp};
 use grantry_vault::envelope::Place;
@@ -44,6 +44,8 @@ pub struct NewPair {
     pub expires_in: Option<Duration>,
     /// The refresh token.
     pub refresh: Option<Secret>,
+    /// From when on the provider takes that no more, as it said itself; `None` when it did not.
+    pub refresh_ends: Option<Timestamp>,
     /// What was granted, space-separated.
     pub scope: Option<String>,
     /// Public facts.
@@ -54,6 +56,21 @@ pub struct NewPair {
 
 /// The member of a set's metadata under which the claims lie that its connector forwards.
 pub const CLAIMS: &str = "claims";
+
+/// The member of a set's metadata that says from when on its refresh token is not presented, in milliseconds. No provider
+/// writes it: what is called so is taken for a secret, and not kept.
+pub const REFRESH_ENDS: &str = "refresh_token_expires_at";
+
+/// Whether the refresh token of `set` is good for nothing any more.
+pub fn is_over(set: &TokenSet, now: Timestamp) -> bool {
+    refresh_ends(set).is_some_and(|ends| ends <= now)
+}
+
+/// From when on the refresh token of `set` is good for nothing, as its provider said when it came.
+pub fn refresh_ends(set: &TokenSet) -> Option<Timestamp> {
+    let ends = set.metadata.get(REFRESH_ENDS)?.as_i64()?;
+    Some(Timestamp::from_millis(ends))
+}
 
 /// The names of the ID token's claims that the connector forwards (`forwardedClaims.idToken`).
 fn forwarded(connector: &Connector) -> impl Iterator<Item = &str> {
@@ -84,13 +101,31 @@ pub fn forwarded_claims(connector: &Connector, claims: &Map<String, Value>) -> M
 /// is kept, the new ones are.
 pub fn beside(earlier: &Map<String, Value>, new: Map<String, Value>) -> Map<String, Value> {
     let mut all = earlier.clone();
-    // They were verified, and stay or go by another rule.
+    // They were verified, or are of the token itself, and stay or go by another rule.
     all.remove(CLAIMS);
+    all.remove(REFRESH_ENDS);
     all.extend(new.clone());
     let size = serde_json::to_vec(&all).map_or(usize::MAX, |text| text.len());
     match size > TOKEN_EXTRA_BYTES_MAX {
         true => new,
         false => all,
+    }
+}
+
+/// The refresh token that was presented.
+pub struct Kept {
+    pub token: Secret,
+    /// [`refresh_ends`]
+    pub ends: Option<Timestamp>,
+}
+
+/// When a refresh token ends whose life, as it was `told` now, may be that of the one which was kept.
+fn end_of(told: Option<Duration>, kept: Option<&Kept>, now: Timestamp) -> Option<Timestamp> {
+    match told {
+        // It was cut to the longest life that counts, and may be longer.
+        Some(life) if life >= TOKEN_LIFE_MAX => None,
+        Some(life) => Some(now.after(life)),
+        None => kept?.ends,
     }
 }
 
@@ -100,8 +135,16 @@ pub struct Arrived(pub grantry_oauth::token::TokenSet);
 impl Arrived {
     /// The pair to store; `kept` is the refresh token that stays when the answer brought none
     /// (requirement 36). A connector whose `refreshTokens.enabled` is false keeps none.
-    pub fn pair(self, connector: &Connector, oauth: &OauthClient, kept: Option<Secret>) -> NewPair {
+    pub fn pair(
+        self,
+        connector: &Connector,
+        oauth: &OauthClient,
+        kept: Option<Kept>,
+        now: Timestamp,
+    ) -> NewPair {
         let (tokens, quirks) = (self.0, &oauth.quirks);
+        let kept = kept.filter(|_| tokens.refresh_token.is_none());
+        let refresh_ends = end_of(tokens.refresh_expires_in, kept.as_ref(), now);
         let configured = connector
             .data
             .get("defaultTokenExpiresIn")
@@ -115,8 +158,9 @@ impl Arrived {
                 .or(quirks.default_expires_in),
             refresh: tokens
                 .refresh_token
-                .or(kept)
+                .or(kept.map(|kept| kept.token))
                 .filter(|_| keeps_refresh_tokens(&connector.data)),
+            refresh_ends,
             scope: tokens.scope.map(|scopes| scopes.join(" ")),
             metadata: renamed(connector, tokens.extra),
             servers: Some(oauth.servers().to_owned()),
@@ -143,6 +187,11 @@ impl Engine {
             self.keys
                 .seal(place(team, &id, half), token.expose().as_bytes())
         };
+        let mut metadata = pair.metadata;
+        metadata.remove(REFRESH_ENDS);
+        if let Some(ends) = pair.refresh_ends {
+            metadata.insert(REFRESH_ENDS.to_owned(), ends.as_millis().into());
+        }
         Ok(TokenSet {
             team: team.clone(),
             connection: connection.clone(),
@@ -156,7 +205,7 @@ impl Engine {
                 .map(|token| seal(Half::Refresh, token))
                 .transpose()?,
             scope: pair.scope,
-            metadata: pair.metadata,
+            metadata,
             servers: pair.servers,
             received_at: now,
             failures: 0,
@@ -219,5 +268,29 @@ mod tests {
         assert_eq!(of(&json!({}), &new), new);
         let long = "x".repeat(TOKEN_EXTRA_BYTES_MAX - 10);
         assert_eq!(of(&json!({ "long": long }), &new), new);
+        // The end of the refresh token that was presented is not that of the one that came.
+        assert_eq!(of(&json!({REFRESH_ENDS: 1}), &new), new);
+        let ends = json!({REFRESH_ENDS: 2});
+        assert_eq!(of(&json!({REFRESH_ENDS: 1}), &ends), ends);
+    }
+
+    #[test]
+    fn a_refresh_token_ends_when_it_was_said_to_and_one_that_is_kept_when_it_was_said_before() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let kept = |ends: Option<Timestamp>| {
+            let token = Secret::new("r");
+            Some(Kept { token, ends })
+        };
+        let minute = Some(Duration::from_secs(60));
+        for (told, kept, expected) in [
+            (None, None, None),
+            (minute, None, Some(at(160))),
+            (Some(TOKEN_LIFE_MAX), None, None),
+            (None, kept(None), None),
+            (None, kept(Some(at(120))), Some(at(120))),
+            (minute, kept(Some(at(120))), Some(at(160))),
+        ] {
+            assert_eq!(end_of(told, kept.as_ref(), at(100)), expected, "{told:?}");
+        }
     }
 }

@@ -19,7 +19,7 @@ use super::decide::{Decision, Facts, decide, lives};
 use super::flights::Flight;
 use super::installed::{AHEAD, narrowed};
 use super::lives::main_set;
-use super::pair::{CLAIMS, Half, forwarded_claims};
+use super::pair::{CLAIMS, Half, REFRESH_ENDS, forwarded_claims};
 use crate::connectors::types::{self, AppTokens};
 use crate::connectors::{
     Entry, install_page, installing, jwt_bearer_enabled, mints, resource_problem,
@@ -447,6 +447,7 @@ impl Engine {
             metadata: {
                 let mut metadata = set.metadata.clone();
                 metadata.remove(CLAIMS);
+                metadata.remove(REFRESH_ENDS);
                 metadata
             },
             connector,

@@ -14,7 +14,7 @@ use grantry_oauth::token::{self, Exchange, Outcome};
 use super::decide::lives;
 use super::flights::{Flight, Landed};
 use super::lives::main_set;
-use super::pair::{Arrived, Half};
+use super::pair::{Arrived, Half, Kept, is_over, refresh_ends};
 use super::read::{outcome, reconnect};
 use crate::Engine;
 use crate::connectors::OauthClient;
@@ -191,8 +191,12 @@ impl Engine {
         let connector = self.enrolled(&connector).await?.into_owned();
         let oauth = self.oauth_client(&connector).await?;
         let oauth = oauth.for_subject(&connector, &live.connection.grant.subject);
-        if !oauth.is_for(set.servers.as_deref()) {
-            return match self.rejected(live, set, 0, "server_changed").await? {
+        let never = match oauth.is_for(set.servers.as_deref()) {
+            false => Some("server_changed"),
+            true => is_over(set, self.now()).then_some("refresh_token_expired"),
+        };
+        if let Some(never) = never {
+            return match self.rejected(live, set, 0, never).await? {
                 Next::Land(Err(error)) => Err(error),
                 // Another flight is in the air, or has brought a newer set.
                 _ => Err(unanswered("backing_off", false, Duration::from_secs(1))),
@@ -256,7 +260,11 @@ impl Engine {
         let result = self.ports.http.send(request).await;
         let error = match token::parse(result, &oauth.quirks, &redaction, self.now()) {
             Ok(tokens) => {
-                let pair = Arrived(tokens).pair(connector, oauth, Some(refresh_token.clone()));
+                let kept = Kept {
+                    token: refresh_token.clone(),
+                    ends: refresh_ends(set),
+                };
+                let pair = Arrived(tokens).pair(connector, oauth, Some(kept), self.now());
                 let landed = self
                     .land(
                         connector,

@@ -9,6 +9,7 @@ use grantry_core::store::Live;
 
 use super::decide::{Decision, Facts, decide};
 use super::lives::main_set;
+use super::pair::is_over;
 use crate::connectors::types::{self, UserTokens};
 use crate::{Caller, Engine};
 
@@ -83,7 +84,7 @@ impl Engine {
             buffer: Duration::ZERO,
             state: live.connection.state,
             set,
-            renewable: set.refresh.is_some(),
+            renewable: set.refresh.is_some() && !is_over(set, self.now()),
             spacing: self.settings.refresh.spacing,
         });
         Ok(match decision {

@@ -123,7 +123,7 @@ async fn made(world: &World, case: &Case) -> String {
 }
 
 /// Alice consents: where the button led her, and what her authorization ended as.
-async fn connected(world: &World, connector: &str) -> (Url, AuthorizationState) {
+pub async fn connected(world: &World, connector: &str) -> (Url, AuthorizationState) {
     let ask = AskConsent {
         token: token_of("u1"),
         ..AskConsent::default()
@@ -142,7 +142,7 @@ async fn connected(world: &World, connector: &str) -> (Url, AuthorizationState) 
     }
 }
 
-async fn token(world: &World, connector: &str) -> Result<ServedToken> {
+pub async fn token(world: &World, connector: &str) -> Result<ServedToken> {
     let caller = world.server().await;
     let read = world.engine.token(&caller, connector, token_of("u1"));
     world.run(read).await

@@ -254,6 +254,7 @@ async fn what_an_admin_imported_is_of_its_environment_also_where_a_consents_woul
             access: Secret::new("brought-along"),
             expires_in: None,
             refresh: None,
+            refresh_ends: None,
             scope: None,
             metadata: serde_json::Map::new(),
             servers: None,

@@ -28,6 +28,7 @@ mod enrol;
 mod faults;
 mod gateway;
 mod github;
+mod github_users;
 mod identity;
 mod installs;
 mod laws;

@@ -157,7 +157,7 @@ pub(super) fn redirect(answer: &mut Answer, scene: &Scene<'_>, status: StatusCod
 }
 
 /// The JSON body as a form (as GitHub answers without `Accept`).
-pub(super) fn form(answer: &mut Answer) {
+pub(crate) fn form(answer: &mut Answer) {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     if let Payload::Json(fields) = &answer.payload {
         for (key, value) in fields {

@@ -10,11 +10,11 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 use super::salesforce::signed_by;
-use super::token::{grant, refused};
+use super::token::grant;
 use super::token_request::TokenRequest;
 use super::{Pairs, bearer};
 use crate::answer::Answer;
-use crate::faults::Endpoint;
+use crate::faults::{Endpoint, form};
 use crate::model::tenants::Account;
 use crate::model::{Code, Grant, Mint, Model};
 use crate::pages;
@@ -110,21 +110,36 @@ pub(super) async fn authorize(State(sandbox): State<Sandbox>, uri: Uri) -> Respo
     )
 }
 
-/// `POST /github/login/oauth/access_token`
+/// GitHub's word for what another server calls `code`.
+fn words<'a>(code: &'a str, grant_type: Option<&str>) -> &'a str {
+    match code {
+        "invalid_client" => "incorrect_client_credentials",
+        "invalid_grant" if grant_type == Some("refresh_token") => "bad_refresh_token",
+        "invalid_grant" => "bad_verification_code",
+        code => code,
+    }
+}
+
+/// `POST /github/login/oauth/access_token`: errors come under status 200, and all of it as a form unless JSON is asked for
+/// (docs.github.com, "Troubleshooting OAuth app access token request errors").
 pub(super) async fn token(State(sandbox): State<Sandbox>, asked: TokenRequest) -> Response {
-    let work = |model: &mut Model, mint: &Mint<'_>, effect| match grant(
-        model,
-        mint,
-        effect,
-        &asked.credentials,
-        &asked.form,
-    ) {
-        Err(refusal) => refused(refusal, &asked.credentials),
-        Ok(issued) => Answer::json(json!({
-            "access_token": issued.access_token, "token_type": "bearer", "scope": "",
-            "expires_in": issued.expires_at.since(mint.now).as_secs(),
-            "refresh_token": issued.refresh_token, "refresh_token_expires_in": 15_897_600,
-        })),
+    let work = |model: &mut Model, mint: &Mint<'_>, effect| {
+        let granted = grant(model, mint, effect, &asked.credentials, &asked.form);
+        let mut answer = Answer::json(match granted {
+            Err(refusal) => json!({
+                "error": words(refusal.code, asked.form.get("grant_type")),
+                "error_description": refusal.description, "error_uri": "https://docs.github.com/",
+            }),
+            Ok(issued) => json!({
+                "access_token": issued.access_token, "token_type": "bearer", "scope": "",
+                "expires_in": issued.expires_at.since(mint.now).as_secs(),
+                "refresh_token": issued.refresh_token, "refresh_token_expires_in": 15_897_600,
+            }),
+        });
+        if !asked.wants_json {
+            form(&mut answer);
+        }
+        answer
     };
     sandbox.perform(asked.visit(), work).await
 }

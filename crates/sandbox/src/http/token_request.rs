@@ -3,6 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
+use axum::http::header::ACCEPT;
 
 use super::client_auth::Credentials;
 use super::{Pairs, is_form};
@@ -14,6 +15,8 @@ pub(super) struct TokenRequest {
     pub form: Pairs,
     /// Whether the body says that it is a form.
     pub is_form: bool,
+    /// Whether it asks for JSON.
+    pub wants_json: bool,
     pub credentials: Credentials,
     query: Pairs,
     echo: String,
@@ -45,6 +48,10 @@ impl<S: Send + Sync> FromRequest<S> for TokenRequest {
         Ok(Self {
             form,
             is_form: is_form(&headers),
+            wants_json: headers
+                .get(ACCEPT)
+                .and_then(|types| types.to_str().ok())
+                .is_some_and(|types| types.contains("json")),
             credentials,
             query,
             echo,

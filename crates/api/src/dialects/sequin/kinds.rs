@@ -332,6 +332,7 @@ impl Kind {
                     .map(Duration::from_secs),
                 access: access.unwrap_or_else(|| Secret::new("")),
                 refresh,
+                refresh_ends: None,
                 scope,
                 metadata: public_facts(&sent),
                 servers: None,

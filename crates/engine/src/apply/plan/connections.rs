@@ -193,6 +193,7 @@ impl Planner<'_> {
                 access: row.access_token,
                 expires_in: row.expires_in.map(Duration::from_secs),
                 refresh: row.refresh_token,
+                refresh_ends: None,
                 scope: None,
                 metadata: Map::new(),
                 servers: Some(servers_of(&connector)),

@@ -63,6 +63,8 @@ pub struct Setup {
     pub manages_registrations: bool,
     /// How long the secrets of such clients live.
     pub secret_ttl: Option<Duration>,
+    /// How long the sandbox's access tokens live.
+    pub access_ttl: Duration,
     /// What else is at the sandbox's address, without sockets.
     pub beside: Option<Router>,
 }
@@ -78,6 +80,7 @@ impl Default for Setup {
             issuers: vec![],
             manages_registrations: true,
             secret_ttl: None,
+            access_ttl: ACCESS_TTL,
             beside: None,
         }
     }
@@ -133,7 +136,7 @@ impl World {
         config.grace = setup.grace;
         config.manages_registrations = setup.manages_registrations;
         config.secret_ttl = setup.secret_ttl;
-        config.access_ttl = ACCESS_TTL;
+        config.access_ttl = setup.access_ttl;
         config.clients[0].secret = Some(Secret::new(setup.client_secret));
         let key = grantry_vault::jws::SigningKey::from_pem(&Secret::new(crate::types::PEM));
         config.clients[0].assertion_key =

@@ -264,6 +264,7 @@ fn grant(mut token: Fields, now: Timestamp) -> Result<NewGrant> {
             access: Secret::new(token.take_text("accessToken").unwrap_or_default()),
             expires_in: expires.map(|expires| expires.since(now)),
             refresh: refresh.map(Secret::new),
+            refresh_ends: None,
             scope: None,
             metadata: token.take_map("data").unwrap_or_default(),
         },
