@@ -187,6 +187,24 @@ async fn a_refresh_token_is_presented_until_its_own_end_and_never_after() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_that_was_brought_along_with_its_end_is_not_presented_after_it_either() {
+    let (world, id) = app("demo-secret", "").await;
+    let now = world.clock.now();
+    let brought = json!({"tokens": [{
+        "subject": {"type": "user", "id": "u1"}, "environment": "production", "accessToken": "ghu_brought", "refreshToken": "ghr_brought",
+        "expiresAt": now.after(ACCESS).as_millis(), "refreshTokenExpiresAt": now.after(DAY).as_millis(),
+    }]});
+    let route = format!("POST /v1/connect/token/{id}/import");
+    let taken = world.run(world.call("tok_alice", &route, &brought)).await;
+    assert_eq!(taken.status, 200, "{}", taken.body);
+    let served = token(&world, &id).await.unwrap();
+    assert_eq!(served.token.expose(), "ghu_brought");
+    world.clock.advance(DAY);
+    assert_reconnect(token(&world, &id).await);
+    assert!(world.presentations().is_empty());
+}
+
+#[tokio::test]
 async fn an_app_whose_tokens_do_not_end_is_never_asked_to_refresh_them() {
     let (world, id) = app("demo-secret", "?noexp=1&norefresh=1").await;
     consent(&world, &id).await;
