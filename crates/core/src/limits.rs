@@ -205,9 +205,9 @@ chosen! {
     /// Requests of one team to one endpoint of the Datagrid API in any 60 seconds, counted by each node; more is
     /// answered with 429. `datagrid.route_limits` sets it for single endpoints. 0 is no limit.
     datagrid_requests_per_minute: count = 200, 0 => 100_000;
-    /// Sign-ins (`GET /oauth/authorize`) that one client address may begin in a minute, counted by each node: so many at
-    /// once, then evenly; more is answered with 429. Of IPv6 a /64 is one address. All people of an office may have the
-    /// same; 0 is no limit.
+    /// Sign-ins (`GET /oauth/authorize`) that one client address may begin in a minute, and keys that it may enter on the
+    /// page of a `vercel connect token` link, counted together by each node: so many at once, then evenly; more is
+    /// answered with 429. Of IPv6 a /64 is one address. All people of an office may have the same; 0 is no limit.
     sign_ins_per_minute: count = 600, 0 => 1_000_000;
     /// Longest life of a session that began with a sign-in, however often it is renewed; then the person signs in anew.
     sign_in_time_max: time = secs(90 * 24 * 3600), HOUR => secs(365 * 24 * 3600);

@@ -250,7 +250,7 @@ impl Engine {
         self.rates.admit(team, limit, self.ports.clock.boot())
     }
 
-    /// Counts a sign-in that `client` begins (`limits.sign_ins_per_minute`).
+    /// Counts a sign-in that `client` begins, or a key that it enters on a page (`limits.sign_ins_per_minute`).
     ///
     /// # Errors
     /// [`grantry_core::Error::RateLimited`].

@@ -25,11 +25,11 @@ use crate::kit::call::read;
 use crate::kit::edge::Failed;
 
 /// A pasted key, every byte of it percent-encoded, and the other fields.
-const FORM_BYTES_MAX: usize = 3 * TOKEN_BYTES_MAX + 1024;
+pub(super) const FORM_BYTES_MAX: usize = 3 * TOKEN_BYTES_MAX + 1024;
 
 /// In the query of a link that we have already sent to the public host once. A proxy that hides the
 /// host name from us must not make the browser go in circles.
-pub(super) const MOVED: &str = "moved";
+const MOVED: &str = "moved";
 
 /// What the page says above the facts. Fixed words in its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,9 +269,13 @@ impl Decision {
 
 /// Where the browser should be instead: at the public host, where its cookie will be.
 pub(super) fn moved(settings: &Settings, headers: &HeaderMap, uri: &Uri) -> Option<String> {
-    let again = uri.query() == Some(MOVED);
+    let query = uri.query().filter(|query| !query.is_empty());
+    let again = query.is_some_and(|query| query.rsplit('&').next() == Some(MOVED));
     let home = again || is_at_home(headers, uri, &settings.public_url);
-    (!home).then(|| settings.url(&format!("{}?{MOVED}", uri.path())))
+    (!home).then(|| {
+        let query = query.map_or(MOVED.to_owned(), |query| format!("{query}&{MOVED}"));
+        settings.url(&format!("{}?{query}", uri.path()))
+    })
 }
 
 pub(super) fn shown(settings: &Settings, consent: &Consent, notice: Option<Notice>) -> Response {

@@ -191,7 +191,7 @@ impl From<&Error> for &'static Stop {
             Error::RateLimited { .. } | Error::Busy { .. } | Error::Unavailable | Error::Full => {
                 UNAVAILABLE
             }
-            // The pages ask for nothing that needs a key or a connection.
+            // The pages ask for nothing that needs a key or a connection; the one that asks for a key tells of it itself.
             Error::Unauthenticated
             | Error::Forbidden(_)
             | Error::AuthorizationRequired(_)

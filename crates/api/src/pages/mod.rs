@@ -3,6 +3,7 @@
 //! HTML and one style sheet, no script but where a page stands in an app's window, nothing from elsewhere. Every value is escaped by the templates.
 //!
 //! - `consent`: what the link shows, and its button.
+//! - `by_key`: a link that the `vercel` CLI prints: a person says with a key who they are, and goes on to a consent.
 //! - `callback`: the browser comes back.
 //! - `register`: a person registers a connector at its service.
 //! - `link`: the start of a link flow, which goes on to the provider at once.
@@ -16,6 +17,7 @@
 
 mod answer;
 mod browser;
+mod by_key;
 pub(crate) mod callback;
 mod consent;
 mod docs;
@@ -38,6 +40,9 @@ use crate::kit::route::{Access, Method, Route, Takes};
 
 const BY_LINK: Access =
     Access::Public("the link is the credential; what it can do is said on the page");
+
+const BY_KEY: Access =
+    Access::Public("looking tells nothing of what there is; the form asks for a key");
 
 use callback::BY_STATE;
 
@@ -108,6 +113,48 @@ pub const ROUTES: &[Route] = &[
     .about("Its button.")
     .takes(Takes::Page)
     .gives(303, "To the provider, or to where the user came from."),
+    Route::new(
+        Method::Get,
+        "/api/v1/connect/authorize/{connector}",
+        BY_KEY,
+        "showAuthorizationByKey",
+        |_| get(by_key::show),
+    )
+    .about("E4: the page behind the link that the `vercel` CLI prints for a consent. Looking changes nothing.")
+    .query(by_key::QUERY)
+    .gives(200, "A page that asks for a key."),
+    Route::new(
+        Method::Post,
+        "/api/v1/connect/authorize/{connector}",
+        BY_KEY,
+        "beginAuthorizationByKey",
+        |_| post(by_key::begin),
+    )
+    .about("Its button: a consent for whose key it is, with the result under the link's `request_code`.")
+    .query(by_key::QUERY)
+    .takes(Takes::Page)
+    .gives(303, "To the page of the consent."),
+    Route::new(
+        Method::Get,
+        "/api/v1/connect/install/{connector}",
+        BY_KEY,
+        "showInstallationByKey",
+        |_| get(by_key::show),
+    )
+    .about("E4: the page behind the link that the `vercel` CLI prints for an installation. Looking changes nothing.")
+    .query(by_key::QUERY)
+    .gives(200, "A page that asks for a key."),
+    Route::new(
+        Method::Post,
+        "/api/v1/connect/install/{connector}",
+        BY_KEY,
+        "beginInstallationByKey",
+        |_| post(by_key::begin),
+    )
+    .about("Its button: an installation for whose key it is, with the result under the link's `request_code`.")
+    .query(by_key::QUERY)
+    .takes(Takes::Page)
+    .gives(303, "To the page of the consent."),
     Route::new(
         Method::Get,
         "/oauth/authorize",

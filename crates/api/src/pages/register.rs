@@ -474,7 +474,7 @@ fn notice(word: &str) -> Option<&'static str> {
 }
 
 /// Names and values of a form or a query; the first of a name counts.
-fn fields(form: &[u8]) -> HashMap<String, Secret> {
+pub(super) fn fields(form: &[u8]) -> HashMap<String, Secret> {
     let mut fields = HashMap::new();
     for (name, value) in form_urlencoded::parse(form) {
         let value = Secret::new(value);

@@ -5,12 +5,12 @@ use axum::Extension;
 use axum::extract::{OriginalUri, RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use grantry_core::Error;
+use grantry_core::{Error, Result};
 use grantry_engine::{AskSignIn, Denied, SignInStart};
 
 use super::answer::{message, see_other};
-use super::browser::{cookie, is_at_home};
-use super::consent::MOVED;
+use super::browser::cookie;
+use super::consent::moved;
 use super::message::Message;
 use crate::App;
 use crate::dialects::vercel::gateway::{TWICE, parameters, refused};
@@ -31,17 +31,15 @@ pub(super) async fn authorize(
         return StatusCode::OK.into_response();
     }
     let settings = app.engine.settings();
-    let query = query.unwrap_or_default();
     // The cookie, and with it the way back, is of the public host.
-    let away = !query.ends_with(MOVED) && !is_at_home(&headers, &uri, &settings.public_url);
-    if away {
-        return see_other(&settings.url(&format!("{}?{query}&{MOVED}", uri.path())));
+    if let Some(home) = moved(settings, &headers, &uri) {
+        return see_other(&home);
     }
     // Nobody has proved anything yet, and each sign-in that begins is stored.
-    let client = visit.and_then(|Extension(visit)| visit.client);
-    if let Some(Err(error)) = client.map(|client| app.engine.admit_sign_in(client)) {
+    if let Err(error) = admit(&app, visit) {
         return too_many(&error);
     }
+    let query = query.unwrap_or_default();
     let Some(mut given) = parameters(query.as_bytes()) else {
         return refused(Denied::Oauth("invalid_request", TWICE.to_owned()), false);
     };
@@ -71,8 +69,17 @@ pub(super) async fn authorize(
     }
 }
 
+/// Counts who comes without a credential, by the address (`limits.sign_ins_per_minute`).
+///
+/// # Errors
+/// [`Error::RateLimited`].
+pub(super) fn admit(app: &App, visit: Option<Extension<Visit>>) -> Result<()> {
+    let client = visit.and_then(|Extension(visit)| visit.client);
+    client.map_or(Ok(()), |client| app.engine.admit_sign_in(client))
+}
+
 /// A page for whom too many came before from the same address.
-fn too_many(error: &Error) -> Response {
+pub(super) fn too_many(error: &Error) -> Response {
     let what = match error {
         Error::RateLimited { limit, .. } => format!(
             "{limit} sign-ins a minute may begin at one internet address, and more than that began at yours."
@@ -83,7 +90,7 @@ fn too_many(error: &Error) -> Response {
         false,
         "Too many sign-ins from your network".to_owned(),
         what,
-        "Wait a minute, then sign in to the application again.",
+        "Wait a minute, then try again.",
     );
     with_headers(message(StatusCode::TOO_MANY_REQUESTS, &page), error)
 }

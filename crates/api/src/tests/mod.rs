@@ -1,6 +1,7 @@
 //! The APIs over a whole server: router, engine, database. Only the provider is played.
 
 mod bodies;
+mod by_key;
 mod cohere;
 mod datagrid;
 mod datagrid_limits;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use grantry_core::ids::{self, AuthorizationId, ConnectionId};
 use grantry_core::nouns::{
-    Actor, Authorization, AuthorizationState, ConnectionState, Embed, EventKind, Grant, Install,
-    Subject,
+    Actor, Authorization, AuthorizationState, ConnectionState, Digest, Embed, EventKind, Grant,
+    Install, Subject,
 };
 use grantry_core::store::{ConnectorFilter, Page};
 use grantry_core::{Error, Problem, Result, Secret, Timestamp, entropy};
@@ -145,6 +145,17 @@ impl Engine {
         connector: &str,
         mut ask: AskConsent,
     ) -> Result<Requested> {
+        let (entry, grant) = self.asked_for(caller, connector, &mut ask).await?;
+        self.request(caller, &entry, grant, ask, None).await
+    }
+
+    /// What `ask` names, whose every part is checked: the connector, and the grant that the consent shall bring.
+    pub(super) async fn asked_for(
+        self: &Arc<Self>,
+        caller: &Caller,
+        connector: &str,
+        ask: &mut AskConsent,
+    ) -> Result<(Arc<Entry>, Grant)> {
         caller.require(Act::Authorize)?;
         let entry = self.usable_connector(caller, connector).await?;
         let mut problems: Vec<Problem> = Vec::new();
@@ -218,7 +229,7 @@ impl Engine {
             installation,
             ..grant
         };
-        self.request(caller, &entry, grant, ask, None).await
+        Ok((entry, grant))
     }
 
     /// The connector of `service` that is named, else the first that was made of the team's: a later one does not take
@@ -274,8 +285,10 @@ impl Engine {
         embed: Option<Embed>,
     ) -> Result<Requested> {
         let catalogue = self.catalogue().await?;
-        let (authorization, verifier) =
-            self.store_request(caller, entry, grant, ask, embed).await?;
+        let (verifier, handle) = self.verifier();
+        let authorization = self
+            .store_request(caller, entry, grant, ask, embed, handle)
+            .await?;
         Ok(Requested {
             url: self.consent_url(&authorization),
             id: authorization.id,
@@ -295,7 +308,14 @@ impl Engine {
         self.settings.url(&format!("/{verb}/{}", authorization.id))
     }
 
-    /// The row of such a request, and the handle of its result.
+    /// A new verifier, and the handle that it is the proof of.
+    pub(crate) fn verifier(&self) -> (Secret, Digest) {
+        let verifier = Secret::new(entropy::alphanumeric(self.entropy(), VERIFIER_CHARS));
+        let handle = sha256(&[verifier.expose().as_bytes()]);
+        (verifier, handle)
+    }
+
+    /// The row of such a request, whose result is polled with the verifier that `handle` is the hash of.
     pub(crate) async fn store_request(
         &self,
         caller: &Caller,
@@ -303,12 +323,12 @@ impl Engine {
         grant: Grant,
         ask: AskConsent,
         embed: Option<Embed>,
-    ) -> Result<(Authorization, Secret)> {
+        handle: Digest,
+    ) -> Result<Authorization> {
         let now = self.now();
         let ttl = ask
             .expires_in
             .unwrap_or(self.settings.limits.authorization_time);
-        let verifier = Secret::new(entropy::alphanumeric(self.entropy(), VERIFIER_CHARS));
         let id = match &ask.install {
             Some(_) => format!("sci_{}", ids::unique(now, self.entropy())).into(),
             None => AuthorizationId::mint(now, self.entropy()),
@@ -320,7 +340,7 @@ impl Engine {
             grant,
             requested_by: caller.actor.clone(),
             requester: self.requester(caller).await?,
-            verifier: sha256(&[verifier.expose().as_bytes()]),
+            verifier: handle,
             device_code,
             return_url: ask.return_url,
             prompt: ask.prompt.filter(|prompt| !prompt.is_empty()),
@@ -340,7 +360,7 @@ impl Engine {
             .done();
         let store = &self.ports.store;
         store.create_authorization(&authorization, &event).await?;
-        Ok((authorization, verifier))
+        Ok(authorization)
     }
 
     /// How the requester is called on the page.

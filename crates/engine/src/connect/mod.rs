@@ -1,6 +1,7 @@
 //! A consent from the request for it to the stored connection (design §7).
 //!
 //! - `ask`: somebody wants a user to connect; a link comes back.
+//! - `coded`: the same for a requester who chose the verifier of the result before anything was asked for.
 //! - `page`: what the link shows.
 //! - `flow`: one visit to the provider.
 //! - `press`: the button: state, PKCE and binding cookie are made, the browser goes to the provider.
@@ -18,6 +19,7 @@
 mod ask;
 mod callback;
 mod claimed;
+mod coded;
 mod confirm;
 mod exchange;
 mod flow;
@@ -34,6 +36,7 @@ mod webhook;
 
 pub use ask::{AskConnection, AskConsent, Requested};
 pub use callback::{CallbackEnd, CallbackRefusal};
+pub(crate) use coded::{code_ended, code_taken};
 pub use link::{AskLink, LinkProof, Linked, LinkedTokens, is_handle};
 pub use page::{Consent, ConsentPage, ConsentResult};
 pub(crate) use page::{consent_scopes, is_open};

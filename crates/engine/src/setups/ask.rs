@@ -10,6 +10,7 @@ use grantry_core::{Error, Problem, Result, StoreError, entropy};
 
 use super::complete::Filling;
 use super::{SetupProgress, SetupView};
+use crate::connect::{code_ended, code_taken};
 use crate::connectors::{as_url, checked_environments, ways};
 use crate::lists::cut;
 use crate::permissions::Act;
@@ -50,10 +51,15 @@ impl Engine {
         caller.require(Act::ManageConnectors)?;
         let code = ask.code;
         let wanted = self.checked_ask(caller, ask).await?;
-        if let Some(code) = &code
-            && let Some(standing) = self.ports.store.setup_by_code(code).await?
-        {
-            return self.asked_again(caller, standing, &wanted).await;
+        if let Some(code) = &code {
+            let store = &self.ports.store;
+            if let Some(standing) = store.setup_by_code(code).await? {
+                return self.asked_again(caller, standing, &wanted).await;
+            }
+            // The results of both are polled in one place.
+            if store.authorization_by_verifier(code).await?.is_some() {
+                return Err(code_taken());
+            }
         }
         let now = self.now();
         let setup = Setup {
@@ -136,8 +142,7 @@ impl Engine {
             && standing.requested_by == caller.actor
             && standing.ask == *wanted;
         if !same {
-            let message = "request_code: something else was asked for with it";
-            return Err(Error::conflict(message));
+            return Err(code_taken());
         }
         let view = self.setup_view(standing).await?;
         match view.progress {
@@ -149,8 +154,7 @@ impl Engine {
     /// The answer about a setup that is not open any more.
     async fn ended(&self, caller: &Caller, view: SetupView) -> Result<Asked> {
         let Some(connector) = view.connector() else {
-            let message = "request_code: what was asked for with it has ended; use another one";
-            return Err(Error::conflict(message));
+            return Err(code_ended());
         };
         let made = Some(self.connector(caller, connector.as_str()).await?);
         Ok(Asked { view, made })

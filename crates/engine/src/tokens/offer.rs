@@ -105,7 +105,11 @@ impl Engine {
             installation: grant.installation.filter(|_| !installs),
             ..grant
         };
-        let (request, _) = self.store_request(caller, entry, grant, ask, None).await?;
+        // Nobody polls its result: who was refused asks for the token again.
+        let (_, handle) = self.verifier();
+        let request = self
+            .store_request(caller, entry, grant, ask, None, handle)
+            .await?;
         self.offers.0.insert(name, request.id.clone());
         Ok(request)
     }

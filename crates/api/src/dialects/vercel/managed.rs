@@ -3,14 +3,12 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use grantry_core::nouns::Digest;
-use grantry_core::{Error, Result};
+use grantry_core::Result;
 use grantry_engine::permissions::Act;
 use grantry_engine::{AskSetup, Asked};
 use serde::Serialize;
 
+use super::code;
 use super::fields::{
     ACCENT_COLOR, BACKGROUND_COLOR, ENVIRONMENTS, EVENTS, ICON, NAME, PROJECT, TRIGGER_DESTINATION,
     TRIGGERS,
@@ -93,7 +91,7 @@ struct RequiredError<'a> {
 
 async fn create(mut call: Call) -> Result<Response> {
     let code = call.body.take_text("request_code");
-    let code = present(code).map(|code| digest(&code)).transpose()?;
+    let code = present(code).map(|code| code::digest(&code)).transpose()?;
     let ask = AskSetup {
         host: None,
         new: map::connector(std::mem::take(&mut call.body))?,
@@ -115,13 +113,4 @@ async fn create(mut call: Call) -> Result<Response> {
     };
     let status = StatusCode::UNPROCESSABLE_ENTITY;
     Ok(answer::json(status, &Required { error }))
-}
-
-fn digest(code: &str) -> Result<Digest> {
-    let bytes = URL_SAFE_NO_PAD.decode(code).ok();
-    let digest = bytes.and_then(|bytes| Digest::try_from(bytes).ok());
-    digest.ok_or_else(|| {
-        let message = "must be a SHA-256 in base64url without padding: 43 characters";
-        Error::invalid("request_code", message)
-    })
 }

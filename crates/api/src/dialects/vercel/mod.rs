@@ -1,6 +1,7 @@
 //! Vercel Connect, at the root (reference/vercel-connect).
 
 pub mod changes;
+pub mod code;
 pub mod error;
 pub mod fields;
 pub mod files;

@@ -10,7 +10,7 @@ use grantry_engine::permissions::Act;
 use serde_json::json;
 
 use super::wire::{self, Reader};
-use super::{fields, map};
+use super::{code, fields, map};
 use crate::kit::answer;
 use crate::kit::call::{Call, call};
 use crate::kit::fields::present;
@@ -117,7 +117,7 @@ pub const ROUTES: &[Route] = &[
         "getConnectResult",
         |route| call(route, result),
     )
-    .about("E3: how far a consent, or a connector that a person registers, has come.")
+    .about("E3: how far a consent, or a connector that a person registers, has come. What the CLI waits for is pending until somebody has opened its link.")
     .json::<wire::Outcome>(200, "Its status."),
     Route::new(
         Method::Post,
@@ -245,8 +245,13 @@ async fn result(call: Call) -> Result<Response> {
     if let Some(setup) = call.engine.setup_result(verifier).await? {
         return answer::ok(&wire::Outcome::of_setup(&setup));
     }
-    let (_, result) = call.engine.consent_result(verifier).await?;
-    answer::ok(&wire::Outcome::of(&result))
+    match call.engine.consent_result(verifier).await {
+        Ok((_, result)) => answer::ok(&wire::Outcome::of(&result)),
+        Err(Error::NotFound(_)) if code::is_of_the_cli(verifier) => {
+            answer::ok(&wire::Outcome::not_begun())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn project_token(call: Call) -> Result<Response> {

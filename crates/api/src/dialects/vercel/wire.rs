@@ -509,6 +509,16 @@ struct OutcomeError<'a> {
 }
 
 impl<'a> Outcome<'a> {
+    /// Nobody has asked for anything with this verifier's code yet.
+    pub const fn not_begun() -> Self {
+        Self {
+            status: "pending",
+            progress: None,
+            data: None,
+            error: None,
+        }
+    }
+
     /// How far a consent has come.
     pub fn of(result: &'a ConsentResult) -> Self {
         let (status, done, error) = match &result.state {
