@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import '../clients/connect-redirect.mjs';
 import * as current from '@vercel/connect';
+import { Vercel } from '@vercel/sdk';
 import { Webhook } from 'standardwebhooks';
 import * as june from 'vercel-connect-0.7.0';
 import { contrast, launch, PHONE, screenshot } from './lib/browser.mjs';
@@ -197,6 +198,36 @@ describe('an installation that was made from one environment', () => {
     assert.notEqual(renewed.token, old.token);
     assert.equal((await token('preview')).token, renewed.token);
     assert.equal(await sandbox.honours(renewed.token), true);
+  });
+
+  it('has to be made again, by npm @vercel/sdk, from when its application asks for more until it is', async () => {
+    const sdk = new Vercel({ serverURL: server.url, bearerToken: KEYS.admin }).connect;
+    const read = () => sdk.getConnector({ teamId: TEAM, connector: 'scl_all' });
+    const native = async (path) => (await server.call('GET', `/api/v1/connectors/scl_all${path}`, { key: KEYS.admin })).body;
+    const { installation } = (await native('')).data;
+    const ask = (...scopes) =>
+      sdk.updateConnector({
+        teamId: TEAM,
+        connector: 'scl_all',
+        connectUpdateConnectorRequest: { data: { installation: { ...installation, scopes } } },
+      });
+    assert.equal((await read()).reinstallAt, undefined);
+    const before = Date.now();
+    const first = await ask('email');
+    const { reinstallAt } = first.connector;
+    assert.equal(first.reinstallNeeded, true);
+    assert.ok(before <= reinstallAt && reinstallAt <= Date.now(), `${reinstallAt}`);
+    const second = await ask('email', 'profile');
+    assert.deepEqual([second.reinstallNeeded, second.connector.reinstallAt], [true, reinstallAt], 'it stays when it began');
+    assert.equal((await read()).reinstallAt, reinstallAt);
+    const outdated = async () => (await native('/installations')).data.map((row) => row.outdated);
+    assert.equal(Math.floor(Date.parse((await native('')).reinstall_at)), reinstallAt);
+    assert.deepEqual(await outdated(), [true]);
+    await token('production');
+    await install(KEYS.admin);
+    assert.deepEqual([(await read()).reinstallAt, (await native('')).reinstall_at, await outdated()], [undefined, null, [false]]);
+    assert.equal((await ask('email')).reinstallNeeded, undefined);
+    assert.equal((await read()).reinstallAt, undefined);
   });
 });
 

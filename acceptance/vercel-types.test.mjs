@@ -266,6 +266,7 @@ describe('an installed application', () => {
     await install(id, 'T1');
     const again = await update(id, { data: { botScopes: ['chat:write', 'files:read', 'files:write'] }, events: ['app_mention'] });
     assert.deepEqual([again.reinstallNeeded, again.serviceSync.errors.flatMap(({ fields }) => fields)], [true, ['botScopes', 'events']]);
+    assert.deepEqual([typeof again.connector.reinstallAt, (await read(id)).reinstallAt], ['number', again.connector.reinstallAt]);
     const less = await update(id, { data: { botScopes: ['chat:write'] } });
     assert.deepEqual([less.reinstallNeeded, less.reconsentNeeded, less.serviceSync.status], [undefined, undefined, 'required']);
     const same = await update(id, { data: { botScopes: ['chat:write'] } });

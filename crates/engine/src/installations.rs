@@ -3,12 +3,12 @@
 
 use grantry_core::ids::InstallationId;
 use grantry_core::limits::{EXTERNAL_ID_BYTES_MAX, LABEL_BYTES_MAX};
-use grantry_core::nouns::{EventKind, Installation, InstallationStatus};
+use grantry_core::nouns::{Connector, EventKind, Installation, InstallationStatus};
 use grantry_core::store::{Page, RevocationScope};
 use grantry_core::{Error, Problem, Result, StoreError, Timestamp};
 use std::sync::Arc;
 
-use crate::connectors::{install_page, types};
+use crate::connectors::{install_page, installing, types};
 use crate::lists::cut;
 use crate::permissions::Act;
 use crate::{Caller, CursorPage, Engine, Revoked};
@@ -46,6 +46,22 @@ pub struct InstallationView {
     pub installation: Installation,
     /// Whether it is its connector's default.
     pub default: bool,
+    /// Whether it has to be made again: its connector's application asks for more since, or as another client.
+    pub outdated: bool,
+}
+
+impl InstallationView {
+    pub(crate) fn of(installation: Installation, connector: &Connector) -> Self {
+        let default = connector.default_installation.as_deref();
+        Self {
+            default: default == Some(installation.external_id.as_str()),
+            // As the connector's `reinstall_at` is reckoned.
+            outdated: installation.terms_at < connector.terms_at
+                && installation.status != InstallationStatus::Removed
+                && installing(connector).is_some(),
+            installation,
+        }
+    }
 }
 
 impl NewInstallation {
@@ -99,11 +115,8 @@ impl Engine {
         let id = &entry.connector.id;
         let store = &self.ports.store;
         let rows = store.installations(&caller.team, id, page).await?;
-        let default = entry.connector.default_installation.as_deref();
-        let rows = rows.into_iter().map(|installation| InstallationView {
-            default: default == Some(installation.external_id.as_str()),
-            installation,
-        });
+        let rows = rows.into_iter();
+        let rows = rows.map(|row| InstallationView::of(row, &entry.connector));
         Ok(cut(rows.collect(), page, |row: &InstallationView| {
             let row = &row.installation;
             (row.created_at.0.to_string(), row.id.to_string())
@@ -122,11 +135,7 @@ impl Engine {
         let entry = self
             .live_connector(caller, installation.connector.as_str())
             .await?;
-        let default = entry.connector.default_installation.as_deref();
-        Ok(InstallationView {
-            default: default == Some(installation.external_id.as_str()),
-            installation,
-        })
+        Ok(InstallationView::of(installation, &entry.connector))
     }
 
     /// Takes in that a connector's application is installed in a tenant.
@@ -151,6 +160,7 @@ impl Engine {
             tenant: new.tenant,
             name: new.name,
             status: InstallationStatus::Active,
+            terms_at: entry.connector.terms_at,
             created_by: caller.actor.clone(),
             created_at: now,
             updated_at: now,

@@ -12,7 +12,7 @@ use grantry_core::{StoreError, Timestamp};
 use crate::Db;
 use crate::backend::{Backend, Bad, Query, Row, Statement, Value, Write};
 use crate::connections::and_subject;
-use crate::connectors::connector_is_live;
+use crate::connectors::{connector_is_live, reckon_reinstall};
 use crate::db::{by_time, guard};
 use crate::rows::{
     Noun, Upsert, authorization_state, change, decode, insert, insert_if, json, params, select,
@@ -362,6 +362,7 @@ impl<B: Backend> ConnectStore for Db<B> {
                      AND installations.external_id = excluded.external_id",
                 )
                 .one_or(StoreError::Taken("installation.id")),
+            reckon_reinstall(team, connector),
             change(ChangeKind::Connector, connector),
         ]);
         if may_be_default {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_core::ids::{ConnectorId, ProjectId, SecretId, TeamId};
-use grantry_core::nouns::{Connector, Event, FailedExchange, Fault, Link};
+use grantry_core::nouns::{Connector, Event, FailedExchange, Fault, InstallationStatus, Link};
 use grantry_core::store::{
     ChangeKind, ConnectorFilter, ConnectorSort, ConnectorStore, Declared, Ended, LinkChange, Page,
     RevocationScope, Stored,
@@ -40,7 +40,7 @@ const REGISTRATION: [&str; 2] = ["registration", "registration_secrets"];
 /// thinks of it, and how its secrets are sealed: a difference in these alone is none. Of a row that is
 /// there, secrets and fault stay unless they are others: they may have changed since it was read.
 fn declared_connector(connector: &Connector, declared: Declared) -> Statement {
-    let mut kept = vec!["created_by", "created_at"];
+    let mut kept = vec!["created_by", "created_at", "reinstall_at"];
     if !declared.secrets {
         kept.extend(["secrets", "client_secret_id", "client_secret_at"]);
     }
@@ -71,7 +71,14 @@ fn declared_connector(connector: &Connector, declared: Declared) -> Statement {
 
 /// The row as given, where it is live and as it was read.
 fn replace(connector: &Connector, expected: Timestamp, kept: &[&str]) -> Statement {
-    let never = ["id", "team", "created_by", "created_at", "deleted_at"];
+    let never = [
+        "id",
+        "team",
+        "created_by",
+        "created_at",
+        "deleted_at",
+        "reinstall_at",
+    ];
     update(
         connector,
         &[&never[..], kept].concat(),
@@ -79,6 +86,19 @@ fn replace(connector: &Connector, expected: Timestamp, kept: &[&str]) -> Stateme
         params![&connector.id, &connector.team, expected],
     )
     .one_or(StoreError::Missing("connector"))
+}
+
+/// Since when the connector has to be installed again somewhere: as long as one of its installations was made under earlier
+/// terms. One that its provider does not know any more asks for nothing again.
+pub(crate) fn reckon_reinstall(team: &TeamId, id: &ConnectorId) -> Statement {
+    Statement::new(
+        "UPDATE connectors SET reinstall_at = CASE WHEN EXISTS
+         (SELECT 1 FROM installations i WHERE i.connector = ?1 AND i.team = ?2 AND i.status <> ?3
+          AND COALESCE(i.terms_at, 0) < connectors.terms_at)
+         THEN COALESCE(reinstall_at, terms_at) END
+         WHERE id = ?1 AND team = ?2 AND terms_at IS NOT NULL",
+        params![id, team, InstallationStatus::Removed],
+    )
 }
 
 /// The end of every consent that the connector has asked for and that has not become a connection.
@@ -200,6 +220,7 @@ impl<B: Backend> ConnectorStore for Db<B> {
             write.push(project_exists(&link.team, &link.project));
             write.push(PUT_LINK.when(link, "1 = 1"));
         }
+        write.push(reckon_reinstall(&connector.team, &connector.id));
         write.push(insert(event));
         write.push(change(ChangeKind::Connector, &connector.id));
         self.run(write).await
@@ -223,6 +244,7 @@ impl<B: Backend> ConnectorStore for Db<B> {
             installation: None,
         };
         let mut before = vec![replace(connector, expected, &[])];
+        before.push(reckon_reinstall(team, id));
         before.extend(end_consents(team, id, event.at));
         before.push(insert(event));
         before.push(change(ChangeKind::Connector, id));
@@ -258,6 +280,7 @@ impl<B: Backend> ConnectorStore for Db<B> {
             )
         }));
         write.push(declared_connector(connector, declared).one_or(UNCHANGED));
+        write.push(reckon_reinstall(&connector.team, &connector.id));
         write.extend(endings::cancel(&connector.id));
         write.push(insert(event));
         write.push(change(ChangeKind::Connector, &connector.id));

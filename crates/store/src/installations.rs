@@ -8,7 +8,7 @@ use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
 use crate::backend::{Backend, Statement};
-use crate::connectors::connector_is_live;
+use crate::connectors::{connector_is_live, reckon_reinstall};
 use crate::db::{by_time, guard};
 use crate::rows::{change, insert, json, params, select, update};
 
@@ -20,6 +20,7 @@ impl<B: Backend> InstallationStore for Db<B> {
         self.run(vec![
             connector_is_live(&installation.team, &installation.connector),
             insert(installation),
+            reckon_reinstall(&installation.team, &installation.connector),
             insert(event),
             change(ChangeKind::Connector, &installation.connector),
         ])
@@ -43,6 +44,7 @@ impl<B: Backend> InstallationStore for Db<B> {
             "team",
             "connector",
             "external_id",
+            "terms_at",
             "created_by",
             "created_at",
         ];
@@ -54,6 +56,7 @@ impl<B: Backend> InstallationStore for Db<B> {
                 params![id, team, expected],
             )
             .one_or(GONE),
+            reckon_reinstall(team, connector),
             insert(event),
             change(ChangeKind::Connector, connector),
         ])
@@ -154,6 +157,7 @@ impl<B: Backend> InstallationStore for Db<B> {
                  WHERE id = ?1 AND team = ?2 AND default_installation = ?3",
                 params![connector, team, external_id, event.at, json(&event.actor)],
             ),
+            reckon_reinstall(team, connector),
             insert(event),
             change(ChangeKind::Connector, connector),
         ])

@@ -222,6 +222,7 @@ mod tests {
         (20, "key_purposes"),
         (21, "setups"),
         (22, "sign_in_ends"),
+        (23, "reinstall"),
     ];
 
     fn numbers(migrations: &Migrations) -> Vec<(i64, &'static str)> {

@@ -111,6 +111,10 @@ pub struct Connector {
     pub redirect_uri: String,
     /// Used when a token request names no installation.
     pub default_installation: Option<String>,
+    /// When what its application asks for in a tenant, or as whom, became what it is; `None` since it was made.
+    pub terms_at: Option<Timestamp>,
+    /// Since when an installation has to be made again: it was made under other terms. Only the store writes it.
+    pub reinstall_at: Option<Timestamp>,
     /// Whether provider events are taken in.
     pub triggers_enabled: bool,
     /// Events the team wants.

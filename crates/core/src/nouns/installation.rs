@@ -22,6 +22,8 @@ pub struct Installation {
     pub name: Option<String>,
     /// Whether tokens are given out for it.
     pub status: InstallationStatus,
+    /// Its connector's `terms_at` when it was installed last: since a later one it has to be installed again.
+    pub terms_at: Option<Timestamp>,
     /// Who made it.
     pub created_by: Actor,
     /// When it was made.

@@ -77,7 +77,8 @@ pub trait ConnectorStore: Send + Sync + 'static {
 
     /// Replaces the row if it is live and was last changed at `expected`, and makes `links` exist; else, or when
     /// one of these is not as it was read, `Missing("connector")`. The fault stays as it is unless the client is
-    /// another one (`client_changed`). `Missing("project")`.
+    /// another one (`client_changed`); `reinstall_at` follows from `terms_at` and the installations.
+    /// `Missing("project")`.
     async fn update_connector(
         &self,
         connector: &Connector,

@@ -7,7 +7,9 @@ use crate::Timestamp;
 use crate::ids::{ConnectorId, InstallationId, TeamId};
 use crate::nouns::{Event, Installation};
 
-/// Rows that say in which provider tenants a connector's application is installed.
+/// Rows that say in which provider tenants a connector's application is installed. What makes, changes or removes one
+/// brings its connector's `reinstall_at` up to date: it is set while one that is not `Removed` was made under earlier
+/// terms than the connector's, and stays what it was first.
 #[async_trait]
 pub trait InstallationStore: Send + Sync + 'static {
     /// Makes an installation. `Missing("connector")` when that is not live; `Taken("installation.id")`,

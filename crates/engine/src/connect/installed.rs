@@ -86,7 +86,9 @@ impl Engine {
         };
         let of_told = beside(authorization.grant.installation.clone());
         let known = async {
-            let installation = self.installation_of(&authorization, told).await?;
+            let installation = self
+                .installation_of(&authorization, connector, told)
+                .await?;
             let standing = match self.connected(&authorization).await? {
                 None => {
                     let Authorization { team, grant, .. } = &authorization;
@@ -161,6 +163,7 @@ impl Engine {
     async fn installation_of(
         &self,
         authorization: &Authorization,
+        connector: &Connector,
         told: Installed,
     ) -> Result<Installation> {
         let Authorization { team, grant, .. } = authorization;
@@ -173,6 +176,7 @@ impl Engine {
             Some(found) => Installation {
                 tenant: told.tenant.or(found.tenant),
                 name: told.name.or(found.name),
+                terms_at: connector.terms_at,
                 updated_at: now.max(grantry_core::Timestamp(found.updated_at.0 + 1)),
                 ..found
             },
@@ -184,6 +188,7 @@ impl Engine {
                 tenant: told.tenant,
                 name: told.name,
                 status: InstallationStatus::Active,
+                terms_at: connector.terms_at,
                 created_by: authorization.requested_by.clone(),
                 created_at: now,
                 updated_at: now,

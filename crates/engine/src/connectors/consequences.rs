@@ -1,9 +1,12 @@
 //! What a change of a connector asks of people afterwards (reference/vercel-connect A8). No provider is asked: it follows
 //! from what a consent of the connector asks for before and after, and at whom.
 
-use grantry_core::Result;
-use grantry_core::nouns::{Connector, ConnectorType, Scopes};
+use std::borrow::Cow;
+
+use grantry_core::nouns::{Connector, ConnectorType, Scopes, Service};
 use grantry_core::store::{ConnectionFilter, Page};
+use grantry_core::{Result, Timestamp};
+use serde_json::Value;
 
 use super::types::{self, UserTokens};
 use super::{by_consent, installing, servers_of, within};
@@ -41,28 +44,70 @@ const SETTINGS: &[(ConnectorType, &[&str])] = &[
     ),
 ];
 
+/// Whether what the application asks for in a tenant is more in `new` than in `old`, or asked for as another client or
+/// elsewhere: no installation from before covers it. A `data.installation` that is switched off counts as on, so that what
+/// changes meanwhile is not forgotten, and what does not is not asked for twice.
+fn new_terms([old, new]: [&Connector; 2], [old_row, new_row]: [Option<&Service>; 2]) -> bool {
+    let [old, new] = [old, new].map(switched_on);
+    let (old, new) = (&*old, &*new);
+    let Some(now) = of_tenants(new, new_row) else {
+        return false;
+    };
+    let before = of_tenants(old, old_row).unwrap_or_default();
+    let moved = by_consent(new) && !within(&servers_of(new), &servers_of(old));
+    moved || types::client_id(new) != types::client_id(old) || goes_beyond(&now, &before)
+}
+
+/// Since when what the application asks for in a tenant is what it is in the second of two, which is what the first becomes
+/// now; `rows` are their services'.
+pub fn terms_at(
+    [old, new]: [&Connector; 2],
+    rows: [Option<&Service>; 2],
+    now: Timestamp,
+) -> Option<Timestamp> {
+    match new_terms([old, new], rows) {
+        // Two of a connector's terms never carry the same time: it is what tells them apart.
+        true => Some(old.terms_at.map_or(now, |at| now.max(Timestamp(at.0 + 1)))),
+        false => old.terms_at,
+    }
+}
+
+/// The connector as if its own way in were on.
+fn switched_on(connector: &Connector) -> Cow<'_, Connector> {
+    let mut connector = Cow::Borrowed(connector);
+    if let Some(Value::Object(installation)) = connector.data.get("installation")
+        && installation.get("enabled") == Some(&Value::Bool(false))
+        && let Some(installation) = connector.to_mut().data.get_mut("installation")
+    {
+        installation["enabled"] = Value::Bool(true);
+    }
+    connector
+}
+
+/// What the application asks for in a tenant; `None` where it is not installed.
+fn of_tenants(connector: &Connector, row: Option<&Service>) -> Option<Vec<String>> {
+    let scopes = installing(connector)?.scopes;
+    Some(scopes.unwrap_or_else(|| of_users(connector, row)))
+}
+
+fn of_users(connector: &Connector, row: Option<&Service>) -> Vec<String> {
+    consent_scopes(connector, row, &Scopes::Default)
+}
+
 /// What the change from `old` to `new` asks for, whoever has connected; `changed` are the fields that differ.
 fn of(old: &Connector, new: &Connector, changed: &[String], catalogue: &Catalogue) -> Consequences {
     // Tokens are presented only where they came from, and by whom they were given to.
     let moved = !within(&servers_of(new), &servers_of(old));
     let another = types::client_id(new) != types::client_id(old);
-    let of_users = |of: &Connector| consent_scopes(of, catalogue.of(of), &Scopes::Default);
-    let of_tenants = |of: &Connector| {
-        let scopes = installing(of)?.scopes;
-        Some(scopes.unwrap_or_else(|| of_users(of)))
-    };
     let consents = types::user_tokens(new) == Some(UserTokens::Consent);
-    let more = another || goes_beyond(&of_users(new), &of_users(old));
-
-    let installs = installing(new).is_some();
-    let [now, before] = [new, old].map(|of| of_tenants(of).unwrap_or_default());
+    let rows = [old, new].map(|of| catalogue.of(of));
+    let more = another || goes_beyond(&of_users(new, rows[1]), &of_users(old, rows[0]));
 
     let synced = SETTINGS.iter().filter(|(kind, _)| *kind == new.kind);
     let synced = synced.flat_map(|(_, fields)| *fields);
     Consequences {
         reconsent: moved || (consents && more),
-        reinstall: installs
-            && (another || (moved && by_consent(new)) || goes_beyond(&now, &before)),
+        reinstall: installing(new).is_some() && new_terms([old, new], rows),
         unsynced: synced
             .filter(|field| changed.iter().any(|changed| changed == *field))
             .map(|field| field.trim_start_matches("data."))
@@ -76,12 +121,13 @@ fn goes_beyond(new: &[String], old: &[String]) -> bool {
 }
 
 impl Engine {
-    /// What a change that is stored asks of people: of those who have connected, if anybody has.
+    /// What a change that is stored asks of people: of those who have connected, if anybody has. `new` has then the
+    /// `reinstall_at` that came of it.
     pub(super) async fn consequences(
         &self,
         caller: &Caller,
         old: &Connector,
-        new: &Connector,
+        new: &mut Connector,
         changed: &[String],
         catalogue: &Catalogue,
     ) -> Result<Consequences> {
@@ -97,10 +143,12 @@ impl Engine {
             let some = store.connections(&caller.team, &of_users, &one).await?;
             found.reconsent = !some.is_empty();
         }
-        if found.reinstall {
-            let one = Page::first(1);
-            let some = store.installations(&caller.team, &new.id, &one).await?;
-            found.reinstall = !some.is_empty();
+        // What was switched off may have changed meanwhile.
+        let opened = installing(old).is_none() && installing(new).is_some();
+        if new.terms_at != old.terms_at || opened {
+            let stored = store.connector(&caller.team, new.id.as_str()).await?;
+            new.reinstall_at = stored.and_then(|stored| stored.reinstall_at);
+            found.reinstall = new.reinstall_at.is_some() && installing(new).is_some();
         }
         Ok(found)
     }
@@ -108,7 +156,6 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    use grantry_core::nouns::Service;
     use serde_json::{Value, json};
 
     use super::*;

@@ -394,6 +394,8 @@ impl Engine {
                 .clone()
                 .unwrap_or_else(|| self.settings.url("/callback")),
             default_installation: None,
+            terms_at: None,
+            reinstall_at: None,
             triggers_enabled: new.triggers_enabled,
             events: new.events.clone(),
             trigger_destinations: new.trigger_destination.iter().cloned().collect(),

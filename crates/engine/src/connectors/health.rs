@@ -210,6 +210,8 @@ pub(super) mod tests {
             metadata: Map::new(),
             redirect_uri: String::new(),
             default_installation: None,
+            terms_at: None,
+            reinstall_at: None,
             triggers_enabled: false,
             events: vec![],
             trigger_destinations: vec![],

@@ -36,6 +36,7 @@ use grantry_core::store::Ending;
 use grantry_core::{Error, Result};
 
 pub use consequences::Consequences;
+pub(crate) use consequences::terms_at;
 pub use create::{Checked, NewConnector, NewLink};
 pub(crate) use data::is_web_url;
 pub use data::{AskedField, asked_fields};

@@ -10,10 +10,11 @@ use grantry_core::store::RevocationScope;
 use grantry_core::{Error, Problem, Result, StoreError, Timestamp};
 use serde_json::{Map, Value};
 
-use super::consequences::Consequences;
+use super::consequences::{Consequences, terms_at};
 use super::names::{look_problems, name_complaint, uid_complaint};
 use super::provenance::fills_in;
 use super::{ConnectorView, data, destinations, enrol, servers_of, types, within};
+use crate::catalogue::Catalogue;
 use crate::permissions::Act;
 use crate::tokens::{BATCH, CLAIM};
 use crate::{Caller, Engine};
@@ -109,7 +110,7 @@ impl Engine {
         let catalogue = self.catalogue().await?;
         let mut tries = 0;
         let turn = self.turn(&id).await?;
-        let (old, new, links, fields) = loop {
+        let (old, mut new, links, fields) = loop {
             tries += 1;
             let stored = self
                 .ports
@@ -119,7 +120,7 @@ impl Engine {
             let stored = stored
                 .filter(|stored| stored.deleted_at.is_none())
                 .ok_or(Error::Gone("connector"))?;
-            match Box::pin(self.change(caller, stored, &change)).await {
+            match Box::pin(self.change(caller, stored, &change, &catalogue)).await {
                 Err(Error::NotFound("connector")) if tries < TRIES => continue,
                 Err(Error::NotFound("connector")) => {
                     return Err(Error::busy(
@@ -134,7 +135,7 @@ impl Engine {
             true => Consequences::default(),
             // It is stored: what cannot be found out now is nobody's failure.
             false => self
-                .consequences(caller, &old, &new, &fields, &catalogue)
+                .consequences(caller, &old, &mut new, &fields, &catalogue)
                 .await
                 .unwrap_or_default(),
         };
@@ -151,6 +152,7 @@ impl Engine {
         caller: &Caller,
         stored: Connector,
         change: &ConnectorChange,
+        catalogue: &Catalogue,
     ) -> Result<(Connector, Connector, Vec<Link>, Vec<String>)> {
         let change = &without_registered(change, &stored);
         let kind = change.kind.unwrap_or(stored.kind);
@@ -257,6 +259,8 @@ impl Engine {
         }
         let enrolment = self.changed_enrolment(&stored, &mut connector, incomplete);
         let enrolment = Box::pin(enrolment).await?;
+        let both = [&stored, &connector];
+        connector.terms_at = terms_at(both, both.map(|of| catalogue.of(of)), self.now());
         connector.updated_by = caller.actor.clone();
         connector.updated_at = at;
         changed.sort_unstable();

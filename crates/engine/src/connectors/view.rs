@@ -71,6 +71,10 @@ impl ConnectorView {
             let id = client.id.clone();
             connector.data.insert("clientId".to_owned(), id.into());
         }
+        // Where it cannot be installed, nobody has to.
+        if installing(&connector).is_none() {
+            connector.reinstall_at = None;
+        }
         let row = catalogue.of(&connector);
         let capabilities = capabilities(&connector, row);
         let service_name = service_name(&connector.service, row);

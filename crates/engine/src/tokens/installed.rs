@@ -386,11 +386,7 @@ impl Engine {
                     continue;
                 }
                 let installation = self.mark(row, status, caller.actor.clone()).await?;
-                let default = connector.default_installation.as_ref();
-                changed.push(InstallationView {
-                    default: default == Some(&installation.external_id),
-                    installation,
-                });
+                changed.push(InstallationView::of(installation, connector));
             }
             if !more {
                 return Ok(changed);

@@ -198,6 +198,8 @@ pub(crate) fn connector(id: &str, team: &TeamId) -> Connector {
         metadata: map(json!({"b": null, "a": "é"})),
         redirect_uri: "https://g.example/callback".to_owned(),
         default_installation: Some("T1".to_owned()),
+        terms_at: None,
+        reinstall_at: None,
         triggers_enabled: true,
         events: vec!["push".to_owned()],
         trigger_destinations: vec![TriggerDestination {
@@ -347,6 +349,7 @@ pub(crate) fn installation(id: &str, connector: &Connector) -> Installation {
         tenant: Some("T1".to_owned()),
         name: Some(format!("{id} name")),
         status: InstallationStatus::Active,
+        terms_at: None,
         created_by: Actor::Server,
         created_at: NOW,
         updated_at: NOW,

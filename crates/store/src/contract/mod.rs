@@ -396,6 +396,7 @@ macro_rules! contract_tests {
             installations: [
                 an_installation_is_kept_changed_and_removed,
                 a_default_installation_is_set_and_goes_with_it,
+                other_terms_ask_for_each_installation_again,
             ]
             connections: [
                 a_connection_is_found_by_grant_and_by_id,

@@ -296,6 +296,12 @@ impl Backend for Postgres {
                 min_binary: 22,
                 sql: include_str!("../../migrations/postgres/0022_sign_in_ends.sql"),
             },
+            Migration {
+                version: 23,
+                name: "reinstall",
+                min_binary: 3,
+                sql: include_str!("../../migrations/postgres/0023_reinstall.sql"),
+            },
         ],
     };
 

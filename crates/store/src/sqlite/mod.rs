@@ -263,6 +263,12 @@ impl Backend for Sqlite {
                 min_binary: 22,
                 sql: include_str!("../../migrations/sqlite/0022_sign_in_ends.sql"),
             },
+            Migration {
+                version: 23,
+                name: "reinstall",
+                min_binary: 3,
+                sql: include_str!("../../migrations/sqlite/0023_reinstall.sql"),
+            },
         ],
     };
 

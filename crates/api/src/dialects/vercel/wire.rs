@@ -81,6 +81,10 @@ pub struct Connector<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     default_installation_id: Option<&'a str>,
+    /// Since when an installation has to be made again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reinstall_at: Option<i64>,
     data: Cow<'a, Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -246,6 +250,7 @@ impl<'a> Connector<'a> {
             redirect_uri: &row.redirect_uri,
             client_url: can.client_url.as_deref(),
             default_installation_id: row.default_installation.as_deref(),
+            reinstall_at: row.reinstall_at.map(Timestamp::as_millis),
             data: with_lines(&row.data),
             icon: row.icon.as_deref(),
             background_color: row.background_color.as_deref(),

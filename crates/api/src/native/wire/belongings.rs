@@ -42,6 +42,8 @@ pub struct Installation<'a> {
     status: &'static str,
     /// Whether it is used where a request names none.
     default: bool,
+    /// Whether it has to be installed again, because it does not cover what its connector asks for.
+    outdated: bool,
     created_by: Actor<'a>,
     created_at: Time,
     updated_at: Time,
@@ -58,6 +60,7 @@ impl<'a> From<&'a InstallationView> for Installation<'a> {
             name: row.name.as_deref(),
             status: row.status.as_str(),
             default: view.default,
+            outdated: view.outdated,
             created_by: Actor::from(&row.created_by),
             created_at: Time(row.created_at),
             updated_at: Time(row.updated_at),

@@ -27,6 +27,8 @@ pub struct Connector<'a> {
     links: Vec<Link<'a>>,
     /// External id of the installation that is used where a request names none.
     default_installation: Option<&'a str>,
+    /// Since when an installation has to be made again, because it does not cover what the connector asks for.
+    reinstall_at: Option<Time>,
     /// Whether provider events are taken in.
     triggers: bool,
     events: &'a [String],
@@ -89,6 +91,7 @@ impl<'a> From<&'a ConnectorView> for Connector<'a> {
             supports_revocation: view.capabilities.revocation,
             links: view.links.iter().map(Link::from).collect(),
             default_installation: row.default_installation.as_deref(),
+            reinstall_at: row.reinstall_at.map(Time),
             triggers: row.triggers_enabled,
             events: &row.events,
             trigger_destinations: row

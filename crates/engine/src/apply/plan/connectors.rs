@@ -15,7 +15,7 @@ use crate::apply::parse::Rows;
 use crate::apply::report::{Change, FieldChange};
 use crate::apply::rows::{ConnectorRow, DestinationRow, LinkRow, Redirect, Row as _};
 use crate::apply::shown::differences;
-use crate::connectors::{Checked, carry, checked_environments, offline_problems};
+use crate::connectors::{Checked, carry, checked_environments, offline_problems, terms_at};
 use crate::{NewConnector, catalogue};
 
 /// A declared connector that holds for itself.
@@ -252,6 +252,10 @@ impl Planner<'_> {
                     };
                     self.problem(&place, field, problem.message);
                 }
+                let both = [old, &connector];
+                let rows = both.map(|of| catalogue::row_for(&self.services, of));
+                connector.terms_at =
+                    terms_at(both, [&rows[0], &rows[1]].map(Option::as_ref), self.now);
                 let mut fields = differences(old, &connector);
                 let changed = changed_secrets(&connector, &secrets, &standing.secrets);
                 let declared = Declared {
