@@ -40,6 +40,7 @@ pub fn all_routes() -> impl Iterator<Item = &'static Route> {
             dialects::vercel::flows::ROUTES,
             dialects::vercel::provision::ROUTES,
             dialects::vercel::gateway::ROUTES,
+            dialects::vercel::intake::ROUTES,
             dialects::vercel::lists::ROUTES,
             dialects::vercel::changes::ROUTES,
             dialects::vercel::files::ROUTES,

@@ -199,6 +199,10 @@ chosen! {
     answer_time_max: time = secs(30), SECOND => secs(600);
     /// An apply file that is sent to the server; a store of a million connections fits. Only the operator sends one.
     apply_bytes_max: bytes = 256 * MIB, MIB => 4096 * MIB;
+    /// What a provider delivers of an event; more is answered with 413. GitHub sends 25 MiB at most: 1 MiB are some
+    /// thousands of the repositories that it lists with an installation. Anybody may send that much, as nothing is known of
+    /// who sends before all is there.
+    event_bytes_max: bytes = MIB, 64 * KIB => 25 * MIB;
     /// Requests of one team in a minute, counted by each node: so many at once, then evenly; more is answered with
     /// 429. 0 is no limit.
     team_requests_per_minute: count = 0, 0 => 10_000_000;
@@ -338,6 +342,11 @@ fixed! {
     ICON_SIDE_MIN: count = 640;
     /// Pixels of each side of such an image, at most: a browser unpacks it.
     ICON_SIDE_MAX: count = 4096;
+    /// How far the time that a provider signs with an event may be off, either way; more is answered with 401.
+    DELIVERY_CLOCK_OFF_TIME_MAX: time = secs(300);
+    /// How far two looks at one installation are apart, however often its provider says that it changed; one that waits is
+    /// for all that was said meanwhile. GitHub answers some 5000 requests of an app in an hour, and waits for 10 s.
+    LOOKS_APART_TIME: time = secs(2);
     /// Places that a connector's events go to.
     TRIGGER_DESTINATIONS_MAX: count = 3;
     /// Pairs that the answer to a revocation waits for the provider to end; the sweep ends further ones.

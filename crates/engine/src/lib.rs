@@ -9,6 +9,7 @@
 //! - `connect`: a consent from the request for it to the stored connection.
 //! - `tokens`: reading, refreshing, minting and revoking. `tokens/refresh.rs` is the promise.
 //! - `workload`: who a workload is: our own issuer and its keys, outside issuers that are trusted.
+//! - `intake`: what providers deliver on their own.
 //! - `search`: asking what a connector reaches, with a token that stays here.
 //! - `lists`: what there is; keys and imports.
 //! - `apply`: declared rows made to exist.
@@ -28,6 +29,7 @@ mod feed;
 mod gauges;
 mod imports;
 mod installations;
+mod intake;
 mod keys;
 mod lists;
 mod mcp_servers;
@@ -73,6 +75,7 @@ pub use credentials::{CredentialView, NewCredential, NewTokens};
 pub use gauges::{CacheGauge, Gauges};
 pub use imports::{Imported, NewGrant};
 pub use installations::{InstallationChange, InstallationView, NewInstallation};
+pub use intake::{Delivery, Taken};
 pub use keys::{Keys, OpenKeysError};
 pub use lists::{CursorPage, NewConnection};
 pub use mcp_servers::{McpServerChange, NewMcpServer};
@@ -133,6 +136,7 @@ pub struct Engine {
     outside: workload::Outside,
     rates: rate::Rates<TeamId>,
     sign_ins: rate::Rates<IpAddr>,
+    turns: intake::Turns,
     searches: Arc<rate::AtWork>,
     endpoints: rate::Endpoints,
     stopping: AtomicBool,
@@ -196,6 +200,7 @@ impl Engine {
             outside: workload::Outside::of(&settings.workload.issuers),
             rates: rate::Rates::default(),
             sign_ins: rate::Rates::default(),
+            turns: intake::Turns::default(),
             searches: Arc::default(),
             endpoints: rate::Endpoints::default(),
             stopping: AtomicBool::new(false),

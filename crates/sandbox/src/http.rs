@@ -83,6 +83,10 @@ pub(crate) fn router(sandbox: Sandbox) -> Router {
         .route("/github/login/oauth/access_token", post(github::token))
         .route("/github/api/user/installations", get(github::of_user))
         .route(
+            "/github/api/app/installations/{id}",
+            get(github::installation),
+        )
+        .route(
             "/github/api/app/installations/{id}/access_tokens",
             post(github::of_installation),
         )

@@ -113,6 +113,12 @@ impl Sandbox {
         self.lock().model.github_suspend(installation, suspended);
     }
 
+    /// An owner of an account at GitHub removes an installation there. The next one is the account's anew, with its number
+    /// where it was the last.
+    pub fn uninstall(&self, installation: u64) {
+        self.lock().model.github_remove(installation);
+    }
+
     /// What a client that registered itself says of itself; `None` for one that is not known.
     pub fn registered(&self, client_id: &str) -> Option<serde_json::Value> {
         let state = self.lock();

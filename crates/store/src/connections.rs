@@ -143,6 +143,13 @@ impl Ending {
     }
 }
 
+/// The connections that [`live`] found, with the rows of each one after the other.
+fn lives(rows: &[Row]) -> Stored<Vec<Live>> {
+    let id = |row: &Row| row.value("id").cloned();
+    let lives = rows.chunk_by(|one, next| id(one) == id(next)).map(one_live);
+    lives.filter_map(Stored::transpose).collect()
+}
+
 /// Connectors whose connections one query looks at: databases bound the values that a statement has.
 const USAGES_AT_ONCE: usize = 500;
 
@@ -247,12 +254,9 @@ impl<B: Backend> ConnectionStore for Db<B> {
         let keys = keys.iter().map(|key| key.as_str().into());
         and_in(&mut query, "c.grant_key", keys.collect());
         query.push(" ORDER BY c.id, t.kind", vec![]);
-        let rows = self.backend.read(query).await?;
-        let id = |row: &Row| row.value("id").cloned();
-        let lives = rows.chunk_by(|one, next| id(one) == id(next)).map(one_live);
-        let lives: Stored<Vec<_>> = lives.collect();
-        let asked = |live: &Live| grants.contains(&live.connection.grant);
-        Ok(lives?.into_iter().flatten().filter(asked).collect())
+        let mut lives = lives(&self.backend.read(query).await?)?;
+        lives.retain(|live| grants.contains(&live.connection.grant));
+        Ok(lives)
     }
 
     async fn connection(&self, team: &TeamId, id: &ConnectionId) -> Stored<Option<Live>> {
@@ -353,6 +357,72 @@ impl<B: Backend> ConnectionStore for Db<B> {
     ) -> Stored<Ended> {
         let ending = Ending::of(team, scope, Some(limit));
         self.end(vec![], &ending, at, claim, event, vec![]).await
+    }
+
+    async fn expire_tokens(
+        &self,
+        team: &TeamId,
+        scope: &RevocationScope,
+        event: &Event,
+    ) -> Stored<Vec<ConnectionId>> {
+        const NONE: StoreError = StoreError::Missing("token_set");
+        let at = event.at;
+        let ending = Ending::of(team, scope, None);
+        let lives = "refresh IS NULL AND (access_expires_at IS NULL OR access_expires_at > {})";
+        let any = ending.around(
+            &format!("SELECT 1 FROM token_sets WHERE {lives} AND connection IN"),
+            " LIMIT 1",
+            params![at],
+        );
+        let any = Statement::from(any).one_or(NONE);
+        let changes = ending.around(
+            &format!(
+                "INSERT INTO changes (kind, key, at) SELECT {{}}, connection, now_us()
+                 FROM token_sets WHERE {lives} AND connection IN"
+            ),
+            "",
+            params![ChangeKind::Connection, at],
+        );
+        let expired = ending.around(
+            &format!(
+                "UPDATE token_sets SET access_expires_at = {{}} WHERE {lives} AND connection IN"
+            ),
+            " RETURNING connection",
+            params![at, at],
+        );
+        let write = vec![any, insert(event), changes.into(), expired.into()];
+        let done = match self.backend.write(write).await {
+            Err(NONE) => return Ok(vec![]),
+            done => done?,
+        };
+        let rows = done.last().map_or(&[][..], |done| &done.rows);
+        let id = |row: &Row| row.get::<String>("connection").ok().map(Into::into);
+        let ids: Option<_> = rows.iter().map(id).collect();
+        ids.ok_or(StoreError::Unavailable)
+    }
+
+    async fn connections_told_of(
+        &self,
+        team: &TeamId,
+        connector: &ConnectorId,
+        words: &[&str],
+        after: Option<&ConnectionId>,
+        limit: u32,
+    ) -> Stored<Vec<Live>> {
+        let mut ids = Query::new(
+            "SELECT c.id FROM connections c JOIN token_sets t ON t.connection = c.id
+             WHERE c.team = ?1 AND c.connector = ?2 AND c.state <> 'revoked'",
+            params![team, connector],
+        );
+        for word in words {
+            and_contains(&mut ids, &["t.metadata"], Some(word));
+        }
+        if let Some(after) = after {
+            ids.push(" AND c.id > {}", params![after]);
+        }
+        ids.push(" ORDER BY c.id LIMIT {}", params![limit]);
+        let tail = format!("WHERE c.id IN ({}) ORDER BY c.id, t.kind", ids.sql);
+        lives(&self.backend.read(live(&tail, ids.params)).await?)
     }
 
     async fn rename_connection(

@@ -139,6 +139,8 @@ event_kinds! {
     SignInEnded = "sign_in.ended",
     /// An installation was made or changed.
     InstallationPut = "installation.put",
+    /// A provider said that an installation changed: its tokens are fetched anew.
+    InstallationChanged = "installation.changed",
     /// An installation was removed.
     InstallationDeleted = "installation.deleted",
     /// A secret was made, renamed or given a new value.

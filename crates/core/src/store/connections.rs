@@ -156,6 +156,26 @@ pub trait ConnectionStore: Send + Sync + 'static {
         event: &Event,
     ) -> Stored<Ended>;
 
+    /// Has the tokens of live connections in `scope` served no more from `event.at` on, where they are kept without what
+    /// refreshes them: whoever asks next gets new ones. Returns their connections; with none, nothing is written.
+    async fn expire_tokens(
+        &self,
+        team: &TeamId,
+        scope: &RevocationScope,
+        event: &Event,
+    ) -> Stored<Vec<ConnectionId>>;
+
+    /// Live connections of a connector whose tokens' metadata holds each of `words`, in any case and anywhere, by id; those
+    /// that follow `after`, at most `limit`. Who asks looks where the words stand: no index knows.
+    async fn connections_told_of(
+        &self,
+        team: &TeamId,
+        connector: &ConnectorId,
+        words: &[&str],
+        after: Option<&ConnectionId>,
+        limit: u32,
+    ) -> Stored<Vec<Live>>;
+
     /// How many live connections `scope` matches.
     async fn count_connections(&self, team: &TeamId, scope: &RevocationScope) -> Stored<u64>;
 

@@ -122,7 +122,8 @@ pub trait ConnectorStore: Send + Sync + 'static {
         id: &SecretId,
     ) -> Stored<Option<Connector>>;
 
-    /// A live connector of any team by its id: what strangers may read of its client is public.
+    /// A live connector of any team by its id: what strangers may read of its client is public, and what a provider delivers
+    /// for it is believed by its signature.
     async fn public_client(&self, id: &ConnectorId) -> Stored<Option<Connector>>;
 
     /// A team's live connectors, in the filter's order.

@@ -17,6 +17,8 @@ const BOT_NAME_CHARS: usize = 80;
 const SCOPES_TAKEN: usize = 255;
 /// Events that an app subscribes to.
 const EVENTS_TAKEN: usize = 100;
+/// What we want to know of its installations, whoever wants to know what else. Neither takes a scope.
+const ENDS: [&str; 2] = ["app_uninstalled", "tokens_revoked"];
 
 /// What a Slack app is made of, be there a connector for it already or not yet.
 #[derive(Clone, Copy, Default)]
@@ -94,10 +96,17 @@ impl Engine {
                     features.insert(name.to_owned(), items.into());
                 }
             }
-            if !app.events.is_empty() {
-                let events = json!({"request_url": url, "bot_events": app.events});
-                settings.insert("event_subscriptions".to_owned(), events);
-            }
+            let told = ENDS
+                .iter()
+                .filter(|end| !app.events.iter().any(|event| event == *end));
+            let events: Vec<&str> = app
+                .events
+                .iter()
+                .map(String::as_str)
+                .chain(told.copied())
+                .collect();
+            let events = json!({"request_url": url, "bot_events": events});
+            settings.insert("event_subscriptions".to_owned(), events);
             let interactivity = json!({"is_enabled": true, "request_url": url});
             settings.insert("interactivity".to_owned(), interactivity);
         }
@@ -169,7 +178,12 @@ fn check(app: &SlackApp<'_>, bot: &[String], user: &[String]) -> Result<()> {
     );
     limit("data.botScopes", bot.len(), SCOPES_TAKEN, "scopes");
     limit("data.userScopes", user.len(), SCOPES_TAKEN, "scopes");
-    limit("events", app.events.len(), EVENTS_TAKEN, "events");
+    limit(
+        "events",
+        app.events.len(),
+        EVENTS_TAKEN - ENDS.len(),
+        "events, beside those that tell of its end",
+    );
     if app.name.is_empty() {
         problems.push(Problem::new("data.appName", "is required"));
     }

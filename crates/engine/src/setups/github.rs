@@ -127,7 +127,7 @@ impl Engine {
         self.check_makeable(&maker, setup).await?;
         let site = self.github_site(setup).await?;
         let permissions = permissions(&place.permissions, &page.view)?;
-        let manifest = self.github_manifest(page, &permissions);
+        let manifest = self.github_manifest(page, &site, &permissions);
         let cookie = browser_cookie(cookie, self.entropy());
         let path = match place.organization.trim() {
             "" => "/settings/apps/new".to_owned(),
@@ -148,7 +148,12 @@ impl Engine {
         })
     }
 
-    fn github_manifest(&self, page: &SetupPage, permissions: &BTreeMap<String, String>) -> Value {
+    fn github_manifest(
+        &self,
+        page: &SetupPage,
+        site: &Site,
+        permissions: &BTreeMap<String, String>,
+    ) -> Value {
         let setup = &page.view.setup;
         let name: String = page.name.chars().take(NAME_MAX).collect();
         let mut manifest = json!({
@@ -162,10 +167,13 @@ impl Engine {
             "public": false,
             "default_permissions": permissions,
         });
-        if setup.ask.triggers {
+        // GitHub tells every app what becomes of its installations. It makes none whose hook it could not reach.
+        if reaches(site, &self.settings.public_url) {
             let url = self.settings.url(&format!("/trigger/{}", setup.connector));
             manifest["hook_attributes"] = json!({"url": url, "active": true});
-            manifest["default_events"] = json!(setup.ask.events);
+            if setup.ask.triggers {
+                manifest["default_events"] = json!(setup.ask.events);
+            }
         }
         manifest
     }
@@ -318,6 +326,15 @@ impl Engine {
     }
 }
 
+/// Whether a GitHub delivers to this server, as far as addresses say: none does to a place of the machine that it runs on
+/// ("Hook url is not supported because it isn't reachable over the public Internet"), but one that runs there, too.
+fn reaches(site: &Site, ours: &Url) -> bool {
+    match is_loopback(ours) {
+        true => is_loopback(&site.web),
+        false => ours.scheme() == "https",
+    }
+}
+
 /// A question to GitHub's API.
 fn asking(method: Method, url: Url) -> Request {
     let header = |text: &str| Zeroizing::new(text.to_owned());
@@ -447,6 +464,28 @@ mod tests {
         assert!(!is_state(&"scr_2".into(), Some(&cookie), &made));
         for bad in ["", ".", "x", "é.é", &format!("{made}."), &made[1..]] {
             assert!(!is_state(&id, Some(&cookie), bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_hook_is_one_that_github_can_reach() {
+        for (github, ours, reached) in [
+            ("https://github.com", "https://connect.example", true),
+            ("https://github.com", "http://connect.example", false),
+            ("https://github.com", "http://127.0.0.1:8787", false),
+            ("https://github.com", "https://localhost", false),
+            ("https://ghe.internal", "https://connect.internal", true),
+            ("http://127.0.0.1:1", "http://127.0.0.1:8787", true),
+        ] {
+            let site = Site {
+                web: github.parse().unwrap(),
+                api: String::new(),
+            };
+            assert_eq!(
+                reaches(&site, &ours.parse().unwrap()),
+                reached,
+                "{github} {ours}"
+            );
         }
     }
 

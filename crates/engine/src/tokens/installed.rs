@@ -236,6 +236,32 @@ impl Engine {
         })
     }
 
+    /// What GitHub says of an installation of the connector's app; `None` where it knows it no more.
+    ///
+    /// # Errors
+    /// As for a token of it.
+    pub(crate) async fn ask_of_installation(
+        &self,
+        connector: &Connector,
+        installation: &str,
+    ) -> Result<Option<Seen>> {
+        let oauth = self.oauth_client(connector).await?;
+        let speaker = self.app_key(connector, &oauth).await?;
+        let app = speaker.app();
+        let asked = app.installation(installation, self.entropy(), self.now());
+        let request = asked.ok().flatten().ok_or(Error::Internal)?;
+        let answer = self.ports.http.send(request).await;
+        match github::parse_installation(answer, self.now()) {
+            Ok(seen) if seen.id == installation => Ok(Some(seen)),
+            Ok(_) => Err(unanswered("invalid_response", None)),
+            Err(Refused::Gone) => Ok(None),
+            Err(refused) => {
+                let missing = |reason| not_installed(connector, &oauth, reason);
+                Err(self.refused(connector, refused, missing).await)
+            }
+        }
+    }
+
     /// GitHub has said something else of an installation than when it was asked for a token: it is asked again.
     pub(crate) fn ask_again(&self, connector: &Connector, installation: &str) {
         self.flights.end_rest(&rest_of(connector, installation));
@@ -290,11 +316,6 @@ impl Engine {
         missing: impl Fn(ReconnectReason) -> Error,
     ) -> Error {
         tracing::info!(connector = %connector.id, ?refused, "no installation token");
-        let unanswered = |code, retry_after| Error::Provider {
-            code,
-            timeout: false,
-            retry_after,
-        };
         match refused {
             Refused::Gone | Refused::Suspended => missing(ReconnectReason::Revoked),
             Refused::NotGranted => missing(ReconnectReason::Rejected),
@@ -415,6 +436,14 @@ fn not_installed(connector: &Connector, oauth: &OauthClient, reason: ReconnectRe
         url: page.map(String::from),
         expires_at: None,
     }))
+}
+
+const fn unanswered(code: &'static str, retry_after: Option<Duration>) -> Error {
+    Error::Provider {
+        code,
+        timeout: false,
+        retry_after,
+    }
 }
 
 /// What an installation is refused with that GitHub has refused before.

@@ -33,6 +33,7 @@ mod revoke;
 mod status;
 
 pub(crate) use bounds::check_mintable;
+pub(crate) use decide::lives;
 pub use flights::Flights;
 pub(crate) use landing::Home;
 pub use landing::{PAUSE, TRIES};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use grantry_core::error::Forbidden;
-use grantry_core::ids::ConnectionId;
+use grantry_core::ids::{ConnectionId, TeamId};
 use grantry_core::limits::AWAITED_REVOCATIONS_MAX;
 use grantry_core::nouns::{Connector, Environment, EventKind, Revocation, Subject};
 use grantry_core::store::{Ended, RevocationScope};
@@ -15,6 +15,7 @@ use grantry_oauth::revoke::{self, TokenKind};
 
 use super::pair::Half;
 use crate::connectors::{Entry, OauthClient, types};
+use crate::events::Draft;
 use crate::permissions::Act;
 use crate::{Caller, Engine};
 
@@ -222,14 +223,23 @@ impl Engine {
         scope: &RevocationScope,
         limit: u32,
     ) -> Result<Ended> {
-        let event = self
-            .draft(EventKind::ConnectionRevoked, caller)
-            .connector(&scope.connector)
-            .done();
+        let draft = self.draft(EventKind::ConnectionRevoked, caller);
+        self.end_here(&caller.team, scope, limit, draft).await
+    }
+
+    /// The same, as `draft` tells of it.
+    pub(crate) async fn end_here(
+        &self,
+        team: &TeamId,
+        scope: &RevocationScope,
+        limit: u32,
+        draft: Draft,
+    ) -> Result<Ended> {
+        let event = draft.connector(&scope.connector).done();
         let ended = self
             .ports
             .store
-            .revoke(&caller.team, scope, self.now(), CLAIM, limit, &event)
+            .revoke(team, scope, self.now(), CLAIM, limit, &event)
             .await?;
         for revocation in &ended.queued {
             self.caches.lives.invalidate(&revocation.connection);

@@ -31,6 +31,7 @@ mod github;
 mod github_users;
 mod identity;
 mod installs;
+mod intake;
 mod laws;
 mod linear;
 mod links;

@@ -149,7 +149,8 @@ async fn a_slack_connectors_manifest_is_one_that_slack_takes() {
             },
             "settings": {
                 "event_subscriptions": {
-                    "request_url": trigger, "bot_events": ["app_mention", "message.im"],
+                    "request_url": trigger,
+                    "bot_events": ["app_mention", "message.im", "app_uninstalled", "tokens_revoked"],
                 },
                 "interactivity": {"is_enabled": true, "request_url": trigger},
                 "org_deploy_enabled": true,

@@ -22,7 +22,9 @@ use crate::text::is_vschar;
 
 mod listed;
 
-pub use listed::{LISTED, Seen, installations_of_user, parse_list, parse_list_of_user};
+pub use listed::{
+    LISTED, Seen, installations_of_user, parse_installation, parse_list, parse_list_of_user,
+};
 
 /// The `type` of the authorization detail that narrows an installation's token.
 pub const DETAIL: &str = "github_app_installation";
@@ -329,7 +331,7 @@ impl App<'_> {
         assertion.sign(self.key, entropy, now)
     }
 
-    /// Asks whose an installation is.
+    /// Asks whose an installation is, and how it does.
     ///
     /// # Errors
     /// The cryptographic library failed.

@@ -175,6 +175,42 @@ pub(super) async fn of_user(State(sandbox): State<Sandbox>, headers: HeaderMap) 
     sandbox.perform(visit(), work).await
 }
 
+fn fails(status: StatusCode, message: &str) -> Answer {
+    let mut answer = Answer::json(json!({ "message": message }));
+    answer.status = status;
+    answer
+}
+
+/// The account of an installation, for who speaks for the app.
+fn account_for<'a>(model: &'a Model, jwt: &str, id: u64) -> Result<&'a Account, Answer> {
+    let app = model.client(APP).and_then(|app| app.assertion_key.as_ref());
+    if !app.is_some_and(|key| signed_by(key, jwt)) {
+        let message = "A JSON web token could not be decoded";
+        return Err(fails(StatusCode::UNAUTHORIZED, message));
+    }
+    let account = model.github_account(id);
+    account.ok_or_else(|| fails(StatusCode::NOT_FOUND, "Not Found"))
+}
+
+/// `GET /github/api/app/installations/{id}`
+pub(super) async fn installation(
+    State(sandbox): State<Sandbox>,
+    Path(id): Path<u64>,
+    headers: HeaderMap,
+) -> Response {
+    let jwt = bearer(&headers).unwrap_or_default();
+    let work = |model: &mut Model, _: &Mint<'_>, _| match account_for(model, jwt, id) {
+        Err(refused) => refused,
+        Ok(account) => {
+            let since = account.suspended.then_some("2026-11-01T00:00:00Z");
+            Answer::json(json!({
+                "id": id, "account": {"login": account.login}, "suspended_at": since,
+            }))
+        }
+    };
+    sandbox.perform(visit(), work).await
+}
+
 /// `POST /github/api/app/installations/{id}/access_tokens`
 pub(super) async fn of_installation(
     State(sandbox): State<Sandbox>,
@@ -183,25 +219,13 @@ pub(super) async fn of_installation(
 ) -> Response {
     let jwt = bearer(&headers).unwrap_or_default();
     let work = |model: &mut Model, mint: &Mint<'_>, _| {
-        let app = model.client(APP).and_then(|app| app.assertion_key.as_ref());
-        let fails = |status, message: &str| {
-            let mut answer = Answer::json(json!({ "message": message }));
-            answer.status = status;
-            answer
-        };
-        if !app.is_some_and(|key| signed_by(key, jwt)) {
-            return fails(
-                StatusCode::UNAUTHORIZED,
-                "A JSON web token could not be decoded",
-            );
-        }
-        match model.github_account(id) {
-            None => return fails(StatusCode::NOT_FOUND, "Not Found"),
-            Some(account) if account.suspended => {
+        match account_for(model, jwt, id) {
+            Err(refused) => return refused,
+            Ok(account) if account.suspended => {
                 let message = "This installation has been suspended";
                 return fails(StatusCode::FORBIDDEN, message);
             }
-            Some(_) => {}
+            Ok(_) => {}
         }
         let mut answer = Answer::json(json!({
             "token": mint.token("ghs_"), "permissions": {"contents": "read", "metadata": "read"},

@@ -62,6 +62,11 @@ impl Model {
         }
     }
 
+    /// An owner of the account removes an installation.
+    pub(crate) fn github_remove(&mut self, installation: u64) {
+        self.tenants.github.remove(&installation);
+    }
+
     /// The installations that a user has to do with.
     pub(crate) fn github_of(&self, user: &str) -> Vec<(u64, Account)> {
         let all = self.tenants.github.iter();

@@ -408,6 +408,8 @@ macro_rules! contract_tests {
                 the_newest_connections_tell_how_a_connector_does,
             ]
             revocations: [
+                minted_tokens_of_a_scope_are_expired_and_no_others,
+                connections_are_found_by_what_their_tokens_were_told,
                 a_scope_ends_its_connections_and_no_others,
                 an_end_moves_the_sets_into_the_queue,
                 each_end_is_a_line_of_the_log,

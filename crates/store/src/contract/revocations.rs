@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use grantry_core::nouns::{
     AuthorizationState, ConnectionState, Environment, EventKind, Grant, Revocation, Subject,
+    TokenSet,
 };
-use grantry_core::store::{Begin, ConnectionFilter, Depths, Page, RevocationScope};
+use grantry_core::store::{Begin, ConnectionFilter, Depths, EventFilter, Page, RevocationScope};
+use serde_json::json;
 
 use super::fixtures::{ALL, HOUR, MINUTE, NOW, connection, grant, revocation, token_set};
 use super::{World, parallel, row, rows, scope};
@@ -351,4 +353,129 @@ pub async fn many_connections_are_ended_in_batches(world: &World) {
     assert_eq!(batch().await, (2, ids(&["u4"])));
     assert_eq!(batch().await, (0, vec![]));
     assert_eq!(world.events_of(EventKind::ConnectionRevoked).await, 6);
+}
+
+/// What is minted is fetched anew; what renews itself is not ended by a word.
+pub async fn minted_tokens_of_a_scope_are_expired_and_no_others(world: &World) {
+    let store = &world.store;
+    let connector = world.connector("scl_1").await;
+    let make = async |id: &str, installation: &str, refresh: bool| {
+        let grant = Grant {
+            installation: Some(installation.to_owned()),
+            ..grant(&connector.id, id)
+        };
+        let made = connection(id, &world.ours, grant);
+        let set = token_set(&format!("{id} set"), &made, "main");
+        let refresh = set.refresh.clone().filter(|_| refresh);
+        let set = TokenSet { refresh, ..set };
+        world.import(&made, &[set]).await;
+        made
+    };
+    let one = make("u1", "T1", false).await;
+    make("u2", "T1", true).await;
+    make("u3", "T2", false).await;
+    let of = RevocationScope {
+        installation: Some("T1".to_owned()),
+        ..scope(&one)
+    };
+    let event = || world.event(EventKind::InstallationChanged);
+    let theirs = store.expire_tokens(&world.theirs, &of, &event()).await;
+    assert_eq!(theirs, Ok(vec![]));
+    let kinds = vec![EventKind::InstallationChanged];
+    let lines = async || {
+        let filter = EventFilter {
+            kinds: kinds.clone(),
+            ..EventFilter::default()
+        };
+        let found = store.events(&world.ours, &filter, &Page::first(10)).await;
+        found.unwrap().len()
+    };
+    assert_eq!(lines().await, 0);
+    let expired = store.expire_tokens(&world.ours, &of, &event()).await;
+    assert_eq!(expired, Ok(vec!["u1".into()]));
+    assert_eq!(lines().await, 1);
+    for (id, ends) in [
+        ("u1", NOW),
+        ("u2", NOW.after(HOUR)),
+        ("u3", NOW.after(HOUR)),
+    ] {
+        let live = store.connection(&world.ours, &id.into()).await;
+        let live = live.unwrap().unwrap();
+        assert_eq!(live.sets[0].access_expires_at, Some(ends), "{id}");
+        assert_eq!(live.connection.state, ConnectionState::Active);
+    }
+    let again = store.expire_tokens(&world.ours, &of, &event()).await;
+    assert_eq!(again, Ok(vec![]));
+    assert_eq!(lines().await, 1, "nothing happened");
+}
+
+/// Live connections are found by what their tokens came with, page by page.
+pub async fn connections_are_found_by_what_their_tokens_were_told(world: &World) {
+    let store = &world.store;
+    let connector = world.connector("scl_1").await;
+    let neighbour = world.connector("scl_2").await;
+    for (id, of, metadata) in [
+        (
+            "u1",
+            &connector,
+            json!({"team": {"id": "T1"}, "user": "U1"}),
+        ),
+        (
+            "u2",
+            &connector,
+            json!({"team": {"id": "T1"}, "user": "U2"}),
+        ),
+        (
+            "u3",
+            &connector,
+            json!({"team": {"id": "T12"}, "user": "U1"}),
+        ),
+        ("u4", &connector, json!({"team": {"id": "T_"}})),
+        (
+            "u5",
+            &neighbour,
+            json!({"team": {"id": "T1"}, "user": "U1"}),
+        ),
+        (
+            "u6",
+            &connector,
+            json!({"team": {"id": "T1"}, "user": "U3"}),
+        ),
+    ] {
+        let made = connection(id, &world.ours, grant(&of.id, id));
+        let metadata = metadata.as_object().unwrap().clone();
+        let set = token_set(&format!("{id} set"), &made, "main");
+        let set = TokenSet { metadata, ..set };
+        world.import(&made, &[set]).await;
+    }
+    let found = async |words: &[&str], after: Option<&str>, limit| {
+        let after = after.map(Into::into);
+        let found = store
+            .connections_told_of(&world.ours, &connector.id, words, after.as_ref(), limit)
+            .await;
+        let found = found.unwrap().into_iter();
+        let found = found.map(|live| {
+            assert_eq!(live.sets.len(), 1);
+            live.connection.id.to_string()
+        });
+        found.collect::<Vec<_>>()
+    };
+    assert_eq!(found(&["\"T1\""], None, 10).await, ["u1", "u2", "u6"]);
+    assert_eq!(found(&["\"T1\""], None, 2).await, ["u1", "u2"]);
+    assert_eq!(found(&["\"T1\""], Some("u2"), 2).await, ["u6"]);
+    assert_eq!(found(&["\"T1\"", "\"U2\""], None, 10).await, ["u2"]);
+    assert_eq!(found(&["\"T_\""], None, 10).await, ["u4"], "no pattern");
+    assert_eq!(found(&["\"T9\""], None, 10).await, [""; 0]);
+    let event = world.event(EventKind::ConnectionRevoked);
+    let of = RevocationScope {
+        connection: Some("u2".into()),
+        ..scope(&connection("u2", &world.ours, grant(&connector.id, "u2")))
+    };
+    let ended = store.revoke(&world.ours, &of, NOW, MINUTE, ALL, &event);
+    assert_eq!(ended.await.unwrap().connections, 1);
+    assert_eq!(found(&["\"T1\""], None, 10).await, ["u1", "u6"]);
+    let theirs = store
+        .connections_told_of(&world.theirs, &connector.id, &["T1"], None, 10)
+        .await;
+    assert!(theirs.unwrap().is_empty());
 }

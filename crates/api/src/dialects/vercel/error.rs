@@ -44,6 +44,28 @@ pub fn answer(error: &Error) -> Response {
     answer::with_headers(answer::json(status, &Wrapped { error: error_body }), error)
 }
 
+/// The answer to what is not signed by a connector's provider: the same whatever is wrong, so that nobody learns which
+/// connectors there are (reference/vercel-connect §8).
+pub fn invalid_signature() -> Response {
+    refusal(Status::UNAUTHORIZED, "unauthorized", "Invalid signature")
+}
+
+/// The answer to an event that somebody wants forwarded: never one of success, or it would be lost.
+pub fn unforwarded() -> Response {
+    let message =
+        "forwarding events to trigger destinations is not served yet: this one has gone nowhere";
+    refusal(Status::NOT_IMPLEMENTED, "not_implemented", message)
+}
+
+fn refusal(status: Status, code: &'static str, message: &str) -> Response {
+    let error = Inner {
+        code,
+        message: message.to_owned(),
+        authorization_url: None,
+    };
+    answer::json(status, &Wrapped { error })
+}
+
 /// Codes that clients match on are from the reference; where it saw none (400, 405, 413, 415, 5xx) they are ours.
 const fn status_and_code(error: &Error) -> (Status, &'static str) {
     match error {

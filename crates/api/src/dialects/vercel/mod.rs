@@ -7,6 +7,7 @@ pub mod fields;
 pub mod files;
 pub mod flows;
 pub mod gateway;
+pub mod intake;
 pub mod lists;
 pub mod managed;
 pub mod map;

@@ -62,6 +62,16 @@ pub fn parse_list(result: Result<Response, Failure>, now: Timestamp) -> Result<V
     seen(&rows)
 }
 
+/// Reads what came of [`App::installation`].
+pub fn parse_installation(
+    result: Result<Response, Failure>,
+    now: Timestamp,
+) -> Result<Seen, Refused> {
+    let members = answer(result, now)?;
+    let seen = seen(&[Value::Object(members)])?;
+    seen.into_iter().next().ok_or(Refused::Unusable)
+}
+
 /// Reads what came of [`installations_of_user`].
 pub fn parse_list_of_user(
     result: Result<Response, Failure>,
