@@ -9,6 +9,7 @@ import { Grantry } from './lib/grantry.mjs';
 import { Peer } from './lib/peers.mjs';
 import { freePort, run, temporaryFolder } from './lib/process.mjs';
 import { connect, expiry, served, user } from './lib/provider-suite.mjs';
+import { png, sha1 } from './lib/image.mjs';
 import { KEYS, PROJECT, world } from './lib/world.mjs';
 import { Visitor } from './lib/visitor.mjs';
 
@@ -36,6 +37,24 @@ async function made(server, peer, data, more = {}) {
 const clientAt = async (peer, { data }) =>
   (await fetch(`${peer.url}/_client/${encodeURIComponent(data.clientId)}`)).json();
 
+/** Gives a connector this image, or none. */
+async function show(server, { id }, image) {
+  const icon = image ? sha1(image) : '';
+  if (image) {
+    const headers = { authorization: `Bearer ${KEYS.admin}`, 'content-type': 'application/octet-stream', 'x-vercel-digest': icon };
+    const uploaded = await fetch(`${server.url}/v2/files`, { method: 'POST', headers, body: image });
+    assert.equal(uploaded.status, 200, await uploaded.text());
+  }
+  const answer = await server.call('PATCH', `/v1/connect/connectors/${id}`, { key: KEYS.admin, body: { icon } });
+  assert.equal(answer.status, 200, answer.text);
+}
+
+/** What anybody gets at `uri`. */
+async function fetched(uri, headers = {}) {
+  const answer = await fetch(uri, { headers });
+  return [answer.status, answer.headers.get('content-type'), sha1(Buffer.from(await answer.arrayBuffer()))];
+}
+
 describe('a client of oidc-provider', () => {
   let server, peer, passport;
   before(async () => {
@@ -45,6 +64,21 @@ describe('a client of oidc-provider', () => {
     peer = await Peer.start('oidc-provider', { callbacks: [server.callback], env: { AT_TTL, SUBJECT_KEY } });
   });
   after(() => Promise.all([server, peer].map((one) => one?.stop())));
+
+  it('has the icon of its connector, which the server is told of (RFC 7592) and anybody can fetch', async () => {
+    const connector = await made(server, peer, {});
+    const logo = async () => (await clientAt(peer, connector)).logo_uri;
+    assert.equal(await logo(), undefined);
+    for (const image of [png(640, 640), png(700, 700)]) {
+      await show(server, connector, image);
+      assert.equal(await logo(), `${server.url}/oauth/clients/${connector.id}/logo`);
+      assert.deepEqual(await fetched(await logo()), [200, 'image/png', sha1(image)]);
+      assert.equal((await fetched(await logo(), { 'if-none-match': `"${sha1(image)}"` }))[0], 304);
+    }
+    const before = await logo();
+    await show(server, connector);
+    assert.deepEqual([await logo(), (await fetched(before))[0]], [undefined, 404]);
+  });
 
   it('signs with a key of its own, whose next one is published before it is used', async () => {
     const connector = await made(server, peer, { tokenEndpointAuthMethod: 'private_key_jwt' });
@@ -251,6 +285,9 @@ describe('a client that is known by the URL of its document', () => {
       assert.deepEqual(document.redirect_uris, [server.callback]);
       assert.ok(!JSON.stringify(document).match(/secret|team|acme_/), JSON.stringify(document));
       assert.match((await read()).headers.get('cache-control'), /max-age/);
+      await show(server, connector, png(640, 640));
+      const { logo_uri: logo } = await (await read()).json();
+      assert.deepEqual([logo, await fetched(logo)], [`${id}/logo`, [200, 'image/png', sha1(png(640, 640))]]);
 
       const who = user('documented');
       const first = await connect(server, connector.id, who);

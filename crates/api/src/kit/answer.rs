@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use grantry_core::error::Body::{Malformed, MediaType, TooLarge};
+use grantry_core::nouns::Icon;
 use grantry_core::{Error, Result};
 use serde::Serialize;
 
@@ -67,6 +68,37 @@ pub fn public(body: &impl Serialize) -> Result<Response> {
     let mut answer = json(StatusCode::OK, body);
     let keep = HeaderValue::from_static("public, max-age=300");
     answer.headers_mut().insert(header::CACHE_CONTROL, keep);
+    Ok(answer)
+}
+
+/// 200 with an image as what it was checked to be, and nothing that a browser could run; 304 where whoever asks has it, by
+/// its `ETag` (RFC 9110 §13.1.2), which is its digest.
+pub fn image(icon: Icon, keep: &'static str, known: Option<&str>) -> Result<Response> {
+    let tag = format!("\"{}\"", icon.digest);
+    let has = known.is_some_and(|known| {
+        let mut tags = known.split(',').map(str::trim);
+        tags.any(|one| one == "*" || one.trim_start_matches("W/") == tag)
+    });
+    let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Error::Internal);
+    let mut answer = match has {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => Response::new(Body::from(icon.content)),
+    };
+    let headers = answer.headers_mut();
+    headers.insert(header::ETAG, value(&tag)?);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
+    if !has {
+        headers.insert(header::CONTENT_TYPE, value(&icon.media_type)?);
+    }
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; sandbox",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     Ok(answer)
 }
 

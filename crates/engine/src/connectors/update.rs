@@ -278,11 +278,15 @@ impl Engine {
             return Ok((stored, converted?, links, changed));
         }
         let store = &self.ports.store;
+        // What the server answered may be in the secrets alone: what manages the registration from now on.
+        let client_changed = patched.is_some()
+            || enrolment.is_some()
+            || connector.registration != stored.registration;
         let updated = store
             .update_connector(
                 &connector,
                 stored.updated_at,
-                patched.is_some() || connector.registration != stored.registration,
+                client_changed,
                 &newly_linked,
                 &event,
             )

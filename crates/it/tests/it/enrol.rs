@@ -392,6 +392,7 @@ async fn requirement_27_the_document_is_public_static_and_without_a_secret() {
     assert_eq!(document["client_name"], "Grantry");
     assert_eq!(document["redirect_uris"], json!([CALLBACK]));
     assert_eq!(document["token_endpoint_auth_method"], "none");
+    assert_eq!(document.get("logo_uri"), None, "it has no icon");
     let text = document.to_string();
     for private in ["secret", "team_1", "MCP", "acme"] {
         assert!(!text.contains(private), "{text}");
@@ -402,6 +403,7 @@ async fn requirement_27_the_document_is_public_static_and_without_a_secret() {
         "/oauth/clients/scl_1",
         "/oauth/clients/scl_none",
         "/oauth/clients/scl_1/jwks",
+        "/oauth/clients/scl_1/logo",
     ] {
         assert_eq!(read(&world, other).await.0, 404, "{other}");
     }

@@ -22,6 +22,7 @@ pub(super) struct Metadata {
     #[serde(default)]
     redirect_uris: Vec<String>,
     client_name: Option<String>,
+    logo_uri: Option<String>,
     token_endpoint_auth_method: Option<String>,
     grant_types: Option<Vec<String>>,
     response_types: Option<Vec<String>>,
@@ -132,6 +133,9 @@ pub(super) fn stored(
     );
     if let Some(name) = &metadata.client_name {
         say("client_name", name.clone().into());
+    }
+    if let Some(logo) = metadata.logo_uri {
+        say("logo_uri", logo.into());
     }
     if let Some(scope) = metadata.scope {
         say("scope", scope.into());

@@ -1,7 +1,6 @@
 //! Images for connectors: uploaded (`POST /v2/files`, reference/vercel-connect §4, §10) and shown.
 
-use axum::body::Body;
-use axum::http::{HeaderValue, header};
+use axum::http::header;
 use axum::response::Response;
 use grantry_core::limits::{Bound, ICON_BYTES_MAX};
 use grantry_core::{Error, Result};
@@ -36,7 +35,8 @@ pub const ROUTES: &[Route] = &[
         |route| call(route, show),
     )
     .about("An uploaded image.")
-    .gives(200, "The image."),
+    .gives(200, "The image.")
+    .or(304, "It is the one that `If-None-Match` names."),
 ];
 
 #[derive(Serialize, ToSchema)]
@@ -66,25 +66,13 @@ async fn upload(call: Call) -> Result<Response> {
     })
 }
 
-/// The image as what it was checked to be, and nothing that a browser could run. It never changes.
+/// What stands at a digest never changes.
 async fn show(call: Call) -> Result<Response> {
     let icon = call
         .engine
         .icon(&call.path("owner").into(), call.path("digest"))
         .await?;
-    let mut answer = Response::new(Body::from(icon.content));
-    let media_type = HeaderValue::from_str(&icon.media_type).map_err(|_| Error::Internal)?;
-    let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, media_type);
-    for (name, value) in [
-        (header::CACHE_CONTROL, "public, max-age=86400, immutable"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; sandbox",
-        ),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    Ok(answer)
+    let known = header_text(&call.headers, header::IF_NONE_MATCH.as_str());
+    let keep = "public, max-age=86400, immutable";
+    answer::image(icon, keep, known)
 }

@@ -131,7 +131,7 @@ impl Engine {
             registration: Some(enrolment.registration.clone()),
             ..connector.clone()
         };
-        let description = Description::of(&described, server, &self.client_jwks_uri(connector));
+        let description = Description::of(&described, server, self.client_places(connector));
         self.keys_for(connector, &description, server, enrolment)
             .await?;
         let metadata = description.metadata();
@@ -205,7 +205,7 @@ impl Engine {
             if server.url(Endpoint::Registration).is_err() {
                 return Err(Unenrolled::NotOffered);
             }
-            let description = Description::of(&described, server, &self.client_jwks_uri(connector));
+            let description = Description::of(&described, server, self.client_places(connector));
             self.keys_for(connector, &description, server, enrolment)
                 .await?;
             let metadata = description.metadata();
@@ -223,21 +223,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Asks the server of a client. Its public keys can be fetched meanwhile, though they are in no row yet.
+    /// Asks the server of a client. Its public keys and its icon can be fetched meanwhile, though they are in no row yet.
     async fn ask(
         &self,
         connector: &Connector,
         registration: &Registration,
         request: Request,
     ) -> Result<Response, Failure> {
-        if registration.keys.is_empty() {
+        if registration.keys.is_empty() && connector.icon.is_none() {
             return self.ports.http.send(request).await;
         }
-        let keys = registration.keys.iter().map(|key| key.jwk.clone());
-        let keys = Arc::new(keys.collect());
-        self.enrolling.keys.insert(connector.id.clone(), keys);
+        let becoming = Connector {
+            registration: Some(registration.clone()),
+            ..connector.clone()
+        };
+        let clients = &self.enrolling.clients;
+        clients.insert(connector.id.clone(), Arc::new(becoming));
         let result = self.ports.http.send(request).await;
-        self.enrolling.keys.remove(&connector.id);
+        clients.remove(&connector.id);
         result
     }
 

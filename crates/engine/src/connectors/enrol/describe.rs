@@ -80,7 +80,9 @@ pub fn news(client: &RegisteredClient, old: &Connector, new: &Connector) -> Opti
         ]
         .map(|name| row.data.get(name).cloned())
     };
-    (describes(old) != describes(new)).then_some(News::Description)
+    // The image stands at one address, whichever it is: its server may have kept the one before.
+    let other = describes(old) != describes(new) || old.icon != new.icon;
+    other.then_some(News::Description)
 }
 
 /// Gives `new` what was registered for `old`, which it takes the place of: client and keys stay, unless it moved.
@@ -148,6 +150,14 @@ pub fn registered(connector: &Connector) -> Option<&RegisteredClient> {
     registration.client.as_ref().filter(|_| !typed)
 }
 
+/// Where what a server may read of a client stands.
+pub struct Places {
+    /// Its keys, where it has any.
+    pub jwks: String,
+    /// Its connector's icon, where that has one.
+    pub logo: String,
+}
+
 /// What a registration request, or the document of a client, says (RFC 7591 §2).
 pub struct Description {
     name: String,
@@ -158,11 +168,12 @@ pub struct Description {
     pub auth: AuthMethod,
     /// Where its keys are, for those that need any.
     pub jwks_uri: String,
+    logo_uri: String,
 }
 
 impl Description {
-    /// Of a client that `connector` shall have at `server`; `jwks_uri` is where its keys will be.
-    pub fn of(connector: &Connector, server: &Server, jwks_uri: &str) -> Self {
+    /// Of a client that `connector` shall have at `server`.
+    pub fn of(connector: &Connector, server: &Server, places: Places) -> Self {
         let configured = text(connector, "tokenEndpointAuthMethod").and_then(AuthMethod::parse);
         let standing = registered(connector).and_then(|client| AuthMethod::parse(&client.auth));
         let needs_secret = app_enabled(&connector.data);
@@ -172,14 +183,14 @@ impl Description {
         let grants = server.grant_types_supported.as_ref();
         let offered =
             |grant: &str| grants.is_none_or(|grants| grants.iter().any(|one| one == grant));
-        Self::with(connector, auth, jwks_uri, &offered)
+        Self::with(connector, auth, places, &offered)
     }
 
     /// Of a client whose method is settled.
     pub fn with(
         connector: &Connector,
         auth: AuthMethod,
-        jwks_uri: &str,
+        places: Places,
         offered: &dyn Fn(&str) -> bool,
     ) -> Self {
         let data = &connector.data;
@@ -212,7 +223,14 @@ impl Description {
                 .collect(),
             scope: scopes.join(" "),
             auth,
-            jwks_uri: if signs { jwks_uri } else { "" }.to_owned(),
+            jwks_uri: match signs {
+                true => places.jwks,
+                false => String::new(),
+            },
+            logo_uri: match connector.icon {
+                Some(_) => places.logo,
+                None => String::new(),
+            },
         }
     }
 
@@ -225,7 +243,7 @@ impl Description {
             auth: self.auth,
             scope: &self.scope,
             jwks_uri: &self.jwks_uri,
-            logo_uri: "",
+            logo_uri: &self.logo_uri,
         }
     }
 }

@@ -2,10 +2,11 @@
 //! (§2.1). The public halves stand at a URL of the connector's own, and so does the document of a client that is known
 //! by its URL. Both are public, and hold nothing of a team's but what a provider is told anyway (requirement 27).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_core::ids::ConnectorId;
-use grantry_core::nouns::{ClientKey, Connector, EventKind, Means, RegisteredClient};
+use grantry_core::nouns::{ClientKey, Connector, EventKind, Icon, Means, RegisteredClient};
 use grantry_core::{Entropy, Error, Result, Secret, StoreError, Timestamp};
 use grantry_oauth::assertion::Assertion;
 use grantry_oauth::client::AuthMethod;
@@ -14,7 +15,7 @@ use grantry_vault::jws::{SigningAlgorithm, SigningKey};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::describe::{Description, jwt_bearer_enabled, registered};
+use super::describe::{Description, Places, jwt_bearer_enabled, registered};
 use super::{Enrolment, server_url};
 use crate::connectors::{ConnectorView, types};
 use crate::permissions::Act;
@@ -290,9 +291,12 @@ impl Engine {
         url.into()
     }
 
-    /// Where the public keys of a connector's client stand.
-    pub(super) fn client_jwks_uri(&self, connector: &Connector) -> String {
-        self.client_uri(&connector.id, &["jwks"])
+    /// Where the public keys of a connector's client stand, and its icon.
+    pub(super) fn client_places(&self, connector: &Connector) -> Places {
+        Places {
+            jwks: self.client_uri(&connector.id, &["jwks"]),
+            logo: self.client_uri(&connector.id, &["logo"]),
+        }
     }
 
     /// The client that a server knows by the URL of our document, where it takes such clients and can fetch ours:
@@ -359,25 +363,36 @@ impl Engine {
         let client = client.ok_or(Error::NotFound("client"))?;
         let url = Url::parse(&client.id).map_err(|_| Error::Internal)?;
         let auth = AuthMethod::parse(&client.auth).ok_or(Error::Internal)?;
-        let description =
-            Description::with(&connector, auth, &self.client_jwks_uri(&connector), &|_| {
-                true
-            });
+        let places = self.client_places(&connector);
+        let description = Description::with(&connector, auth, places, &|_| true);
         Ok(description.metadata().document(&url))
     }
 
     /// The public keys of a connector's client. [`Error::NotFound`] for every connector that has none.
     pub async fn client_jwks(&self, id: &ConnectorId) -> Result<Value> {
-        if let Some(keys) = self.enrolling.keys.get(id) {
-            return Ok(json!({ "keys": *keys }));
-        }
-        let connector = self.public_client(id).await?;
+        let connector = self.becoming_client(id).await?;
         let keys = in_use(keys_of(&connector), self.now());
         if keys.is_empty() {
             return Err(Error::NotFound("client"));
         }
         let keys: Vec<Value> = keys.into_iter().map(|key| key.jwk).collect();
         Ok(json!({ "keys": keys }))
+    }
+
+    /// The icon of a connector, which its server shows to users with the client. [`Error::NotFound`] for every connector
+    /// that has none.
+    pub async fn client_logo(&self, id: &ConnectorId) -> Result<Icon> {
+        let connector = self.becoming_client(id).await?;
+        let digest = connector.icon.as_ref().ok_or(Error::NotFound("client"))?;
+        self.icon(&connector.team, digest).await
+    }
+
+    /// The connector as its server is just being told of it, else as it is.
+    async fn becoming_client(&self, id: &ConnectorId) -> Result<Arc<Connector>> {
+        match self.enrolling.clients.get(id) {
+            Some(becoming) => Ok(becoming),
+            None => self.public_client(id).await.map(Arc::new),
+        }
     }
 
     async fn public_client(&self, id: &ConnectorId) -> Result<Connector> {

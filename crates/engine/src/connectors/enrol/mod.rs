@@ -50,15 +50,16 @@ const ACCESS_TOKEN: &str = "registrationAccessToken";
 pub struct Enrolling {
     /// One at a time, by a connector's id, or by team and uid before it has one.
     turns: Cache<String, Arc<tokio::sync::Mutex<()>>>,
-    /// Public keys of clients that are being registered: their server may fetch them before it answers.
-    keys: Cache<ConnectorId, Arc<Vec<Value>>>,
+    /// Connectors whose clients are being registered, as they will be: their server may fetch the public keys, or the icon,
+    /// before it answers.
+    clients: Cache<ConnectorId, Arc<Connector>>,
 }
 
 impl Default for Enrolling {
     fn default() -> Self {
         Self {
             turns: Cache::new(METADATA_ENTRIES_MAX),
-            keys: Cache::new(METADATA_ENTRIES_MAX),
+            clients: Cache::new(METADATA_ENTRIES_MAX),
         }
     }
 }
