@@ -182,14 +182,14 @@ fn fails(status: StatusCode, message: &str) -> Answer {
 }
 
 /// The account of an installation, for who speaks for the app.
-fn account_for<'a>(model: &'a Model, jwt: &str, id: u64) -> Result<&'a Account, Answer> {
+fn account_for<'a>(model: &'a Model, jwt: &str, id: u64) -> Result<&'a Account, Box<Answer>> {
     let app = model.client(APP).and_then(|app| app.assertion_key.as_ref());
     if !app.is_some_and(|key| signed_by(key, jwt)) {
         let message = "A JSON web token could not be decoded";
-        return Err(fails(StatusCode::UNAUTHORIZED, message));
+        return Err(Box::new(fails(StatusCode::UNAUTHORIZED, message)));
     }
     let account = model.github_account(id);
-    account.ok_or_else(|| fails(StatusCode::NOT_FOUND, "Not Found"))
+    account.ok_or_else(|| Box::new(fails(StatusCode::NOT_FOUND, "Not Found")))
 }
 
 /// `GET /github/api/app/installations/{id}`
@@ -200,7 +200,7 @@ pub(super) async fn installation(
 ) -> Response {
     let jwt = bearer(&headers).unwrap_or_default();
     let work = |model: &mut Model, _: &Mint<'_>, _| match account_for(model, jwt, id) {
-        Err(refused) => refused,
+        Err(refused) => *refused,
         Ok(account) => {
             let since = account.suspended.then_some("2026-11-01T00:00:00Z");
             Answer::json(json!({
@@ -220,7 +220,7 @@ pub(super) async fn of_installation(
     let jwt = bearer(&headers).unwrap_or_default();
     let work = |model: &mut Model, mint: &Mint<'_>, _| {
         match account_for(model, jwt, id) {
-            Err(refused) => return refused,
+            Err(refused) => return *refused,
             Ok(account) if account.suspended => {
                 let message = "This installation has been suspended";
                 return fails(StatusCode::FORBIDDEN, message);
