@@ -107,7 +107,18 @@ describe('create by service', () => {
 
   it('says what a service takes', async () => {
     const { out, err } = await cli.run('create', 'github', '--help');
-    for (const word of ['GitHub App', 'github-app', 'OAuth app']) assert.ok((out + err).includes(word), out + err);
+    for (const word of ['methods for GitHub:', 'GitHub App', 'github-app', 'OAuth app']) assert.ok((out + err).includes(word), out + err);
+    // What the CLI does not know of types that it has never met, in what it prints of each way.
+    for (const [service, ...words] of [
+      ['salesforce', 'consumerKey (required), consumerSecret (required), loginHost (required)', '--param login_host=<value>  Login host · default: login.salesforce.com'],
+      ['snowflake', 'accountIdentifier (required)', 'clientId, clientSecret', 'user', '--param account=<value>  Account · e.g. acme-prod', '--param account=acme-prod'],
+      ['okta', '--param domain=<value>  Domain · e.g. acme.okta.com'],
+      ['aws', 'data with roleArn, region'],
+    ]) {
+      const told = await cli.run('create', service, '--help');
+      const text = (told.out + told.err).replace(/\s+/g, ' ');
+      for (const word of words) assert.ok(text.includes(word.replace(/\s+/g, ' ')), `${service}: ${word}\n${told.out}${told.err}`);
+    }
   });
 
   it('fills in what differs between customers', async () => {

@@ -61,7 +61,8 @@ fn every_built_in_row_is_whole_sorted_and_says_where_it_is_from() {
 }
 
 #[test]
-fn no_built_in_url_is_plain_and_each_variable_of_one_has_a_pattern_that_its_default_matches() {
+fn no_built_in_url_is_plain_and_each_variable_of_one_has_a_pattern_that_its_default_and_example_match()
+ {
     for row in builtin::services() {
         let id = &row.id;
         let none = Map::new();
@@ -77,9 +78,13 @@ fn no_built_in_url_is_plain_and_each_variable_of_one_has_a_pattern_that_its_defa
                     "{id} {name} {hostile:?}"
                 );
             }
-            if let Some(default) = variable.get("default") {
+            // Whoever types one is shown one of the two.
+            let usual = variable.get("default").or(variable.get("example"));
+            assert!(usual.is_some() || id == "github-app", "{id} {name}");
+            for fits in [variable.get("default"), variable.get("example")] {
+                let Some(fits) = fits else { continue };
                 assert!(
-                    facts::matches_whole(pattern, default.as_str().unwrap()),
+                    facts::matches_whole(pattern, fits.as_str().unwrap()),
                     "{id} {name}"
                 );
             }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::NewConnector;
-use super::data::{is_web_url, schema, sealed_fields};
+use super::data::{asked_fields, is_web_url, schema, sealed_fields};
 use super::discovered::At;
 use super::types;
 use crate::catalogue::Catalogue;
@@ -90,6 +90,16 @@ pub struct Variable {
     pub default: Option<String>,
     /// What it has to match, whole.
     pub pattern: Option<String>,
+    /// One that is like those of its customers.
+    pub example: Option<String>,
+}
+
+impl Variable {
+    /// What has to be said of it, for who types one: what one looks like, else by what it is judged.
+    pub fn help(&self) -> Option<String> {
+        let example = self.example.as_ref().map(|like| format!("Such as {like}"));
+        example.or_else(|| Some(format!("Must match {}", self.pattern.as_ref()?)))
+    }
 }
 
 /// A service, as who is about to connect it sees it.
@@ -116,6 +126,12 @@ impl Way {
         types::of(self.kind).client.is_some()
     }
 
+    /// The fields of `data` that whoever has registered an application fills in; whether each has to be there.
+    pub fn asked_fields(&self) -> Vec<(String, bool)> {
+        let fields = asked_fields(self.kind).into_iter();
+        fields.map(|field| (field.name, field.required)).collect()
+    }
+
     /// The fields of `data` that are never given back.
     pub fn sealed_fields(&self) -> Vec<&'static str> {
         sealed_fields(self.kind)
@@ -138,6 +154,7 @@ fn variables(row: &Service) -> Vec<Variable> {
         key: key.clone(),
         default: text(of, "default"),
         pattern: text(of, "pattern"),
+        example: text(of, "example"),
     };
     declared.into_iter().flatten().map(variable).collect()
 }

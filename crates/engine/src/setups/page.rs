@@ -74,9 +74,7 @@ impl Engine {
         let mut fields = asked_fields(ask.kind);
         if let Some(way) = &way {
             fields.extend(way.variables.iter().map(|variable| {
-                let help = variable.pattern.as_ref();
-                let help = help.map(|pattern| format!("Must match {pattern}"));
-                AskedField::variable(&variable.key, variable.default.as_deref(), help)
+                AskedField::variable(&variable.key, variable.default.as_deref(), variable.help())
             }));
         }
         if flow == SetupFlow::Slack {

@@ -130,6 +130,9 @@ struct TemplateField {
     default: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
+    placeholder: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     help: Option<String>,
 }
 
@@ -153,18 +156,33 @@ impl TypeAnswer {
     }
 }
 
+/// What `data` of a type takes that clients do not know by themselves, as the CLI says it of those that it knows.
+fn data_of(way: &Way) -> Option<String> {
+    if matches!(way.kind, ConnectorType::Oauth | ConnectorType::ApiKey) {
+        return None;
+    }
+    let fields = way.asked_fields().into_iter();
+    let fields = fields.map(|(name, required)| match required {
+        true => format!("{name} (required)"),
+        false => name,
+    });
+    let fields: Vec<_> = fields.collect();
+    Some(format!(
+        "Or bring your own: data with {}.",
+        fields.join(", ")
+    ))
+}
+
 impl MethodAnswer {
     fn of(way: Way, schemas: bool, redirect_uri: &str) -> Self {
-        let instructions = match way.redirects() {
-            false => String::new(),
-            true => format!(
-                "The redirect URI of this server is **{redirect_uri}**: add exactly that one."
-            ),
-        };
+        let redirects = way.redirects().then(|| {
+            format!("The redirect URI of this server is **{redirect_uri}**: add exactly that one.")
+        });
+        let instructions: Vec<String> = redirects.into_iter().chain(data_of(&way)).collect();
         Self {
             connection_method: way.word,
             label: way.label,
-            instructions,
+            instructions: instructions.join(" "),
             create: CreateAnswer {
                 // A client that leaves the rest to our page has no way to say the variables.
                 managed: way.variables.is_empty(),
@@ -176,11 +194,14 @@ impl MethodAnswer {
                 .into_iter()
                 .map(|variable| TemplateField {
                     label: label(&variable.key),
+                    // A client that shows the one shows the other beside it.
+                    help: match variable.example {
+                        Some(_) => None,
+                        None => variable.help(),
+                    },
                     key: variable.key,
                     default: variable.default,
-                    help: variable
-                        .pattern
-                        .map(|pattern| format!("must match {pattern}")),
+                    placeholder: variable.example,
                 })
                 .collect(),
             doc_url: way.docs_url,

@@ -54,8 +54,12 @@ const WANTED: &[(ConnectorType, &str)] = &[
     (ConnectorType::MicrosoftTeams, "tenantId"),
     (ConnectorType::Oauth, "clientId"),
     (ConnectorType::Sendblue, "phoneNumbers"),
+    // Whom the key speaks for.
+    (ConnectorType::Salesforce, "username"),
     (ConnectorType::Slack, "botScopes"),
     (ConnectorType::Slack, "userScopes"),
+    (ConnectorType::Snowflake, "clientId"),
+    (ConnectorType::Snowflake, "user"),
     (ConnectorType::SnowflakeWif, "accountIdentifier"),
     (ConnectorType::SnowflakeWif, "defaultSessionRole"),
 ];
