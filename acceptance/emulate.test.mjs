@@ -1,12 +1,13 @@
 // Connector types against vercel-labs' emulators of their third parties.
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import '../clients/connect-redirect.mjs';
 import * as client from '@vercel/connect';
 import { Emulator, GITHUB_KEY, connect } from './lib/emulate.mjs';
 import { GithubPage } from './lib/github-page.mjs';
 import { Grantry } from './lib/grantry.mjs';
+import { SlackApi } from './lib/slack-api.mjs';
 import { Visitor } from './lib/visitor.mjs';
 import { KEYS, PROJECT, RETURN_URL, TEAM, world } from './lib/world.mjs';
 
@@ -292,10 +293,122 @@ describe('github', () => {
   });
 });
 
+describe('what GitHub delivers', () => {
+  const SECRET = 'hub-signing';
+  let github, page, id;
+  const data = () => ({
+    appId: 12345,
+    appSlug: 'my-github-app',
+    appName: 'My GitHub App',
+    clientId: 'Iv1.abc123',
+    clientSecret: 'gh-secret',
+    privateKeyPem: GITHUB_KEY,
+    webhookSecret: SECRET,
+    serverConfig: {
+      authorization_endpoint: `${page.url}/login/oauth/authorize`,
+      token_endpoint: `${page.url}/login/oauth/access_token`,
+      api_base_url: page.url,
+    },
+  });
+  const rows = async () => ok(await call('GET', `/api/v1/connectors/${id}/installations`)).data.map((row) => [row.external_id, row.status]);
+  const bot = (body) => token(id, { subject: app, installationId: '100', ...body });
+  before(async () => {
+    github = await Emulator.start('github', server.callback);
+    page = await GithubPage.start(github.url, { callback: server.callback, installation: 100, account: 'my-org', members: ['octocat'] });
+    id = await made('github', data());
+    ok(await call('POST', `/api/v1/connectors/${id}/installations`, { external_id: '100', name: 'my-org', default: true }));
+  });
+  after(async () => {
+    page?.stop();
+    await github?.stop();
+  });
+
+  /** A delivery as GitHub signs it; what its emulator has no event of. */
+  async function deliver(event, payload, { secret = SECRET, to = id } = {}) {
+    const body = JSON.stringify(payload);
+    const signature = `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
+    const headers = { 'content-type': 'application/json', 'x-github-event': event, 'x-hub-signature-256': signature };
+    const answer = await fetch(`${server.url}/trigger/${to}`, { method: 'POST', headers, body });
+    return { status: answer.status, text: await answer.text() };
+  }
+  const installation = (action) => deliver('installation', { action, installation: { id: 100, account: { login: 'my-org' } }, repositories: [] });
+
+  it('is believed where the emulator signed it by the connector’s secret, and only there', async () => {
+    const subject = user('octo');
+    await consent(id, { subject });
+    const { token: bearer } = ok(await token(id, { subject }));
+    const api = async (method, route, body) => {
+      const answer = await fetch(github.url + route, { method, body: body && JSON.stringify(body), headers: { authorization: `Bearer ${bearer}` } });
+      assert.ok(answer.ok, `${method} ${route}: ${answer.status}`);
+      return answer.status === 204 ? undefined : answer.json();
+    };
+    // Who owns a repository may hook it.
+    const hooks = `/repos/${(await api('POST', '/user/repos', { name: 'hooked' })).full_name}/hooks`;
+    const wanted = await made('github', data(), { triggers: true, events: ['push'] });
+    ok(await call('PATCH', `/v1/connect/connectors/${wanted}/trigger-destinations`, { destinations: [{ projectId: PROJECT }] }));
+    for (const [to, secret, pinged, pushed] of [
+      [id, SECRET, 200, 200],
+      [id, 'another', 401, 401],
+      ['scl_nobody', SECRET, 401, 401],
+      [wanted, SECRET, 200, 501],
+    ]) {
+      const hook = await api('POST', hooks, { events: ['push'], config: { url: `${server.url}/trigger/${to}`, content_type: 'json', secret } });
+      for (const [what, status] of [
+        ['pings', pinged],
+        ['tests', pushed],
+      ]) {
+        await api('POST', `${hooks}/${hook.id}/${what}`);
+        const [last] = await api('GET', `${hooks}/${hook.id}/deliveries`);
+        assert.equal(last.status_code, status, `${what} to ${to} by ${secret}: ${JSON.stringify(last)}`);
+      }
+      await api('DELETE', `${hooks}/${hook.id}`);
+    }
+  });
+
+  it('has an installation looked at: its tokens are fetched anew, stop while it is suspended, and end with it', async () => {
+    const first = ok(await bot()).token;
+    assert.equal(ok(await bot()).token, first);
+    assert.equal((await deliver('installation_repositories', { action: 'added', installation: { id: 100 } })).status, 200);
+    const second = ok(await bot()).token;
+    assert.notEqual(second, first);
+
+    // An old or a false word of its end: GitHub says otherwise.
+    assert.equal((await installation('deleted')).status, 200);
+    assert.deepEqual(await rows(), [['100', 'active']]);
+    assert.equal((await deliver('installation', { action: 'created', installation: { id: 101 } })).status, 200);
+    assert.deepEqual(await rows(), [['100', 'active']]);
+
+    page.becomes = 'suspended';
+    assert.equal((await installation('suspend')).status, 200);
+    assert.deepEqual(await rows(), [['100', 'suspended_by_provider']]);
+    assert.equal((await bot()).body.error.code, 'unresolved_token');
+    page.becomes = undefined;
+    assert.equal((await installation('unsuspend')).status, 200);
+    assert.deepEqual(await rows(), [['100', 'active']]);
+    ok(await bot());
+
+    page.becomes = 'down';
+    assert.equal((await installation('deleted')).status, 503);
+    assert.deepEqual(await rows(), [['100', 'active']]);
+    page.becomes = 'gone';
+    assert.equal((await installation('deleted')).status, 200);
+    assert.deepEqual(await rows(), []);
+    for (const body of [{}, { installationId: undefined }]) {
+      const refused = await bot(body);
+      assert.equal(refused.status, 422, refused.text);
+      assert.equal(refused.body.error.code, 'client_installation_required');
+    }
+    const { data: log } = ok(await call('GET', `/api/v1/events?connector=${id}`));
+    const ended = log.filter((line) => line.kind === 'installation.deleted' || line.kind === 'connection.revoked');
+    assert.deepEqual([...new Set(ended.map((line) => line.data.by))], ['provider']);
+  });
+});
+
 describe('slack', () => {
-  let slack, id;
+  let slack, api, id;
   before(async () => {
     slack = await Emulator.start('slack', server.callback);
+    api = await SlackApi.start(slack.url);
     id = await made('slack', {
       appId: 'A000000001',
       appName: 'SlackApp',
@@ -307,11 +420,14 @@ describe('slack', () => {
       serverConfig: {
         authorization_endpoint: `${slack.url}/oauth/v2/authorize`,
         token_endpoint: `${slack.url}/api/oauth.v2.access`,
-        api_base_url: `${slack.url}/api`,
+        api_base_url: api.url,
       },
     });
   });
-  after(() => slack?.stop());
+  after(async () => {
+    api?.stop();
+    await slack?.stop();
+  });
 
   it('gives a user the token that is theirs, and never the bot’s', async () => {
     const subject = user('ann');
@@ -322,6 +438,36 @@ describe('slack', () => {
     assert.equal(who.ok, true);
     assert.match(served.token, /^xoxp-/);
     assert.equal(served.metadata.team.id, who.team_id);
+  });
+
+  it('has the tokens that Slack says it ended tried, and ends those that it did', async () => {
+    const subject = user('bea');
+    await consent(id, { subject });
+    const { token: bearer, metadata } = ok(await token(id, { subject }));
+    const method = async (name) => {
+      const headers = { authorization: `Bearer ${bearer}` };
+      return (await fetch(`${api.url}/${name}`, { method: 'POST', headers })).json();
+    };
+    const { team_id: team, user_id: account } = await method('auth.test');
+    assert.equal(metadata.team.id, team);
+    const says = async (payload, secret = 'slack-signing') => {
+      const body = JSON.stringify(payload);
+      const at = String(Math.floor(Date.now() / 1000));
+      const signature = `v0=${createHmac('sha256', secret).update(`v0:${at}:${body}`).digest('hex')}`;
+      const headers = { 'content-type': 'application/json', 'x-slack-request-timestamp': at, 'x-slack-signature': signature };
+      return fetch(`${server.url}/trigger/${id}`, { method: 'POST', headers, body });
+    };
+    const challenge = { type: 'url_verification', token: 't', challenge: 'c-1' };
+    assert.equal((await says(challenge, 'guess')).status, 401);
+    assert.deepEqual(await (await says(challenge)).json(), { challenge: 'c-1' });
+
+    const revoked = { type: 'event_callback', team_id: team, event: { type: 'tokens_revoked', tokens: { oauth: [account], bot: [] } } };
+    assert.equal((await says(revoked)).status, 200);
+    assert.equal(ok(await token(id, { subject })).token, bearer, 'Slack still takes it');
+    assert.equal((await method('auth.revoke')).ok, true);
+    assert.equal((await says(revoked)).status, 200);
+    const refused = await token(id, { subject });
+    assert.equal(refused.body.error?.code, 'user_authorization_required', refused.text);
   });
 
   it('installs the app in a workspace, whose bot has a token of its own that ends at Slack when it is revoked', async () => {

@@ -1,5 +1,5 @@
-// What GitHub has and its emulator lacks of installing an app: the page on which a person does it, and what a person's
-// token tells of their installations. All else is the emulator's.
+// What GitHub has and its emulator lacks of installing an app: the page on which a person does it, what a person's
+// token tells of their installations, and what becomes of one (`becomes`: gone, suspended, down). All else is the emulator's.
 import { createServer } from 'node:http';
 
 /** Headers that belong to one connection. */
@@ -43,6 +43,16 @@ export class GithubPage {
       const { installation: id, account, members } = this.app;
       const installations = members.includes(login) ? [{ id, account: { login: account } }] : [];
       return response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ total_count: installations.length, installations }));
+    }
+    const installation = url.pathname === `/app/installations/${this.app.installation}`;
+    if (this.becomes && /^\/app\/installations\/\d+(\/access_tokens)?$/.test(url.pathname)) {
+      const suspended = installation && { id: this.app.installation, account: { login: this.app.account }, suspended_at: new Date().toISOString() };
+      const [status, answer] = {
+        gone: [404, { message: 'Not Found' }],
+        down: [502, {}],
+        suspended: suspended ? [200, suspended] : [403, { message: 'This installation has been suspended' }],
+      }[this.becomes];
+      return response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
     }
     const body = [];
     for await (const part of request) body.push(part);
