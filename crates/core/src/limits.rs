@@ -342,6 +342,9 @@ fixed! {
     ICON_SIDE_MIN: count = 640;
     /// Pixels of each side of such an image, at most: a browser unpacks it.
     ICON_SIDE_MAX: count = 4096;
+    /// How long after its end, as it was said when it came, a refresh token is still presented: clocks differ, and a
+    /// connection that ends for that would not come back.
+    REFRESH_END_DOUBT_TIME: time = secs(24 * 3600);
     /// How far the time that a provider signs with an event may be off, either way; more is answered with 401.
     DELIVERY_CLOCK_OFF_TIME_MAX: time = secs(300);
     /// How far two looks at one installation are apart, however often its provider says that it changed; one that waits is

@@ -158,6 +158,8 @@ pub struct Flow {
     pub redirect_uri: String,
     /// The user has said that another account may take the place of the connected one (requirement 21).
     pub replaces: bool,
+    /// [`Connector::terms_at`](crate::nouns::Connector::terms_at) as it was then: what is consented to.
+    pub terms_at: Option<Timestamp>,
     /// When the button was pressed.
     pub created_at: Timestamp,
     /// 10 minutes later.

@@ -189,6 +189,7 @@ impl Engine {
             server: &oauth.server,
             redirect_uri: &flow.redirect_uri,
             replaces: flow.replaces,
+            terms_at: flow.terms_at,
         };
         let new = self.new_flow(authorization, &new)?;
         let request = Authorize {

@@ -44,8 +44,7 @@ impl Engine {
         // the connector has left since the button was pressed learns no secret of the next.
         let shown_to = |server: &Server| (server.url(Endpoint::Token).ok(), server.api());
         // What was consented to in a tenant is not what the application asks for there since.
-        let outdated = authorization.install.is_some()
-            && connector.terms_at.is_some_and(|at| flow.created_at < at);
+        let outdated = authorization.install.is_some() && connector.terms_at != flow.terms_at;
         let stays = match self.oauth_client_at(&connector, claimed.as_deref()).await {
             Ok(now) => !outdated && shown_to(&now.server) == shown_to(&server),
             Err(_) => false,

@@ -1,7 +1,7 @@
 //! One visit to a provider: what is kept of it until the browser comes back.
 
 use grantry_core::nouns::{Authorization, Flow, Sealed};
-use grantry_core::{Error, Result, Secret};
+use grantry_core::{Error, Result, Secret, Timestamp};
 use grantry_oauth::server::Server;
 use grantry_vault::envelope::Place;
 use grantry_vault::hash::{Handle, HandleKind, s256};
@@ -22,6 +22,8 @@ pub(super) struct NewFlow<'a> {
     pub redirect_uri: &'a str,
     /// [`Flow::replaces`]
     pub replaces: bool,
+    /// [`Flow::terms_at`]
+    pub terms_at: Option<Timestamp>,
 }
 
 impl Engine {
@@ -42,6 +44,7 @@ impl Engine {
             server: serde_json::to_value(new.server).map_err(|_| Error::Internal)?,
             redirect_uri: new.redirect_uri.to_owned(),
             replaces: new.replaces,
+            terms_at: new.terms_at,
             created_at: now,
             expires_at: now.after(self.settings.limits.flow_time_max),
             used_at: None,

@@ -98,6 +98,7 @@ impl Engine {
             server: &oauth.server,
             redirect_uri: redirect_uri(&connector),
             replaces,
+            terms_at: connector.terms_at,
         };
         let flow = self.new_flow(authorization, &new)?;
         if let Some((_, page)) = on {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use grantry_core::ids::{ConnectionId, TeamId, TokenSetId};
-use grantry_core::limits::{TOKEN_EXTRA_BYTES_MAX, TOKEN_LIFE_MAX};
+use grantry_core::limits::{REFRESH_END_DOUBT_TIME, TOKEN_EXTRA_BYTES_MAX, TOKEN_LIFE_MAX};
 use grantry_core::nouns::{Connector, TokenSet};
 use grantry_core::{Result, Secret, Timestamp};
 use grantry_vault::envelope::Place;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::Engine;
 use crate::connectors::{OauthClient, keeps_refresh_tokens, types};
@@ -57,18 +57,21 @@ pub struct NewPair {
 /// The member of a set's metadata under which the claims lie that its connector forwards.
 pub const CLAIMS: &str = "claims";
 
-/// The member of a set's metadata that says from when on its refresh token is not presented, in milliseconds. No provider
-/// writes it: what is called so is taken for a secret, and not kept.
-pub const REFRESH_ENDS: &str = "refresh_token_expires_at";
+/// The member of a set's metadata that says when its refresh token ends, in milliseconds, and of which set that is said: a
+/// binary that does not know it carries it on to the next one.
+pub const REFRESH_ENDS: &str = "grantry.refresh_ends";
 
-/// Whether the refresh token of `set` is good for nothing any more.
+/// Whether the refresh token of `set` is good for nothing any more. A clock that is fast must not end a connection, and one
+/// that is presented too late brings a refusal at worst.
 pub fn is_over(set: &TokenSet, now: Timestamp) -> bool {
-    refresh_ends(set).is_some_and(|ends| ends <= now)
+    refresh_ends(set).is_some_and(|ends| ends.after(REFRESH_END_DOUBT_TIME) <= now)
 }
 
-/// From when on the refresh token of `set` is good for nothing, as its provider said when it came.
-pub fn refresh_ends(set: &TokenSet) -> Option<Timestamp> {
-    let ends = set.metadata.get(REFRESH_ENDS)?.as_i64()?;
+/// When the refresh token of `set` ends, as its provider said when it came.
+fn refresh_ends(set: &TokenSet) -> Option<Timestamp> {
+    let told = set.metadata.get(REFRESH_ENDS)?;
+    let is_of_it = told.get("set")?.as_str()? == set.id.as_str();
+    let ends = told.get("at")?.as_i64().filter(|_| is_of_it)?;
     Some(Timestamp::from_millis(ends))
 }
 
@@ -112,21 +115,12 @@ pub fn beside(earlier: &Map<String, Value>, new: Map<String, Value>) -> Map<Stri
     }
 }
 
-/// The refresh token that was presented.
-pub struct Kept {
-    pub token: Secret,
-    /// [`refresh_ends`]
-    pub ends: Option<Timestamp>,
-}
-
-/// When a refresh token ends whose life, as it was `told` now, may be that of the one which was kept.
-fn end_of(told: Option<Duration>, kept: Option<&Kept>, now: Timestamp) -> Option<Timestamp> {
-    match told {
-        // It was cut to the longest life that counts, and may be longer.
-        Some(life) if life >= TOKEN_LIFE_MAX => None,
-        Some(life) => Some(now.after(life)),
-        None => kept?.ends,
-    }
+/// When a refresh token ends whose life was `told` now. One that was presented and goes on may live longer than it was
+/// said when it came, so without a word its end is not known.
+fn end_of(told: Option<Duration>, now: Timestamp) -> Option<Timestamp> {
+    // One that was cut to the longest life that counts may be longer.
+    let life = told.filter(|life| *life < TOKEN_LIFE_MAX)?;
+    Some(now.after(life))
 }
 
 /// A token response as the parser read it, with the lifetime that applies where it names none.
@@ -139,12 +133,11 @@ impl Arrived {
         self,
         connector: &Connector,
         oauth: &OauthClient,
-        kept: Option<Kept>,
+        kept: Option<Secret>,
         now: Timestamp,
     ) -> NewPair {
         let (tokens, quirks) = (self.0, &oauth.quirks);
-        let kept = kept.filter(|_| tokens.refresh_token.is_none());
-        let refresh_ends = end_of(tokens.refresh_expires_in, kept.as_ref(), now);
+        let refresh_ends = end_of(tokens.refresh_expires_in, now);
         let configured = connector
             .data
             .get("defaultTokenExpiresIn")
@@ -158,7 +151,7 @@ impl Arrived {
                 .or(quirks.default_expires_in),
             refresh: tokens
                 .refresh_token
-                .or(kept.map(|kept| kept.token))
+                .or(kept)
                 .filter(|_| keeps_refresh_tokens(&connector.data)),
             refresh_ends,
             scope: tokens.scope.map(|scopes| scopes.join(" ")),
@@ -190,7 +183,8 @@ impl Engine {
         let mut metadata = pair.metadata;
         metadata.remove(REFRESH_ENDS);
         if let Some(ends) = pair.refresh_ends {
-            metadata.insert(REFRESH_ENDS.to_owned(), ends.as_millis().into());
+            let told = json!({"set": id.as_str(), "at": ends.as_millis()});
+            metadata.insert(REFRESH_ENDS.to_owned(), told);
         }
         Ok(TokenSet {
             team: team.clone(),
@@ -249,7 +243,7 @@ fn place<'a>(team: &'a TeamId, set: &'a TokenSetId, half: Half) -> Place<'a> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use grantry_core::nouns::Sealed;
 
     use super::*;
 
@@ -275,22 +269,55 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_token_ends_when_it_was_said_to_and_one_that_is_kept_when_it_was_said_before() {
+    fn a_refresh_token_ends_when_it_was_said_to() {
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
-        let kept = |ends: Option<Timestamp>| {
-            let token = Secret::new("r");
-            Some(Kept { token, ends })
-        };
         let minute = Some(Duration::from_secs(60));
-        for (told, kept, expected) in [
-            (None, None, None),
-            (minute, None, Some(at(160))),
-            (Some(TOKEN_LIFE_MAX), None, None),
-            (None, kept(None), None),
-            (None, kept(Some(at(120))), Some(at(120))),
-            (minute, kept(Some(at(120))), Some(at(160))),
+        for (told, expected) in [
+            (None, None),
+            (minute, Some(at(160))),
+            (Some(TOKEN_LIFE_MAX), None),
         ] {
-            assert_eq!(end_of(told, kept.as_ref(), at(100)), expected, "{told:?}");
+            assert_eq!(end_of(told, at(100)), expected, "{told:?}");
+        }
+    }
+
+    #[test]
+    fn an_end_is_of_the_set_that_it_was_said_of_and_held_against_it_a_day_later() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let day = 24 * 3600;
+        let set = |told: Value| TokenSet {
+            metadata: Map::from_iter([(REFRESH_ENDS.to_owned(), told)]),
+            ..token_set()
+        };
+        let over = set(json!({"set": "set_1", "at": 5_000}));
+        assert!(!is_over(&over, at(5)));
+        assert!(!is_over(&over, at(day + 4)));
+        assert!(is_over(&over, at(day + 5)));
+        // Carried on from another set by a binary that does not know it, or said by somebody else.
+        for told in [
+            json!({"set": "set_0", "at": 5_000}),
+            json!(5),
+            json!({"at": 5}),
+        ] {
+            assert!(!is_over(&set(told), at(10 * day)));
+        }
+    }
+
+    fn token_set() -> TokenSet {
+        TokenSet {
+            id: "set_1".into(),
+            team: "team_1".into(),
+            connection: "conn_1".into(),
+            kind: MAIN.to_owned(),
+            access: Sealed(vec![]),
+            access_expires_at: None,
+            refresh: None,
+            scope: None,
+            metadata: Map::new(),
+            servers: None,
+            received_at: Timestamp(0),
+            failures: 0,
+            not_before: Timestamp(0),
         }
     }
 }

@@ -14,7 +14,7 @@ use grantry_oauth::token::{self, Exchange, Outcome};
 use super::decide::lives;
 use super::flights::{Flight, Landed};
 use super::lives::main_set;
-use super::pair::{Arrived, Half, Kept, is_over, refresh_ends};
+use super::pair::{Arrived, Half, is_over};
 use super::read::{outcome, reconnect};
 use crate::Engine;
 use crate::connectors::OauthClient;
@@ -260,11 +260,8 @@ impl Engine {
         let result = self.ports.http.send(request).await;
         let error = match token::parse(result, &oauth.quirks, &redaction, self.now()) {
             Ok(tokens) => {
-                let kept = Kept {
-                    token: refresh_token.clone(),
-                    ends: refresh_ends(set),
-                };
-                let pair = Arrived(tokens).pair(connector, oauth, Some(kept), self.now());
+                let kept = Some(refresh_token.clone());
+                let pair = Arrived(tokens).pair(connector, oauth, kept, self.now());
                 let landed = self
                     .land(
                         connector,

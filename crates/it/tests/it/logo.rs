@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::Request;
 use grantry_engine::{CallbackEnd, ConnectorChange, NewConnector};
-use grantry_sandbox::Endpoint;
+use grantry_sandbox::{Endpoint, Order};
 use grantry_vault::hash::sha1_hex;
 use serde_json::{Value, json};
 
@@ -25,31 +25,66 @@ async fn icon(world: &World, width: u32) -> String {
     digest
 }
 
-#[tokio::test]
-async fn a_server_is_told_of_an_icon_and_of_another_and_can_fetch_what_it_is() {
-    let world = World::new().await;
-    let (first, second) = (icon(&world, 640).await, icon(&world, 641).await);
-    let caller = world.server().await;
+/// A connector with this icon, whose server has registered a client for it.
+async fn registered(world: &World, icon: &str) {
     let new = NewConnector {
         id: Some(ID.into()),
         kind: "oauth".to_owned(),
         name: Some("MCP".to_owned()),
         data: data(json!({})),
-        icon: Some(first.clone()),
+        icon: Some(icon.to_owned()),
         ..NewConnector::default()
     };
+    let caller = world.server().await;
     world
         .run(world.engine.create_connector(&caller, new))
         .await
         .unwrap();
-    assert!(matches!(connect(&world, "u1").await, CallbackEnd::Ended(_)));
+    assert!(matches!(connect(world, "u1").await, CallbackEnd::Ended(_)));
+}
+
+async fn show(world: &World, icon: Option<&str>) {
+    let change = ConnectorChange {
+        icon: Some(icon.map(str::to_owned)),
+        ..ConnectorChange::default()
+    };
+    let caller = world.server().await;
+    let changed = world.engine.update_connector(&caller, ID, change);
+    world.run(changed).await.unwrap();
+}
+
+/// Times that the server was told of its client after that was registered.
+fn updates(world: &World) -> usize {
+    let log = world.sandbox.log();
+    let manage = log.iter().filter(|one| one.endpoint == Endpoint::Manage);
+    manage.count()
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_icon_keeps_its_client_without_one() {
+    let world = World::new().await;
+    let (first, second) = (icon(&world, 640).await, icon(&world, 641).await);
+    registered(&world, &first).await;
+    let id = client(&world).await;
+    world.sandbox.order(Order::once("badmeta")).unwrap();
+    show(&world, Some(&second)).await;
+    assert_eq!(updates(&world), 2, "with it, and without");
+    let said = world.sandbox.registered(&id).unwrap()["logo_uri"].clone();
+    assert_eq!(said, Value::Null);
+    assert_eq!(client(&world).await, id);
+    world.expire().await;
+    assert!(token(&world, "u1").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_server_is_told_of_an_icon_and_of_another_and_can_fetch_what_it_is() {
+    let world = World::new().await;
+    let (first, second) = (icon(&world, 640).await, icon(&world, 641).await);
+    let caller = world.server().await;
+    registered(&world, &first).await;
     let id = client(&world).await;
     let said = || world.sandbox.registered(&id).unwrap()["logo_uri"].clone();
-    let updates = || {
-        let log = world.sandbox.log();
-        let manage = log.iter().filter(|one| one.endpoint == Endpoint::Manage);
-        manage.count()
-    };
+    let updates = || updates(&world);
     let address = format!("{PUBLIC}/oauth/clients/{ID}/logo");
     assert_eq!((said(), updates()), (json!(address), 0));
 
@@ -71,14 +106,7 @@ async fn a_server_is_told_of_an_icon_and_of_another_and_can_fetch_what_it_is() {
     let known = format!("W/\"x\", {}", tag(&first));
     assert_eq!(logo(&known).await, (304, String::new(), tag(&first)));
 
-    let show = async |icon: Option<&str>| {
-        let change_of = ConnectorChange {
-            icon: Some(icon.map(str::to_owned)),
-            ..ConnectorChange::default()
-        };
-        let changed = world.engine.update_connector(&caller, ID, change_of);
-        world.run(changed).await.unwrap();
-    };
+    let show = async |icon: Option<&str>| show(&world, icon).await;
     show(Some(&second)).await;
     assert_eq!((said(), updates()), (json!(address), 1));
     assert_eq!(logo(&tag(&first)).await, (200, png(), tag(&second)));

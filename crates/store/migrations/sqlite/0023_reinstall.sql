@@ -7,3 +7,6 @@ ALTER TABLE connectors ADD COLUMN reinstall_at INTEGER;
 
 -- The connector's `terms_at` that it was installed under.
 ALTER TABLE installations ADD COLUMN terms_at INTEGER;
+
+-- What whoever is at the provider consents to.
+ALTER TABLE flows ADD COLUMN terms_at INTEGER;

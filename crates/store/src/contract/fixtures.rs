@@ -366,6 +366,7 @@ pub(crate) fn flow(state: &str, authorization: &Authorization) -> Flow {
         server: json!({"issuer": "https://as.example"}),
         redirect_uri: "https://g.example/callback".to_owned(),
         replaces: true,
+        terms_at: Some(NOW),
         created_at: NOW,
         expires_at: NOW.after(10 * MINUTE),
         used_at: None,

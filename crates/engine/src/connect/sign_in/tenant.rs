@@ -89,7 +89,9 @@ impl Engine {
         let installation = row.as_ref().filter(|row| active(row.status));
         Ok(Told {
             installation: installation.map(|row| row.external_id.clone()),
-            tenant: tenant.or(row.and_then(|row| row.tenant)).or(Some(id)),
+            tenant: tenant
+                .or_else(|| installation.and_then(|row| row.tenant.clone()))
+                .or(Some(id)),
         })
     }
 }

@@ -131,15 +131,20 @@ impl Engine {
             registration: Some(enrolment.registration.clone()),
             ..connector.clone()
         };
-        let description = Description::of(&described, server, self.client_places(connector));
+        let mut description = Description::of(&described, server, self.client_places(connector));
         self.keys_for(connector, &description, server, enrolment)
             .await?;
-        let metadata = description.metadata();
-        let request = metadata.update(&standing);
-        let redaction = Redaction::of(&request);
-        let result = self.ask(connector, &enrolment.registration, request).await;
-        let now = self.now();
-        let answered = metadata.parse_update(&standing, server, result, &redaction, now);
+        let (answered, now) = loop {
+            let metadata = description.metadata();
+            let request = metadata.update(&standing);
+            let redaction = Redaction::of(&request);
+            let result = self.ask(connector, &enrolment.registration, request).await;
+            let now = self.now();
+            match metadata.parse_update(&standing, server, result, &redaction, now) {
+                Err(RegistrationError::Refused { .. }) if description.forgoes_logo() => {}
+                answered => break (answered, now),
+            }
+        };
         let failed = enrolment.registration.failed;
         match answered {
             Ok(found) => {
@@ -205,16 +210,21 @@ impl Engine {
             if server.url(Endpoint::Registration).is_err() {
                 return Err(Unenrolled::NotOffered);
             }
-            let description = Description::of(&described, server, self.client_places(connector));
+            let mut description =
+                Description::of(&described, server, self.client_places(connector));
             self.keys_for(connector, &description, server, enrolment)
                 .await?;
-            let metadata = description.metadata();
-            let request = metadata.request(server, None);
-            let request = request.map_err(|_| Unenrolled::NotOffered)?;
-            let redaction = Redaction::of(&request);
-            let result = self.ask(connector, &enrolment.registration, request).await;
-            let found = metadata.parse(server, result, &redaction, self.now());
-            let found = found.map_err(Unenrolled::Registration)?;
+            let found = loop {
+                let metadata = description.metadata();
+                let request = metadata.request(server, None);
+                let request = request.map_err(|_| Unenrolled::NotOffered)?;
+                let redaction = Redaction::of(&request);
+                let result = self.ask(connector, &enrolment.registration, request).await;
+                match metadata.parse(server, result, &redaction, self.now()) {
+                    Err(RegistrationError::Refused { .. }) if description.forgoes_logo() => {}
+                    found => break found.map_err(Unenrolled::Registration)?,
+                }
+            };
             let answered = self.now();
             put(connector, enrolment, found, answered, answered);
         }

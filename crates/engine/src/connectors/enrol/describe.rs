@@ -234,6 +234,11 @@ impl Description {
         }
     }
 
+    /// Leaves the icon away, if there is one: who refuses a client may do it for that, and it is the least of what is said.
+    pub fn forgoes_logo(&mut self) -> bool {
+        !std::mem::take(&mut self.logo_uri).is_empty()
+    }
+
     /// The same as the protocol has it.
     pub fn metadata(&self) -> Metadata<'_> {
         Metadata {

@@ -3,7 +3,8 @@
 use grantry_core::Error;
 use grantry_core::error::ReconnectReason;
 use grantry_core::nouns::{AuthorizationState, Scopes};
-use grantry_engine::{AskToken, CallbackEnd, CallbackRefusal};
+use grantry_engine::{AskToken, CallbackEnd, CallbackRefusal, ConnectorChange};
+use serde_json::json;
 use url::Url;
 
 use super::{
@@ -344,4 +345,30 @@ async fn endpoints_of_one_tenant_are_not_asked_for_another() {
         }
         _ => panic!("it would be asked"),
     }
+}
+
+#[tokio::test]
+async fn who_was_sent_off_before_the_application_asked_for_more_is_sent_off_again() {
+    let world = world().await;
+    let requested = asked(&world, None, None).await.unwrap();
+    let pressed = press(&world, &requested).await;
+    let query = world.provider_answers(&pressed.url).await;
+    let more = json!({"appScopes": ["https://vault.azure.net/.default"]});
+    let change = ConnectorChange {
+        data: more.as_object().cloned(),
+        nested: true,
+        ..ConnectorChange::default()
+    };
+    let caller = world.server().await;
+    let changed = world.engine.change_connector(&caller, "scl_in", change);
+    world.run(changed).await.unwrap();
+    // Their proof begins after the change; what they consented to did not.
+    match walk(&world, &pressed, &query).await {
+        CallbackEnd::TryAgain { code, .. } => assert_eq!(code, "connector_changed"),
+        _ => panic!("it was installed"),
+    }
+    assert_eq!(rows(&world).await, []);
+    let pressed = press(&world, &requested).await;
+    let query = world.provider_answers(&pressed.url).await;
+    assert_eq!(installation_of(walk(&world, &pressed, &query).await), USUAL);
 }
