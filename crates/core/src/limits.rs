@@ -350,6 +350,10 @@ fixed! {
     /// How far two looks at one installation are apart, however often its provider says that it changed; one that waits is
     /// for all that was said meanwhile. GitHub answers some 5000 requests of an app in an hour, and waits for 10 s.
     LOOKS_APART_TIME: time = secs(2);
+    /// How far apart it is that the kept tokens of one installation are given up because GitHub says that it changed: who
+    /// sends a signed delivery again and again must not have them bought anew each time. What is said meanwhile is heeded
+    /// when this is over.
+    RENEWALS_APART_TIME: time = secs(60);
     /// Places that a connector's events go to.
     TRIGGER_DESTINATIONS_MAX: count = 3;
     /// Pairs that the answer to a revocation waits for the provider to end; the sweep ends further ones.

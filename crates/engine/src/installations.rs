@@ -256,7 +256,7 @@ impl Engine {
         self.uncancellable(async move {
             let ended = engine.end_all(&caller, &entry, &scope).await?;
             let store = &engine.ports.store;
-            let deleted = store.delete_installation(&installation, &event).await;
+            let deleted = store.delete_installation(&installation, None, &event).await;
             engine.forget_connector(&installation.connector);
             deleted?;
             // Those that were made meanwhile.

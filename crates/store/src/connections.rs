@@ -359,6 +359,35 @@ impl<B: Backend> ConnectionStore for Db<B> {
         self.end(vec![], &ending, at, claim, event, vec![]).await
     }
 
+    async fn revoke_with_set(
+        &self,
+        team: &TeamId,
+        scope: &RevocationScope,
+        set: &TokenSetId,
+        at: Timestamp,
+        claim: Duration,
+        event: &Event,
+    ) -> Stored<Ended> {
+        const MOVED: StoreError = StoreError::Missing("token_set");
+        let ending = Ending::of(team, scope, None);
+        let holds = ending.around(
+            "SELECT 1 FROM token_sets WHERE set_id = {} AND connection IN",
+            "",
+            params![set],
+        );
+        let holds = Statement::from(holds).one_or(MOVED);
+        match self
+            .end(vec![holds], &ending, at, claim, event, vec![])
+            .await
+        {
+            Err(MOVED) => Ok(Ended {
+                connections: 0,
+                queued: vec![],
+            }),
+            ended => ended,
+        }
+    }
+
     async fn expire_tokens(
         &self,
         team: &TeamId,

@@ -7,7 +7,7 @@ use grantry_core::store::{ChangeKind, InstallationStore, Page, Stored};
 use grantry_core::{StoreError, Timestamp};
 
 use crate::Db;
-use crate::backend::{Backend, Statement};
+use crate::backend::{Backend, Query, Statement};
 use crate::connectors::{connector_is_live, reckon_reinstall};
 use crate::db::{by_time, guard};
 use crate::rows::{change, insert, json, params, select, update};
@@ -138,7 +138,12 @@ impl<B: Backend> InstallationStore for Db<B> {
         self.run(write).await
     }
 
-    async fn delete_installation(&self, installation: &Installation, event: &Event) -> Stored<()> {
+    async fn delete_installation(
+        &self,
+        installation: &Installation,
+        expected: Option<Timestamp>,
+        event: &Event,
+    ) -> Stored<()> {
         let Installation {
             id,
             team,
@@ -146,12 +151,15 @@ impl<B: Backend> InstallationStore for Db<B> {
             external_id,
             ..
         } = installation;
+        let mut delete = Query::new(
+            "DELETE FROM installations WHERE id = ?1 AND team = ?2",
+            params![id, team],
+        );
+        if let Some(expected) = expected {
+            delete.push(" AND updated_at = {}", params![expected]);
+        }
         self.run(vec![
-            Statement::new(
-                "DELETE FROM installations WHERE id = ?1 AND team = ?2",
-                params![id, team],
-            )
-            .one_or(GONE),
+            Statement::from(delete).one_or(GONE),
             Statement::new(
                 "UPDATE connectors SET default_installation = NULL, updated_at = ?4, updated_by = ?5
                  WHERE id = ?1 AND team = ?2 AND default_installation = ?3",

@@ -156,6 +156,18 @@ pub trait ConnectionStore: Send + Sync + 'static {
         event: &Event,
     ) -> Stored<Ended>;
 
+    /// The same for the one live connection in `scope` that has `set`. Where that has got another since it was read, nothing
+    /// is ended.
+    async fn revoke_with_set(
+        &self,
+        team: &TeamId,
+        scope: &RevocationScope,
+        set: &TokenSetId,
+        at: Timestamp,
+        claim: Duration,
+        event: &Event,
+    ) -> Stored<Ended>;
+
     /// Has the tokens of live connections in `scope` served no more from `event.at` on, where they are kept without what
     /// refreshes them: whoever asks next gets new ones. Returns their connections; with none, nothing is written.
     async fn expire_tokens(

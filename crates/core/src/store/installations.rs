@@ -61,7 +61,12 @@ pub trait InstallationStore: Send + Sync + 'static {
         event: &Event,
     ) -> Stored<()>;
 
-    /// Removes the row; its connector has no default any more if it was this one.
-    /// `Missing("installation")`.
-    async fn delete_installation(&self, installation: &Installation, event: &Event) -> Stored<()>;
+    /// Removes the row, where `expected` is given only if it was last changed then; its connector has no default any more if
+    /// it was this one. Else `Missing("installation")`.
+    async fn delete_installation(
+        &self,
+        installation: &Installation,
+        expected: Option<Timestamp>,
+        event: &Event,
+    ) -> Stored<()>;
 }

@@ -16,16 +16,15 @@ mod turns;
 
 use std::sync::Arc;
 
-use grantry_core::ids::{ConnectorId, TeamId};
-use grantry_core::nouns::{Connector, EventKind, Installation, Subject};
+use grantry_core::ids::ConnectorId;
+use grantry_core::nouns::{Connector, Installation, Subject};
 use grantry_core::store::RevocationScope;
-use grantry_core::{Error, Result, StoreError};
+use grantry_core::{Error, Result};
 
 use crate::Engine;
-use crate::tokens::BATCH;
 use read::Hint;
 use signed::Scheme;
-pub use turns::Turns;
+pub use turns::{Renewals, Turns};
 
 /// What arrived, as it arrived.
 pub struct Delivery<'a> {
@@ -55,7 +54,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] for all that is not signed by the connector's provider: also where there is no such
-    /// connector, or none that takes anything in. [`Error::Unavailable`] where the provider, or the store, cannot be
+    /// connector, or none that takes anything in. [`Error::RateLimited`] as for the team's own requests.
+    /// [`Error::Unavailable`] where the provider, or the store, cannot be
     /// asked now: nothing has changed, and the same may be delivered again.
     pub async fn take_delivery(
         self: &Arc<Self>,
@@ -68,6 +68,7 @@ impl Engine {
         if !secret.is_some_and(|secret| scheme.holds(delivery, &secret, self.now())) {
             return Err(Error::Unauthenticated);
         }
+        self.admit(&connector.team)?;
         let said = read::read(connector.kind, delivery);
         let connector = Arc::new(connector);
         let acted = said.hint.is_some();
@@ -99,12 +100,8 @@ impl Engine {
 
     /// Asks the provider what a hint is about, in its turn.
     async fn follow(self: &Arc<Self>, connector: &Arc<Connector>, hint: Hint) -> Result<()> {
-        let place = match &hint {
-            Hint::Installation(id) => id,
-            Hint::Workspace(ended) => &ended.team,
-            Hint::Challenge(_) | Hint::Greeting => return Ok(()),
-        };
-        let name = format!("{}\0{place}", connector.id);
+        // All that is looked at: a look at something else does not answer for it.
+        let name = format!("{}\0{hint:?}", connector.id);
         let (engine, connector) = (Arc::clone(self), Arc::clone(connector));
         self.uncancellable(async move {
             let clock = engine.ports.clock.as_ref();
@@ -123,39 +120,6 @@ impl Engine {
             })
         })
         .await
-    }
-
-    /// Ends an installation that its provider does not know any more, as an admin's removal does: its connections, then its
-    /// row, then what came of it meanwhile. Users' connections are their own.
-    async fn end_installation(&self, installation: &Installation) -> Result<()> {
-        let scope = app_scope(installation);
-        self.end_told(&installation.team, &scope).await?;
-        let event = self
-            .system_draft(EventKind::InstallationDeleted, &installation.team)
-            .connector(&installation.connector)
-            .with("installation", installation.id.as_str())
-            .with(BY.0, BY.1)
-            .done();
-        let deleted = self.ports.store.delete_installation(installation, &event);
-        match deleted.await {
-            // Somebody was faster.
-            Ok(()) | Err(StoreError::Missing(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        self.forget_connector(&installation.connector);
-        self.end_told(&installation.team, &scope).await
-    }
-
-    /// Ends connections whose provider has ended their tokens. The sweep tells it so, in case that one of them lives.
-    async fn end_told(&self, team: &TeamId, scope: &RevocationScope) -> Result<()> {
-        loop {
-            let draft = self.system_draft(EventKind::ConnectionRevoked, team);
-            let draft = draft.with(BY.0, BY.1);
-            let ended = self.end_here(team, scope, BATCH, draft).await?;
-            if ended.connections < u64::from(BATCH) {
-                return Ok(());
-            }
-        }
     }
 }
 

@@ -124,8 +124,9 @@ fn slack(body: &[u8]) -> Said {
     let ended = match (event.kind.as_str(), event.tokens) {
         ("app_uninstalled", _) => Some((true, None)),
         ("tokens_revoked", Some(tokens)) => {
-            let users = tokens.oauth.unwrap_or_default();
-            // So many are asked for one by one; of more all are looked at.
+            let mut users = tokens.oauth.unwrap_or_default();
+            users.retain(|user| is_id(user));
+            // Of more all are looked at.
             let users = Some(users).filter(|users| users.len() <= ITEMS_MAX);
             Some((tokens.bot.is_some_and(|bots| !bots.is_empty()), users))
         }
@@ -224,6 +225,8 @@ mod tests {
         assert_eq!(hint(&revoked), ended(false, Some(&["U1"])));
         let bots = event(r#"{"type":"tokens_revoked","tokens":{"bot":["U0"]}}"#);
         assert_eq!(hint(&bots), ended(true, Some(&[])));
+        let odd = event(r#"{"type":"tokens_revoked","tokens":{"oauth":["U_1","","U1","U%"]}}"#);
+        assert_eq!(hint(&odd), ended(false, Some(&["U1"])));
         let many = vec!["U"; ITEMS_MAX + 1];
         let many = format!(r#"{{"type":"tokens_revoked","tokens":{{"oauth":{many:?}}}}}"#);
         assert_eq!(hint(&event(&many)), ended(false, None));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use grantry_core::limits::LOOKS_APART_TIME;
+use grantry_core::limits::{LOOKS_APART_TIME, RENEWALS_APART_TIME};
 use grantry_core::{Clock, Result};
 
 /// The last look at one thing.
@@ -85,6 +85,25 @@ impl Turns {
     }
 }
 
+/// When the kept tokens of an installation were given up last, or are going to be, by name; as long as that matters.
+#[derive(Default)]
+pub struct Renewals(Mutex<HashMap<String, Duration>>);
+
+impl Renewals {
+    /// How long to wait with one that is wanted `now`, since the process began. `None` where one is to come already.
+    pub fn wait(&self, name: String, now: Duration) -> Option<Duration> {
+        let mut renewals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        renewals.retain(|_, at| now < *at + RENEWALS_APART_TIME);
+        let at = match renewals.get(&name) {
+            Some(next) if *next > now => return None,
+            Some(last) => *last + RENEWALS_APART_TIME,
+            None => now,
+        };
+        renewals.insert(name, at);
+        Some(at.saturating_sub(now))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
@@ -94,6 +113,25 @@ mod tests {
     use grantry_core::testing::ManualClock;
 
     use super::*;
+
+    #[test]
+    fn a_renewal_is_now_or_once_the_last_one_is_long_enough_ago() {
+        let renewals = Renewals::default();
+        let (at, apart) = (Duration::from_secs, RENEWALS_APART_TIME);
+        let wait = |name: &str, now| renewals.wait(name.to_owned(), now);
+        assert_eq!(wait("one", at(5)), Some(Duration::ZERO));
+        assert_eq!(wait("one", at(15)), Some(apart - at(10)));
+        assert_eq!(wait("one", at(16)), None, "it is to come");
+        assert_eq!(wait("two", at(16)), Some(Duration::ZERO));
+        let came = at(5) + apart;
+        assert_eq!(wait("one", came), Some(apart));
+        assert_eq!(wait("one", came + apart * 2), Some(Duration::ZERO));
+        assert_eq!(
+            renewals.0.lock().unwrap().len(),
+            1,
+            "what is over is forgotten"
+        );
+    }
 
     #[tokio::test]
     async fn a_flood_is_a_look_now_and_one_for_all_that_came_meanwhile() {

@@ -245,6 +245,9 @@ impl Engine {
         connector: &Connector,
         installation: &str,
     ) -> Result<Option<Seen>> {
+        if self.breaker_is_open(connector) {
+            return Err(Error::ConnectorFault);
+        }
         let oauth = self.oauth_client(connector).await?;
         let speaker = self.app_key(connector, &oauth).await?;
         let app = speaker.app();

@@ -222,6 +222,24 @@ async fn an_app_without_a_connector_has_a_manifest_too_and_slacks_limits_are_nam
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].field, field);
     }
+    // Events count where they are sent: 98 of others, with the two that are always among them.
+    let events: Vec<String> = (0..99).map(|n| format!("e{n}")).collect();
+    let mut named = events[..98].to_vec();
+    named.extend(["app_uninstalled".to_owned(), "tokens_revoked".to_owned()]);
+    for (triggers, events, taken) in [
+        (Some("scl_1"), &events[..98], true),
+        (Some("scl_1"), &named[..], true),
+        (Some("scl_1"), &events[..], false),
+        (None, &events[..], true),
+    ] {
+        let app = SlackApp {
+            triggers,
+            events,
+            ..app
+        };
+        let made = world.engine.slack_manifest(&app);
+        assert_eq!(made.is_ok(), taken, "{triggers:?} {}", events.len());
+    }
 }
 
 #[tokio::test]

@@ -525,7 +525,12 @@ fn taken(result: Result<Response, Failure>, now: Timestamp) -> Result<Response, 
         // Other rules of the owner's refuse with it too (a list of addresses, say).
         403 if says_suspended(&response) => Err(Refused::Suspended),
         403 => Err(Refused::NotGranted),
-        404 if message(&response).is_some() => Err(Refused::Gone),
+        // Word for word: of an app that it does not know it says "Integration not found".
+        404 => match message(&response).as_deref() {
+            Some("Not Found") => Err(Refused::Gone),
+            Some(_) => Err(Refused::App),
+            None => Err(Refused::Unusable),
+        },
         422 => Err(Refused::NotGranted),
         408 | 425 | 429 | 500.. => Err(Refused::Busy(wait)),
         _ => Err(Refused::Unusable),

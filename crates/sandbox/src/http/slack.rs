@@ -187,7 +187,7 @@ pub(super) async fn test(State(sandbox): State<Sandbox>, headers: HeaderMap) -> 
             Some(grant) => json!({
                 "ok": true, "team_id": grant.workspace, "user_id": grant.user.as_deref().unwrap_or("U0BOT"),
             }),
-            None => json!({"ok": false, "error": "invalid_auth"}),
+            None => json!({"ok": false, "error": "token_revoked"}),
         })
     };
     sandbox.perform(visit(Endpoint::Resource), work).await

@@ -193,7 +193,7 @@ pub async fn every_write_that_caches_must_hear_of_is_in_the_feed(world: &World) 
         .unwrap();
     assert_eq!(since(world, &mut position).await, connector());
     store
-        .delete_installation(&installed, &event())
+        .delete_installation(&installed, None, &event())
         .await
         .unwrap();
     assert_eq!(since(world, &mut position).await, connector());

@@ -106,18 +106,31 @@ pub async fn an_installation_is_kept_changed_and_removed(world: &World) {
         assert_eq!(listed.is_empty(), status == InstallationStatus::Active);
     }
 
-    assert_eq!(store.delete_installation(&there, &event()).await, Ok(()));
+    assert_eq!(
+        store.delete_installation(&there, None, &event()).await,
+        Ok(())
+    );
     let not_ours = Installation {
         team: world.theirs.clone(),
         ..changed.clone()
     };
     assert_eq!(
-        store.delete_installation(&not_ours, &event()).await,
+        store.delete_installation(&not_ours, None, &event()).await,
         Err(GONE)
     );
-    assert_eq!(store.delete_installation(&changed, &event()).await, Ok(()));
+    let read = Some(made.updated_at);
     assert_eq!(
-        store.delete_installation(&changed, &event()).await,
+        store.delete_installation(&changed, read, &event()).await,
+        Err(GONE),
+        "it was changed since"
+    );
+    let read = Some(changed.updated_at);
+    assert_eq!(
+        store.delete_installation(&changed, read, &event()).await,
+        Ok(())
+    );
+    assert_eq!(
+        store.delete_installation(&changed, None, &event()).await,
         Err(GONE)
     );
 }
@@ -153,13 +166,19 @@ pub async fn a_default_installation_is_set_and_goes_with_it(world: &World) {
 
     assert_eq!(set(Some("ins_2")).await, Ok(()));
     let [one, two] = ["ins_1", "ins_2"].map(|id| installation(id, &connector));
-    assert_eq!(store.delete_installation(&one, &event()).await, Ok(()));
+    assert_eq!(
+        store.delete_installation(&one, None, &event()).await,
+        Ok(())
+    );
     assert_eq!(
         default().await.as_deref(),
         Some("ext ins_2"),
         "another one's end changes nothing"
     );
-    assert_eq!(store.delete_installation(&two, &event()).await, Ok(()));
+    assert_eq!(
+        store.delete_installation(&two, None, &event()).await,
+        Ok(())
+    );
     assert_eq!(default().await, None);
     world.delete(&neighbour, NOW).await;
     let left = store
@@ -251,7 +270,10 @@ pub async fn other_terms_ask_for_each_installation_again(world: &World) {
     assert_eq!(since().await, None);
     rename(InstallationStatus::Active, removed).await;
     assert_eq!(since().await, Some(two));
-    assert_eq!(store.delete_installation(&first, &event()).await, Ok(()));
+    assert_eq!(
+        store.delete_installation(&first, None, &event()).await,
+        Ok(())
+    );
     assert_eq!(since().await, None);
 
     // A file's change is one too, and one of the type.

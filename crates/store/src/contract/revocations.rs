@@ -118,6 +118,21 @@ pub async fn a_scope_ends_its_connections_and_no_others(world: &World) {
         .map(|left| left.id.to_string())
         .collect();
     assert_eq!(left, ["u1 there"]);
+    // One that has got another set since it was read stays.
+    let one = scope(&make("u5", "production", "T1").await);
+    make("u6", "production", "T1").await;
+    let one = RevocationScope {
+        connection: Some("u5".into()),
+        ..one
+    };
+    for (set, expected) in [("u6 set", 0), ("u5 set", 1), ("u5 set", 0)] {
+        let event = world.event(EventKind::ConnectionRevoked);
+        let set = set.into();
+        let ended = store.revoke_with_set(&world.ours, &one, &set, NOW, MINUTE, &event);
+        let ended = ended.await.unwrap();
+        assert_eq!(ended.connections, expected);
+        assert_eq!(ended.queued.len() as u64, expected);
+    }
 }
 
 pub async fn an_end_moves_the_sets_into_the_queue(world: &World) {

@@ -5,20 +5,25 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use futures_util::future::join_all;
-use grantry_core::nouns::{EventKind, InstallationStatus};
+use grantry_core::limits::RENEWALS_APART_TIME;
+use grantry_core::nouns::{EventKind, Fault, InstallationStatus};
 use grantry_core::{Error, Result};
 use grantry_engine::{InstallationChange, NewInstallation, ServedToken};
 use grantry_sandbox::{Endpoint, Order};
 use serde_json::json;
 
 use super::{deliver, github_headers, rows, told};
-use crate::world::{World, app_token, browser};
+use crate::world::{Setup, World, app_token, browser};
 
 const ID: u64 = 1001;
-use InstallationStatus::{Active, Suspended, SuspendedThere};
+use InstallationStatus::{Active, Removed, Suspended, SuspendedThere};
 
 async fn world() -> World {
-    let world = World::new().await;
+    world_with(Setup::default()).await
+}
+
+async fn world_with(setup: Setup) -> World {
+    let world = World::with(setup).await;
     let pem = crate::types::PEM.replace('\n', "\\n");
     let declared = r#"
         [[connectors]]
@@ -86,26 +91,30 @@ fn asked(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn a_removed_installation_ends_with_its_connections_and_a_token_asks_for_a_new_one() {
+async fn a_removed_installation_gives_no_tokens_and_one_that_is_there_after_all_does_again() {
     let world = world().await;
-    text(&world).await;
+    let first = text(&world).await;
     world.sandbox.uninstall(ID);
     assert_eq!(says(&world, "installation", "deleted").await, 200);
-    assert_eq!(rows(&world, "scl_in").await, []);
+    assert_eq!(statuses(&world).await, [Removed]);
     match token(&world).await {
         Err(Error::InstallationRequired(why)) => {
-            assert!(why.url.unwrap().contains("/install/sci_"));
+            assert!(why.url.unwrap().contains("/install"));
         }
         other => panic!("{:?}", other.err()),
     }
+    // Nothing has ended that could not come back.
     let kinds = [EventKind::ConnectionRevoked, EventKind::InstallationDeleted];
-    let lines = told(&world, &kinds).await;
-    let kinds_told: Vec<_> = lines.iter().map(|event| event.kind).collect();
-    assert_eq!(kinds_told, kinds);
-    // Said again, nothing is left to end.
+    assert_eq!(told(&world, &kinds).await, []);
+    assert_eq!(world.revocations(), 0);
+    install_there(&world).await;
     world.pass(Duration::from_secs(3)).await;
-    assert_eq!(says(&world, "installation", "deleted").await, 200);
-    assert_eq!(told(&world, &kinds).await.len(), 2);
+    assert_eq!(says(&world, "installation", "created").await, 200);
+    assert_eq!(
+        rows(&world, "scl_in").await,
+        [(ID.to_string(), Active, true)]
+    );
+    assert_ne!(text(&world).await, first);
 }
 
 #[tokio::test]
@@ -167,6 +176,7 @@ async fn other_repositories_and_permissions_are_seen_by_the_next_token_and_end_n
         let after = text(&world).await;
         assert_ne!(after, before, "{action}");
         assert_eq!(text(&world).await, after, "{action}");
+        world.pass(RENEWALS_APART_TIME).await;
     }
     assert_eq!(
         told(&world, &[EventKind::InstallationChanged]).await.len(),
@@ -180,6 +190,65 @@ async fn other_repositories_and_permissions_are_seen_by_the_next_token_and_end_n
         told(&world, &[EventKind::InstallationChanged]).await.len(),
         4
     );
+}
+
+#[tokio::test]
+async fn one_delivery_that_is_sent_again_and_again_has_tokens_bought_anew_once_in_a_minute() {
+    let world = world().await;
+    let before = text(&world).await;
+    assert_eq!(says(&world, "installation", "created").await, 200);
+    let bought = text(&world).await;
+    assert_ne!(bought, before);
+    for _ in 0..9 {
+        assert_eq!(says(&world, "installation", "created").await, 200);
+        assert_eq!(text(&world).await, bought);
+    }
+    // The last of them is not forgotten.
+    world.pass(RENEWALS_APART_TIME).await;
+    let after = text(&world).await;
+    assert_ne!(after, bought);
+    world.pass(RENEWALS_APART_TIME).await;
+    assert_eq!(text(&world).await, after);
+}
+
+#[tokio::test]
+async fn what_is_delivered_counts_as_requests_of_its_team() {
+    let setup = Setup {
+        team_requests: 2,
+        ..Setup::default()
+    };
+    let world = world_with(setup).await;
+    // What nobody signed does not.
+    for _ in 0..3 {
+        let forged = github_headers("guess", "installation", "{}");
+        let answer = deliver(&world, "scl_in", &forged, "{}").await;
+        assert_eq!(answer.status, 401);
+    }
+    for status in [200, 200, 429] {
+        assert_eq!(says(&world, "ping", "").await, status);
+    }
+}
+
+#[tokio::test]
+async fn a_connector_that_github_refused_lately_asks_nothing_for_a_delivery() {
+    let world = world().await;
+    let now = world.engine.now();
+    let fault = Fault {
+        code: "invalid_client".to_owned(),
+        count: 1,
+        at: now,
+        not_before: now.after(Duration::from_secs(60)),
+    };
+    let (team, connector) = ("team_1".into(), "scl_in".into());
+    let noted = world.store.set_fault(&team, &connector, Some(&fault), None);
+    noted.await.unwrap();
+    world.pass(Duration::from_secs(1)).await;
+    let before = asked(&world);
+    assert_eq!(says(&world, "installation", "deleted").await, 503);
+    assert_eq!(asked(&world), before);
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(says(&world, "installation", "deleted").await, 200);
+    assert_eq!(asked(&world), before + 1);
 }
 
 #[tokio::test]
@@ -210,7 +279,7 @@ async fn while_github_does_not_answer_nothing_changes_and_the_delivery_fails() {
     assert_eq!(text(&world).await, first);
     // Delivered again.
     assert_eq!(says(&world, "installation", "deleted").await, 200);
-    assert_eq!(statuses(&world).await, []);
+    assert_eq!(statuses(&world).await, [Removed]);
 }
 
 #[tokio::test]

@@ -1,7 +1,12 @@
 //! Tokens that Slack says it has ended.
 
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use futures_util::future::{join, join_all};
 use grantry_core::nouns::{AuthorizationState, EventKind, Install, InstallationStatus, Subject};
-use grantry_core::{Error, Result};
+use grantry_core::{Clock as _, Error, Result};
 use grantry_engine::{AskConsent, AskToken, CallbackEnd, ServedToken};
 use grantry_sandbox::{Endpoint, Order};
 use serde_json::{Value, json};
@@ -71,7 +76,15 @@ async fn end(world: &World, ask: AskToken) {
 }
 
 async fn says(world: &World, event: &Value) -> u16 {
-    let body = json!({"type": "event_callback", "team_id": "T1", "event": event}).to_string();
+    says_of(world, "T1", None, event).await
+}
+
+/// The same of a workspace, which may be an organisation's.
+async fn says_of(world: &World, team: &str, organisation: Option<&str>, event: &Value) -> u16 {
+    let body = json!({
+        "type": "event_callback", "team_id": team, "enterprise_id": organisation, "event": event,
+    });
+    let body = body.to_string();
     let headers = slack_headers(world, "hush", 0, &body);
     deliver(world, "scl_bot", &headers, &body).await.status
 }
@@ -182,4 +195,93 @@ async fn while_slack_does_not_answer_nothing_ends_and_the_delivery_fails() {
     assert_eq!(served(&world).await.len(), 5);
     assert_eq!(says(&world, &revoked(&["alice"], &[])).await, 200);
     assert_eq!(served(&world).await, ["T1", "T2", "ben", "cat"]);
+}
+
+#[tokio::test]
+async fn deliveries_that_come_at_once_are_each_looked_at() {
+    let world = world().await;
+    for ask in [app_token(Some("T1")), token_of("ann"), token_of("ben")] {
+        end(&world, ask).await;
+    }
+    let told = [
+        revoked(&["alice"], &[]),
+        revoked(&["bob"], &[]),
+        revoked(&[], &["U0BOT"]),
+    ];
+    let told = told.map(|event| {
+        let body = json!({"type": "event_callback", "team_id": "T1", "event": event}).to_string();
+        let request = slack_headers(&world, "hush", 0, &body).into_iter().fold(
+            Request::post("/trigger/scl_bot"),
+            |request, (name, value)| request.header(name, value),
+        );
+        let router = world.router();
+        async move { browser::send(&router, request.body(Body::from(body)).unwrap()).await }
+    });
+    let answers = world.run(join_all(told)).await;
+    assert!(answers.iter().all(|page| page.status == 200));
+    assert_eq!(served(&world).await, ["T2", "cat"]);
+}
+
+#[tokio::test]
+async fn what_was_connected_again_while_it_was_tried_stays() {
+    for bot in [false, true] {
+        let world = world().await;
+        let (ask, event) = match bot {
+            true => (app_token(Some("T1")), revoked(&[], &["U0BOT"])),
+            false => (token_of("ann"), revoked(&["alice"], &[])),
+        };
+        end(&world, ask).await;
+        let order = Order {
+            fault: "late".to_owned(),
+            endpoint: Some(Endpoint::Resource),
+            times: Some(1),
+            ..Order::default()
+        };
+        world.sandbox.order(order).unwrap();
+        let again = async {
+            world.clock.sleep(Duration::from_secs(1)).await;
+            match bot {
+                true => consent(&world, app_token(None), "T1", "alice", true).await,
+                false => consent(&world, token_of("ann"), "T1", "alice", false).await,
+            }
+        };
+        let (status, ()) = join(says(&world, &event), again).await;
+        assert_eq!(status, 200);
+        assert_eq!(served(&world).await.len(), 5);
+        assert_eq!(rows(&world, "scl_bot").await.len(), 2);
+        assert_eq!(told(&world, &[EventKind::ConnectionRevoked]).await, []);
+    }
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_tried_holds_up_no_other() {
+    let world = world().await;
+    for ask in [app_token(Some("T1")), token_of("ann"), token_of("ben")] {
+        end(&world, ask).await;
+    }
+    let order = Order {
+        fault: "s500".to_owned(),
+        endpoint: Some(Endpoint::Resource),
+        times: Some(1),
+        ..Order::default()
+    };
+    world.sandbox.order(order).unwrap();
+    // The bot, which comes first.
+    assert_eq!(says(&world, &uninstalled()).await, 503);
+    assert_eq!(served(&world).await, ["T1", "T2", "cat"]);
+    assert_eq!(says(&world, &uninstalled()).await, 200);
+    assert_eq!(served(&world).await, ["T2", "cat"]);
+}
+
+#[tokio::test]
+async fn the_end_in_a_workspace_is_not_tried_in_others_of_its_organisation() {
+    let world = world().await;
+    for (user, team) in [("dan", "TE1"), ("eve", "TE2")] {
+        consent(&world, token_of(user), team, "carol", false).await;
+        end(&world, token_of(user)).await;
+    }
+    let event = uninstalled();
+    assert_eq!(says_of(&world, "TE1", Some("E0001"), &event).await, 200);
+    assert!(read(&world, token_of("dan")).await.is_err());
+    assert!(read(&world, token_of("eve")).await.is_ok());
 }

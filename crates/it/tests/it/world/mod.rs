@@ -67,6 +67,8 @@ pub struct Setup {
     pub access_ttl: Duration,
     /// What else is at the sandbox's address, without sockets.
     pub beside: Option<Router>,
+    /// Requests that a team may make in a minute; any number when 0.
+    pub team_requests: usize,
 }
 
 impl Default for Setup {
@@ -82,6 +84,7 @@ impl Default for Setup {
             secret_ttl: None,
             access_ttl: ACCESS_TTL,
             beside: None,
+            team_requests: 0,
         }
     }
 }
@@ -176,6 +179,7 @@ impl World {
         let mut settings = settings("node-1");
         settings.refresh.keep_alive = setup.keep_alive;
         settings.workload.issuers = setup.issuers.into();
+        settings.limits.team_requests_per_minute = setup.team_requests;
         let engine = node(&ports, &masters, settings).await;
         let world = Self {
             keys: keys(&ports, &masters).await,

@@ -244,7 +244,7 @@ fn every_refusal_says_who_can_help() {
     for (status, refused) in [
         (401, Refused::App),
         (403, Refused::NotGranted),
-        (404, Refused::Gone),
+        (404, Refused::App),
         (422, Refused::NotGranted),
         (429, Refused::Busy(None)),
         (500, Refused::Busy(None)),
@@ -255,6 +255,14 @@ fn every_refusal_says_who_can_help() {
             Some(refused),
             "{status}"
         );
+    }
+    for (message, refused) in [
+        ("Not Found", Refused::Gone),
+        ("Integration not found", Refused::App),
+        ("not found", Refused::App),
+    ] {
+        let said = json!({"message": message});
+        assert_eq!(parsed(all(), 404, said).err(), Some(refused), "{message}");
     }
     let message = json!({"message": "This installation has been suspended"});
     assert_eq!(parsed(all(), 403, message).err(), Some(Refused::Suspended));
