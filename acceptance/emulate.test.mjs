@@ -365,7 +365,7 @@ describe('what GitHub delivers', () => {
     }
   });
 
-  it('has an installation looked at: its tokens are fetched anew, stop while it is suspended, and end with it', async () => {
+  it('has an installation looked at: its tokens are fetched anew, and stop while it is suspended or gone', async () => {
     const first = ok(await bot()).token;
     assert.equal(ok(await bot()).token, first);
     assert.equal((await deliver('installation_repositories', { action: 'added', installation: { id: 100 } })).status, 200);
@@ -392,7 +392,7 @@ describe('what GitHub delivers', () => {
     assert.deepEqual(await rows(), [['100', 'active']]);
     page.becomes = 'gone';
     assert.equal((await installation('deleted')).status, 200);
-    assert.deepEqual(await rows(), []);
+    assert.deepEqual(await rows(), [['100', 'removed']]);
     for (const body of [{}, { installationId: undefined }]) {
       const refused = await bot(body);
       assert.equal(refused.status, 422, refused.text);
@@ -400,7 +400,12 @@ describe('what GitHub delivers', () => {
     }
     const { data: log } = ok(await call('GET', `/api/v1/events?connector=${id}`));
     const ended = log.filter((line) => line.kind === 'installation.deleted' || line.kind === 'connection.revoked');
-    assert.deepEqual([...new Set(ended.map((line) => line.data.by))], ['provider']);
+    assert.deepEqual(ended, []);
+    // Nothing is lost where it was there all along.
+    page.becomes = undefined;
+    assert.equal((await installation('created')).status, 200);
+    assert.deepEqual(await rows(), [['100', 'active']]);
+    ok(await bot());
   });
 });
 

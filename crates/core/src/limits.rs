@@ -347,8 +347,8 @@ fixed! {
     REFRESH_END_DOUBT_TIME: time = secs(24 * 3600);
     /// How far the time that a provider signs with an event may be off, either way; more is answered with 401.
     DELIVERY_CLOCK_OFF_TIME_MAX: time = secs(300);
-    /// How far two looks at one installation are apart, however often its provider says that it changed; one that waits is
-    /// for all that was said meanwhile. GitHub answers some 5000 requests of an app in an hour, and waits for 10 s.
+    /// How far two looks at the same thing are apart, however often its provider says that it changed; one that waits is
+    /// for all that said the same meanwhile. GitHub answers some 5000 requests of an app in an hour, and waits for 10 s.
     LOOKS_APART_TIME: time = secs(2);
     /// How far apart it is that the kept tokens of one installation are given up because GitHub says that it changed: who
     /// sends a signed delivery again and again must not have them bought anew each time. What is said meanwhile is heeded
