@@ -44,6 +44,10 @@ impl Engine {
             if !active {
                 return Ok(());
             }
+            // What was bought before may have ended there; no delivery that is sent again does this.
+            if row.status.is_theirs() {
+                return self.renew_tokens(&row).await;
+            }
         }
         let name = format!("{}\0{installation}", connector.id);
         match self.renewals.wait(name, self.ports.clock.boot()) {

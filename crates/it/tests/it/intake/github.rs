@@ -144,6 +144,8 @@ async fn an_old_deletion_that_is_sent_again_after_a_reinstallation_changes_nothi
 #[tokio::test]
 async fn a_suspension_stops_tokens_and_its_end_brings_them_back() {
     let world = world().await;
+    text(&world).await;
+    assert_eq!(says(&world, "installation", "created").await, 200);
     let first = text(&world).await;
     world.sandbox.suspend(ID, true);
     assert_eq!(text(&world).await, first, "nobody has told yet");
