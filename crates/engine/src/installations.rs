@@ -246,11 +246,8 @@ impl Engine {
             .await?;
         let event = self.installation_event(caller, EventKind::InstallationDeleted, &installation);
         let scope = RevocationScope {
-            connector: installation.connector.clone(),
-            connection: None,
-            subject: None,
-            environment: None,
             installation: Some(installation.external_id.clone()),
+            ..RevocationScope::of(installation.connector.clone())
         };
         let (engine, caller) = (Arc::clone(self), caller.clone());
         self.uncancellable(async move {

@@ -32,6 +32,20 @@ pub fn sha1_hex(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// The `N` bytes that hexadecimal digits of either case stand for; `None` for anything but exactly these.
+pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |at: usize| char::from(pair[at]).to_digit(16);
+        *byte = u8::try_from(digit(0)? << 4 | digit(1)?).ok()?;
+    }
+    Some(bytes)
+}
+
 /// What a [`Handle`] stands for. Each kind hashes under a label of its own, so the handle of a
 /// state is never the handle of a key with the same text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -84,6 +84,19 @@ pub struct RevocationScope {
     pub installation: Option<String>,
 }
 
+impl RevocationScope {
+    /// All of a connector's.
+    pub const fn of(connector: ConnectorId) -> Self {
+        Self {
+            connector,
+            connection: None,
+            subject: None,
+            environment: None,
+            installation: None,
+        }
+    }
+}
+
 /// How a connector's newest connections are doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {

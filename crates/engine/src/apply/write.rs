@@ -254,11 +254,8 @@ impl Engine {
                 let caller = server_in(&team);
                 let entry = self.live_connector(&caller, connector.as_str()).await?;
                 let scope = RevocationScope {
-                    connector,
                     connection: Some(connection),
-                    subject: None,
-                    environment: None,
-                    installation: None,
+                    ..RevocationScope::of(connector)
                 };
                 let ended = self.begin_revocation(&caller, &scope, 1).await?;
                 let engine = Arc::clone(self);

@@ -328,13 +328,7 @@ impl Engine {
         connector: Connector,
         event: &Event,
     ) -> Result<Connector> {
-        let scope = RevocationScope {
-            connector: connector.id.clone(),
-            connection: None,
-            subject: None,
-            environment: None,
-            installation: None,
-        };
+        let scope = RevocationScope::of(connector.id.clone());
         // Afterwards the client that ends tokens at the provider is only here.
         let client = self.revoking_client(stored).await;
         let ended = self

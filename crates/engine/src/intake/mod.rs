@@ -126,10 +126,8 @@ impl Engine {
 /// The application's own connections in an installation.
 fn app_scope(installation: &Installation) -> RevocationScope {
     RevocationScope {
-        connector: installation.connector.clone(),
-        connection: None,
         subject: Some(Subject::App),
-        environment: None,
         installation: Some(installation.external_id.clone()),
+        ..RevocationScope::of(installation.connector.clone())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use grantry_core::limits::DELIVERY_CLOCK_OFF_TIME_MAX;
 use grantry_core::nouns::ConnectorType;
 use grantry_core::{Secret, Timestamp};
-use grantry_vault::hash::hmac_sha256_verify;
+use grantry_vault::hash::{hmac_sha256_verify, unhex};
 use serde::Deserialize;
 
 use super::Delivery;
@@ -71,7 +71,8 @@ impl Scheme {
     pub fn holds(&self, delivery: &Delivery<'_>, secret: &Secret, now: Timestamp) -> bool {
         let key = secret.expose().as_bytes();
         let signature = (delivery.header)(self.header);
-        let Some(tag) = signature.and_then(|text| unhex(text.strip_prefix(self.prefix)?)) else {
+        let Some(tag) = signature.and_then(|text| unhex::<32>(text.strip_prefix(self.prefix)?))
+        else {
             return false;
         };
         // Anybody can make what an empty key makes.
@@ -96,20 +97,6 @@ impl Scheme {
             }
         }
     }
-}
-
-/// The 32 bytes of a signature in hex, all of them.
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut tag = [0; 32];
-    let digits = text.as_bytes();
-    if digits.len() != 2 * tag.len() {
-        return None;
-    }
-    for (byte, pair) in tag.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |at: usize| char::from(pair[at]).to_digit(16);
-        *byte = u8::try_from(digit(0)? << 4 | digit(1)?).ok()?;
-    }
-    Some(tag)
 }
 
 /// A time in whole seconds since 1970, as plain digits.
@@ -190,7 +177,7 @@ mod tests {
         ));
         // Slack's, whose time is of 2018.
         let body = "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
-        let tag = unhex("a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503");
+        let tag = unhex::<32>("a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503");
         let parts: [&[u8]; 2] = [b"v0:1531420618:", body.as_bytes()];
         let made = hmac_sha256(b"8f742231b10e8888abcd99yyyzzz85a5", &parts);
         assert_eq!(tag, Some(made));
@@ -307,7 +294,7 @@ mod tests {
         #[test]
         fn hex_and_seconds_are_read_whole_or_not_at_all(text in any_text()) {
             let is_hex = text.len() == 64 && text.bytes().all(|c| c.is_ascii_hexdigit());
-            prop_assert_eq!(unhex(&text).map(|tag| hex(&tag)), is_hex.then(|| text.to_ascii_lowercase()));
+            prop_assert_eq!(unhex(&text).map(|tag: [u8; 32]| hex(&tag)), is_hex.then(|| text.to_ascii_lowercase()));
             if let Some(at) = seconds(&text) {
                 prop_assert_eq!(at.as_secs(), text.parse::<i64>().unwrap());
             }

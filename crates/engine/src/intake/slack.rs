@@ -151,11 +151,8 @@ impl Engine {
         set: &TokenSetId,
     ) -> Result<()> {
         let scope = RevocationScope {
-            connector: connector.id.clone(),
             connection: Some(id.clone()),
-            subject: None,
-            environment: None,
-            installation: None,
+            ..RevocationScope::of(connector.id.clone())
         };
         let event = self
             .system_draft(EventKind::ConnectionRevoked, &connector.team)

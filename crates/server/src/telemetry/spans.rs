@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use grantry_core::meter::SPANS;
 use grantry_core::{Clock, Entropy, Timestamp, entropy};
+use grantry_vault::hash::unhex;
 use tokio::sync::{mpsc, oneshot};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -240,18 +241,10 @@ fn parse(text: &str) -> Option<([u8; 16], [u8; 8], bool)> {
 
 /// `N` bytes from lower-case hexadecimal digits, as the standard wants them.
 fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    let lower = digits
-        .iter()
+    let lower = text
+        .bytes()
         .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    if digits.len() != 2 * N || !lower {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
+    unhex(text).filter(|_| lower)
 }
 
 #[cfg(test)]
